@@ -1,0 +1,53 @@
+"""ReLU and sigmoid, element by element over arrays that come flat."""
+
+from cython.parallel cimport prange
+
+from cnnx._ext.real cimport exponential, floating
+
+
+def relu_forward(
+    const floating[::1] x,                   # IN   (size)
+    floating[::1] y,                         # OUT  (size)
+    int num_threads,
+):
+    """y = max(0, x); a NaN stays NaN."""
+    cdef Py_ssize_t i
+    for i in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
+        y[i] = 0 if x[i] <= 0 else x[i]
+
+
+def relu_backward(
+    const floating[::1] y,                   # IN   (size) what relu_forward gave
+    const floating[::1] dy,                  # IN   (size)
+    floating[::1] dx,                        # OUT  (size)
+    int num_threads,
+):
+    """dx = dy where the output is positive, else 0."""
+    cdef Py_ssize_t i
+    for i in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
+        dx[i] = dy[i] if y[i] > 0 else 0
+
+
+def sigmoid_forward(
+    const floating[::1] x,                   # IN   (size)
+    floating[::1] y,                         # OUT  (size)
+    int num_threads,
+):
+    """y = 1 / (1 + exp(-x)), by way of exp(-|x|), which cannot overflow."""
+    cdef Py_ssize_t i
+    cdef floating small
+    for i in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
+        small = exponential(-x[i] if x[i] > 0 else x[i])
+        y[i] = (1 if x[i] > 0 else small) / (1 + small)
+
+
+def sigmoid_backward(
+    const floating[::1] y,                   # IN   (size) what sigmoid_forward gave
+    const floating[::1] dy,                  # IN   (size)
+    floating[::1] dx,                        # OUT  (size)
+    int num_threads,
+):
+    """dx = dy y (1 - y)."""
+    cdef Py_ssize_t i
+    for i in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
+        dx[i] = dy[i] * y[i] * (1 - y[i])

@@ -1,0 +1,229 @@
+"""Convolution by im2col: every window of the image becomes a row, and the convolution a matrix product.
+
+Letters, here and in the NumPy twin:
+    N samples; H, W, C rows, columns and channels of the input; P, Q rows and columns of the output;
+    R, S rows and columns of the filter; F filters; K = R S C, the numbers that one window covers.
+
+The matrix of windows, (N P Q, K), is never stored whole: a tile of `tile_rows(K)` windows is copied
+into scratch that fits the first-level cache, multiplied, and written over by the next.
+"""
+
+from libc.string cimport memcpy, memset
+from libc.stdlib cimport free, malloc
+from cython.parallel cimport prange, threadid
+
+from cnnx._ext.gemm cimport Layout, multiply, panel_size
+from cnnx._ext.real cimport floating
+from cnnx._ext.window cimport Window, as_window
+
+cdef enum:
+    TILE_BYTES = 24576
+    # A weight gradient is summed in this many parts, each over its own samples, and the parts are added
+    # in order: the bits do not depend on the number of threads.
+    MAX_PARTS = 16
+
+
+cdef inline Py_ssize_t tile_rows(Py_ssize_t K, size_t itemsize) noexcept nogil:
+    return max(<Py_ssize_t> 12, <Py_ssize_t> (TILE_BYTES // (K * itemsize)))
+
+
+cdef inline Py_ssize_t tiles_in(Py_ssize_t positions, Py_ssize_t tile) noexcept nogil:
+    return (positions + tile - 1) // tile
+
+
+cdef void gather_windows(
+    const floating* image,        # IN   (H, W, C)
+    Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q,
+    Window window,
+    Py_ssize_t first, Py_ssize_t last,
+    floating* columns,            # OUT  (last - first, K)
+) noexcept nogil:
+    """Copy the windows of output positions first to last - 1 into rows; padding reads as zero."""
+    cdef Py_ssize_t position, top, left, r, row, begin, end
+    cdef Py_ssize_t line = window.width * C
+    for position in range(first, last):
+        top = (position // Q) * window.stride_height - window.pad_top
+        left = (position % Q) * window.stride_width - window.pad_left
+        begin = max(0, -left)
+        end = min(window.width, W - left)
+        for r in range(window.height):
+            row = top + r
+            if row < 0 or row >= H or begin >= end:
+                memset(columns, 0, line * sizeof(floating))
+            else:
+                memset(columns, 0, begin * C * sizeof(floating))
+                memcpy(
+                    columns + begin * C, image + (row * W + left + begin) * C,
+                    (end - begin) * C * sizeof(floating))
+                memset(columns + end * C, 0, (window.width - end) * C * sizeof(floating))
+            columns += line
+
+
+cdef void scatter_windows(
+    const floating* columns,      # IN   (last - first, K)
+    Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q,
+    Window window,
+    Py_ssize_t first, Py_ssize_t last,
+    floating* image,              # OUT  (H, W, C), added to
+) noexcept nogil:
+    """Add rows back to the pixels that `gather_windows` copies them from."""
+    cdef Py_ssize_t position, top, left, r, row, begin, end, i
+    cdef Py_ssize_t line = window.width * C
+    cdef floating* pixels
+    for position in range(first, last):
+        top = (position // Q) * window.stride_height - window.pad_top
+        left = (position % Q) * window.stride_width - window.pad_left
+        begin = max(0, -left)
+        end = min(window.width, W - left)
+        for r in range(window.height):
+            row = top + r
+            if 0 <= row < H:
+                pixels = image + (row * W + left) * C
+                for i in range(begin * C, end * C):
+                    pixels[i] += columns[i]
+            columns += line
+
+
+def convolution_forward(
+    const floating[:, :, :, ::1] x,          # IN   (N, H, W, C)
+    const floating[:, :, :, ::1] weights,    # IN   (R, S, C, F)
+    const floating[::1] bias,                # IN   (F)
+    floating[:, :, :, ::1] y,                # OUT  (N, P, Q, F)
+    window,
+    int num_threads,
+):
+    """y = windows of x times weights, plus bias."""
+    cdef Window w = as_window(window)
+    cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
+    cdef Py_ssize_t P = y.shape[1], Q = y.shape[2], F = y.shape[3]
+    cdef Py_ssize_t K = w.height * w.width * C
+    cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
+    cdef Py_ssize_t tiles = tiles_in(P * Q, tile)
+    cdef Py_ssize_t task, n, first, last
+    cdef Layout columns_layout = Layout(K, 1), weights_layout = Layout(F, 1)
+    cdef floating* columns = NULL
+    cdef Py_ssize_t per_thread = tile * K + panel_size(K, columns)
+    cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
+    if scratch == NULL:
+        raise MemoryError('convolution_forward: no memory for a tile of windows')
+    for task in prange(N * tiles, num_threads=num_threads, nogil=True, schedule='static'):
+        n = task // tiles
+        first = (task % tiles) * tile
+        last = min(first + tile, P * Q)
+        columns = scratch + threadid() * per_thread
+        gather_windows(&x[n, 0, 0, 0], H, W, C, Q, w, first, last, columns)
+        multiply(
+            last - first, F, K, <const floating*> columns, columns_layout,
+            &weights[0, 0, 0, 0], weights_layout,
+            &y[n, 0, 0, 0] + first * F, F, &bias[0], False, columns + tile * K)
+    free(scratch)
+
+
+def convolution_backward_weights(
+    const floating[:, :, :, ::1] x,          # IN   (N, H, W, C)
+    const floating[:, :, :, ::1] dy,         # IN   (N, P, Q, F)
+    floating[:, :, :, ::1] dweights,         # OUT  (R, S, C, F)
+    floating[::1] dbias,                     # OUT  (F)
+    window,
+    int num_threads,
+):
+    """dweights = windows of x, transposed, times dy; dbias = sum of dy."""
+    cdef Window w = as_window(window)
+    cdef Py_ssize_t N = x.shape[0], C = x.shape[3], F = dy.shape[3]
+    cdef Py_ssize_t K = w.height * w.width * C
+    cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
+    cdef Py_ssize_t parts = min(N, <Py_ssize_t> MAX_PARTS)
+    cdef Py_ssize_t size = K * F + F, part, i
+    # A thread's scratch is its tile and its panel; a part is dweights followed by dbias.
+    cdef floating* columns = NULL
+    cdef Py_ssize_t per_thread = tile * K + panel_size(tile, columns)
+    cdef floating* scratch = <floating*> malloc(
+        (num_threads * per_thread + parts * size) * sizeof(floating))
+    cdef floating* partial = scratch + num_threads * per_thread
+    cdef floating total
+    if scratch == NULL:
+        raise MemoryError('convolution_backward_weights: no memory for partial gradients')
+    for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
+        columns = scratch + threadid() * per_thread
+        add_weight_gradient(
+            x, dy, w, part * N // parts, (part + 1) * N // parts,
+            partial + part * size, partial + part * size + K * F, columns, columns + tile * K)
+    cdef floating* flat = &dweights[0, 0, 0, 0]
+    for i in range(size):
+        total = 0
+        for part in range(parts):
+            total += partial[part * size + i]
+        if i < K * F:
+            flat[i] = total
+        else:
+            dbias[i - K * F] = total
+    free(scratch)
+
+
+cdef void add_weight_gradient(
+    const floating[:, :, :, ::1] x,
+    const floating[:, :, :, ::1] dy,
+    Window window,
+    Py_ssize_t first_sample, Py_ssize_t last_sample,
+    floating* dweights,                      # OUT      (K, F)
+    floating* dbias,                         # OUT      (F)
+    floating* columns,                       # SCRATCH  (tile, K)
+    floating* packed,                        # SCRATCH  (tile, panel)
+) noexcept nogil:
+    """Sum the gradient over samples first_sample to last_sample - 1."""
+    cdef Py_ssize_t H = x.shape[1], W = x.shape[2], C = x.shape[3]
+    cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], F = dy.shape[3]
+    cdef Py_ssize_t K = window.height * window.width * C
+    cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
+    cdef Py_ssize_t n, t, first, last, position, f
+    cdef Layout transposed_columns = Layout(1, K), dy_layout = Layout(F, 1)
+    cdef const floating* dy_tile
+    cdef const floating* no_bias = NULL
+    memset(dweights, 0, K * F * sizeof(floating))
+    memset(dbias, 0, F * sizeof(floating))
+    for n in range(first_sample, last_sample):
+        for t in range(tiles_in(P * Q, tile)):
+            first = t * tile
+            last = min(first + tile, P * Q)
+            dy_tile = &dy[n, 0, 0, 0] + first * F
+            gather_windows(&x[n, 0, 0, 0], H, W, C, Q, window, first, last, columns)
+            multiply(
+                K, F, last - first, <const floating*> columns, transposed_columns, dy_tile, dy_layout,
+                dweights, F, no_bias, True, packed)
+            for position in range(last - first):
+                for f in range(F):
+                    dbias[f] += dy_tile[position * F + f]
+
+
+def convolution_backward_input(
+    const floating[:, :, :, ::1] weights,    # IN   (R, S, C, F)
+    const floating[:, :, :, ::1] dy,         # IN   (N, P, Q, F)
+    floating[:, :, :, ::1] dx,               # OUT  (N, H, W, C)
+    window,
+    int num_threads,
+):
+    """dx = dy times weights, transposed, each row added back to the pixels of its window."""
+    cdef Window w = as_window(window)
+    cdef Py_ssize_t N = dx.shape[0], H = dx.shape[1], W = dx.shape[2], C = dx.shape[3]
+    cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], F = dy.shape[3]
+    cdef Py_ssize_t K = w.height * w.width * C
+    cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
+    cdef Py_ssize_t n, t, first, last
+    cdef Layout dy_layout = Layout(F, 1), transposed_weights = Layout(1, F)
+    cdef const floating* no_bias = NULL
+    cdef floating* columns = NULL
+    cdef Py_ssize_t per_thread = tile * K + panel_size(F, columns)
+    cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
+    if scratch == NULL:
+        raise MemoryError('convolution_backward_input: no memory for a tile of windows')
+    for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
+        columns = scratch + threadid() * per_thread
+        memset(&dx[n, 0, 0, 0], 0, H * W * C * sizeof(floating))
+        for t in range(tiles_in(P * Q, tile)):
+            first = t * tile
+            last = min(first + tile, P * Q)
+            multiply(
+                last - first, K, F, &dy[n, 0, 0, 0] + first * F, dy_layout,
+                &weights[0, 0, 0, 0], transposed_weights, columns, K, no_bias, False, columns + tile * K)
+            scatter_windows(<const floating*> columns, H, W, C, Q, w, first, last, &dx[n, 0, 0, 0])
+    free(scratch)

@@ -1,0 +1,15 @@
+# The number types that every kernel is compiled for.
+
+from libc.math cimport exp, expf, log, logf
+
+ctypedef fused floating:
+    float
+    double
+
+
+cdef inline floating exponential(floating x) noexcept nogil:
+    return expf(x) if floating is float else exp(x)
+
+
+cdef inline floating logarithm(floating x) noexcept nogil:
+    return logf(x) if floating is float else log(x)

@@ -1,0 +1,84 @@
+"""Convolution by im2col: every window of the image becomes a row, and the convolution a matrix product.
+
+Letters, here and in the compiled twin:
+    N samples; H, W, C rows, columns and channels of the input; P, Q rows and columns of the output;
+    R, S rows and columns of the filter; F filters; K = R S C, the numbers that one window covers.
+"""
+
+import numpy as np
+
+
+def padded_size(window, positions):
+    """Return the rows and columns that windows at `positions` (P, Q) reach over, padding included."""
+    P, Q = positions
+    return (P - 1) * window.stride_height + window.height, (Q - 1) * window.stride_width + window.width
+
+
+def inside(window, positions, image):
+    """Return the slices that the image of (H, W) takes up in its padded form."""
+    rows, columns = padded_size(window, positions)
+    H, W = image
+    return (
+        slice(window.pad_top, min(window.pad_top + H, rows)),
+        slice(window.pad_left, min(window.pad_left + W, columns)),
+    )
+
+
+def pixels_under(window, positions, r, s):
+    """Return the slices of the padded image that element (r, s) of the window touches as it moves."""
+    P, Q = positions
+    return (
+        slice(r, r + P * window.stride_height, window.stride_height),
+        slice(s, s + Q * window.stride_width, window.stride_width),
+    )
+
+
+def im2col(x, window, positions):
+    """Copy the windows of x (N, H, W, C) into rows: (N P Q, R S C)."""
+    N, H, W, C = x.shape
+    P, Q = positions
+    rows, columns = inside(window, positions, (H, W))
+    padded = np.zeros((N, *padded_size(window, positions), C), x.dtype)
+    image = padded[:, rows, columns]
+    image[...] = x[:, : image.shape[1], : image.shape[2]]
+    windows = np.empty((N, P, Q, window.height, window.width, C), x.dtype)
+    for r, s in np.ndindex(window.height, window.width):
+        windows[:, :, :, r, s] = padded[:, *pixels_under(window, positions, r, s)]
+    return windows.reshape(N * P * Q, -1)
+
+
+def col2im(columns, window, positions, dx):
+    """Add rows (N P Q, R S C) back to the pixels of dx (N, H, W, C) that im2col copies them from."""
+    N, H, W, C = dx.shape
+    P, Q = positions
+    windows = columns.reshape(N, P, Q, window.height, window.width, C)
+    padded = np.zeros((N, *padded_size(window, positions), C), dx.dtype)
+    for r, s in np.ndindex(window.height, window.width):
+        padded[:, *pixels_under(window, positions, r, s)] += windows[:, :, :, r, s]
+    image = padded[:, *inside(window, positions, (H, W))]
+    dx[...] = 0
+    dx[:, : image.shape[1], : image.shape[2]] = image
+
+
+def convolution_forward(x, weights, bias, y, window, num_threads):
+    """Y = windows of x times weights, plus bias."""
+    F = weights.shape[-1]
+    columns = im2col(x, window, y.shape[1:3])
+    np.matmul(columns, weights.reshape(-1, F), out=y.reshape(-1, F))
+    y += bias
+
+
+def convolution_backward_weights(x, dy, dweights, dbias, window, num_threads):
+    """Dweights = windows of x, transposed, times dy; dbias = sum of dy."""
+    F = dy.shape[-1]
+    columns = im2col(x, window, dy.shape[1:3])
+    rows = dy.reshape(-1, F)
+    np.matmul(columns.T, rows, out=dweights.reshape(-1, F))
+    np.sum(rows, axis=0, out=dbias)
+
+
+def convolution_backward_input(weights, dy, dx, window, num_threads):
+    """Dx = dy times weights, transposed, each row added back to the pixels of its window."""
+    F = weights.shape[-1]
+    columns = dy.reshape(-1, F) @ weights.reshape(-1, F).T
+    col2im(columns, window, dy.shape[1:3], dx)

@@ -1,0 +1,26 @@
+"""Max-pooling that remembers where each maximum stood.
+
+Letters: N samples; H, W rows and columns of the input; P, Q of the output; C channels.
+"""
+
+import numpy as np
+
+from cnnx._numpy.convolution import pixels_under
+
+
+def maxpool_forward(x, y, argmax, window, num_threads):
+    """Y = maximum of each window; the first wins a tie, and a NaN wins over every number."""
+    positions = y.shape[1:3]
+    places = np.ndindex(window.height, window.width)
+    windows = np.stack([x[:, *pixels_under(window, positions, r, s)] for r, s in places], axis=-1)
+    argmax[...] = windows.argmax(axis=-1)
+    y[...] = np.take_along_axis(windows, argmax[..., None], axis=-1)[..., 0]
+
+
+def maxpool_backward(dy, argmax, dx, window, num_threads):
+    """Dx = dy at each maximum, zero elsewhere; where windows overlap, their gradients add."""
+    positions = dy.shape[1:3]
+    dx[...] = 0
+    for place, (r, s) in enumerate(np.ndindex(window.height, window.width)):
+        touched = dx[:, *pixels_under(window, positions, r, s)]
+        np.add(touched, dy, out=touched, where=argmax == place)

@@ -1,0 +1,32 @@
+"""Arrays at the border: what users may pass, and where results are written."""
+
+import numpy as np
+
+DTYPES = ('float32', 'float64')
+
+
+def check_dtype(dtype):
+    """Return a NumPy dtype, or raise a ValueError if networks do not compute in it."""
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = None
+    if name not in DTYPES:
+        raise ValueError(f'dtype: expected one of {", ".join(DTYPES)}, got {dtype!r}')
+    return np.dtype(name)
+
+
+def as_numbers(values, what):
+    """Return `values` as an array of real numbers, or raise a ValueError that names them."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f'{what}: expected an array of numbers ({error})') from None
+    if array.dtype.kind not in 'biuf':
+        raise ValueError(f'{what}: expected numbers, got an array of {array.dtype}')
+    return array
+
+
+def new_array(name, shape, dtype):
+    """Allocate an array, whatever its name: what a layer writes into when it works alone."""
+    return np.empty(shape, dtype)

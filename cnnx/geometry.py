@@ -1,0 +1,81 @@
+"""Output sizes and padding: the only shape arithmetic in the project."""
+
+from typing import NamedTuple
+
+PADDINGS = ('valid', 'same')
+
+
+class Window(NamedTuple):
+    """How a window of `height` x `width` moves over an image; sizes in pixels.
+
+    Output position (p, q) covers rows `p * stride_height - pad_top` to `+ height - 1` and columns
+    `q * stride_width - pad_left` to `+ width - 1`; what lies outside the image is padding.
+    """
+
+    height: int
+    width: int
+    stride_height: int = 1
+    stride_width: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+
+
+def positive_int(value, name):
+    """Return `value` as an int of at least 1, or raise a ValueError that names it."""
+    if isinstance(value, bool) or not hasattr(value, '__index__') or value.__index__() < 1:
+        raise ValueError(f'{name}: expected a whole number of at least 1, got {value!r}')
+    return value.__index__()
+
+
+def pair(value, name):
+    """Return an int or a pair of ints as (height, width), each at least 1."""
+    if hasattr(value, '__index__'):
+        value = (value, value)
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ValueError(f'{name}: expected a whole number or a pair (height, width), got {value!r}')
+    return positive_int(value[0], name), positive_int(value[1], name)
+
+
+def shape_of_sample(value, name):
+    """Return the shape of one sample, without the batch axis, as a tuple of ints of at least 1."""
+    if hasattr(value, '__index__'):
+        value = (value,)
+    if not isinstance(value, (tuple, list)) or not value:
+        raise ValueError(f'{name}: expected a shape such as (28, 28, 1), got {value!r}')
+    return tuple(positive_int(size, name) for size in value)
+
+
+def window_over(input_size, kernel, stride, padding='valid'):
+    """Place a window over an image.
+
+    Args:
+        input_size: (height, width) of the image.
+        kernel: (height, width) of the window.
+        stride: (height, width) of its step.
+        padding: 'valid' keeps the window inside the image: output = floor((input - kernel) / stride) + 1.
+            'same' pads with zeros so that output = ceil(input / stride); where the total padding is
+            odd, the extra row or column goes to the end.
+
+    Returns:
+        A `Window` and the output's (height, width).
+
+    Raises:
+        ValueError: the window is larger than the image and padding is 'valid'.
+    """
+    if padding not in PADDINGS:
+        raise ValueError(f'padding: expected one of {", ".join(map(repr, PADDINGS))}, got {padding!r}')
+    before, output = [], []
+    for size, extent, step in zip(input_size, kernel, stride, strict=True):
+        if padding == 'same':
+            count = -(-size // step)
+            before.append(max((count - 1) * step + extent - size, 0) // 2)
+        elif extent > size:
+            raise ValueError(
+                f'a window of {kernel[0]} x {kernel[1]} does not fit into an input of '
+                f'{input_size[0]} x {input_size[1]}; use a smaller window or a larger input'
+            )
+        else:
+            count = (size - extent) // step + 1
+            before.append(0)
+        output.append(count)
+    return Window(*kernel, *stride, *before), tuple(output)

@@ -1,0 +1,199 @@
+"""The one place that chooses between the compiled kernels and the NumPy ones, and how many threads run.
+
+Layers call `kernels.current().relu_forward(...)`. A backend is chosen as a unit: every kernel comes
+from it. Environment variables, read at first use:
+
+    CNNX_BACKEND      auto (the default: compiled if possible), cython or numpy
+    CNNX_SIMD         v2, v3 or v4: the compiled kernels' processor tier, instead of the fastest that runs
+    CNNX_NUM_THREADS  how many threads the compiled kernels use, instead of one a processor
+"""
+
+import contextlib
+import contextvars
+import functools
+import importlib
+import os
+import pkgutil
+import platform
+import sys
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+
+from cnnx import _numpy
+from cnnx._version import __version__
+from cnnx.geometry import positive_int
+
+BACKENDS = ('auto', 'cython', 'numpy')
+TIERS = ('v4', 'v3', 'v2')
+MAX_THREADS = 256
+# Below this many multiply-adds, waking a second thread costs more than it saves.
+SERIAL_WORK = 200_000
+
+_chosen = contextvars.ContextVar('cnnx backend', default=None)
+_threads = SimpleNamespace(wanted=None, woken=False, forked=False)
+
+
+class BackendError(ImportError):
+    """The compiled kernels were asked for and cannot be used."""
+
+
+def current():
+    """Return the backend in use: a namespace of kernels, with its `name`, `tier` and the `reason` for it."""
+    return _chosen.get() or _default()
+
+
+@contextlib.contextmanager
+def use_backend(name):
+    """Use another backend inside a `with` block, in this thread.
+
+    Args:
+        name: 'cython' for the compiled kernels, 'numpy' for plain NumPy, 'auto' for compiled if possible.
+
+    Raises:
+        ValueError: the name is none of these.
+        BackendError: 'cython' was asked for and cannot be used.
+    """
+    token = _chosen.set(_load(_checked(name, 'use_backend')))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def num_threads():
+    """Return how many threads the compiled kernels use."""
+    if _threads.forked:
+        return 1
+    if _threads.wanted is None:
+        value = os.environ.get('CNNX_NUM_THREADS')
+        if value:
+            set_num_threads(int(value) if value.isdecimal() else value, 'CNNX_NUM_THREADS')
+        else:
+            _threads.wanted = min(_processors(), MAX_THREADS)
+    return _threads.wanted
+
+
+def set_num_threads(n, name='set_num_threads'):
+    """Let the compiled kernels use n threads, 1 to 256. The results have the same bits whatever n is."""
+    if positive_int(n, name) > MAX_THREADS:
+        raise ValueError(f'{name}: expected at most {MAX_THREADS} threads, got {n}')
+    _threads.wanted = int(n)
+
+
+def threads_for(multiply_adds):
+    """Return how many threads a kernel with so much to do should use."""
+    threads = num_threads() if multiply_adds >= SERIAL_WORK else 1
+    _threads.woken = _threads.woken or threads > 1
+    return threads
+
+
+def show_config(file=None):
+    """Print what runs here and why, and return it as a dict: what a bug report should contain."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        backend = current()
+    config = {
+        'cnnx': __version__,
+        'backend': backend.name,
+        'why': backend.reason,
+        'cpu tier': backend.tier,
+        'threads': num_threads() if backend.openmp else 1,
+        'compiler': backend.compiler,
+        'numpy': np.__version__,
+        'python': f'{platform.python_version()} on {platform.system()} {platform.machine()}',
+    }
+    for key, value in config.items():
+        print(f'{key + ":":10} {value}', file=file or sys.stdout)
+    return config
+
+
+@functools.cache
+def _default():
+    return _load(_checked(os.environ.get('CNNX_BACKEND', 'auto'), 'CNNX_BACKEND'))
+
+
+def _checked(name, where):
+    if name not in BACKENDS:
+        raise ValueError(f'{where}: expected one of {", ".join(BACKENDS)}, got {name!r}')
+    return name
+
+
+@functools.cache
+def _load(name):
+    if name == 'numpy':
+        return _backend('numpy', 'cnnx._numpy', reason='asked for')
+    try:
+        return _load_compiled()
+    except BackendError as error:
+        if name == 'cython':
+            raise
+        warnings.warn(
+            f'cnnx uses its NumPy kernels, which are several times slower: {error}. '
+            'Install a C compiler and install cnnx again; CNNX_REQUIRE_EXT=1 then shows what fails. '
+            'CNNX_BACKEND=numpy chooses the NumPy kernels without this warning',
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return _backend('numpy', 'cnnx._numpy', reason=str(error))
+
+
+def _load_compiled():
+    """Import the compiled kernels of the fastest tier that runs here, or of the one that CNNX_SIMD names."""
+    try:
+        cpu = importlib.import_module('cnnx._ext.cpu')
+    except ImportError as error:
+        raise BackendError(f'the compiled kernels are not there ({error})') from error
+    wanted = os.environ.get('CNNX_SIMD', '')
+    if wanted and wanted not in TIERS:
+        raise ValueError(f'CNNX_SIMD: expected one of {", ".join(TIERS)}, got {wanted!r}')
+    supported = cpu.supported_tiers()
+    if wanted and wanted not in supported:
+        raise BackendError(f'CNNX_SIMD={wanted}: this processor runs {", ".join(supported) or "none of the tiers"}')
+    failures = []
+    for tier in (wanted,) if wanted else (*supported, 'portable'):
+        try:
+            return _backend(
+                'cython',
+                f'cnnx._ext.{tier}',
+                reason=f'CNNX_SIMD={wanted}' if wanted else 'compiled kernels found',
+                tier=tier,
+                **cpu.build_info(),
+            )
+        except ImportError as error:
+            failures.append(str(error))
+    raise BackendError(f'no tier of the compiled kernels is whole ({"; ".join(failures)})')
+
+
+def _backend(name, package, *, reason, tier=None, compiler=None, openmp=False):
+    """Gather the kernels of a package: the functions whose last parameter is `num_threads`."""
+    kernels = {}
+    for module_name in _module_names():
+        module = importlib.import_module(f'{package}.{module_name}')
+        kernels |= {key: value for key, value in vars(module).items() if _is_kernel(value)}
+    return SimpleNamespace(name=name, reason=reason, tier=tier, compiler=compiler, openmp=openmp, **kernels)
+
+
+def _module_names():
+    return [module.name for module in pkgutil.iter_modules(_numpy.__path__)]
+
+
+def _is_kernel(value):
+    code = getattr(value, '__code__', None)
+    return code is not None and code.co_varnames[: code.co_argcount][-1:] == ('num_threads',)
+
+
+def _processors():
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _after_fork_in_child():
+    # The threads that OpenMP started stay behind in the parent; waiting for them would never end.
+    _threads.forked = _threads.woken
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,125 @@
+"""The compiled kernels: which there are, for which processors, and with which flags.
+
+Everything else about the package stands in pyproject.toml. Environment variables:
+    CNNX_NO_EXT=1       build none: the package then runs on its NumPy kernels
+    CNNX_REQUIRE_EXT=1  fail where a kernel does not compile, instead of leaving it out
+    CNNX_BOUNDSCHECK=1  check every index in the kernels: slow, for debugging
+"""
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+TIERS = {
+    'v2': ['-march=x86-64-v2'],
+    'v3': ['-march=x86-64-v3'],
+    'v4': ['-march=x86-64-v4', '-mprefer-vector-width=512'],
+}
+SOURCES = Path('cnnx', '_ext')
+KERNELS = [path.stem for path in sorted(SOURCES.glob('*.pyx')) if path.stem != 'cpu']
+# Cython's own runtime (memoryviews, conversions), compiled once and imported by every kernel.
+SHARED = 'cnnx._ext._cython'
+
+
+def wanted(variable):
+    return os.environ.get(variable, '') not in ('', '0')
+
+
+def extensions():
+    """One extension per kernel and tier; the platform that is built for decides on the tiers."""
+    if wanted('CNNX_NO_EXT'):
+        return []
+    x86_64 = sysconfig.get_platform().endswith('-x86_64')
+    headers = [str(path) for pattern in ('*.pxd', '*.h') for path in sorted(SOURCES.glob(pattern))]
+    modules = [(SHARED, None, []), ('cnnx._ext.cpu', 'cpu', [])]
+    for tier, flags in TIERS.items() if x86_64 else [('portable', [])]:
+        modules += [(f'cnnx._ext.{tier}.{kernel}', kernel, flags) for kernel in KERNELS]
+    return [
+        Extension(
+            name,
+            [str(SOURCES / f'{stem}.pyx')] if stem else [],
+            include_dirs=[str(SOURCES)],
+            extra_compile_args=flags,
+            depends=headers,
+            optional=not wanted('CNNX_REQUIRE_EXT'),
+        )
+        for name, stem, flags in modules
+    ]
+
+
+class BuildKernels(build_ext):
+    """Compiles each .pyx once per tier, and leaves no old binary where compiling fails."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self):
+        if self.compiler.compiler_type == 'msvc':
+            compile_flags, openmp = ['/O2'], '/openmp'
+        else:
+            compile_flags, openmp = ['-O3', '-g0', '-fno-math-errno', '-fno-trapping-math'], '-fopenmp'
+        link_flags = []
+        if self.has_openmp(openmp):
+            compile_flags.append(openmp)
+            link_flags.append(openmp)
+        for extension in self.extensions:
+            extension.extra_compile_args = compile_flags + extension.extra_compile_args
+            extension.extra_link_args = link_flags
+        super().build_extensions()
+
+    def has_openmp(self, flag):
+        """Compile, link and run a parallel program."""
+        folder = Path(self.build_temp, 'openmp')
+        folder.mkdir(parents=True, exist_ok=True)
+        source = folder / 'probe.c'
+        source.write_text('#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n')
+        try:
+            objects = self.compiler.compile([str(source)], output_dir=str(folder), extra_postargs=[flag])
+            self.compiler.link_executable(objects, 'probe', output_dir=str(folder), extra_postargs=[flag])
+            self.spawn([str(folder / 'probe')])
+        except Exception as error:
+            self.warn(f'no OpenMP ({error}): the kernels are built without threads')
+            return False
+        return True
+
+    def build_extension(self, ext):
+        self.installed_file(ext).unlink(missing_ok=True)
+        try:
+            self.generate_c(ext)
+            super().build_extension(ext)
+        except Exception as error:
+            if not ext.optional:
+                raise
+            self.warn(f'{ext.name} was not built ({error}); cnnx will use its NumPy kernels')
+
+    def installed_file(self, ext):
+        """Where an editable install keeps the compiled module: among the sources."""
+        return Path(*ext.name.split('.')[:-1], Path(self.get_ext_filename(ext.name)).name)
+
+    def generate_c(self, ext):
+        """Translate the .pyx under the extension's own name, so that tiers share no file."""
+        target = Path(self.build_temp, 'c', *ext.name.split('.')[1:]).with_suffix('.c')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        checked = wanted('CNNX_BOUNDSCHECK')
+        directives = {
+            'language_level': '3',
+            'boundscheck': checked,
+            'wraparound': False,
+            'initializedcheck': checked,
+            'cdivision': True,
+        }
+        options = ','.join(f'{name}={value}' for name, value in directives.items())
+        if ext.name == SHARED:
+            arguments = ['--generate-shared', str(target)]
+        else:
+            arguments = ['--shared', SHARED, '-I', '.', '-o', str(target), *ext.sources]
+        self.spawn([sys.executable, '-m', 'cython', '--module-name', ext.name, '-X', options, *arguments])
+        ext.sources = [str(target)]
+
+
+setup(ext_modules=extensions(), cmdclass={'build_ext': BuildKernels})
