@@ -1,0 +1,81 @@
+"""Where weights start: functions of (rng, shape, dtype) that return an array.
+
+A weight's `shape` ends in (..., inputs, outputs); what stands before them, the kernel's height and
+width, multiplies both. Numbers are drawn in float64 and rounded, so that one seed gives the same
+weights in float32 and float64.
+"""
+
+import functools
+import math
+
+import numpy as np
+
+
+def fans(shape):
+    """Return how many inputs feed one output, and how many outputs one input feeds."""
+    receptive_field = math.prod(shape[:-2])
+    return receptive_field * shape[-2], receptive_field * shape[-1]
+
+
+def he_normal(rng, shape, dtype):
+    """Normal with variance 2 / inputs, which keeps the size of activations through ReLU layers.
+
+    Source: He et al., "Delving deep into rectifiers", 2015, equation 10.
+    """
+    fan_in, _ = fans(shape)
+    return rng.normal(0, math.sqrt(2 / fan_in), shape).astype(dtype)
+
+
+def glorot_uniform(rng, shape, dtype):
+    """Uniform in +-sqrt(6 / (inputs + outputs)), made for Sigmoid and tanh layers.
+
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", 2010, equation 16.
+    """
+    limit = math.sqrt(6 / sum(fans(shape)))
+    return rng.uniform(-limit, limit, shape).astype(dtype)
+
+
+def zeros(rng, shape, dtype):
+    """All zeros. Units that start alike stay alike, so hidden layers need another initializer."""
+    return np.zeros(shape, dtype)
+
+
+def normal(rng, shape, dtype, standard_deviation=0.05):
+    """Normal with a mean of 0; `functools.partial(normal, standard_deviation=0.01)` sets another width."""
+    if not 0 <= standard_deviation < math.inf:
+        raise ValueError(f'standard_deviation: expected a number of at least 0, got {standard_deviation!r}')
+    return rng.normal(0, standard_deviation, shape).astype(dtype)
+
+
+INITIALIZERS = {f.__name__: f for f in (he_normal, glorot_uniform, normal, zeros)}
+
+
+def get_initializer(initializer):
+    """Return the function that a name stands for, or the callable itself.
+
+    Raises:
+        ValueError: the name is unknown, or what came is neither a name nor callable.
+    """
+    if isinstance(initializer, dict):
+        settings = dict(initializer)
+        return functools.partial(get_initializer(settings.pop('name', None)), **settings)
+    if callable(initializer):
+        return initializer
+    if initializer in INITIALIZERS:
+        return INITIALIZERS[initializer]
+    raise ValueError(
+        f'kernel_initializer: expected one of {", ".join(INITIALIZERS)} or a function of '
+        f'(rng, shape, dtype), got {initializer!r}'
+    )
+
+
+def describe_initializer(initializer):
+    """Return what JSON can hold of an initializer: its name, with its settings if it has any.
+
+    A function of the user's own is described by its name alone, for the reader: loading a network
+    sets the weights and draws none.
+    """
+    if isinstance(initializer, functools.partial):
+        return {'name': initializer.func.__name__, **initializer.keywords}
+    return getattr(initializer, '__name__', type(initializer).__name__)

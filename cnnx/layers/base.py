@@ -1,0 +1,223 @@
+"""What all layers share: shapes, checks at the border, parameters."""
+
+import math
+
+import numpy as np
+
+from cnnx.arrays import as_numbers, check_dtype, new_array
+from cnnx.geometry import shape_of_sample
+from cnnx.initializers import describe_initializer, get_initializer
+from cnnx.parameter import Parameter
+
+
+class Layer:
+    """One step of a network: y = f(x), and dx from dy.
+
+    A layer works alone: `forward`, then `backward`, which differentiates the latest forward pass; keep
+    that pass's x and y unchanged in between. In a network, plan.py calls `compute` and
+    `compute_gradient`, which trust their arguments, and lends the arrays that they write into.
+
+    A kind of layer defines `_output_shape`, `compute` and `compute_gradient`, and `settings` if its
+    constructor takes any.
+
+    Attributes:
+        input_shape, output_shape: of one sample, without the batch axis; None until the layer is built.
+        parameters: its `Parameter` objects, weights first.
+        index: its place in its network, or None.
+    """
+
+    def __init__(self, input_shape=None):
+        self.input_shape = None if input_shape is None else shape_of_sample(input_shape, 'input_shape')
+        self.output_shape = None
+        self.dtype = None
+        self.index = None
+        self.parameters = []
+        self._saved = None
+
+    def __repr__(self):
+        arguments = {'input_shape': self.input_shape, **self.settings()}
+        return f'{type(self).__name__}({", ".join(f"{key}={value!r}" for key, value in arguments.items())})'
+
+    @property
+    def where(self):
+        """How errors name this layer."""
+        return type(self).__name__ if self.index is None else f'layer {self.index} ({type(self).__name__})'
+
+    @property
+    def multiply_adds(self):
+        """Multiply-adds of one sample's forward pass; 0 for layers that only compare, move or scale."""
+        return 0
+
+    @property
+    def parameter_count(self):
+        """How many numbers the layer learns."""
+        return sum(parameter.value.size for parameter in self.parameters)
+
+    def settings(self):
+        """Return the constructor's arguments, but for `input_shape`, as JSON can hold them."""
+        return {}
+
+    def build(self, input_shape=None, rng=None, dtype='float32'):
+        """Settle shapes and dtype and draw the weights; does nothing to a layer that is built so already.
+
+        Args:
+            input_shape: of one sample; may be left out where the layer was given one.
+            rng: a `numpy.random.Generator` for the weights, or a seed for one; by default 0.
+            dtype: 'float32' or 'float64'.
+
+        Returns:
+            The layer itself.
+
+        Raises:
+            ValueError: no input shape is known, or the layer cannot take this one.
+        """
+        shape = self.input_shape if input_shape is None else shape_of_sample(input_shape, 'input_shape')
+        if shape is None:
+            raise ValueError(f'{self.where}: the shape of its input is not known; give it an input_shape')
+        if self.input_shape not in (None, shape):
+            raise ValueError(f'{self.where}: expected input {self.input_shape}, got {shape}')
+        dtype = check_dtype(dtype)
+        if self.output_shape is not None and self.dtype == dtype:
+            return self
+        try:
+            self.output_shape = self._output_shape(shape)
+        except ValueError as error:
+            raise ValueError(f'{self.where}: {error}') from None
+        self.input_shape, self.dtype = shape, dtype
+        if self.parameters:
+            self.parameters = [
+                Parameter(parameter.name, parameter.value.astype(dtype), parameter.trainable)
+                for parameter in self.parameters
+            ]
+        else:
+            self.parameters = self._new_parameters(np.random.default_rng(0 if rng is None else rng))
+        return self
+
+    def forward(self, x, training=False):
+        """Compute y, (N, *output_shape), from x, (N, *input_shape).
+
+        A layer that is not built yet takes its shapes, and its dtype if that is float64, from x.
+
+        Raises:
+            ValueError: x has another shape, or does not hold numbers.
+        """
+        x = as_numbers(x, f'{self.where} input')
+        if self.output_shape is None and x.ndim > 1:
+            self.build(x.shape[1:], dtype='float64' if x.dtype == np.float64 else 'float32')
+        self.check_shape(x, self.input_shape, 'input')
+        return self.compute(np.ascontiguousarray(x, self.dtype), training, new_array)
+
+    def backward(self, dy):
+        """Compute dx from dy, both of the latest forward pass, and write the gradients of the parameters.
+
+        Raises:
+            RuntimeError: there was no forward pass.
+            ValueError: dy has another shape than the output had.
+        """
+        if self._saved is None:
+            raise RuntimeError(f'{self.where}: backward needs a forward pass before it; call forward(x)')
+        dy = as_numbers(dy, f'{self.where} output gradient')
+        self.check_shape(dy, self.output_shape, 'output gradient')
+        if len(dy) != len(self._saved[0]):
+            raise ValueError(
+                f'{self.where}: expected the gradient of {len(self._saved[0])} samples, as in the latest '
+                f'forward pass, got {len(dy)}'
+            )
+        return self.compute_gradient(np.ascontiguousarray(dy, self.dtype), new_array)
+
+    def release(self):
+        """Forget the latest forward pass, so that its arrays can be freed."""
+        self._saved = None
+
+    def check_shape(self, array, sample_shape, what):
+        """Raise a ValueError unless the array is a batch of samples of that shape."""
+        if array.shape[1:] == sample_shape and array.ndim > 0:
+            return
+        hint = ''
+        if array.shape == sample_shape:
+            hint = '; add a batch axis: x[np.newaxis]'
+        elif (*array.shape[1:], 1) == sample_shape:
+            hint = '; add a channel axis: x[..., np.newaxis]'
+        elif self.index:
+            hint = f'; check what layer {self.index - 1} gives'
+        raise ValueError(f'{self.where}: expected {what} (N, {str(sample_shape)[1:]}, got {array.shape}{hint}')
+
+    def _output_shape(self, input_shape):
+        """Return the shape of one output sample, or raise a ValueError if the input does not fit."""
+        raise NotImplementedError
+
+    def _new_parameters(self, rng):
+        return []
+
+    def compute(self, x, training, empty):
+        """Return y, written into an array from `empty(name, shape, dtype)`, and keep what backward needs.
+
+        What is kept goes into `_saved`, a tuple whose first item is an array of the batch's length.
+        """
+        raise NotImplementedError
+
+    def compute_gradient(self, dy, empty, input_gradient=True):
+        """Return dx, or None where `input_gradient` is False, and write the parameters' gradients."""
+        raise NotImplementedError
+
+
+class WeightedLayer(Layer):
+    """A layer with weights and a bias; what Convolutional and Dense share."""
+
+    def __init__(self, kernel_initializer, input_shape):
+        super().__init__(input_shape)
+        self.kernel_initializer = get_initializer(kernel_initializer)
+
+    @property
+    def weights(self):
+        """The weights, an array to read and to write; assigning copies into it."""
+        return self._parameter(0).value
+
+    @weights.setter
+    def weights(self, value):
+        self._assign(0, value)
+
+    @property
+    def bias(self):
+        """The bias, an array to read and to write; assigning copies into it."""
+        return self._parameter(1).value
+
+    @bias.setter
+    def bias(self, value):
+        self._assign(1, value)
+
+    @property
+    def multiply_adds(self):
+        """One for each weight and each output position that it takes part in."""
+        return math.prod(self.output_shape[:-1]) * self.weights.size
+
+    def settings(self):
+        return {'kernel_initializer': describe_initializer(self.kernel_initializer)}
+
+    def _parameter(self, position):
+        if not self.parameters:
+            self.build()
+        return self.parameters[position]
+
+    def _assign(self, position, value):
+        parameter = self._parameter(position)
+        value = as_numbers(value, f'{self.where} {parameter.name}')
+        if value.shape != parameter.value.shape:
+            raise ValueError(
+                f'{self.where}: expected {parameter.name} of shape {parameter.value.shape}, got {value.shape}'
+            )
+        parameter.value[...] = value
+
+    def _new_parameters(self, rng):
+        shape = self._weights_shape()
+        weights = np.asarray(self.kernel_initializer(rng, shape, self.dtype))
+        if weights.shape != shape or weights.dtype.kind != 'f':
+            raise ValueError(
+                f'{self.where}: kernel_initializer: expected an array of floats of shape {shape}, '
+                f'got {weights.dtype} of shape {weights.shape}'
+            )
+        weights = np.array(weights, self.dtype, order='C')
+        return [Parameter('weights', weights), Parameter('bias', np.zeros(shape[-1], self.dtype))]
+
+    def _weights_shape(self):
+        raise NotImplementedError

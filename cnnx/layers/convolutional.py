@@ -1,0 +1,74 @@
+from cnnx import kernels
+from cnnx.geometry import PADDINGS, pair, positive_int, window_over
+from cnnx.layers.base import WeightedLayer
+
+
+class Convolutional(WeightedLayer):
+    """Slide filters over an image: y[p, q, f] = sum over r, s, c of x[p + r, q + s, c] weights[r, s, c, f] + bias[f].
+
+    (This is cross-correlation, which deep learning calls convolution: the filter is not flipped.)
+
+    Shape: (N, H, W, C) -> (N, P, Q, num_filters), with P, Q after `cnnx.geometry.window_over`.
+    weights: (kernel_height, kernel_width, C, num_filters); bias: (num_filters,).
+    Gradient: dweights[r, s, c, f] = sum of x[p + r, q + s, c] dy[p, q, f]; dbias = sum of dy; dx adds
+    weights times dy back to every pixel that a window covered.
+
+    Args:
+        num_filters: how many filters, and so channels of the output.
+        kernel_size, stride: a whole number, or a pair (height, width), in pixels.
+        padding: 'valid' or 'same'.
+        input_shape: (H, W, C); needed where it cannot be inferred from the layer before.
+        kernel_initializer: 'he_normal', 'glorot_uniform', 'normal', 'zeros', or a function of
+            (rng, shape, dtype).
+
+    Raises:
+        ValueError: an argument is none of these; or, when built, the kernel is larger than the input.
+    """
+
+    def __init__(
+        self, num_filters, kernel_size, stride=1, padding='valid', input_shape=None, kernel_initializer='he_normal'
+    ):
+        super().__init__(kernel_initializer, input_shape)
+        self.num_filters = positive_int(num_filters, 'num_filters')
+        self.kernel_size = pair(kernel_size, 'kernel_size')
+        self.stride = pair(stride, 'stride')
+        if padding not in PADDINGS:
+            raise ValueError(f'padding: expected one of {", ".join(PADDINGS)}, got {padding!r}')
+        self.padding = padding
+
+    def settings(self):
+        return {
+            'num_filters': self.num_filters,
+            'kernel_size': self.kernel_size,
+            'stride': self.stride,
+            'padding': self.padding,
+            **super().settings(),
+        }
+
+    def _output_shape(self, input_shape):
+        if len(input_shape) != 3:
+            raise ValueError(f'expected input (height, width, channels), got {input_shape}')
+        self._window, positions = window_over(input_shape[:2], self.kernel_size, self.stride, self.padding)
+        return (*positions, self.num_filters)
+
+    def _weights_shape(self):
+        return (*self.kernel_size, self.input_shape[2], self.num_filters)
+
+    def compute(self, x, training, empty):
+        y = empty('y', (len(x), *self.output_shape), self.dtype)
+        self._saved = (x,)
+        threads = kernels.threads_for(len(x) * self.multiply_adds)
+        kernels.current().convolution_forward(x, self.weights, self.bias, y, self._window, threads)
+        return y
+
+    def compute_gradient(self, dy, empty, input_gradient=True):
+        (x,) = self._saved
+        backend = kernels.current()
+        threads = kernels.threads_for(len(x) * self.multiply_adds)
+        weights, bias = self.parameters
+        backend.convolution_backward_weights(x, dy, weights.grad, bias.grad, self._window, threads)
+        if not input_gradient:
+            return None
+        dx = empty('dx', x.shape, self.dtype)
+        backend.convolution_backward_input(weights.value, dy, dx, self._window, threads)
+        return dx

@@ -1,0 +1,60 @@
+from cnnx import kernels
+from cnnx.geometry import positive_int
+from cnnx.layers.base import WeightedLayer
+
+
+class Dense(WeightedLayer):
+    """Connect every input to every output: y = x weights + bias.
+
+    Shape: (N, input_size) -> (N, output_size). weights: (input_size, output_size); bias: (output_size,).
+    Gradient: dweights = x^T dy; dbias = sum of dy over the samples; dx = dy weights^T.
+
+    `Dense(400, 120)` and `Dense(output_size=120)` are both understood; the second takes its input size
+    from the layer before.
+
+    Args:
+        input_size, output_size: how many numbers a sample has before and after.
+        kernel_initializer: as for `Convolutional`.
+        input_shape: another way to give the input size: (input_size,).
+
+    Raises:
+        ValueError: a size is not a whole number of at least 1, or the output size is missing.
+    """
+
+    def __init__(self, input_size=None, output_size=None, kernel_initializer='he_normal', input_shape=None):
+        if output_size is None:
+            raise ValueError('Dense: give both sizes, Dense(400, 120), or the output alone, Dense(output_size=120)')
+        if input_size is not None and input_shape is None:
+            input_shape = (positive_int(input_size, 'input_size'),)
+        super().__init__(kernel_initializer, input_shape)
+        self.output_size = positive_int(output_size, 'output_size')
+
+    def settings(self):
+        return {'output_size': self.output_size, **super().settings()}
+
+    def _output_shape(self, input_shape):
+        if len(input_shape) != 1:
+            raise ValueError(f'expected input (size,), got {input_shape}; put a Flatten before it')
+        return (self.output_size,)
+
+    def _weights_shape(self):
+        return (self.input_shape[0], self.output_size)
+
+    def compute(self, x, training, empty):
+        y = empty('y', (len(x), *self.output_shape), self.dtype)
+        self._saved = (x,)
+        threads = kernels.threads_for(len(x) * self.multiply_adds)
+        kernels.current().dense_forward(x, self.weights, self.bias, y, threads)
+        return y
+
+    def compute_gradient(self, dy, empty, input_gradient=True):
+        (x,) = self._saved
+        backend = kernels.current()
+        threads = kernels.threads_for(len(x) * self.multiply_adds)
+        weights, bias = self.parameters
+        backend.dense_backward_weights(x, dy, weights.grad, bias.grad, threads)
+        if not input_gradient:
+            return None
+        dx = empty('dx', x.shape, self.dtype)
+        backend.dense_backward_input(weights.value, dy, dx, threads)
+        return dx
