@@ -1,0 +1,72 @@
+"""Reader for IDX files, the format of MNIST.
+
+Source: "The IDX file format", Yann LeCun, Corinna Cortes and Christopher J. C. Burges, on MNIST's home
+page: two zero bytes, a byte for the type, a byte for the number of dimensions, their sizes as big-endian
+32-bit numbers, then the numbers, big-endian, in row-major order.
+"""
+
+import gzip
+import math
+import os
+import struct
+import zlib
+
+import numpy as np
+
+TYPES = {0x08: 'u1', 0x09: 'i1', 0x0B: '>i2', 0x0C: '>i4', 0x0D: '>f4', 0x0E: '>f8'}
+GZIP_MAGIC = b'\x1f\x8b'
+# DEFLATE cannot pack more than this many bytes into one.
+GZIP_LARGEST_RATIO = 1032
+CHUNK = 1 << 20
+
+
+class DataError(ValueError):
+    """A data file is missing, damaged, or not what its name says."""
+
+
+def read_idx(path):
+    """Read an IDX file, plain or compressed with gzip, into an array of the machine's byte order.
+
+    Args:
+        path: where it is.
+
+    Raises:
+        DataError: it is no IDX file, it is truncated, its checksum is wrong, it goes on after its last
+            number, or it claims more numbers than a file of its size can hold.
+        OSError: there is no such file, or it cannot be opened.
+    """
+    size = os.path.getsize(path)
+    with open(path, 'rb') as raw:
+        compressed = raw.read(2) == GZIP_MAGIC
+        raw.seek(0)
+        try:
+            with gzip.GzipFile(fileobj=raw) if compressed else raw as file:
+                return _read(file, path, size * GZIP_LARGEST_RATIO if compressed else size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f'{path}: damaged gzip file ({error}); get it anew') from error
+
+
+def _read(file, path, most_bytes):
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b'\0\0' or head[2] not in TYPES or not 1 <= head[3] <= 32:
+        raise DataError(
+            f'{path}: not an IDX file: expected it to begin with 00 00, a type (08, 09, 0b, 0c, 0d or 0e) '
+            f'and a number of dimensions, got {head.hex(" ") or "nothing"}'
+        )
+    dtype = np.dtype(TYPES[head[2]])
+    sizes = file.read(4 * head[3])
+    if len(sizes) < 4 * head[3]:
+        raise DataError(f'{path}: truncated within the sizes of its {head[3]} dimensions; get it anew')
+    shape = struct.unpack(f'>{head[3]}I', sizes)
+    expected = math.prod(shape) * dtype.itemsize
+    if expected > most_bytes:
+        raise DataError(f'{path}: claims {expected:,} bytes of numbers, more than a file of its size can hold')
+    data = bytearray()
+    while chunk := file.read(min(CHUNK, expected - len(data) + 1)):
+        data += chunk
+        if len(data) > expected:
+            raise DataError(f'{path}: goes on after the {expected:,} bytes of numbers that its sizes {shape} announce')
+    if len(data) < expected:
+        raise DataError(f'{path}: truncated: expected {expected:,} bytes of numbers, got {len(data):,}; get it anew')
+    array = np.frombuffer(data, dtype).reshape(shape)
+    return array.astype(dtype.newbyteorder('='), copy=False)

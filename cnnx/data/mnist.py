@@ -1,0 +1,132 @@
+"""MNIST: where its files are, whether they are whole, and how they become arrays to train on.
+
+The first 5,000 training and 1,000 test images come with the package; tools/make_mnist_subset.py made
+them. All 70,000 are read from a folder, or downloaded once into the user's cache.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from cnnx.data.idx import DataError, read_idx
+
+SUBSET = Path(__file__).parent / 'mnist_subset'
+CLASSES = 10
+MIRRORS = (
+    'https://ossci-datasets.s3.amazonaws.com/mnist/',
+    'https://storage.googleapis.com/cvdf-datasets/mnist/',
+)
+TIMEOUT = 30  # seconds without a byte
+
+# The sha256 of each file as it is downloaded, and of what is in it once decompressed.
+FILES = {
+    'train-images-idx3-ubyte.gz': (
+        '440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609',
+        'ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db',
+    ),
+    'train-labels-idx1-ubyte.gz': (
+        '3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c',
+        '65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5',
+    ),
+    't10k-images-idx3-ubyte.gz': (
+        '8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6',
+        '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7',
+    ),
+    't10k-labels-idx1-ubyte.gz': (
+        'f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6',
+        'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2',
+    ),
+}
+
+
+def preprocess_mnist_data(full=False, data_dir=None):
+    """Load MNIST for training: pixels from 0 to 1, labels one-hot.
+
+    Args:
+        full: False takes the 5,000 training and 1,000 test images that come with the package; True takes
+            all 60,000 and 10,000, from data_dir if that is given, else from the folder that the environment
+            variable CNNX_DATA_DIR names, else from the user's cache, downloading them into it if need be.
+        data_dir: a folder with the four files of MNIST, compressed with gzip or plain.
+
+    Returns:
+        ((x_train, y_train), (x_test, y_test)), x being (N, 28, 28, 1) float32 in [0, 1], y (N, 10) float32.
+
+    Raises:
+        DataError: a file is missing or damaged, or cannot be downloaded.
+        ValueError: data_dir is given without full.
+    """
+    if not full and data_dir is not None:
+        raise ValueError('data_dir: goes with full=True; the subset comes with the package')
+    arrays = _read_full(data_dir) if full else [read_idx(SUBSET / name) for name in FILES]
+    x_train, y_train, x_test, y_test = arrays
+    return (_pixels(x_train), _one_hot(y_train)), (_pixels(x_test), _one_hot(y_test))
+
+
+def _pixels(images):
+    pixels = images[..., np.newaxis].astype(np.float32)
+    pixels /= 255
+    return pixels
+
+
+def _one_hot(labels):
+    return np.eye(CLASSES, dtype=np.float32)[labels]
+
+
+def _read_full(data_dir):
+    folder = data_dir or os.environ.get('CNNX_DATA_DIR')
+    paths = _find(Path(folder)) if folder else [_download(name) for name in FILES]
+    return [_read_checked(path, content) for path, (_, content) in zip(paths, FILES.values(), strict=True)]
+
+
+def _find(folder):
+    paths = [(folder / name, folder / name.removesuffix('.gz')) for name in FILES]
+    missing = [packed.name for packed, plain in paths if not packed.is_file() and not plain.is_file()]
+    if missing:
+        raise DataError(
+            f'{folder}: expected {", ".join(missing)}, compressed or plain; '
+            'without data_dir and CNNX_DATA_DIR, MNIST is downloaded'
+        )
+    return [packed if packed.is_file() else plain for packed, plain in paths]
+
+
+def _download(name):
+    """Return the path of an official file in the user's cache, downloaded if it is not there whole."""
+    import pooch  # takes 100 ms to import, which only downloads need
+
+    sha256, _ = FILES[name]
+    failures = []
+    for mirror in MIRRORS:
+        try:
+            return Path(
+                pooch.retrieve(
+                    mirror + name,
+                    known_hash=f'sha256:{sha256}',
+                    fname=name,
+                    path=pooch.os_cache('cnnx') / 'mnist',
+                    downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
+                )
+            )
+        except (OSError, ValueError) as error:
+            failures.append(f'{mirror}{name}: {error}')
+    raise DataError(
+        f'{name} cannot be downloaded:\n  ' + '\n  '.join(failures) + '\n'
+        'Try again later, or get the four files of MNIST from elsewhere and give their folder as data_dir'
+    )
+
+
+def _read_checked(path, sha256):
+    """Read a file and hold it to the checksum of what it should contain."""
+    array = read_idx(path)
+    head = bytes((0, 0, 0x08, array.ndim)) + b''.join(size.to_bytes(4, 'big') for size in array.shape)
+    if array.dtype != np.uint8 or _sha256(head, array) != sha256:
+        raise DataError(f'{path}: holds something else than the MNIST file of that name; get it anew')
+    return array
+
+
+def _sha256(*parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
