@@ -1,0 +1,104 @@
+"""A network's make-up as JSON can hold it, and back: layers, loss, optimizer, generator."""
+
+import numpy as np
+
+from cnnx._version import __version__
+from cnnx.initializers import INITIALIZERS
+from cnnx.layers import LAYERS
+from cnnx.losses import LOSSES
+from cnnx.optimizers import OPTIMIZERS
+
+
+def describe(network):
+    """Return architecture, loss, optimizer and the generator's state of a network."""
+    return {
+        'cnnx': __version__,
+        'architecture': {'dtype': network.dtype.name, 'layers': [_describe_layer(layer) for layer in network.layers]},
+        'loss': _describe_part(network.loss),
+        'optimizer': _describe_part(network.optimizer),
+        'generator': network.generator.bit_generator.state,
+    }
+
+
+def rebuild(network_class, description):
+    """Make a network from what `describe` gave; its weights are still to be set.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is not such a description.
+    """
+    network = network_class(dtype=description['architecture']['dtype'])
+    for settings in description['architecture']['layers']:
+        network.add(_make(LAYERS, {**settings, **_known_initializer(settings)}))
+    if description['loss'] is not None:
+        network.compile(_make(LOSSES, description['loss']), _make(OPTIMIZERS, description['optimizer']))
+    network.generator = make_generator(description['generator'])
+    return network
+
+
+def make_generator(state):
+    """Return a generator that goes on from a state."""
+    generator = np.random.default_rng(0)
+    generator.bit_generator.state = state
+    return generator
+
+
+def check_same(network, description):
+    """Raise a ValueError that names the first difference between a network and a description."""
+    theirs = description['architecture']
+    for layer, found in zip(network.layers, theirs['layers'], strict=False):
+        wanted = _describe_layer(layer)
+        for key in ('kind', *(wanted.keys() - {'kind', 'kernel_initializer'})):
+            if wanted[key] != found.get(key):
+                raise ValueError(f'{layer.where}: expected {key} {wanted[key]}, got {found.get(key)}')
+    for what, ours, other in (
+        ('layers', len(network.layers), len(theirs['layers'])),
+        ('dtype', network.dtype.name, theirs['dtype']),
+        ('optimizer', _describe_part(network.optimizer)['kind'], description['optimizer']['kind']),
+    ):
+        if ours != other:
+            raise ValueError(f'{what}: expected {ours}, got {other}')
+
+
+def match_weights(layers, arrays):
+    """Return the arrays that are the layers' parameters, by name.
+
+    Raises:
+        ValueError: one is missing, has another shape, holds no floats, or belongs to no layer.
+    """
+    matching = {}
+    for layer in layers:
+        for parameter in layer.parameters:
+            name = f'{parameter.name}_{layer.index}'
+            expected = f'{layer.where}: expected {name} of shape {parameter.value.shape}'
+            if name not in arrays:
+                raise ValueError(f'{expected}, found none')
+            if arrays[name].shape != parameter.value.shape:
+                raise ValueError(f'{expected}, got {arrays[name].shape}')
+            if arrays[name].dtype.kind != 'f':
+                raise ValueError(f'{expected} to hold floats, got {arrays[name].dtype}')
+            matching[name] = arrays[name]
+    surplus = [name for name in arrays if name.startswith(('weights_', 'bias_')) and name not in matching]
+    if surplus:
+        raise ValueError(f'found {", ".join(sorted(surplus))}, for which this network has no layer')
+    return matching
+
+
+def _describe_layer(layer):
+    settings = {'kind': type(layer).__name__, 'input_shape': layer.input_shape, **layer.settings()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+
+
+def _describe_part(part):
+    return None if part is None else {'kind': type(part).__name__, **part.settings()}
+
+
+def _known_initializer(settings):
+    """Return a substitute for an initializer of the user's own, which a file cannot hold."""
+    initializer = settings.get('kernel_initializer')
+    name = initializer.get('name') if isinstance(initializer, dict) else initializer
+    return {} if name is None or name in INITIALIZERS else {'kernel_initializer': 'zeros'}
+
+
+def _make(kinds, settings):
+    settings = dict(settings)
+    return kinds[settings.pop('kind')](**settings)

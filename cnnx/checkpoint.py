@@ -1,0 +1,181 @@
+"""Arrays and a description in JSON, to an .npz file and back. Layers are not known here."""
+
+import contextlib
+import json
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+FORMAT = 1
+# What NumPy and zipfile raise for files that are damaged or are something else.
+DAMAGE = (
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class CheckpointError(ValueError):
+    """A file cannot be read as weights, a network or a checkpoint, or belongs to another network."""
+
+
+def write(path, arrays, description=None):
+    """Write an .npz file that is either whole or, whatever happens meanwhile, not there.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and take the name at
+    the end; a file of that name from before stays until then.
+
+    Args:
+        path: where to; used as it is, no suffix is added.
+        arrays: arrays by name.
+        description: what JSON can hold, kept as the array `description`; None leaves it out.
+
+    Raises:
+        OSError: the file cannot be written; it names the path.
+    """
+    path = Path(path)
+    if description is not None:
+        arrays = {**arrays, 'description': np.array(json.dumps({'format': FORMAT, **description}))}
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        with open(temporary, 'wb') as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise
+    _sync_folder(path.parent)
+
+
+def read(path):
+    """Return the arrays of an .npz file by name, and its description, or {} where it has none.
+
+    Raises:
+        CheckpointError: it is not a whole .npz file of plain arrays, or newer than this version of cnnx.
+        OSError: there is no such file, or it cannot be opened.
+    """
+    with _opened(path) as file:
+        arrays = {name: file[name] for name in file.files}
+        description = _description(arrays.pop('description', None))
+    if description.get('format', FORMAT) != FORMAT:
+        raise CheckpointError(
+            f'{path}: written in format {description["format"]}, this version of cnnx reads format {FORMAT}; '
+            'install a newer cnnx'
+        )
+    return arrays, description
+
+
+def read_description(path):
+    """Return a file's description without reading its other arrays; {} where it has none."""
+    with _opened(path) as file:
+        return _description(file['description'] if 'description' in file.files else None)
+
+
+def checkpoint_path(folder, prefix, epoch):
+    """Return where the checkpoint of an epoch goes."""
+    return Path(folder, f'{prefix}_epoch_{epoch}.npz')
+
+
+def read_newest(folder, prefix):
+    """Read the checkpoint to resume from: of the run that began last, the one with the highest epoch.
+
+    A run that begins anew in the same folder replaces files one by one, and those of the run before it
+    that have a higher number are still there. Damaged files are passed over.
+
+    Returns:
+        (path, arrays, description, damage), damage being a line for each file passed over; or None where
+        there is no checkpoint.
+
+    Raises:
+        CheckpointError: there are checkpoints and all of them are damaged.
+    """
+    candidates, damage = [], []
+    for epoch, path in _numbered(folder, prefix):
+        try:
+            started = read_description(path)['run']['started']
+            candidates.append((started, epoch, path))
+        except (CheckpointError, LookupError, TypeError) as error:
+            damage.append(_blame(path, error))
+    for _, _, path in sorted(candidates, reverse=True):
+        try:
+            return path, *read(path), damage
+        except CheckpointError as error:
+            damage.append(_blame(path, error))
+    if damage:
+        raise CheckpointError(
+            f'no checkpoint named {prefix} in {folder} can be read:\n  ' + '\n  '.join(damage) + '\n'
+            'Move them away, or train without resuming'
+        )
+    return None
+
+
+def check_prefix(prefix):
+    """Return a prefix that names files inside their folder, or raise a ValueError."""
+    if not isinstance(prefix, str) or not prefix or prefix != os.path.basename(prefix) or '\0' in prefix:
+        raise ValueError(f'checkpoint_prefix: expected the beginning of a file name, got {prefix!r}')
+    return prefix
+
+
+def _numbered(folder, prefix):
+    """Return (epoch, path) of the files that are named as checkpoints."""
+    start = f'{prefix}_epoch_'
+    found = []
+    for path in Path(folder).glob('*.npz'):
+        number = path.stem.removeprefix(start)
+        if path.stem.startswith(start) and number.isascii() and number.isdigit():
+            found.append((int(number), path))
+    return found
+
+
+def _blame(path, error):
+    return str(error) if isinstance(error, CheckpointError) else f'{path}: not a checkpoint of a training run'
+
+
+@contextlib.contextmanager
+def _opened(path):
+    with open(path, 'rb') as stream:
+        try:
+            if not zipfile.is_zipfile(stream):
+                raise CheckpointError(f'{path}: not an .npz file')
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                yield file
+        except CheckpointError:
+            raise
+        except DAMAGE as error:
+            raise CheckpointError(f'{path}: damaged ({type(error).__name__}: {error})') from error
+
+
+def _description(array):
+    if array is None:
+        return {}
+    if array.shape != () or array.dtype.kind != 'U':
+        raise ValueError('its description is not text')
+    description = json.loads(array.item())
+    if not isinstance(description, dict):
+        raise ValueError('its description is not an object')
+    return description
+
+
+def _sync_folder(folder):
+    """Make a rename last through a power cut, where folders can be opened at all."""
+    if os.name != 'posix':
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

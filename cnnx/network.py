@@ -1,0 +1,283 @@
+"""Network: layers in a row, and what can be done with them."""
+
+import numpy as np
+
+from cnnx import architecture, checkpoint, training
+from cnnx.arrays import as_numbers, check_dtype
+from cnnx.checkpoint import CheckpointError
+from cnnx.geometry import positive_int
+from cnnx.layers import Layer
+from cnnx.losses import Loss
+from cnnx.optimizers import OPTIMIZERS, SGD
+from cnnx.plan import Plan, check_loss_fits, fuses_softmax
+
+
+class Network:
+    """Layers in a row.
+
+    Args:
+        seed: where the random numbers for weights and shuffling start; None takes one from the system.
+        dtype: 'float32' or 'float64', of weights and computation.
+
+    Attributes:
+        layers: in order; `add` appends.
+        loss, optimizer: as given to `compile`, or None.
+        generator: the `numpy.random.Generator` that weights and shuffling come from.
+    """
+
+    def __init__(self, seed=None, dtype='float32'):
+        self.dtype = check_dtype(dtype)
+        self.generator = np.random.default_rng(seed)
+        self.layers = []
+        self.loss = None
+        self.optimizer = None
+        self._plan = None
+
+    def add(self, layer):
+        """Append a layer and draw its weights.
+
+        Raises:
+            TypeError: it is not a layer.
+            ValueError: its input is not what the layer before it gives, or its shape is not known, or the
+                layer is in a network already.
+        """
+        if not isinstance(layer, Layer):
+            raise TypeError(f'add: expected a layer such as ReLU(), got {layer!r}')
+        if layer.index is not None:
+            raise ValueError(f'add: this {type(layer).__name__} is in a network already; make another one')
+        layer.index = len(self.layers)
+        try:
+            self._build(layer)
+        except ValueError:
+            layer.index = None
+            raise
+        self.layers.append(layer)
+        self._plan = None
+
+    def compile(self, loss, optimizer=None):
+        """Choose the loss and the optimizer (plain `SGD()` by default).
+
+        Raises:
+            TypeError: what came is no loss or no optimizer.
+            ValueError: the last layer does not give what the loss takes.
+        """
+        if not isinstance(loss, Loss):
+            raise TypeError(f'compile: expected a loss such as CategoricalCrossEntropy(), got {loss!r}')
+        optimizer = SGD() if optimizer is None else optimizer
+        if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
+            raise TypeError(f'compile: expected an optimizer such as SGD(momentum=0.9), got {optimizer!r}')
+        check_loss_fits(self.layers, loss)
+        self.loss, self.optimizer, self._plan = loss, optimizer, None
+
+    @property
+    def parameters(self):
+        """The parameters of all layers, by the name that files give them: 'weights_0', 'bias_0', ..."""
+        return {f'{parameter.name}_{layer.index}': parameter for layer in self.layers for parameter in layer.parameters}
+
+    @property
+    def plan(self):
+        """How a batch runs (`cnnx.plan.Plan`), made at first use."""
+        if not self.layers:
+            raise RuntimeError('the network has no layers; add some first')
+        if self._plan is None:
+            if self.loss is not None:
+                check_loss_fits(self.layers, self.loss)
+            self._plan = Plan(self.layers, self.loss)
+        return self._plan
+
+    def train(
+        self,
+        x,
+        y,
+        epochs=10,
+        learning_rate=0.01,
+        batch_size=32,
+        *,
+        checkpoint_dir=None,
+        checkpoint_prefix='model',
+        resume_from_checkpoint=False,
+        validation_data=None,
+        shuffle=True,
+        verbose=1,
+    ):
+        """Fit the network to samples, batch by batch; `cnnx.training.train` tells the arguments.
+
+        Returns:
+            A `History`: what each epoch came to.
+        """
+        self._needs_loss('train')
+        return training.train(
+            self,
+            x,
+            y,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            checkpoint_dir=checkpoint_dir,
+            checkpoint_prefix=checkpoint_prefix,
+            resume_from_checkpoint=resume_from_checkpoint,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            verbose=verbose,
+        )
+
+    def evaluate(self, x, y, batch_size=256):
+        """Return {'loss': ..., 'accuracy': ...} over samples; 'accuracy' where the loss has one.
+
+        Raises:
+            ValueError: there are no samples, or x and y do not fit the network or each other.
+        """
+        self._needs_loss('evaluate')
+        return training.evaluate(self, x, y, batch_size=batch_size)
+
+    def predict(self, x, batch_size=256):
+        """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.
+
+        Raises:
+            ValueError: x does not fit the first layer.
+        """
+        plan = self.plan
+        x = self.check_samples(x, 'x')
+        batch_size = positive_int(batch_size, 'batch_size')
+        outputs = np.empty((len(x), *self.layers[-1].output_shape), self.dtype)
+        for first in range(0, len(x), batch_size):
+            batch = np.ascontiguousarray(x[first : first + batch_size], self.dtype)
+            with plan.lock:
+                outputs[first : first + batch_size] = plan.predict(batch)
+        return outputs
+
+    def predict_classes(self, x, batch_size=256):
+        """Return the most probable class of each sample, (N,) int; with a single output, whether it is over 1/2.
+
+        Raises:
+            ValueError: x does not fit the first layer, or the output is not one row a sample.
+        """
+        outputs = self.predict(x, batch_size)
+        if outputs.ndim != 2:
+            raise ValueError(f'predict_classes: expected outputs (N, classes), the network gives {outputs.shape}')
+        return (outputs[:, 0] > 0.5).astype(np.intp) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+
+    def check_samples(self, x, what):
+        """Return x as an array of samples that the first layer takes, in the dtype that it came in."""
+        x = as_numbers(x, what)
+        self.layers[0].check_shape(x, self.layers[0].input_shape, what)
+        return x
+
+    def summary(self):
+        """Print a line for each layer: output shape, parameters, multiply-adds; then the totals."""
+        rows = [('layer', 'output shape', 'parameters', 'multiply-adds')]
+        rows += [
+            (
+                f'{layer.index} {type(layer).__name__}',
+                str(layer.output_shape),
+                f'{layer.parameter_count:,}',
+                f'{layer.multiply_adds:,}',
+            )
+            for layer in self.layers
+        ]
+        parameters = sum(layer.parameter_count for layer in self.layers)
+        multiply_adds = sum(layer.multiply_adds for layer in self.layers)
+        rows.append(('total', '', f'{parameters:,}', f'{multiply_adds:,}'))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        for row in rows:
+            left = f'{row[0]:{widths[0]}}  {row[1]:{widths[1]}}'
+            print(f'{left}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}')
+        if self.layers and fuses_softmax(self.layers, self.loss):
+            print(f'layer {len(self.layers) - 1} (Softmax) and CategoricalCrossEntropy train as one step')
+
+    def save_weights(self, path):
+        """Write the weights to an .npz file: `weights_{i}` and `bias_{i}`, i being a layer's index.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        checkpoint.write(path, self._weights())
+
+    def load_weights(self, path):
+        """Take the weights from a file of `save_weights`, or of `save`, or from a checkpoint.
+
+        Raises:
+            CheckpointError: the file is damaged, or its weights are not this network's; none is changed then.
+            OSError: there is no such file, or it cannot be opened.
+        """
+        arrays, _ = checkpoint.read(path)
+        self._set_weights(arrays, path)
+
+    def save(self, path):
+        """Write weights, architecture, loss, optimizer and the generator's state to an .npz file.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        checkpoint.write(path, self._weights(), self.describe())
+
+    @classmethod
+    def load(cls, path):
+        """Make a network from a file of `save`, or from a checkpoint.
+
+        Raises:
+            CheckpointError: the file is damaged, or holds no architecture.
+            OSError: there is no such file, or it cannot be opened.
+        """
+        arrays, description = checkpoint.read(path)
+        if 'architecture' not in description:
+            raise CheckpointError(
+                f'{path}: holds no architecture; for a file of weights alone, build the network and use load_weights'
+            )
+        try:
+            network = architecture.rebuild(cls, description)
+        except (LookupError, TypeError, ValueError) as error:
+            raise CheckpointError(f'{path}: cannot build its network ({error})') from error
+        network._set_weights(arrays, path)
+        return network
+
+    def describe(self):
+        """Return architecture, loss, optimizer and the generator's state as JSON can hold them."""
+        return architecture.describe(self)
+
+    def checkpoint_arrays(self):
+        """Return weights and optimizer state, by name."""
+        return {**self._weights(), **self.optimizer.state()}
+
+    def restore(self, arrays, description, path):
+        """Take over weights, optimizer state and generator from what `checkpoint.read` gave.
+
+        Raises:
+            CheckpointError: they belong to another network; nothing is changed then.
+        """
+        try:
+            architecture.check_same(self, description)
+            generator = architecture.make_generator(description['generator'])
+            weights = architecture.match_weights(self.layers, arrays)
+            self.optimizer.restore(arrays, self.parameters)
+        except (LookupError, TypeError, ValueError) as error:
+            raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error
+        self._assign(weights)
+        self.generator = generator
+
+    def _weights(self):
+        return {name: parameter.value for name, parameter in self.parameters.items()}
+
+    def _set_weights(self, arrays, path):
+        try:
+            self._assign(architecture.match_weights(self.layers, arrays))
+        except ValueError as error:
+            raise CheckpointError(f'{path}: not the weights of this network: {error}') from None
+
+    def _assign(self, arrays):
+        for name, parameter in self.parameters.items():
+            parameter.value[...] = arrays[name]
+
+    def _build(self, layer):
+        if not self.layers:
+            layer.build(rng=self.generator, dtype=self.dtype)
+            return
+        before = self.layers[-1]
+        try:
+            layer.build(before.output_shape, rng=self.generator, dtype=self.dtype)
+        except ValueError as error:
+            raise ValueError(f'{error}; {before.where} gives {before.output_shape}') from None
+
+    def _needs_loss(self, action):
+        if self.loss is None:
+            raise RuntimeError(f'{action} needs a loss; call compile(CategoricalCrossEntropy()) first')

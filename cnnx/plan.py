@@ -1,0 +1,120 @@
+"""How one batch runs: which layers, in which order, into which arrays.
+
+A plan owns the arrays that layers write into and lends them out again for the next batch, so that layers
+allocate nothing after the first step.
+"""
+
+import math
+import threading
+
+import numpy as np
+
+from cnnx.layers import Sigmoid, Softmax
+from cnnx.losses import CategoricalCrossEntropy
+
+
+class Buffers:
+    """Arrays that are lent out by name, and grow when a larger one is asked for."""
+
+    def __init__(self):
+        self._arrays = {}
+
+    def empty(self, name, shape, dtype):
+        """Return an array with arbitrary contents, which is good until the next one of that name."""
+        size = math.prod(shape)
+        array = self._arrays.get(name)
+        if array is None or array.size < size or array.dtype != dtype:
+            array = self._arrays[name] = np.empty(size, dtype)
+        return array[:size].reshape(shape)
+
+
+class Step:
+    """A layer with the arrays that it writes into."""
+
+    def __init__(self, layer, input_gradient):
+        self.layer = layer
+        self.input_gradient = input_gradient
+        self._buffers = Buffers()
+
+    def forward(self, x, training):
+        return self.layer.compute(x, training, self._buffers.empty)
+
+    def backward(self, dy):
+        return self.layer.compute_gradient(dy, self._buffers.empty, self.input_gradient)
+
+
+class Plan:
+    """The steps of a network, and the loss behind them.
+
+    Softmax followed by cross-entropy is replaced by cross-entropy from logits, which is the same function
+    without the loss of digits in between; `outputs` are logits then.
+
+    Attributes:
+        steps: what `forward` runs, in order.
+        lock: hold it from a call until its result is copied, since results are lent.
+    """
+
+    def __init__(self, layers, loss=None):
+        self.lock = threading.RLock()
+        first_trained = next((i for i, layer in enumerate(layers) if layer.parameters), len(layers))
+        steps = [Step(layer, input_gradient=i > first_trained) for i, layer in enumerate(layers)]
+        self._all_steps = steps
+        self._loss_buffers = Buffers()
+        fused = fuses_softmax(layers, loss)
+        self.loss = CategoricalCrossEntropy(from_logits=True) if fused else loss
+        self.steps = steps[:-1] if fused else steps
+        self.backward_steps = self.steps[first_trained:][::-1]
+
+    def predict(self, x):
+        """Return what the last layer makes of a batch."""
+        for step in self._all_steps:
+            x = step.forward(x, training=False)
+        return x
+
+    def outputs(self, x, training):
+        """Return what the loss is computed from."""
+        for step in self.steps:
+            x = step.forward(x, training)
+        return x
+
+    def losses(self, outputs, targets):
+        """Return the loss of each sample."""
+        return self.loss.compute(outputs, targets, self._loss_buffers.empty)
+
+    def loss_gradient(self):
+        """Return the gradient of the mean of the losses just computed by the outputs."""
+        return self.loss.compute_gradient(self._loss_buffers.empty)
+
+    def backward(self):
+        """Write the gradients of all parameters, for the outputs and losses just computed."""
+        gradient = self.loss_gradient()
+        for step in self.backward_steps:
+            gradient = step.backward(gradient)
+
+
+def fuses_softmax(layers, loss):
+    """Whether the last layer and the loss run as one step."""
+    return isinstance(layers[-1], Softmax) and isinstance(loss, CategoricalCrossEntropy) and not loss.from_logits
+
+
+def check_loss_fits(layers, loss):
+    """Raise a ValueError if the last layer does not give what the loss takes."""
+    if not layers:
+        raise RuntimeError('the network has no layers; add some first')
+    last = layers[-1]
+    if not isinstance(loss, CategoricalCrossEntropy):
+        return
+    if len(last.output_shape) != 1 or last.output_shape[0] < 2:
+        raise ValueError(
+            f'CategoricalCrossEntropy: expected at least 2 classes, {last.where} gives {last.output_shape}'
+        )
+    if loss.from_logits and isinstance(last, Softmax):
+        raise ValueError(
+            f'CategoricalCrossEntropy(from_logits=True) behind {last.where} would take the softmax twice; '
+            'leave out one of the two'
+        )
+    if not loss.from_logits and not isinstance(last, (Softmax, Sigmoid)):
+        raise ValueError(
+            f'CategoricalCrossEntropy: expected probabilities, {last.where} gives any numbers; '
+            'add Softmax(), or use CategoricalCrossEntropy(from_logits=True)'
+        )

@@ -1,0 +1,70 @@
+"""What training shows: a bar an epoch on a terminal, a line an epoch elsewhere, or nothing."""
+
+import sys
+
+
+class Progress:
+    """Where training reports to.
+
+    Args:
+        verbose: 0 shows nothing.
+        epochs: how many there will be.
+    """
+
+    def __init__(self, verbose, epochs):
+        self.verbose = bool(verbose)
+        self.epochs = epochs
+
+    def say(self, line):
+        if self.verbose:
+            print(line, flush=True)
+
+    def epoch(self, number, samples):
+        """Return a context manager that shows one epoch."""
+        title = f'epoch {number}/{self.epochs}'
+        if self.verbose and sys.stdout.isatty():
+            return Bar(title, samples)
+        return Line(title, self.say)
+
+
+class Line:
+    """An epoch that is told in one line when it is over."""
+
+    def __init__(self, title, say):
+        self.title = title
+        self.say = say
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        return None
+
+    def advance(self, samples, mean):
+        pass
+
+    def finish(self, figures, seconds):
+        self.say(f'{self.title}: {describe(figures)} ({seconds:.2f} s)')
+
+
+class Bar(Line):
+    """An epoch that is shown while it goes on."""
+
+    def __init__(self, title, samples):
+        from tqdm import tqdm  # takes 30 ms to import, which silent runs need not spend
+
+        self.bar = tqdm(total=samples, desc=title, unit=' samples', file=sys.stdout, dynamic_ncols=True)
+
+    def __exit__(self, *exception):
+        self.bar.close()
+
+    def advance(self, samples, mean):
+        self.bar.set_postfix_str(describe(mean.figures()), refresh=False)
+        self.bar.update(samples)
+
+    def finish(self, figures, seconds):
+        self.bar.set_postfix_str(describe(figures))
+
+
+def describe(figures):
+    return ', '.join(f'{key} {value:.4f}' for key, value in figures.items())

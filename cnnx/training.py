@@ -1,0 +1,235 @@
+"""The training loop: epochs, batches, what is printed and what is saved. The network is handed in."""
+
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+from cnnx import checkpoint, kernels
+from cnnx.arrays import as_numbers
+from cnnx.geometry import positive_int
+from cnnx.progress import Progress
+
+
+class History:
+    """What each epoch came to.
+
+    Attributes:
+        history: lists of floats, one an epoch: 'loss' and 'accuracy' of training, averaged while the weights
+            change, and 'val_loss' and 'val_accuracy' after the epoch where there is validation data.
+            'accuracy' is missing for losses that have none.
+
+    `history['loss']` is short for `history.history['loss']`.
+    """
+
+    def __init__(self, history=None):
+        self.history = {} if history is None else history
+
+    def __getitem__(self, key):
+        return self.history[key]
+
+    def __repr__(self):
+        return f'History({self.history!r})'
+
+    def append(self, figures):
+        """Add an epoch's figures."""
+        for key, value in figures.items():
+            self.history.setdefault(key, []).append(value)
+
+
+class Samples:
+    """x and y, checked against a network, and read a batch at a time."""
+
+    def __init__(self, network, x, y, what='x and y'):
+        self.x = network.check_samples(x, f'{what}: x')
+        self.dtype = network.dtype
+        self.targets = network.loss.prepare(
+            as_numbers(y, f'{what}: y'), network.layers[-1].output_shape, network.dtype, f'{what}: y'
+        )
+        if len(self.x) != len(self.targets):
+            raise ValueError(f'{what}: expected as many samples as targets, got {len(self.x)} and {len(self.targets)}')
+        if len(self.x) == 0:
+            raise ValueError(f'{what}: expected at least one sample, got none')
+
+    def __len__(self):
+        return len(self.x)
+
+    def batches(self, order, batch_size):
+        """Yield (x, targets) of the samples in that order; the last batch may be smaller."""
+        for first in range(0, len(order), batch_size):
+            index = order[first : first + batch_size]
+            yield np.ascontiguousarray(self.x[index], self.dtype), self.targets[index]
+
+
+class Mean:
+    """The mean loss and accuracy of samples that come in batches, each counting with its own size."""
+
+    def __init__(self, measures_accuracy):
+        self.measures_accuracy = measures_accuracy
+        self.loss = self.correct = self.count = 0
+
+    def add(self, losses, correct):
+        self.loss += float(losses.sum(dtype=np.float64))
+        self.correct += correct
+        self.count += len(losses)
+
+    def figures(self):
+        figures = {'loss': self.loss / self.count}
+        if self.measures_accuracy:
+            figures['accuracy'] = self.correct / self.count
+        return figures
+
+
+def train(
+    network,
+    x,
+    y,
+    *,
+    epochs,
+    learning_rate,
+    batch_size,
+    checkpoint_dir,
+    checkpoint_prefix,
+    resume_from_checkpoint,
+    validation_data,
+    shuffle,
+    verbose,
+):
+    """Fit a compiled network to samples by gradient descent, batch by batch.
+
+    Args:
+        network: a `cnnx.Network`.
+        x: samples (N, ...), any real dtype; batches are converted as they come.
+        y: targets, as the loss takes them.
+        epochs: how often to go through all samples.
+        learning_rate: the size of a step.
+        batch_size: samples to a step; the last batch of an epoch has what is left.
+        checkpoint_dir: the folder for a checkpoint an epoch, made if need be; None saves none.
+        checkpoint_prefix: files are named `{prefix}_epoch_{n}.npz`.
+        resume_from_checkpoint: go on from the newest of these files, exactly as if the run that wrote it
+            had not been interrupted; begin anew where there is none.
+        validation_data: (x, y) to evaluate after each epoch, or None.
+        shuffle: a new random order each epoch.
+        verbose: 0 prints nothing; 1 shows a progress bar on a terminal and a line an epoch elsewhere.
+
+    Returns:
+        A `History`, over all epochs, those before a resume included.
+
+    Raises:
+        ValueError: an argument is wrong; nothing is trained then.
+        CheckpointError: the checkpoint to resume from is another network's, or all are damaged.
+        OSError: a checkpoint cannot be written.
+    """
+    epochs, batch_size = positive_int(epochs, 'epochs'), positive_int(batch_size, 'batch_size')
+    learning_rate = _checked_learning_rate(learning_rate)
+    samples = Samples(network, x, y)
+    validation = None if validation_data is None else _validation_samples(network, validation_data)
+    progress = Progress(verbose, epochs)
+    settings = {'learning_rate': learning_rate, 'batch_size': batch_size, 'shuffle': shuffle, 'samples': len(samples)}
+    saver = None
+    if checkpoint_dir is not None:
+        saver = Checkpoints(checkpoint_dir, checkpoint_prefix, settings)
+    elif resume_from_checkpoint:
+        raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
+    history = History()
+    if resume_from_checkpoint:
+        history = saver.resume(network, progress)
+    done = len(history.history.get('loss', ()))
+    if done >= epochs:
+        progress.say(f'{done} epochs are done already, {epochs} were asked for: nothing to train')
+    for epoch in range(done + 1, epochs + 1):
+        with progress.epoch(epoch, len(samples)) as shown:
+            began = time.perf_counter()
+            figures = _train_epoch(network, samples, learning_rate, batch_size, shuffle, shown)
+            if validation is not None:
+                results = _evaluate(network, validation, batch_size=256)
+                figures |= {f'val_{key}': value for key, value in results.items()}
+            shown.finish(figures, time.perf_counter() - began)
+        history.append(figures)
+        if saver is not None:
+            saver.save(network, epoch, history)
+    return history
+
+
+def evaluate(network, x, y, *, batch_size):
+    """Return the mean loss, and accuracy where the loss has one, over samples."""
+    return _evaluate(network, Samples(network, x, y), positive_int(batch_size, 'batch_size'))
+
+
+def _train_epoch(network, samples, learning_rate, batch_size, shuffle, shown):
+    N = len(samples)
+    order = network.generator.permutation(N) if shuffle else np.arange(N)
+    mean = Mean(network.loss.measures_accuracy(samples.targets))
+    plan, parameters = network.plan, network.parameters
+    for x, targets in samples.batches(order, batch_size):
+        with plan.lock:
+            outputs = plan.outputs(x, training=True)
+            mean.add(plan.losses(outputs, targets), plan.loss.count_correct(outputs, targets))
+            plan.backward()
+            network.optimizer.update(parameters, learning_rate)
+        shown.advance(len(x), mean)
+    return mean.figures()
+
+
+def _evaluate(network, samples, batch_size):
+    mean = Mean(network.loss.measures_accuracy(samples.targets))
+    plan = network.plan
+    for x, targets in samples.batches(np.arange(len(samples)), batch_size):
+        with plan.lock:
+            outputs = plan.outputs(x, training=False)
+            mean.add(plan.losses(outputs, targets), plan.loss.count_correct(outputs, targets))
+    return mean.figures()
+
+
+class Checkpoints:
+    """A run's checkpoints in their folder: a file an epoch, with all that the rest of the run depends on."""
+
+    def __init__(self, folder, prefix, settings):
+        self.folder = Path(folder)
+        self.prefix = checkpoint.check_prefix(prefix)
+        self.settings = settings
+        self.run = {'id': uuid.uuid4().hex, 'started': time.time()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, network, epoch, history):
+        backend = kernels.current()
+        description = {
+            **network.describe(),
+            'epoch': epoch,
+            'history': history.history,
+            'settings': self.settings,
+            'run': self.run,
+            'backend': {'name': backend.name, 'tier': backend.tier},
+        }
+        path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch)
+        checkpoint.write(path, network.checkpoint_arrays(), description)
+
+    def resume(self, network, progress):
+        """Bring the network to where the newest checkpoint was written, and return the history up to there."""
+        found = checkpoint.read_newest(self.folder, self.prefix)
+        if found is None:
+            progress.say(f'no checkpoint named {self.prefix} in {self.folder}: training begins at epoch 1')
+            return History()
+        path, arrays, description, damage = found
+        for line in damage:
+            progress.say(f'passed over {line}')
+        network.restore(arrays, description, path)
+        self.run = description['run']
+        progress.say(f'resumed from {path}')
+        for key, value in self.settings.items():
+            if description['settings'].get(key) != value:
+                progress.say(f'{key} was {description["settings"].get(key)} up to here and is {value} from here on')
+        return History(description['history'])
+
+
+def _checked_learning_rate(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
+        raise ValueError(f'learning_rate: expected a number of at least 0, got {value!r}')
+    return float(value)
+
+
+def _validation_samples(network, data):
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise ValueError(f'validation_data: expected a pair (x, y), got {type(data).__name__}')
+    return Samples(network, *data, what='validation_data')

@@ -1,0 +1,156 @@
+"""Train LeNet-5 on MNIST: settings, data, model, training, evaluation."""
+
+import argparse
+import contextlib
+import importlib.util
+import sys
+from pathlib import Path
+
+import cnnx
+from cnnx import SGD, CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPooling, Network, ReLU, Softmax
+from cnnx.comparison import compare_backends
+from cnnx.data import preprocess_mnist_data
+
+
+def parse_settings():
+    parser = argparse.ArgumentParser(
+        description='Train LeNet-5 to read handwritten digits, and print how many of the test digits it reads right.',
+        epilog='Ctrl-C stops a run; the same command with --resume takes it to the weights that it would have had.',
+    )
+    data = parser.add_argument_group('data')
+    data.add_argument('--full', action='store_true', help='all 60,000 + 10,000 images, downloaded at first use')
+    data.add_argument('--data-dir', metavar='DIR', help='with --full: where the files of MNIST are')
+    data.add_argument('--train-samples', type=at_least_1, metavar='N', help='train on the first N (1000; --full: all)')
+    data.add_argument('--test-samples', type=at_least_1, metavar='N', help='test on the first N (200; --full: all)')
+    training = parser.add_argument_group('training')
+    training.add_argument('--epochs', type=at_least_1, default=10, metavar='N', help='times through the data (10)')
+    training.add_argument('--learning-rate', type=float, default=0.01, metavar='X', help="a step's size (0.01)")
+    training.add_argument('--batch-size', type=at_least_1, default=32, metavar='N', help='images to a step (32)')
+    training.add_argument('--momentum', type=float, default=0.9, metavar='X', help='kept of the last step (0.9)')
+    training.add_argument('--seed', type=int, default=0, metavar='N', help='of first weights and order (0)')
+    training.add_argument('--threads', type=at_least_1, metavar='N', help='of the compiled kernels (one a processor)')
+    training.add_argument('--backend', choices=cnnx.BACKENDS, help='the kernels to use (auto: compiled if possible)')
+    saving = parser.add_argument_group('checkpoints')
+    saving.add_argument('--resume', action='store_true', help='go on from the newest checkpoint')
+    saving.add_argument('--checkpoint-dir', default='checkpoints', metavar='DIR', help='where they go (checkpoints)')
+    saving.add_argument('--checkpoint-prefix', metavar='NAME', help='how they begin (model_subset; --full: model_full)')
+    more = parser.add_argument_group('more')
+    more.add_argument('--plot', metavar='FILE.png', help='draw loss and accuracy by epoch')
+    more.add_argument('--compare', action='store_true', help='train on both backends and compare them layer by layer')
+    settings = parser.parse_args()
+    if settings.data_dir and not settings.full:
+        parser.error('--data-dir goes with --full; the subset comes with the package')
+    if settings.compare and (settings.resume or settings.plot or settings.backend):
+        parser.error('--compare goes without --resume, --plot and --backend')
+    if settings.plot and importlib.util.find_spec('matplotlib') is None:
+        parser.error('--plot needs matplotlib: pip install "cnnx[plot]", or pip install matplotlib')
+    settings.train_samples = settings.train_samples or (None if settings.full else 1000)
+    settings.test_samples = settings.test_samples or (None if settings.full else 200)
+    settings.checkpoint_prefix = settings.checkpoint_prefix or ('model_full' if settings.full else 'model_subset')
+    return settings
+
+
+def load_data(settings):
+    (x_train, y_train), (x_test, y_test) = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
+    train, test = settings.train_samples, settings.test_samples
+    for option, wanted, there in (('--train-samples', train, x_train), ('--test-samples', test, x_test)):
+        if wanted and wanted > len(there):
+            raise ValueError(
+                f'{option} {wanted}: there are {len(there)}' + ('' if settings.full else '; --full has more')
+            )
+    return (x_train[:train], y_train[:train]), (x_test[:test], y_test[:test])
+
+
+def build_lenet5(settings):
+    net = Network(seed=settings.seed)
+    net.add(Convolutional(input_shape=(28, 28, 1), num_filters=6, kernel_size=(5, 5), padding='same'))
+    net.add(ReLU())
+    net.add(MaxPooling(pool_size=(2, 2), stride=(2, 2)))
+    net.add(Convolutional(input_shape=(14, 14, 6), num_filters=16, kernel_size=(5, 5), padding='valid'))
+    net.add(ReLU())
+    net.add(MaxPooling(pool_size=(2, 2), stride=(2, 2)))
+    net.add(Flatten())
+    net.add(Dense(400, 120))
+    net.add(ReLU())
+    net.add(Dense(120, 84))
+    net.add(ReLU())
+    net.add(Dense(84, 10))
+    net.add(Softmax())
+    net.compile(CategoricalCrossEntropy(), optimizer=SGD(momentum=settings.momentum))
+    return net
+
+
+def train(net, train_data, test_data, settings):
+    return net.train(
+        *train_data,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        checkpoint_dir=settings.checkpoint_dir,
+        checkpoint_prefix=settings.checkpoint_prefix,
+        resume_from_checkpoint=settings.resume,
+        validation_data=test_data,
+    )
+
+
+def report(net, x_test, y_test):
+    print('\npredicted  ' + ' '.join(map(str, net.predict_classes(x_test[:20]))))
+    print('true digit ' + ' '.join(map(str, y_test[:20].argmax(axis=1))))
+    result = net.evaluate(x_test, y_test)
+    print(f'\ntest accuracy: {result["accuracy"]:.2%} of {len(x_test)} images (loss {result["loss"]:.4f})')
+
+
+def plot(history, path):
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(9, 3.6), layout='constrained')
+    for axes, key in zip(figure.subplots(1, 2), ('loss', 'accuracy'), strict=True):
+        epochs = range(1, len(history[key]) + 1)
+        axes.plot(epochs, history[key], marker='o', markersize=3, label='training')
+        axes.plot(epochs, history[f'val_{key}'], marker='o', markersize=3, label='test')
+        axes.set(xlabel='epoch', ylabel=key)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+    print(f'drew {path}')
+
+
+def at_least_1(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'expected a whole number of at least 1, got {text!r}')
+    return int(text)
+
+
+def run(settings):
+    train_data, test_data = load_data(settings)
+    if settings.compare:
+        options = {key: getattr(settings, key) for key in ('epochs', 'learning_rate', 'batch_size')}
+        compare_backends(lambda: build_lenet5(settings), train_data, test_data, **options)
+        return
+    net = build_lenet5(settings)
+    net.summary()
+    print(f'\ntraining on {len(train_data[0])} images, testing on {len(test_data[0])}')
+    history = train(net, train_data, test_data, settings)
+    report(net, *test_data)
+    if settings.plot:
+        plot(history, Path(settings.plot))
+
+
+def main():
+    settings = parse_settings()
+    try:
+        if settings.threads:
+            cnnx.set_num_threads(settings.threads)
+        with cnnx.use_backend(settings.backend) if settings.backend else contextlib.nullcontext():
+            run(settings)
+    except (ValueError, OSError, cnnx.BackendError) as error:
+        sys.exit(f'train_mnist.py: {error}')
+    except KeyboardInterrupt:
+        print('\ninterrupted; --resume goes on from the last finished epoch', file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == '__main__':
+    main()
