@@ -8,7 +8,7 @@ DTYPES = ('float32', 'float64')
 def check_dtype(dtype):
     """Return a NumPy dtype, or raise a ValueError if networks do not compute in it."""
     try:
-        name = np.dtype(dtype).name
+        name = None if dtype is None else np.dtype(dtype).name
     except TypeError:
         name = None
     if name not in DTYPES:

@@ -45,6 +45,11 @@ def shape_of_sample(value, name):
     return tuple(positive_int(size, name) for size in value)
 
 
+def batch_shape(sample_shape):
+    """Return how errors write the shape of a batch of samples: '(N, 28, 28, 1)'."""
+    return f'({", ".join(["N", *map(str, sample_shape)])})'
+
+
 def window_over(input_size, kernel, stride, padding='valid'):
     """Place a window over an image.
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx.arrays import as_numbers, new_array
+from cnnx.geometry import batch_shape
 
 
 def class_labels(targets, classes, what='targets'):
@@ -118,7 +119,7 @@ class CategoricalCrossEntropy(Loss):
 
     def prepare(self, targets, output_shape, dtype, what='targets'):
         if len(output_shape) != 1 or output_shape[0] < 2:
-            raise ValueError(f'CategoricalCrossEntropy: expected predictions (N, classes), got (N, *{output_shape})')
+            raise ValueError(f'CategoricalCrossEntropy: expected predictions (N, classes), got {batch_shape(output_shape)}')
         return class_labels(targets, output_shape[0], what)
 
     def measures_accuracy(self, targets):
@@ -169,7 +170,7 @@ class MeanSquaredError(Loss):
                 return np.eye(output_shape[0], dtype=dtype)[class_labels(targets, output_shape[0], what)]
             targets = targets[:, np.newaxis]
         if targets.shape[1:] != tuple(output_shape):
-            raise ValueError(f'{what}: expected shape (N, {str(tuple(output_shape))[1:]}, got {targets.shape}')
+            raise ValueError(f'{what}: expected shape {batch_shape(output_shape)}, got {targets.shape}')
         return np.ascontiguousarray(targets, dtype)
 
     def measures_accuracy(self, targets):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from cnnx.arrays import as_numbers, check_dtype, new_array
-from cnnx.geometry import shape_of_sample
+from cnnx.geometry import batch_shape, shape_of_sample
 from cnnx.initializers import describe_initializer, get_initializer
 from cnnx.parameter import Parameter
 
@@ -140,7 +140,7 @@ class Layer:
             hint = '; add a channel axis: x[..., np.newaxis]'
         elif self.index:
             hint = f'; check what layer {self.index - 1} gives'
-        raise ValueError(f'{self.where}: expected {what} (N, {str(sample_shape)[1:]}, got {array.shape}{hint}')
+        raise ValueError(f'{self.where}: expected {what} {batch_shape(sample_shape)}, got {array.shape}{hint}')
 
     def _output_shape(self, input_shape):
         """Return the shape of one output sample, or raise a ValueError if the input does not fit."""

@@ -1,0 +1,55 @@
+"""A row for each kind of layer: how to draw one of any shape. What holds for all layers is tested over these."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from cnnx import Convolutional, Dense, Flatten, MaxPooling, ReLU, Sigmoid, Softmax
+
+sizes = st.integers(1, 7)
+small = st.integers(1, 4)
+
+
+@st.composite
+def convolutional(draw):
+    kernel = draw(small), draw(small)
+    padding = draw(st.sampled_from(['valid', 'same']))
+    least = kernel if padding == 'valid' else (1, 1)
+    image = tuple(draw(st.integers(size, size + 5)) for size in least)
+    stride = draw(small), draw(small)
+    shape = (*image, draw(st.integers(1, 3)))
+    return Convolutional(draw(small), kernel, stride=stride, padding=padding, input_shape=shape), shape
+
+
+@st.composite
+def max_pooling(draw):
+    pool = draw(small), draw(small)
+    shape = (*(draw(st.integers(size, size + 5)) for size in pool), draw(st.integers(1, 3)))
+    return MaxPooling(pool, stride=draw(st.none() | st.tuples(small, small))), shape
+
+
+@st.composite
+def dense(draw):
+    inputs = draw(sizes)
+    return Dense(inputs, draw(sizes)), (inputs,)
+
+
+def of_any_shape(kind):
+    return st.tuples(st.builds(kind), st.lists(small, min_size=1, max_size=3).map(tuple))
+
+
+KINDS = {
+    'Convolutional': convolutional(),
+    'ReLU': of_any_shape(ReLU),
+    'Sigmoid': of_any_shape(Sigmoid),
+    'MaxPooling': max_pooling(),
+    'Flatten': of_any_shape(Flatten),
+    'Dense': dense(),
+    'Softmax': st.tuples(st.builds(Softmax), st.tuples(sizes)),
+}
+
+
+def distinct(shape, seed, dtype=np.float64):
+    """Numbers around 0 in random order, no two nearer to each other than 0.01, none nearer to 0 than 0.005."""
+    size = int(np.prod(shape))
+    numbers = (np.arange(size) - size // 2) * 0.01 + 0.005
+    return np.random.default_rng(seed).permutation(numbers).reshape(shape).astype(dtype)

@@ -1,0 +1,195 @@
+"""What every kind of layer must do, over the kinds and shapes of layer_cases.py."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from layer_cases import KINDS, distinct
+
+import cnnx
+from cnnx import kernels
+from cnnx.layers import LAYERS
+
+STEP = 1e-6
+kinds = pytest.mark.parametrize('kind', KINDS)
+seeds = st.integers(0, 2**32 - 1)
+batches = st.integers(1, 4)
+
+
+EXAMPLES = {
+    'Convolutional': (lambda: cnnx.Convolutional(2, 3), (5, 5, 1)),
+    'ReLU': (cnnx.ReLU, (3,)),
+    'Sigmoid': (cnnx.Sigmoid, (3,)),
+    'MaxPooling': (lambda: cnnx.MaxPooling(2), (4, 4, 1)),
+    'Flatten': (cnnx.Flatten, (2, 2)),
+    'Dense': (lambda: cnnx.Dense(3, 2), (3,)),
+    'Softmax': (cnnx.Softmax, (3,)),
+}
+
+
+def numeric_gradient(function, array):
+    """The gradient of a scalar function by central differences; `array` is restored."""
+    gradient = np.empty_like(array)
+    for index in np.ndindex(array.shape):
+        value = array[index]
+        array[index] = value + STEP
+        above = function()
+        array[index] = value - STEP
+        below = function()
+        array[index] = value
+        gradient[index] = (above - below) / (2 * STEP)
+    return gradient
+
+
+def both_backends_of(layer, x, dy):
+    """Return (y, dx, gradients) of each backend that is there."""
+    results = []
+    for backend in ('cython', 'numpy'):
+        try:
+            with cnnx.use_backend(backend):
+                y = layer.forward(x)
+                dx = layer.backward(dy)
+        except cnnx.BackendError:
+            pytest.skip('the compiled kernels are not there')
+        results.append([y, dx, *(parameter.grad.copy() for parameter in layer.parameters)])
+    return results
+
+
+def test_every_kind_has_a_row():
+    assert KINDS.keys() == LAYERS.keys()
+
+
+@kinds
+@given(data=st.data(), n=batches, seed=seeds)
+def test_gradients_are_those_of_the_forward_pass(kind, data, n, seed):
+    layer, shape = data.draw(KINDS[kind])
+    layer.build(shape, rng=seed, dtype='float64')
+    rng = np.random.default_rng(seed)
+    x = distinct((n, *shape), seed)
+    dy = rng.normal(size=(n, *layer.output_shape))
+    for parameter in layer.parameters:
+        parameter.value[...] = rng.normal(size=parameter.value.shape)
+
+    def weighted_output():
+        return float((layer.forward(x) * dy).sum())
+
+    layer.forward(x)
+    dx = layer.backward(dy)
+    analytic = [dx, *(parameter.grad.copy() for parameter in layer.parameters)]
+    numeric = [numeric_gradient(weighted_output, array) for array in (x, *(p.value for p in layer.parameters))]
+    for ours, expected in zip(analytic, numeric, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-5)
+
+
+@kinds
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@given(data=st.data(), n=batches, seed=seeds)
+def test_backends_agree(kind, dtype, data, n, seed):
+    layer, shape = data.draw(KINDS[kind])
+    layer.build(shape, rng=seed, dtype=dtype)
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, *shape)).astype(dtype)
+    dy = rng.normal(size=(n, *layer.output_shape)).astype(dtype)
+    tolerance = {'float32': {'rtol': 2e-5, 'atol': 2e-5}, 'float64': {'rtol': 1e-12, 'atol': 1e-12}}[dtype]
+    for compiled, reference in zip(*both_backends_of(layer, x, dy), strict=True):
+        assert compiled.dtype == reference.dtype == dtype
+        np.testing.assert_allclose(compiled, reference, **tolerance)
+
+
+@kinds
+@given(data=st.data(), seed=seeds)
+def test_an_empty_batch_passes_through(kind, data, seed):
+    layer, shape = data.draw(KINDS[kind])
+    layer.build(shape, rng=seed)
+    y = layer.forward(np.empty((0, *shape), np.float32))
+    assert y.shape == (0, *layer.output_shape)
+    assert layer.backward(y).shape == (0, *shape)
+    assert all((parameter.grad == 0).all() for parameter in layer.parameters)
+
+
+@kinds
+@given(data=st.data(), seed=seeds)
+def test_what_came_and_what_was_returned_stay_as_they_are(kind, data, seed):
+    layer, shape = data.draw(KINDS[kind])
+    layer.build(shape, rng=seed)
+    x = distinct((2, *shape), seed, np.float32)
+    kept = x.copy()
+    y = layer.forward(x)
+    first = y.copy()
+    dy = np.ones_like(y)
+    layer.backward(dy)
+    layer.forward(x + 1)
+    assert (x == kept).all()
+    assert (y == first).all()
+    assert (dy == 1).all()
+
+
+@kinds
+@given(data=st.data(), seed=seeds)
+def test_any_memory_layout_gives_the_same_bits(kind, data, seed):
+    layer, shape = data.draw(KINDS[kind])
+    layer.build(shape, rng=seed)
+    x = distinct((3, *shape), seed, np.float32)
+    expected = layer.forward(x)
+    readonly = x.copy()
+    readonly.flags.writeable = False
+    strided = np.repeat(x, 2, axis=0)[::2]
+    for variant in (np.asfortranarray(x), x.astype('>f4'), readonly, strided, x.tolist()):
+        assert (layer.forward(variant) == expected).all()
+
+
+@kinds
+@given(data=st.data())
+def test_settings_make_the_layer_again(kind, data):
+    layer, shape = data.draw(KINDS[kind])
+    layer.build(shape)
+    twin = LAYERS[kind](input_shape=shape, **layer.settings()).build(shape)
+    assert twin.output_shape == layer.output_shape
+    assert twin.settings() == layer.settings()
+    assert repr(twin) == repr(layer)
+
+
+@kinds
+def test_wrong_input_is_told_with_both_shapes(kind):
+    layer, shape = EXAMPLES[kind]
+    layer = layer().build(shape)
+    with pytest.raises(ValueError, match=rf'{kind}: expected input \(N, .*got \(2, 3, 9, 9, 9\)'):
+        layer.forward(np.zeros((2, 3, 9, 9, 9)))
+    with pytest.raises(ValueError, match='expected numbers'):
+        layer.forward(np.full((1, *shape), 'a'))
+    layer.forward(np.zeros((2, *shape)))
+    with pytest.raises(ValueError, match='gradient of 2 samples'):
+        layer.backward(np.zeros((3, *layer.output_shape)))
+
+
+@kinds
+def test_backward_needs_a_forward_pass(kind):
+    layer, shape = EXAMPLES[kind]
+    layer = layer().build(shape)
+    with pytest.raises(RuntimeError, match='forward'):
+        layer.backward(np.zeros((1, *layer.output_shape)))
+
+
+@pytest.mark.parametrize('threads', [1, 2, 3, 4, 8])
+def test_bits_do_not_depend_on_the_number_of_threads(threads, monkeypatch):
+    monkeypatch.setattr(kernels, 'SERIAL_WORK', 0)
+    monkeypatch.setattr(kernels._threads, 'wanted', None)
+    results = []
+    for n in (1, threads):
+        cnnx.set_num_threads(n)
+        layers = [
+            cnnx.Convolutional(7, (3, 5), padding='same'),
+            cnnx.MaxPooling(3, 2),
+            cnnx.Flatten(),
+            cnnx.Dense(output_size=33),
+        ]
+        x, passes = distinct((37, 12, 11, 3), 1, np.float32), []
+        for layer in layers:
+            x = layer.forward(x)
+            passes.append(x)
+        dy = distinct(x.shape, 2, np.float32)
+        for layer in reversed(layers):
+            dy = layer.backward(dy)
+            passes += [dy, *(parameter.grad for parameter in layer.parameters)]
+        results.append([array.tobytes() for array in passes])
+    assert results[0] == results[1]

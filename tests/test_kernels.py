@@ -1,0 +1,130 @@
+"""Which kernels are chosen, and what is said about it. Choices are made once a process, so most run in a fresh one."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import cnnx
+from cnnx import kernels
+
+
+def python(code, **environment):
+    """Run code in a fresh interpreter; return (exit status, stdout, stderr)."""
+    variables = {key: value for key, value in os.environ.items() if not key.startswith('CNNX_')}
+    run = subprocess.run(
+        [sys.executable, '-c', code], env=variables | environment, capture_output=True, text=True, timeout=60
+    )
+    return run.returncode, run.stdout, run.stderr
+
+
+needs_compiled_kernels = pytest.mark.skipif(
+    python('import cnnx; cnnx.use_backend("cython").__enter__()')[0] != 0, reason='the compiled kernels are not there'
+)
+WITHOUT_KERNELS = "import sys; sys.modules['cnnx._ext.cpu'] = None\n"
+
+
+@needs_compiled_kernels
+def test_the_compiled_kernels_are_the_default():
+    status, out, err = python('import cnnx; print(cnnx.show_config()["backend"])')
+    assert (status, out.split()[-1], err) == (0, 'cython', '')
+
+
+def test_without_them_numpy_is_used_and_said_once_with_the_way_out():
+    code = WITHOUT_KERNELS + 'import cnnx\nfor _ in range(3): print(cnnx.ReLU().forward([[-1, 2]]))'
+    status, out, err = python(code)
+    assert status == 0
+    assert out == '[[0. 2.]]\n' * 3
+    assert err.count('RuntimeWarning') == 1
+    for part in ('NumPy', 'cnnx._ext.cpu', 'C compiler', 'CNNX_BACKEND=numpy'):
+        assert part in err
+
+
+def test_numpy_asked_for_is_used_in_silence():
+    status, out, err = python('import cnnx; cnnx.ReLU().forward([[1]]); cnnx.show_config()', CNNX_BACKEND='numpy')
+    assert (status, err) == (0, '')
+    assert 'backend:   numpy' in out
+
+
+def test_cython_asked_for_and_not_there_is_an_error():
+    status, _, err = python(WITHOUT_KERNELS + 'import cnnx; cnnx.ReLU().forward([[1]])', CNNX_BACKEND='cython')
+    assert status == 1
+    assert 'BackendError: the compiled kernels are not there' in err
+
+
+@pytest.mark.parametrize(
+    ('variable', 'value', 'message'),
+    [
+        ('CNNX_BACKEND', 'cuda', "CNNX_BACKEND: expected one of auto, cython, numpy, got 'cuda'"),
+        ('CNNX_NUM_THREADS', 'all', "CNNX_NUM_THREADS: expected a whole number of at least 1, got 'all'"),
+        ('CNNX_NUM_THREADS', '0', 'CNNX_NUM_THREADS: expected a whole number of at least 1, got 0'),
+        ('CNNX_NUM_THREADS', '100000', 'CNNX_NUM_THREADS: expected at most 256 threads, got 100000'),
+    ],
+)
+def test_a_variable_that_makes_no_sense_is_an_error(variable, value, message):
+    code = 'import cnnx; cnnx.Dense(1000, 1000).forward([[1] * 1000])'
+    status, _, err = python(code, **{variable: value})
+    assert status == 1
+    assert message in err
+
+
+@needs_compiled_kernels
+def test_a_tier_can_be_chosen_and_a_wrong_one_is_refused():
+    status, out, _ = python('import cnnx; print(cnnx.show_config()["cpu tier"])', CNNX_SIMD='v2')
+    supported = 'v2' in kernels.importlib.import_module('cnnx._ext.cpu').supported_tiers()
+    assert (status, out.split()[-1]) == (0, 'v2') if supported else status == 1
+    status, _, err = python('import cnnx; cnnx.show_config()', CNNX_SIMD='v9')
+    assert status == 1
+    assert "CNNX_SIMD: expected one of v4, v3, v2, got 'v9'" in err
+
+
+def test_a_backend_lasts_as_long_as_its_block_and_its_thread():
+    outer = kernels.current()
+    seen = []
+    with cnnx.use_backend('numpy'):
+        assert kernels.current().name == 'numpy'
+        thread = threading.Thread(target=lambda: seen.append(kernels.current()))
+        thread.start()
+        thread.join()
+    assert kernels.current() is outer
+    assert seen == [outer]
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(ValueError, match="use_backend: expected one of auto, cython, numpy, got 'gpu'"):
+        cnnx.use_backend('gpu').__enter__()
+
+
+@pytest.mark.parametrize('n', [0, -1, 2.5, '2', None, True, 257])
+def test_a_wrong_number_of_threads_is_refused(n):
+    before = cnnx.num_threads()
+    with pytest.raises(ValueError, match='set_num_threads: expected'):
+        cnnx.set_num_threads(n)
+    assert cnnx.num_threads() == before
+
+
+def test_show_config_prints_what_it_returns(capsys):
+    config = cnnx.show_config()
+    out = capsys.readouterr().out
+    assert config.keys() == {'cnnx', 'backend', 'why', 'cpu tier', 'threads', 'compiler', 'numpy', 'python'}
+    for value in config.values():
+        assert str(value) in out
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
+@needs_compiled_kernels
+def test_a_forked_child_does_not_hang():
+    code = """
+import os, numpy as np, cnnx
+cnnx.set_num_threads(2)
+layer = cnnx.Dense(500, 500)
+x = np.ones((64, 500), np.float32)
+expected = layer.forward(x)
+child = os.fork()
+if child == 0:
+    os._exit(0 if (layer.forward(x) == expected).all() and cnnx.num_threads() == 1 else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), cnnx.num_threads())
+"""
+    assert python(code) == (0, '0 2\n', '')

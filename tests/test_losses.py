@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnx import CategoricalCrossEntropy, MeanSquaredError, Softmax
+
+STEP = 1e-6
+
+
+def numeric_gradient(loss, predictions, targets):
+    gradient = np.empty_like(predictions)
+    for index in np.ndindex(predictions.shape):
+        ends = []
+        for step in (STEP, -STEP):
+            moved = predictions.copy()
+            moved[index] += step
+            ends.append(loss.forward(moved, targets))
+        gradient[index] = (ends[0] - ends[1]) / (2 * STEP)
+    return gradient
+
+
+@given(n=st.integers(1, 5), classes=st.integers(2, 6), seed=st.integers(0, 2**32 - 1), from_logits=st.booleans())
+def test_gradient_of_cross_entropy(n, classes, seed, from_logits):
+    rng = np.random.default_rng(seed)
+    loss = CategoricalCrossEntropy(from_logits)
+    predictions = rng.normal(size=(n, classes)) if from_logits else rng.uniform(0.05, 1, (n, classes))
+    labels = rng.integers(0, classes, n)
+    loss.forward(predictions, labels)
+    np.testing.assert_allclose(loss.backward(), numeric_gradient(loss, predictions, labels), rtol=1e-3, atol=1e-5)
+
+
+@given(n=st.integers(1, 5), shape=st.lists(st.integers(1, 4), min_size=1, max_size=3), seed=st.integers(0, 2**32 - 1))
+def test_gradient_of_mean_squared_error(n, shape, seed):
+    rng = np.random.default_rng(seed)
+    loss = MeanSquaredError()
+    predictions, targets = rng.normal(size=(2, n, *shape))
+    assert loss.forward(predictions, targets) == pytest.approx(((predictions - targets) ** 2).mean())
+    np.testing.assert_allclose(loss.backward(), numeric_gradient(loss, predictions, targets), rtol=1e-3, atol=1e-5)
+
+
+def test_cross_entropy_is_minus_the_log_of_the_true_class_in_nats():
+    probabilities = np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
+    assert CategoricalCrossEntropy().forward(probabilities, [0, 2]) == pytest.approx(-(np.log(0.5) + np.log(0.8)) / 2)
+
+
+def test_from_logits_is_softmax_and_cross_entropy_in_one():
+    logits = np.random.default_rng(0).normal(size=(4, 3))
+    labels = [0, 1, 2, 1]
+    softmax, apart, fused = Softmax(), CategoricalCrossEntropy(), CategoricalCrossEntropy(from_logits=True)
+    assert fused.forward(logits, labels) == pytest.approx(apart.forward(softmax.forward(logits), labels))
+    np.testing.assert_allclose(fused.backward(), softmax.backward(apart.backward()), atol=1e-12)
+
+
+def test_mean_squared_error_takes_no_silent_broadcast():
+    loss = MeanSquaredError()
+    assert loss.forward(np.array([[1.0], [2.0]]), [1, 4]) == 2
+    with pytest.raises(ValueError, match=r'expected shape \(N, 1\), got \(2, 2\)'):
+        loss.forward(np.zeros((2, 1)), np.zeros((2, 2)))
+    with pytest.raises(ValueError, match='expected 2, one a prediction, got 3'):
+        loss.forward(np.zeros((2, 1)), np.zeros(3))
+
+
+def test_mean_squared_error_takes_class_indices():
+    assert MeanSquaredError().forward(np.array([[0.0, 1.0]]), [1]) == 0
+
+
+def test_backward_needs_a_forward_pass():
+    for loss in (CategoricalCrossEntropy(), MeanSquaredError()):
+        with pytest.raises(RuntimeError, match='forward'):
+            loss.backward()
+
+
+@pytest.mark.parametrize('predictions', [np.zeros(3), np.zeros((2, 1)), np.zeros((2, 3, 4)), 'text', [[1], [2, 3]]])
+def test_predictions_that_are_no_rows_of_classes(predictions):
+    with pytest.raises(ValueError, match='predictions'):
+        CategoricalCrossEntropy().forward(predictions, [0, 1])

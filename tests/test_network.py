@@ -1,0 +1,344 @@
+from functools import partial
+
+import numpy as np
+import pytest
+from models import bits, lenet5, small_data, small_network
+
+import cnnx
+from cnnx import (
+    SGD,
+    CategoricalCrossEntropy,
+    CheckpointError,
+    Convolutional,
+    Dense,
+    Flatten,
+    MaxPooling,
+    MeanSquaredError,
+    Network,
+    ReLU,
+    Sigmoid,
+    Softmax,
+)
+from cnnx.initializers import normal
+
+
+def test_summary_of_lenet5(capsys):
+    lenet5().summary()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ['layer', 'output', 'shape', 'parameters', 'multiply-adds']
+    assert lines[4].split() == ['3', 'Convolutional', '(10,', '10,', '16)', '2,416', '240,000']
+    assert lines[14].split() == ['total', '61,706', '416,520']
+    assert lines[15] == 'layer 12 (Softmax) and CategoricalCrossEntropy train as one step'
+
+
+def test_layers_infer_their_input():
+    net = Network(seed=0)
+    net.add(Convolutional(4, (3, 2), stride=(2, 1), input_shape=(9, 8, 3)))
+    net.add(MaxPooling(2))
+    net.add(Flatten())
+    net.add(Dense(output_size=5))
+    assert [layer.output_shape for layer in net.layers] == [(4, 7, 4), (2, 3, 4), (24,), (5,)]
+
+
+def test_a_layer_that_does_not_fit_is_refused_with_both_shapes():
+    net = lenet5()
+    with pytest.raises(ValueError, match=r'layer 13 \(Convolutional\).*\(height, width, channels\).*\(10,\)'):
+        net.add(Convolutional(4, 3))
+    net = Network()
+    net.add(Convolutional(6, 5, input_shape=(28, 28, 1)))
+    with pytest.raises(ValueError, match=r'layer 1 \(Convolutional\): expected input \(14, 14, 6\), got \(24, 24, 6\)'):
+        net.add(Convolutional(16, 5, input_shape=(14, 14, 6)))
+    with pytest.raises(ValueError, match=r'layer 1 \(Dense\).*put a Flatten before it'):
+        net.add(Dense(output_size=5))
+    net.add(ReLU())
+    assert [layer.index for layer in net.layers] == [0, 1]
+
+
+@pytest.mark.parametrize('layer', [ReLU(), Flatten(), Dense(output_size=3), Convolutional(2, 3), MaxPooling(2)])
+def test_a_first_layer_needs_its_input_shape(layer):
+    with pytest.raises(ValueError, match=r'layer 0 .*give it an input_shape'):
+        Network().add(layer)
+
+
+def test_only_layers_are_added_and_each_once():
+    net, layer = Network(), Dense(2, 2)
+    net.add(layer)
+    with pytest.raises(ValueError, match='is in a network already'):
+        net.add(layer)
+    for wrong in (ReLU, 'relu', None):
+        with pytest.raises(TypeError, match='add: expected a layer'):
+            net.add(wrong)
+
+
+def test_weights_set_before_adding_are_kept():
+    layer = Dense(2, 1)
+    layer.weights = [[1], [2]]
+    net = Network(dtype='float64')
+    net.add(layer)
+    assert net.predict([[3, 4]]).tolist() == [[11]]
+    assert layer.weights.dtype == 'float64'
+    with pytest.raises(ValueError, match=r'expected weights of shape \(2, 1\), got \(1, 2\)'):
+        layer.weights = [[1, 2]]
+
+
+def test_one_seed_gives_one_network():
+    assert bits(lenet5(seed=3)) == bits(lenet5(seed=3)) != bits(lenet5(seed=4))
+    assert bits(lenet5(seed=None)) != bits(lenet5(seed=None))
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'int32', 'complex128', 'real', 7, None])
+def test_an_unknown_dtype_is_refused(dtype):
+    with pytest.raises(ValueError, match='dtype: expected one of float32, float64'):
+        Network(dtype=dtype)
+
+
+def test_gradients_through_a_whole_network():
+    net = small_network(dtype='float64', activation=Sigmoid)
+    x, y = small_data(4)
+    targets = net.loss.prepare(y, (3,), net.dtype)
+
+    def loss():
+        return net.plan.losses(net.plan.outputs(x.astype('float64'), training=True), targets).mean()
+
+    loss()
+    net.plan.backward()
+    analytic = {name: parameter.grad.copy() for name, parameter in net.parameters.items()}
+    for name, parameter in net.parameters.items():
+        for index in list(np.ndindex(parameter.value.shape))[::5]:
+            value = parameter.value[index]
+            ends = []
+            for step in (1e-6, -1e-6):
+                parameter.value[index] = value + step
+                ends.append(loss())
+            parameter.value[index] = value
+            assert analytic[name][index] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-3, abs=1e-7)
+
+
+def test_a_plan_computes_what_the_layers_compute_alone():
+    net, (x, _) = small_network(), small_data(5)
+    expected = x
+    for layer in small_network().layers:
+        expected = layer.forward(expected)
+    assert net.predict(x).tobytes() == expected.tobytes()
+
+
+def test_predictions_do_not_depend_on_the_batch_size():
+    net, (x, _) = lenet5(), small_data(1)
+    x = np.random.default_rng(0).random((70, 28, 28, 1), np.float32)
+    whole = net.predict(x, batch_size=70)
+    for batch_size in (1, 3, 32, 256):
+        np.testing.assert_allclose(net.predict(x, batch_size), whole, rtol=1e-5, atol=1e-7)
+    assert whole.shape == (70, 10)
+    np.testing.assert_allclose(whole.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_predictions_are_the_callers_to_keep():
+    net, (x, _) = small_network(), small_data(4)
+    first = net.predict(x)
+    kept = first.copy()
+    net.predict(x + 1)
+    assert (first == kept).all()
+
+
+def test_classes():
+    net, (x, y) = small_network(), small_data()
+    net.train(x, y, epochs=20, learning_rate=0.1, verbose=0)
+    classes = net.predict_classes(x)
+    assert classes.shape == (50,)
+    assert classes.dtype.kind == 'i'
+    assert (classes == y).mean() == net.evaluate(x, y)['accuracy'] == 1
+
+
+@pytest.mark.parametrize(
+    ('x', 'hint'),
+    [
+        (np.zeros((6, 6, 1)), r'got \(6, 6, 1\); add a batch axis'),
+        (np.zeros((2, 6, 6)), r'got \(2, 6, 6\); add a channel axis'),
+        (np.zeros((2, 5, 6, 1)), r'expected x \(N, 6, 6, 1\), got \(2, 5, 6, 1\)'),
+        (np.float32(1), r'got \(\)'),
+        (np.array(['a']), 'expected numbers'),
+        ([[1], [1, 2]], 'expected an array of numbers'),
+        (np.zeros((1, 6, 6, 1), complex), 'expected numbers'),
+        (None, 'expected numbers'),
+    ],
+)
+def test_wrong_samples_are_told_apart(x, hint):
+    net = small_network()
+    with pytest.raises(ValueError, match=hint):
+        net.predict(x)
+    with pytest.raises(ValueError, match=hint.replace('expected x', 'expected x and y: x')):
+        net.train(x, [0, 1])
+
+
+def test_what_needs_a_loss_or_layers_says_so():
+    net = Network()
+    with pytest.raises(RuntimeError, match='no layers'):
+        net.predict([[1]])
+    with pytest.raises(RuntimeError, match='no layers'):
+        net.compile(MeanSquaredError())
+    net.add(Dense(1, 1))
+    for use in (net.train, net.evaluate):
+        with pytest.raises(RuntimeError, match='compile'):
+            use([[1]], [[1]])
+
+
+@pytest.mark.parametrize(
+    ('last', 'loss', 'message'),
+    [
+        (Softmax, CategoricalCrossEntropy(from_logits=True), 'softmax twice'),
+        (ReLU, CategoricalCrossEntropy(), 'add Softmax'),
+        (Flatten, CategoricalCrossEntropy(), 'add Softmax'),
+    ],
+)
+def test_a_loss_that_does_not_fit_the_last_layer_is_refused(last, loss, message):
+    net = Network()
+    net.add(Dense(4, 3))
+    net.add(last())
+    with pytest.raises(ValueError, match=message):
+        net.compile(loss)
+
+
+def test_one_class_or_an_image_has_no_cross_entropy():
+    net = Network()
+    net.add(Convolutional(2, 1, input_shape=(3, 3, 1)))
+    with pytest.raises(ValueError, match='at least 2 classes'):
+        net.compile(CategoricalCrossEntropy(from_logits=True))
+
+
+def test_compile_takes_a_loss_and_an_optimizer():
+    net = small_network()
+    with pytest.raises(TypeError, match='expected a loss'):
+        net.compile('mse')
+    with pytest.raises(TypeError, match='expected an optimizer'):
+        net.compile(MeanSquaredError(), 'sgd')
+
+
+def test_weights_go_to_a_file_and_back(tmp_path):
+    net, other, path = small_network(0), small_network(1), tmp_path / 'weights'
+    net.save_weights(path)
+    with np.load(path) as file:
+        assert set(file.files) == {'weights_0', 'bias_0', 'weights_4', 'bias_4'}
+    other.load_weights(path)
+    assert bits(other) == bits(net)
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'float64', '>f4'])
+def test_weights_of_any_float_are_read(tmp_path, dtype):
+    net = small_network()
+    arrays = {name: parameter.value.astype(dtype) for name, parameter in net.parameters.items()}
+    np.savez(tmp_path / 'w.npz', **arrays)
+    other = small_network(1)
+    other.load_weights(tmp_path / 'w.npz')
+    for name, parameter in other.parameters.items():
+        assert (parameter.value == arrays[name].astype('float32')).all()
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda a: a.pop('bias_4'), r'layer 4 \(Dense\): expected bias_4 of shape \(3,\), found none'),
+        (
+            lambda a: a.update(weights_0=np.zeros((3, 3, 1, 2))),
+            r'layer 0 \(Convolutional\): expected weights_0 of shape \(3, 3, 1, 3\), got \(3, 3, 1, 2\)',
+        ),
+        (lambda a: a.update(weights_4=np.zeros((12, 3), int)), r'layer 4 \(Dense\).*to hold floats, got int64'),
+        (lambda a: a.update(weights_7=np.zeros(3)), 'found weights_7, for which this network has no layer'),
+    ],
+)
+def test_the_wrong_weights_are_refused_and_change_nothing(tmp_path, change, message):
+    net = small_network()
+    arrays = {name: parameter.value + 1 for name, parameter in net.parameters.items()}
+    change(arrays)
+    np.savez(tmp_path / 'w.npz', **arrays)
+    before = bits(net)
+    with pytest.raises(CheckpointError, match=message):
+        net.load_weights(tmp_path / 'w.npz')
+    assert bits(net) == before
+
+
+def test_a_network_goes_to_a_file_and_back(tmp_path):
+    net, (x, y) = small_network(), small_data()
+    net.train(x, y, epochs=2, verbose=0)
+    net.save(tmp_path / 'net.npz')
+    loaded = Network.load(tmp_path / 'net.npz')
+    assert bits(loaded) == bits(net)
+    assert loaded.evaluate(x, y) == net.evaluate(x, y)
+    assert loaded.describe() == net.describe()
+    assert loaded.optimizer.momentum == 0.9
+    twin = small_network(1)
+    twin.load_weights(tmp_path / 'net.npz')
+    assert bits(twin) == bits(net)
+
+
+def test_every_setting_of_a_layer_survives_a_file(tmp_path):
+    net = Network(seed=0, dtype='float64')
+    net.add(Convolutional(2, (3, 2), stride=(1, 2), padding='same', input_shape=(5, 6, 1), kernel_initializer='zeros'))
+    net.add(Sigmoid())
+    net.add(MaxPooling((2, 1), stride=1))
+    net.add(Flatten())
+    net.add(Dense(output_size=2, kernel_initializer=partial(normal, standard_deviation=0.3)))
+    net.save(tmp_path / 'net.npz')
+    loaded = Network.load(tmp_path / 'net.npz')
+    assert repr(loaded.layers) == repr(net.layers)
+    assert loaded.dtype == 'float64'
+    assert loaded.loss is None
+
+
+def test_a_network_with_an_initializer_of_its_own_is_loaded(tmp_path):
+    net = Network(seed=0)
+    net.add(Dense(2, 2, kernel_initializer=lambda rng, shape, dtype: np.ones(shape, dtype)))
+    net.save(tmp_path / 'net.npz')
+    assert (Network.load(tmp_path / 'net.npz').layers[0].weights == 1).all()
+
+
+def test_files_that_are_no_networks(tmp_path):
+    small_network().save_weights(tmp_path / 'weights.npz')
+    with pytest.raises(CheckpointError, match='holds no architecture'):
+        Network.load(tmp_path / 'weights.npz')
+    (tmp_path / 'text.npz').write_text('hello')
+    for load in (Network.load, small_network().load_weights):
+        with pytest.raises(CheckpointError, match='not an .npz file'):
+            load(tmp_path / 'text.npz')
+        with pytest.raises(FileNotFoundError, match='nowhere'):
+            load(tmp_path / 'nowhere.npz')
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        small_network().save(tmp_path / 'nowhere' / 'net.npz')
+
+
+def test_xor_is_learned():
+    net = Network(seed=0)
+    net.add(Dense(2, 8))
+    net.add(Sigmoid())
+    net.add(Dense(8, 1))
+    net.add(Sigmoid())
+    net.compile(MeanSquaredError(), SGD(momentum=0.9))
+    x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    history = net.train(x, y, epochs=1000, learning_rate=0.5, batch_size=4, verbose=0)
+    assert history['loss'][-1] < 0.01
+    assert history['accuracy'][-1] == 1
+    assert net.predict_classes(x).tolist() == y
+
+
+def test_a_network_is_used_from_several_threads():
+    from concurrent.futures import ThreadPoolExecutor
+
+    net = small_network()
+    inputs = [small_data(20, seed)[0] for seed in range(8)]
+    expected = [net.predict(x).tobytes() for x in inputs]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert [y.tobytes() for y in pool.map(net.predict, inputs)] == expected
+
+
+def test_softmax_before_mean_squared_error_trains_as_two_steps():
+    net = small_network()
+    net.compile(MeanSquaredError())
+    x, y = small_data()
+    losses = net.train(x, np.eye(3)[y], epochs=5, learning_rate=0.5, verbose=0)['loss']
+    assert losses[-1] < losses[0]
+
+
+def test_public_names():
+    namespace = {}
+    exec('from cnnx import *', namespace)
+    assert set(cnnx.__all__) <= namespace.keys()

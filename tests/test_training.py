@@ -1,0 +1,246 @@
+import io
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+from models import bits, lenet5, small_data, small_network
+
+import cnnx
+from cnnx import CheckpointError, MeanSquaredError, Network
+
+
+def train(net, epochs=4, n=50, **options):
+    x, y = small_data(n)
+    return net.train(x, y, epochs=epochs, batch_size=8, learning_rate=0.05, **({'verbose': 0} | options))
+
+
+def test_history_has_a_float_an_epoch(tmp_path):
+    history = train(small_network(), validation_data=small_data(20, seed=1))
+    assert history.history.keys() == {'loss', 'accuracy', 'val_loss', 'val_accuracy'}
+    for figures in history.history.values():
+        assert len(figures) == 4
+        assert all(type(figure) is float for figure in figures)
+    assert history['loss'] is history.history['loss']
+    assert history['loss'][-1] < history['loss'][0]
+
+
+def test_the_last_batch_counts_with_its_own_size():
+    net, (x, y) = small_network(), small_data(11)
+    history = net.train(x, y, epochs=1, learning_rate=0, batch_size=4, verbose=0, validation_data=(x, y))
+    whole = net.evaluate(x, y, batch_size=11)
+    assert history['loss'][0] == pytest.approx(whole['loss'], rel=1e-6)
+    assert history['accuracy'][0] == whole['accuracy'] == history['val_accuracy'][0]
+    assert net.evaluate(x, y, batch_size=3)['loss'] == pytest.approx(whole['loss'], rel=1e-6)
+
+
+def test_one_seed_gives_one_result_whatever_the_threads_and_the_form_of_the_data(monkeypatch):
+    monkeypatch.setattr(cnnx.kernels, 'SERIAL_WORK', 0)
+    monkeypatch.setattr(cnnx.kernels._threads, 'wanted', None)
+    x, y = small_data()
+    results = []
+    for threads, data in [
+        (1, (x, y)),
+        (2, (x, y)),
+        (3, (x.tolist(), y.tolist())),
+        (8, (np.asfortranarray(x.astype('f8')), np.eye(3)[y])),
+        (64, (x.astype('>f4'), y.astype('uint8'))),
+    ]:
+        cnnx.set_num_threads(threads)
+        net = small_network()
+        net.train(*data, epochs=2, batch_size=8, verbose=0)
+        results.append(bits(net))
+    assert all(result == results[0] for result in results)
+
+
+def test_bytes_are_trained_on_as_they_come():
+    x, y = small_data()
+    pixels = (100 * x).astype(np.uint8)
+    results = []
+    for data in (pixels, pixels.astype('float32')):
+        net = small_network()
+        net.train(data, y, epochs=1, learning_rate=1e-4, verbose=0)
+        results.append(bits(net))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize('shuffle', [True, False])
+@pytest.mark.parametrize('stop', [1, 2, 3])
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop, shuffle, dtype):
+    options = {'shuffle': shuffle, 'validation_data': small_data(9, seed=2)}
+    whole = small_network(dtype=dtype)
+    expected = train(whole, **options)
+    options |= {'checkpoint_dir': tmp_path, 'checkpoint_prefix': 'run'}
+    train(small_network(dtype=dtype), epochs=stop, **options)
+    resumed = small_network(seed=99, dtype=dtype)
+    history = train(resumed, resume_from_checkpoint=True, **options)
+    assert bits(resumed) == bits(whole)
+    assert history.history == expected.history
+    assert resumed.generator.bit_generator.state == whole.generator.bit_generator.state
+
+
+def test_an_interruption_within_an_epoch_costs_that_epoch_only(tmp_path):
+    whole = small_network()
+    train(whole)
+    net = small_network()
+    update, calls = net.optimizer.update, iter(range(1000))
+
+    def interrupt(*arguments):
+        if next(calls) == 17:
+            raise KeyboardInterrupt
+        update(*arguments)
+
+    net.optimizer.update = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        train(net, checkpoint_dir=tmp_path)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ['model_epoch_1.npz', 'model_epoch_2.npz']
+    resumed = small_network()
+    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(resumed) == bits(whole)
+
+
+def test_a_resumed_network_is_a_file_too(tmp_path):
+    net = small_network()
+    train(net, checkpoint_dir=tmp_path, checkpoint_prefix='run')
+    loaded = Network.load(tmp_path / 'run_epoch_4.npz')
+    assert bits(loaded) == bits(net)
+
+
+def test_epochs_that_are_done_are_not_trained_again(tmp_path, capsys):
+    net = small_network()
+    history = train(net, checkpoint_dir=tmp_path)
+    again = small_network(1)
+    repeated = train(again, epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
+    assert '4 epochs are done already, 3 were asked for: nothing to train' in capsys.readouterr().out
+    assert repeated.history == history.history
+    assert bits(again) == bits(net)
+
+
+def test_resuming_with_nothing_there_begins_anew_and_says_so(tmp_path, capsys):
+    net, whole = small_network(), small_network()
+    train(net, checkpoint_dir=tmp_path / 'deep' / 'er', resume_from_checkpoint=True, verbose=1)
+    train(whole)
+    assert 'training begins at epoch 1' in capsys.readouterr().out
+    assert bits(net) == bits(whole)
+
+
+def test_settings_that_change_over_a_resume_are_told(tmp_path, capsys):
+    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
+    train(small_network(), epochs=2, n=40, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
+    assert 'samples was 50 up to here and is 40 from here on' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('other', 'message'),
+    [
+        ({'filters': 4}, r'layer 0 \(Convolutional\): expected num_filters 4, got 3'),
+        ({'activation': cnnx.Sigmoid}, r'layer 1 \(Sigmoid\): expected kind Sigmoid, got ReLU'),
+        ({'dtype': 'float64'}, 'dtype: expected float64, got float32'),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused(tmp_path, other, message):
+    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
+    net = small_network(seed=5, **other)
+    before = bits(net)
+    with pytest.raises(CheckpointError, match=message):
+        train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(net) == before
+
+
+def test_a_damaged_newest_checkpoint_costs_one_epoch(tmp_path, capsys):
+    whole = small_network()
+    train(whole, checkpoint_dir=tmp_path)
+    newest = tmp_path / 'model_epoch_4.npz'
+    newest.write_bytes(newest.read_bytes()[:-100])
+    resumed = small_network()
+    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
+    out = capsys.readouterr().out
+    assert 'passed over' in out
+    assert 'resumed from' in out
+    assert bits(resumed) == bits(whole)
+
+
+def test_regression_has_no_accuracy():
+    net = Network(seed=0)
+    net.add(cnnx.Dense(3, 1))
+    net.compile(MeanSquaredError(), cnnx.SGD())
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    history = net.train(x, x @ [1, -2, 3], epochs=30, learning_rate=0.1, verbose=0)
+    assert history.history.keys() == {'loss'}
+    assert history['loss'][-1] < 1e-4
+    assert net.evaluate(x, x @ [1, -2, 3]).keys() == {'loss'}
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'epochs': 0}, 'epochs: expected a whole number of at least 1, got 0'),
+        ({'batch_size': 2.5}, 'batch_size: expected'),
+        ({'learning_rate': -1}, 'learning_rate: expected a number of at least 0, got -1'),
+        ({'learning_rate': float('nan')}, 'learning_rate'),
+        ({'learning_rate': '0.1'}, 'learning_rate'),
+        ({'validation_data': 3}, r'validation_data: expected a pair \(x, y\), got int'),
+        ({'validation_data': small_data(0)}, 'validation_data: expected at least one sample'),
+        ({'resume_from_checkpoint': True}, 'give the checkpoint_dir'),
+        ({'checkpoint_dir': '.', 'checkpoint_prefix': '../x'}, 'checkpoint_prefix: expected'),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_trained(options, message):
+    net, (x, y) = small_network(), small_data()
+    before = bits(net)
+    with pytest.raises(ValueError, match=message):
+        net.train(x, y, **options)
+    assert bits(net) == before
+
+
+def test_x_and_y_of_different_lengths():
+    with pytest.raises(ValueError, match='as many samples as targets, got 3 and 2'):
+        small_network().train(np.zeros((3, 6, 6, 1)), [0, 1])
+
+
+def test_a_batch_larger_than_the_data_and_a_last_batch_of_one():
+    for n, batch_size in ((5, 1000), (9, 8), (3, 1)):
+        x, y = small_data(n)
+        history = small_network().train(x, y, epochs=2, batch_size=batch_size, verbose=0)
+        assert np.isfinite(history['loss']).all()
+
+
+def test_a_line_an_epoch_where_there_is_no_terminal(capsys):
+    train(small_network(), epochs=2, verbose=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(',')[0][:15] for line in lines] == ['epoch 1/2: loss', 'epoch 2/2: loss']
+    train(small_network(), epochs=2)
+    assert capsys.readouterr().out == ''
+
+
+def test_a_bar_an_epoch_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, 'stdout', terminal)
+    train(small_network(), epochs=2, verbose=1)
+    shown = terminal.getvalue()
+    assert 'epoch 1/2: 100%' in shown
+    assert 'epoch 2/2: 100%' in shown
+    assert 'loss' in shown
+
+
+def test_layers_allocate_nothing_after_the_first_batch():
+    try:
+        context = cnnx.use_backend('cython')
+        context.__enter__()
+    except cnnx.BackendError as error:
+        pytest.skip(f'the compiled kernels are not there: {error}')
+    net = lenet5()
+    x, labels = np.zeros((256, 28, 28, 1), np.float32), np.zeros(256, int)
+    net.train(x, labels, epochs=1, batch_size=64, verbose=0)
+    largest_activation = 64 * 28 * 28 * 6 * 4
+    tracemalloc.start()
+    net.train(x, labels, epochs=1, batch_size=64, verbose=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    context.__exit__(None, None, None)
+    assert peak < largest_activation
