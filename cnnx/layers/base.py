@@ -79,18 +79,18 @@ class Layer:
         dtype = check_dtype(dtype)
         if self.output_shape is not None and self.dtype == dtype:
             return self
+        before = vars(self).copy()
+        self.input_shape, self.dtype = shape, dtype
         try:
             self.output_shape = self._output_shape(shape)
-        except ValueError as error:
-            raise ValueError(f'{self.where}: {error}') from None
-        self.input_shape, self.dtype = shape, dtype
-        if self.parameters:
-            self.parameters = [
-                Parameter(parameter.name, parameter.value.astype(dtype), parameter.trainable)
-                for parameter in self.parameters
-            ]
-        else:
-            self.parameters = self._new_parameters(np.random.default_rng(0 if rng is None else rng))
+            self.parameters = self._cast_parameters() or self._new_parameters(
+                np.random.default_rng(0 if rng is None else rng)
+            )
+        except BaseException as error:
+            vars(self).update(before)
+            if isinstance(error, ValueError):
+                raise ValueError(f'{self.where}: {error}') from None
+            raise
         return self
 
     def forward(self, x, training=False):
@@ -145,6 +145,9 @@ class Layer:
     def _output_shape(self, input_shape):
         """Return the shape of one output sample, or raise a ValueError if the input does not fit."""
         raise NotImplementedError
+
+    def _cast_parameters(self):
+        return [Parameter(p.name, p.value.astype(self.dtype), p.trainable) for p in self.parameters]
 
     def _new_parameters(self, rng):
         return []
@@ -213,7 +216,7 @@ class WeightedLayer(Layer):
         weights = np.asarray(self.kernel_initializer(rng, shape, self.dtype))
         if weights.shape != shape or weights.dtype.kind != 'f':
             raise ValueError(
-                f'{self.where}: kernel_initializer: expected an array of floats of shape {shape}, '
+                f'kernel_initializer: expected an array of floats of shape {shape}, '
                 f'got {weights.dtype} of shape {weights.shape}'
             )
         weights = np.array(weights, self.dtype, order='C')

@@ -193,3 +193,11 @@ def test_bits_do_not_depend_on_the_number_of_threads(threads, monkeypatch):
             passes += [dy, *(parameter.grad for parameter in layer.parameters)]
         results.append([array.tobytes() for array in passes])
     assert results[0] == results[1]
+
+
+def test_a_layer_that_could_not_be_built_can_be_built_again():
+    results = iter([np.zeros(3), np.ones((3, 2))])
+    layer = cnnx.Dense(output_size=2, kernel_initializer=lambda rng, shape, dtype: next(results))
+    with pytest.raises(ValueError, match=r'Dense: kernel_initializer: expected .*\(3, 2\)'):
+        layer.forward([[1, 2, 3]])
+    assert layer.forward([[1, 2, 3]]).tolist() == [[6, 6]]
