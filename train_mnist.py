@@ -10,6 +10,9 @@ import cnnx
 from cnnx import SGD, CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPooling, Network, ReLU, Softmax
 from cnnx.comparison import compare_backends
 from cnnx.data import preprocess_mnist_data
+from cnnx.schedules import Constant, Cosine
+
+SCHEDULES = {'constant': Constant, 'cosine': Cosine}
 
 
 def parse_settings():
@@ -25,6 +28,7 @@ def parse_settings():
     training = parser.add_argument_group('training')
     training.add_argument('--epochs', type=at_least_1, default=10, metavar='N', help='times through the data (10)')
     training.add_argument('--learning-rate', type=float, default=0.01, metavar='X', help="a step's size (0.01)")
+    training.add_argument('--schedule', choices=SCHEDULES, help='of the learning rate (constant; --full: cosine)')
     training.add_argument('--batch-size', type=at_least_1, default=32, metavar='N', help='images to a step (32)')
     training.add_argument('--momentum', type=float, default=0.9, metavar='X', help='kept of the last step (0.9)')
     training.add_argument('--seed', type=int, default=0, metavar='N', help='of first weights and order (0)')
@@ -46,6 +50,7 @@ def parse_settings():
         parser.error('--plot needs matplotlib: pip install "cnnx[plot]", or pip install matplotlib')
     settings.train_samples = settings.train_samples or (None if settings.full else 1000)
     settings.test_samples = settings.test_samples or (None if settings.full else 200)
+    settings.schedule = settings.schedule or ('cosine' if settings.full else 'constant')
     settings.checkpoint_prefix = settings.checkpoint_prefix or ('model_full' if settings.full else 'model_subset')
     return settings
 
@@ -84,7 +89,7 @@ def train(net, train_data, test_data, settings):
     return net.train(
         *train_data,
         epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
+        learning_rate=SCHEDULES[settings.schedule](settings.learning_rate),
         batch_size=settings.batch_size,
         checkpoint_dir=settings.checkpoint_dir,
         checkpoint_prefix=settings.checkpoint_prefix,
@@ -126,7 +131,8 @@ def at_least_1(text):
 def run(settings):
     train_data, test_data = load_data(settings)
     if settings.compare:
-        options = {key: getattr(settings, key) for key in ('epochs', 'learning_rate', 'batch_size')}
+        options = {'epochs': settings.epochs, 'batch_size': settings.batch_size}
+        options['learning_rate'] = SCHEDULES[settings.schedule](settings.learning_rate)
         compare_backends(lambda: build_lenet5(settings), train_data, test_data, **options)
         return
     net = build_lenet5(settings)
@@ -148,7 +154,10 @@ def main():
     except (ValueError, OSError, cnnx.BackendError) as error:
         sys.exit(f'train_mnist.py: {error}')
     except KeyboardInterrupt:
-        print('\ninterrupted; --resume goes on from the last finished epoch', file=sys.stderr)
+        print(
+            '\ninterrupted' + ('' if settings.compare else '; --resume goes on from the last finished epoch'),
+            file=sys.stderr,
+        )
         sys.exit(130)
 
 

@@ -28,6 +28,9 @@ from cnnx.geometry import positive_int
 BACKENDS = ('auto', 'cython', 'numpy')
 TIERS = ('v4', 'v3', 'v2')
 MAX_THREADS = 256
+# How often a waiting OpenMP thread looks before it sleeps. Left to itself, gcc's OpenMP looks 300,000 times:
+# while another process holds a core, the threads of a small network then spend their time looking.
+SPIN_COUNT = '1000'
 # Below this many multiply-adds, waking a second thread costs more than it saves.
 SERIAL_WORK = 200_000
 
@@ -142,7 +145,8 @@ def _load(name):
 def _load_compiled():
     """Import the compiled kernels of the fastest tier that runs here, or of the one that CNNX_SIMD names."""
     try:
-        cpu = importlib.import_module('cnnx._ext.cpu')
+        with _spin_count():
+            cpu = importlib.import_module('cnnx._ext.cpu')
     except ImportError as error:
         raise BackendError(f'the compiled kernels are not there ({error})') from error
     wanted = os.environ.get('CNNX_SIMD', '')
@@ -164,6 +168,20 @@ def _load_compiled():
         except ImportError as error:
             failures.append(str(error))
     raise BackendError(f'no tier of the compiled kernels is whole ({"; ".join(failures)})')
+
+
+@contextlib.contextmanager
+def _spin_count():
+    """Set OpenMP's spin count while it is loaded, unless the user has a say in it."""
+    variables = ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')
+    if any(variable in os.environ for variable in variables):
+        yield
+        return
+    os.environ['GOMP_SPINCOUNT'] = SPIN_COUNT
+    try:
+        yield
+    finally:
+        del os.environ['GOMP_SPINCOUNT']
 
 
 def _backend(name, package, *, reason, tier=None, compiler=None, openmp=False):

@@ -119,7 +119,9 @@ class CategoricalCrossEntropy(Loss):
 
     def prepare(self, targets, output_shape, dtype, what='targets'):
         if len(output_shape) != 1 or output_shape[0] < 2:
-            raise ValueError(f'CategoricalCrossEntropy: expected predictions (N, classes), got {batch_shape(output_shape)}')
+            raise ValueError(
+                f'CategoricalCrossEntropy: expected predictions (N, classes), got {batch_shape(output_shape)}'
+            )
         return class_labels(targets, output_shape[0], what)
 
     def measures_accuracy(self, targets):

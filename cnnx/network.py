@@ -19,6 +19,9 @@ class Network:
         seed: where the random numbers for weights and shuffling start; None takes one from the system.
         dtype: 'float32' or 'float64', of weights and computation.
 
+    Raises:
+        ValueError: seed or dtype is none of these.
+
     Attributes:
         layers: in order; `add` appends.
         loss, optimizer: as given to `compile`, or None.
@@ -27,7 +30,10 @@ class Network:
 
     def __init__(self, seed=None, dtype='float32'):
         self.dtype = check_dtype(dtype)
-        self.generator = np.random.default_rng(seed)
+        try:
+            self.generator = np.random.default_rng(seed)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'seed: expected a whole number of at least 0, or None, got {seed!r}') from error
         self.layers = []
         self.loss = None
         self.optimizer = None

@@ -10,6 +10,7 @@ from cnnx import checkpoint, kernels
 from cnnx.arrays import as_numbers
 from cnnx.geometry import positive_int
 from cnnx.progress import Progress
+from cnnx.schedules import as_schedule
 
 
 class History:
@@ -103,7 +104,7 @@ def train(
         x: samples (N, ...), any real dtype; batches are converted as they come.
         y: targets, as the loss takes them.
         epochs: how often to go through all samples.
-        learning_rate: the size of a step.
+        learning_rate: the size of a step, or a schedule of `cnnx.schedules`.
         batch_size: samples to a step; the last batch of an epoch has what is left.
         checkpoint_dir: the folder for a checkpoint an epoch, made if need be; None saves none.
         checkpoint_prefix: files are named `{prefix}_epoch_{n}.npz`.
@@ -122,13 +123,22 @@ def train(
         OSError: a checkpoint cannot be written.
     """
     epochs, batch_size = positive_int(epochs, 'epochs'), positive_int(batch_size, 'batch_size')
-    learning_rate = _checked_learning_rate(learning_rate)
+    schedule = as_schedule(learning_rate)
     samples = Samples(network, x, y)
     validation = None if validation_data is None else _validation_samples(network, validation_data)
     progress = Progress(verbose, epochs)
-    settings = {'learning_rate': learning_rate, 'batch_size': batch_size, 'shuffle': shuffle, 'samples': len(samples)}
     saver = None
     if checkpoint_dir is not None:
+        settings = {
+            'samples': len(samples),
+            'batch_size': batch_size,
+            'shuffle': bool(shuffle),
+            'schedule': type(schedule).__name__,
+            **schedule.settings(),
+            **network.optimizer.settings(),
+            'backend': kernels.current().name,
+            'tier': kernels.current().tier,
+        }
         saver = Checkpoints(checkpoint_dir, checkpoint_prefix, settings)
     elif resume_from_checkpoint:
         raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
@@ -141,7 +151,8 @@ def train(
     for epoch in range(done + 1, epochs + 1):
         with progress.epoch(epoch, len(samples)) as shown:
             began = time.perf_counter()
-            figures = _train_epoch(network, samples, learning_rate, batch_size, shuffle, shown)
+            rates = _rates(schedule, epoch, epochs, -(-len(samples) // batch_size))
+            figures = _train_epoch(network, samples, rates, batch_size, shuffle, shown)
             if validation is not None:
                 results = _evaluate(network, validation, batch_size=256)
                 figures |= {f'val_{key}': value for key, value in results.items()}
@@ -157,12 +168,18 @@ def evaluate(network, x, y, *, batch_size):
     return _evaluate(network, Samples(network, x, y), positive_int(batch_size, 'batch_size'))
 
 
-def _train_epoch(network, samples, learning_rate, batch_size, shuffle, shown):
+def _rates(schedule, epoch, epochs, batches):
+    """Return the learning rate of each of an epoch's batches."""
+    done = (epoch - 1) * batches
+    return [schedule(done + batch, epochs * batches) for batch in range(batches)]
+
+
+def _train_epoch(network, samples, rates, batch_size, shuffle, shown):
     N = len(samples)
     order = network.generator.permutation(N) if shuffle else np.arange(N)
     mean = Mean(network.loss.measures_accuracy(samples.targets))
     plan, parameters = network.plan, network.parameters
-    for x, targets in samples.batches(order, batch_size):
+    for (x, targets), learning_rate in zip(samples.batches(order, batch_size), rates, strict=True):
         with plan.lock:
             outputs = plan.outputs(x, training=True)
             mean.add(plan.losses(outputs, targets), plan.loss.count_correct(outputs, targets))
@@ -193,14 +210,12 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, network, epoch, history):
-        backend = kernels.current()
         description = {
             **network.describe(),
             'epoch': epoch,
             'history': history.history,
             'settings': self.settings,
             'run': self.run,
-            'backend': {'name': backend.name, 'tier': backend.tier},
         }
         path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch)
         checkpoint.write(path, network.checkpoint_arrays(), description)
@@ -221,12 +236,6 @@ class Checkpoints:
             if description['settings'].get(key) != value:
                 progress.say(f'{key} was {description["settings"].get(key)} up to here and is {value} from here on')
         return History(description['history'])
-
-
-def _checked_learning_rate(value):
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-        raise ValueError(f'learning_rate: expected a number of at least 0, got {value!r}')
-    return float(value)
 
 
 def _validation_samples(network, data):

@@ -14,7 +14,7 @@ FLOORS = [
     {'_version', 'geometry', 'arrays', 'parameter', 'initializers'},
     {'_numpy', '_ext'},
     {'kernels'},
-    {'layers', 'losses', 'optimizers', 'checkpoint', 'progress'},
+    {'layers', 'losses', 'optimizers', 'schedules', 'checkpoint', 'progress'},
     {'plan', 'architecture'},
     {'training'},
     {'network', 'comparison'},

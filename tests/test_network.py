@@ -92,6 +92,12 @@ def test_an_unknown_dtype_is_refused(dtype):
         Network(dtype=dtype)
 
 
+@pytest.mark.parametrize('seed', [-1, 1.5, 'one'])
+def test_a_wrong_seed_is_refused(seed):
+    with pytest.raises(ValueError, match='seed: expected a whole number of at least 0, or None'):
+        Network(seed=seed)
+
+
 def test_gradients_through_a_whole_network():
     net = small_network(dtype='float64', activation=Sigmoid)
     x, y = small_data(4)

@@ -7,12 +7,25 @@ import pytest
 from models import bits, lenet5, small_data, small_network
 
 import cnnx
-from cnnx import CheckpointError, MeanSquaredError, Network
+from cnnx import SGD, CategoricalCrossEntropy, CheckpointError, MeanSquaredError, Network
+from cnnx.schedules import SCHEDULES
 
 
 def train(net, epochs=4, n=50, **options):
     x, y = small_data(n)
-    return net.train(x, y, epochs=epochs, batch_size=8, learning_rate=0.05, **({'verbose': 0} | options))
+    return net.train(x, y, epochs=epochs, batch_size=8, **({'learning_rate': 0.05, 'verbose': 0} | options))
+
+
+def stop_after(steps, update):
+    """Return an optimizer's update that is interrupted, as by Ctrl-C, once it has taken so many steps."""
+    calls = iter(range(steps))
+
+    def interrupted(*arguments):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        update(*arguments)
+
+    return interrupted
 
 
 def test_history_has_a_float_an_epoch(tmp_path):
@@ -67,12 +80,16 @@ def test_bytes_are_trained_on_as_they_come():
 @pytest.mark.parametrize('shuffle', [True, False])
 @pytest.mark.parametrize('stop', [1, 2, 3])
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
-def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop, shuffle, dtype):
-    options = {'shuffle': shuffle, 'validation_data': small_data(9, seed=2)}
+@pytest.mark.parametrize('schedule', SCHEDULES)
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop, shuffle, dtype, schedule):
+    options = {'shuffle': shuffle, 'validation_data': small_data(9, seed=2), 'learning_rate': schedule(0.05)}
     whole = small_network(dtype=dtype)
     expected = train(whole, **options)
     options |= {'checkpoint_dir': tmp_path, 'checkpoint_prefix': 'run'}
-    train(small_network(dtype=dtype), epochs=stop, **options)
+    interrupted = small_network(dtype=dtype)
+    interrupted.optimizer.update = stop_after(7 * stop, interrupted.optimizer.update)
+    with pytest.raises(KeyboardInterrupt):
+        train(interrupted, **options)
     resumed = small_network(seed=99, dtype=dtype)
     history = train(resumed, resume_from_checkpoint=True, **options)
     assert bits(resumed) == bits(whole)
@@ -84,14 +101,7 @@ def test_an_interruption_within_an_epoch_costs_that_epoch_only(tmp_path):
     whole = small_network()
     train(whole)
     net = small_network()
-    update, calls = net.optimizer.update, iter(range(1000))
-
-    def interrupt(*arguments):
-        if next(calls) == 17:
-            raise KeyboardInterrupt
-        update(*arguments)
-
-    net.optimizer.update = interrupt
+    net.optimizer.update = stop_after(17, net.optimizer.update)
     with pytest.raises(KeyboardInterrupt):
         train(net, checkpoint_dir=tmp_path)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ['model_epoch_1.npz', 'model_epoch_2.npz']
@@ -127,8 +137,15 @@ def test_resuming_with_nothing_there_begins_anew_and_says_so(tmp_path, capsys):
 
 def test_settings_that_change_over_a_resume_are_told(tmp_path, capsys):
     train(small_network(), epochs=1, checkpoint_dir=tmp_path)
-    train(small_network(), epochs=2, n=40, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
-    assert 'samples was 50 up to here and is 40 from here on' in capsys.readouterr().out
+    net = small_network()
+    net.compile(CategoricalCrossEntropy(), SGD(momentum=0.5))
+    with cnnx.use_backend('numpy'):
+        train(net, epochs=2, n=40, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
+    out = capsys.readouterr().out
+    assert 'samples was 50 up to here and is 40 from here on' in out
+    assert 'momentum was 0.9 up to here and is 0.5 from here on' in out
+    if cnnx.kernels.current().name == 'cython':
+        assert 'backend was cython up to here and is numpy from here on' in out
 
 
 @pytest.mark.parametrize(
