@@ -129,22 +129,11 @@ def train(
     progress = Progress(verbose, epochs)
     saver = None
     if checkpoint_dir is not None:
-        settings = {
-            'samples': len(samples),
-            'batch_size': batch_size,
-            'shuffle': bool(shuffle),
-            'schedule': type(schedule).__name__,
-            **schedule.settings(),
-            **network.optimizer.settings(),
-            'backend': kernels.current().name,
-            'tier': kernels.current().tier,
-        }
-        saver = Checkpoints(checkpoint_dir, checkpoint_prefix, settings)
+        settings = {'epochs': epochs, 'samples': len(samples), 'batch_size': batch_size, 'shuffle': bool(shuffle)}
+        saver = Checkpoints(checkpoint_dir, checkpoint_prefix, settings | _other_settings(network, schedule))
     elif resume_from_checkpoint:
         raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
-    history = History()
-    if resume_from_checkpoint:
-        history = saver.resume(network, progress)
+    history = saver.resume(network, progress) if resume_from_checkpoint else History()
     done = len(history.history.get('loss', ()))
     if done >= epochs:
         progress.say(f'{done} epochs are done already, {epochs} were asked for: nothing to train')
@@ -166,6 +155,18 @@ def train(
 def evaluate(network, x, y, *, batch_size):
     """Return the mean loss, and accuracy where the loss has one, over samples."""
     return _evaluate(network, Samples(network, x, y), positive_int(batch_size, 'batch_size'))
+
+
+def _other_settings(network, schedule):
+    """Return what, beside data and batches, a run's bits depend on."""
+    backend = kernels.current()
+    return {
+        'schedule': type(schedule).__name__,
+        **schedule.settings(),
+        **network.optimizer.settings(),
+        'backend': backend.name,
+        'tier': backend.tier,
+    }
 
 
 def _rates(schedule, epoch, epochs, batches):
