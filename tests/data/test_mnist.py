@@ -1,0 +1,453 @@
+import contextlib
+import gzip
+import hashlib
+import importlib.util
+import os
+import socket
+import struct
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnx.data import DataError, mnist, preprocess_mnist_data, read_idx
+
+REPOSITORY = Path(__file__).parents[2]
+NAMES = tuple(mnist.FILES)
+IMAGES = NAMES[0]
+FULL_DATA = os.environ.get('CNNX_DATA_DIR')
+needs_full_data = pytest.mark.skipif(not FULL_DATA, reason='CNNX_DATA_DIR does not name a folder with the full MNIST')
+
+
+@pytest.fixture(autouse=True)
+def _no_data_dir(monkeypatch):
+    monkeypatch.delenv('CNNX_DATA_DIR', raising=False)
+
+
+@pytest.fixture(scope='module')
+def subset():
+    return preprocess_mnist_data()
+
+
+@pytest.fixture
+def official(monkeypatch):
+    """Make small stand-ins for the official files: their bytes by name, and their checksums in place of MNIST's."""
+    rng = np.random.default_rng(1)
+    files = {}
+    for name in NAMES:
+        count = 7 if name.startswith('train') else 3
+        shape, largest = ((count, 28, 28), 256) if 'images' in name else ((count,), 10)
+        head = struct.pack(f'>HBB{len(shape)}I', 0, 0x08, len(shape), *shape)
+        files[name] = head + rng.integers(0, largest, shape, np.uint8).tobytes()
+    packed = {name: gzip.compress(content, mtime=0) for name, content in files.items()}
+    monkeypatch.setattr(mnist, 'FILES', {name: (_sha256(packed[name]), _sha256(files[name])) for name in NAMES})
+    return packed
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Return the folder inside an empty user's cache where downloads belong."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setenv('NO_PROXY', '127.0.0.1')
+    return tmp_path / 'cache' / 'cnnx' / 'mnist'
+
+
+class Mirror:
+    """A server on loopback that answers each path with what `files` holds, and writes down what it is asked for.
+
+    A value is bytes to serve, a pair (bytes, length) to announce another length than is served, or an int to
+    fail with; what is not there is a 404.
+    """
+
+    def __init__(self, files):
+        self.files = dict(files)
+        self.asked = []
+        mirror = self
+
+        class Handler(BaseHTTPRequestHandler):
+            timeout = 5
+
+            def do_GET(self):
+                name = self.path.removeprefix('/mnist/')
+                mirror.asked.append(name)
+                answer = mirror.files.get(name, 404)
+                if isinstance(answer, int):
+                    self.send_error(answer)
+                    return
+                body, length = answer if isinstance(answer, tuple) else (answer, len(answer))
+                self.send_response(200)
+                self.send_header('Content-Length', str(length))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self.server.daemon_threads = False  # so that server_close waits for them
+        self.url = f'http://127.0.0.1:{self.server.server_port}/mnist/'
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(5)
+
+
+@pytest.fixture
+def serve():
+    """Return a function that starts a mirror with some files; all are stopped at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(files):
+            mirror = Mirror(files)
+            stack.callback(mirror.stop)
+            return mirror
+
+        yield start
+
+
+@pytest.fixture
+def refusing():
+    """Return the URL of a port that is taken and refuses connections."""
+    with socket.socket() as bound:
+        bound.bind(('127.0.0.1', 0))
+        yield f'http://127.0.0.1:{bound.getsockname()[1]}/mnist/'
+
+
+def _sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def save_all(folder, files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def use_mirrors(monkeypatch, *urls):
+    monkeypatch.setattr(mnist, 'MIRRORS', urls)
+
+
+def assert_is_official(data, official):
+    """Assert that data is what the official files hold."""
+    (x_train, y_train), (x_test, y_test) = data
+    for x, y, images, labels in ((x_train, y_train, *NAMES[:2]), (x_test, y_test, *NAMES[2:])):
+        pixels = np.frombuffer(gzip.decompress(official[images])[16:], np.uint8).reshape(-1, 28, 28, 1)
+        digits = np.frombuffer(gzip.decompress(official[labels])[8:], np.uint8)
+        np.testing.assert_array_equal(x, pixels.astype(np.float32) / np.float32(255))
+        np.testing.assert_array_equal(y, digits[:, np.newaxis] == np.arange(10))
+        assert x.dtype == y.dtype == np.float32
+
+
+def files_below(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob('*') if path.is_file())
+
+
+# The bundled subset
+
+
+def test_subset_shapes_and_dtypes(subset):
+    (x_train, y_train), (x_test, y_test) = subset
+    assert (x_train.shape, y_train.shape) == ((5000, 28, 28, 1), (5000, 10))
+    assert (x_test.shape, y_test.shape) == ((1000, 28, 28, 1), (1000, 10))
+    assert {array.dtype for array in (x_train, y_train, x_test, y_test)} == {np.dtype(np.float32)}
+
+
+def test_subset_pixels_go_from_0_to_1(subset):
+    for x, _ in subset:
+        assert x.min() == 0
+        assert x.max() == 1
+        assert 0.12 < x.mean() < 0.14
+
+
+def test_subset_labels_are_one_hot_and_of_all_digits(subset):
+    for _, y in subset:
+        assert set(np.unique(y)) == {0, 1}
+        assert (y.sum(axis=1) == 1).all()
+        assert (y.sum(axis=0) > 0.08 * len(y)).all()
+
+
+def test_subset_begins_with_the_digits_that_mnist_begins_with(subset):
+    (_, y_train), (_, y_test) = subset
+    assert y_train[:10].argmax(axis=1).tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert y_test[:10].argmax(axis=1).tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+
+
+def test_subset_is_attributed():
+    text = (mnist.SUBSET / 'ATTRIBUTION.md').read_text('utf-8')
+    for name in ('LeCun', 'Cortes', 'Burges', 'CC BY-SA 3.0'):
+        assert name in text
+
+
+def test_subset_does_not_depend_on_the_environment(subset, monkeypatch, tmp_path):
+    monkeypatch.setenv('CNNX_DATA_DIR', str(tmp_path))
+    np.testing.assert_array_equal(preprocess_mnist_data()[1][0], subset[1][0])
+
+
+def test_arrays_are_the_callers_own(subset):
+    (x_train, y_train), _ = preprocess_mnist_data()
+    x_train[:] = 0.5
+    y_train[:] = 0.5
+    np.testing.assert_array_equal(preprocess_mnist_data()[0][0], subset[0][0])
+
+
+def test_data_dir_goes_with_full_only(tmp_path):
+    with pytest.raises(ValueError, match='data_dir.*full=True'):
+        preprocess_mnist_data(data_dir=tmp_path)
+
+
+@needs_full_data
+def test_subset_is_the_beginning_of_the_full_data(subset):
+    full = preprocess_mnist_data(full=True, data_dir=FULL_DATA)
+    for count, whole, part in zip((60000, 10000), full, subset, strict=True):
+        for all_samples, first_samples in zip(whole, part, strict=True):
+            assert len(all_samples) == count
+            np.testing.assert_array_equal(all_samples[: len(first_samples)], first_samples)
+
+
+@pytest.mark.parametrize('source', ['subset', pytest.param('full data', marks=needs_full_data)])
+def test_the_tool_makes_the_very_bytes_of_the_subset(monkeypatch, tmp_path, source):
+    spec = importlib.util.spec_from_file_location('make_mnist_subset', REPOSITORY / 'tools' / 'make_mnist_subset.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(tool, 'SUBSET', tmp_path)
+    # The beginning of the subset is the subset.
+    monkeypatch.setattr(
+        sys, 'argv', ['make_mnist_subset.py', FULL_DATA if source == 'full data' else str(mnist.SUBSET)]
+    )
+    tool.main()
+    assert files_below(tmp_path) == sorted(NAMES)
+    for name in NAMES:
+        assert (tmp_path / name).read_bytes() == (mnist.SUBSET / name).read_bytes(), name
+
+
+# All of MNIST, from a folder
+
+
+@pytest.mark.parametrize('kind', [Path, str])
+def test_full_from_data_dir(official, tmp_path, kind):
+    folder = save_all(tmp_path / 'data', official)
+    assert_is_official(preprocess_mnist_data(full=True, data_dir=kind(folder)), official)
+
+
+def test_full_from_the_environment(official, tmp_path, monkeypatch):
+    monkeypatch.setenv('CNNX_DATA_DIR', str(save_all(tmp_path / 'data', official)))
+    assert_is_official(preprocess_mnist_data(full=True), official)
+
+
+def test_data_dir_comes_before_the_environment(official, tmp_path, monkeypatch):
+    empty = tmp_path / 'empty'
+    empty.mkdir()
+    folder = save_all(tmp_path / 'data', official)
+    monkeypatch.setenv('CNNX_DATA_DIR', str(empty))
+    assert_is_official(preprocess_mnist_data(full=True, data_dir=folder), official)
+    monkeypatch.setenv('CNNX_DATA_DIR', str(folder))
+    with pytest.raises(DataError, match='empty'):
+        preprocess_mnist_data(full=True, data_dir=empty)
+
+
+def test_a_folder_comes_before_the_cache(official, tmp_path, monkeypatch, cache):
+    use_mirrors(monkeypatch)
+    save_all(cache, official)
+    empty = tmp_path / 'empty'
+    empty.mkdir()
+    monkeypatch.setenv('CNNX_DATA_DIR', str(empty))
+    with pytest.raises(DataError, match='empty'):
+        preprocess_mnist_data(full=True)
+
+
+def test_plain_files_are_read_as_well(official, tmp_path):
+    folder = save_all(
+        tmp_path, {name.removesuffix('.gz'): gzip.decompress(packed) for name, packed in official.items()}
+    )
+    assert_is_official(preprocess_mnist_data(full=True, data_dir=folder), official)
+
+
+def test_plain_and_compressed_files_may_mix(official, tmp_path):
+    files = dict(official)
+    files[IMAGES.removesuffix('.gz')] = gzip.decompress(files.pop(IMAGES))
+    assert_is_official(preprocess_mnist_data(full=True, data_dir=save_all(tmp_path, files)), official)
+
+
+def test_files_in_a_folder_may_be_compressed_anew(official, tmp_path):
+    anew = {name: gzip.compress(gzip.decompress(packed), 1) for name, packed in official.items()}
+    assert anew != official
+    assert_is_official(preprocess_mnist_data(full=True, data_dir=save_all(tmp_path, anew)), official)
+
+
+@pytest.mark.parametrize('gone', [NAMES[:1], NAMES[1:3], NAMES], ids=['one', 'two', 'all'])
+def test_missing_files_are_named(official, tmp_path, gone):
+    folder = save_all(tmp_path / 'data', {name: data for name, data in official.items() if name not in gone})
+    with pytest.raises(DataError) as caught:
+        preprocess_mnist_data(full=True, data_dir=folder)
+    message = str(caught.value)
+    assert str(folder) in message
+    assert [name for name in NAMES if name in message] == list(gone)
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(DataError, match='nowhere'):
+        preprocess_mnist_data(full=True, data_dir=tmp_path / 'nowhere')
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_file_with_other_content_is_refused(official, tmp_path, name):
+    content = bytearray(gzip.decompress(official[name]))
+    content[-1] ^= 1
+    folder = save_all(tmp_path, {**official, name: gzip.compress(content)})
+    with pytest.raises(DataError, match='holds something else') as caught:
+        preprocess_mnist_data(full=True, data_dir=folder)
+    assert str(folder / name) in str(caught.value)
+
+
+def test_swapped_files_are_refused(official, tmp_path):
+    train, test = NAMES[0], NAMES[2]
+    folder = save_all(tmp_path, {**official, train: official[test], test: official[train]})
+    with pytest.raises(DataError, match='train-images.*holds something else'):
+        preprocess_mnist_data(full=True, data_dir=folder)
+
+
+def test_the_same_numbers_of_another_type_are_refused(official, tmp_path):
+    content = bytearray(gzip.decompress(official[IMAGES]))
+    content[2] = 0x09
+    with pytest.raises(DataError, match='holds something else'):
+        preprocess_mnist_data(full=True, data_dir=save_all(tmp_path, {**official, IMAGES: gzip.compress(content)}))
+
+
+@pytest.mark.parametrize('damage', [lambda data: data[:-9], lambda data: b'', lambda data: b'<html>404</html>'])
+def test_a_damaged_file_is_refused(official, tmp_path, damage):
+    folder = save_all(tmp_path, {**official, IMAGES: damage(official[IMAGES])})
+    with pytest.raises(DataError) as caught:
+        preprocess_mnist_data(full=True, data_dir=folder)
+    assert str(folder / IMAGES) in str(caught.value)
+
+
+# All of MNIST, downloaded
+
+
+def test_download(official, cache, monkeypatch, serve, refusing):
+    mirror = serve(official)
+    use_mirrors(monkeypatch, mirror.url, refusing)
+    assert_is_official(preprocess_mnist_data(full=True), official)
+    assert sorted(mirror.asked) == sorted(NAMES)
+    assert files_below(cache) == sorted(NAMES)
+    assert {name: (cache / name).read_bytes() for name in NAMES} == official
+
+
+def test_second_call_asks_no_server(official, cache, monkeypatch, serve):
+    mirror = serve(official)
+    use_mirrors(monkeypatch, mirror.url)
+    preprocess_mnist_data(full=True)
+    mirror.asked.clear()
+    assert_is_official(preprocess_mnist_data(full=True), official)
+    assert mirror.asked == []
+
+
+def test_a_full_cache_needs_no_network(official, cache, monkeypatch, refusing):
+    save_all(cache, official)
+    use_mirrors(monkeypatch, refusing, refusing)
+    assert_is_official(preprocess_mnist_data(full=True), official)
+
+
+def test_the_second_mirror_is_used_when_the_first_refuses(official, cache, monkeypatch, serve, refusing):
+    mirror = serve(official)
+    use_mirrors(monkeypatch, refusing, mirror.url)
+    assert_is_official(preprocess_mnist_data(full=True), official)
+    assert sorted(mirror.asked) == files_below(cache) == sorted(NAMES)
+
+
+BAD_ANSWERS = {
+    '404': lambda data: 404,
+    '503': lambda data: 503,
+    'wrong bytes': lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+    'a web page': lambda data: b'<html>moved</html>',
+    'empty': lambda data: b'',
+    'truncated body': lambda data: (data[: len(data) // 2], len(data)),
+    'half of it': lambda data: data[: len(data) // 2],
+}
+
+
+@pytest.mark.parametrize('kind', BAD_ANSWERS)
+def test_the_second_mirror_is_used_when_the_first_serves_badly(official, cache, monkeypatch, serve, kind):
+    bad = serve({**official, IMAGES: BAD_ANSWERS[kind](official[IMAGES])})
+    good = serve(official)
+    use_mirrors(monkeypatch, bad.url, good.url)
+    assert_is_official(preprocess_mnist_data(full=True), official)
+    assert IMAGES in bad.asked
+    assert good.asked == [IMAGES]
+    assert files_below(cache) == sorted(NAMES)
+
+
+def test_a_mirror_that_falls_silent_is_given_up(official, cache, monkeypatch, serve):
+    monkeypatch.setattr(mnist, 'TIMEOUT', 0.2)
+    good = serve(official)
+    with socket.create_server(('127.0.0.1', 0)) as silent:  # the system takes the connection, nobody answers
+        use_mirrors(monkeypatch, f'http://127.0.0.1:{silent.getsockname()[1]}/mnist/', good.url)
+        assert_is_official(preprocess_mnist_data(full=True), official)
+    assert sorted(good.asked) == sorted(NAMES)
+
+
+@pytest.mark.parametrize('kind', BAD_ANSWERS)
+def test_all_mirrors_fail(official, cache, monkeypatch, serve, refusing, kind):
+    bad = serve({name: BAD_ANSWERS[kind](data) for name, data in official.items()})
+    use_mirrors(monkeypatch, refusing, bad.url)
+    with pytest.raises(DataError) as caught:
+        preprocess_mnist_data(full=True)
+    message = str(caught.value)
+    assert refusing in message
+    assert bad.url in message
+    assert IMAGES in message
+    assert 'data_dir' in message
+    assert not cache.exists() or files_below(cache) == []
+
+
+def test_a_cache_that_cannot_be_made(official, tmp_path, monkeypatch, serve):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    (tmp_path / 'cache').write_text('a file where the folder should be')
+    use_mirrors(monkeypatch, serve(official).url)
+    with pytest.raises(DataError, match=r'cannot be downloaded[\s\S]*data_dir'):
+        preprocess_mnist_data(full=True)
+
+
+@pytest.mark.parametrize('damage', [b'', b'junk'], ids=['empty', 'junk'])
+def test_a_damaged_file_in_the_cache_is_downloaded_again(official, cache, monkeypatch, serve, damage):
+    mirror = serve(official)
+    use_mirrors(monkeypatch, mirror.url)
+    save_all(cache, {**official, IMAGES: damage})
+    assert_is_official(preprocess_mnist_data(full=True), official)
+    assert mirror.asked == [IMAGES]
+    assert (cache / IMAGES).read_bytes() == official[IMAGES]
+
+
+def test_a_damaged_file_in_the_cache_is_not_used_when_all_mirrors_fail(official, cache, monkeypatch, refusing):
+    save_all(cache, {**official, IMAGES: official[IMAGES][:-1]})
+    use_mirrors(monkeypatch, refusing)
+    with pytest.raises(DataError, match=IMAGES):
+        preprocess_mnist_data(full=True)
+
+
+def test_mirrors_and_checksums_are_those_of_mnist():
+    assert len(mnist.MIRRORS) == 2
+    assert all(url.startswith('https://') and url.endswith('/') for url in mnist.MIRRORS)
+    assert {name: sha256[:8] for name, (sha256, _) in mnist.FILES.items()} == {
+        'train-images-idx3-ubyte.gz': '440fcabf',
+        'train-labels-idx1-ubyte.gz': '3552534a',
+        't10k-images-idx3-ubyte.gz': '8d422c7b',
+        't10k-labels-idx1-ubyte.gz': 'f7ae60f9',
+    }
+    assert {name: content[:8] for name, (_, content) in mnist.FILES.items()} == {
+        'train-images-idx3-ubyte.gz': 'ba891046',
+        'train-labels-idx1-ubyte.gz': '65a50cbb',
+        't10k-images-idx3-ubyte.gz': '0fa7898d',
+        't10k-labels-idx1-ubyte.gz': 'ff7bcfd4',
+    }
+
+
+def test_subset_is_read_by_the_reader():
+    assert read_idx(mnist.SUBSET / NAMES[3]).shape == (1000,)

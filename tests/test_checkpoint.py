@@ -1,0 +1,570 @@
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnx import checkpoint
+from cnnx.checkpoint import CheckpointError
+
+ARRAYS = {
+    'weights_0': np.arange(6, dtype=np.float32).reshape(2, 3),
+    'bias_0': np.array([-0.0, np.nan, np.inf]),
+    'empty': np.zeros((0, 4), np.float32),
+    'scalar': np.array(7),
+    'transposed': np.asfortranarray(np.arange(12, dtype=np.float64).reshape(3, 4)),
+}
+DESCRIPTION = {'epoch': 3, 'state': 2**127 + 1, 'nested': {'list': [1, 0.1, None, True]}, 'text': 'ä€😀', 'nan': 1e300}
+
+
+def assert_same_arrays(read, expected):
+    assert list(read) == list(expected)
+    for name, array in expected.items():
+        assert read[name].dtype == array.dtype
+        assert read[name].shape == array.shape
+        assert read[name].tobytes() == array.tobytes()
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def npz(**members):
+    """Return the bytes of a zip file with these members: arrays, or bytes as they are."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, 'w') as file:
+        for name, value in members.items():
+            if not isinstance(value, bytes):
+                packed = io.BytesIO()
+                np.save(packed, value)
+                value = packed.getvalue()
+            file.writestr(f'{name}.npy', value)
+    return stream.getvalue()
+
+
+def described(description, **arrays):
+    text = description if isinstance(description, str) else json.dumps(description)
+    return npz(**arrays, description=np.array(text))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / 'model.npz'
+
+
+# Writing and reading
+
+
+@pytest.mark.parametrize('description', [None, {}, DESCRIPTION], ids=['none', 'empty', 'rich'])
+def test_round_trip(path, description):
+    checkpoint.write(path, ARRAYS, description)
+    arrays, found = checkpoint.read(path)
+    assert_same_arrays(arrays, ARRAYS)
+    found.pop('format', None)
+    assert found == (description or {})
+    assert files_in(path.parent) == [path.name]
+
+
+def test_description_alone(path):
+    checkpoint.write(path, ARRAYS, DESCRIPTION)
+    found = checkpoint.read_description(path)
+    assert found.pop('format') == checkpoint.FORMAT
+    assert found == DESCRIPTION
+
+
+def test_no_arrays(path):
+    checkpoint.write(path, {}, {'epoch': 1})
+    arrays, found = checkpoint.read(path)
+    assert arrays == {}
+    assert found['epoch'] == 1
+
+
+def test_numpy_alone_can_read_it(path):
+    checkpoint.write(path, ARRAYS, DESCRIPTION)
+    with np.load(path, allow_pickle=False) as file:
+        assert set(file.files) == {*ARRAYS, 'description'}
+        assert json.loads(file['description'].item())['epoch'] == 3
+
+
+@pytest.mark.parametrize('name', ['model', 'model.npz.tmp', 'MODEL.NPZ', 'model.1'])
+def test_the_name_is_used_as_it_is(tmp_path, name):
+    checkpoint.write(tmp_path / name, ARRAYS)
+    assert files_in(tmp_path) == [name]
+    assert_same_arrays(checkpoint.read(tmp_path / name)[0], ARRAYS)
+
+
+def test_name_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint.write('model.npz', ARRAYS)
+    assert_same_arrays(checkpoint.read('model.npz')[0], ARRAYS)
+
+
+def test_arguments_are_left_alone(path):
+    arrays, description = dict(ARRAYS), dict(DESCRIPTION)
+    checkpoint.write(path, arrays, description)
+    assert list(arrays) == list(ARRAYS)
+    assert description == DESCRIPTION
+
+
+def test_an_older_file_is_replaced(path):
+    path.write_bytes(b'from before' * 1000)
+    checkpoint.write(path, ARRAYS)
+    assert_same_arrays(checkpoint.read(path)[0], ARRAYS)
+
+
+# Whole or not there
+
+
+def fail(error):
+    def failing(*arguments, **options):
+        raise error
+
+    return failing
+
+
+def fail_midway(error):
+    def savez(file, **arrays):
+        file.write(b'PK\3\4 and no more')
+        raise error
+
+    return savez
+
+
+ERRORS = [OSError(errno.ENOSPC, 'No space left on device'), ValueError('bad'), MemoryError(), KeyboardInterrupt()]
+
+
+@pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize('step', ['savez', 'fsync', 'replace'])
+@pytest.mark.parametrize('before', [True, False], ids=['over a file', 'no file'])
+def test_an_error_leaves_the_file_from_before_and_nothing_else(path, monkeypatch, step, error, before):
+    if before:
+        checkpoint.write(path, ARRAYS)
+    content = path.read_bytes() if before else None
+    if step == 'savez':
+        monkeypatch.setattr(np, 'savez', fail_midway(error))
+    else:
+        monkeypatch.setattr(os, step, fail(error))
+    with pytest.raises(type(error)):
+        checkpoint.write(path, {'weights_0': np.ones(3)})
+    monkeypatch.undo()
+    assert files_in(path.parent) == ([path.name] if before else [])
+    assert not before or path.read_bytes() == content
+
+
+@pytest.mark.parametrize('step', ['savez', 'fsync', 'replace'])
+def test_an_os_error_names_the_final_path_and_the_reason(path, monkeypatch, step):
+    error = OSError(errno.ENOSPC, 'No space left on device', '/some/temporary/file')
+    if step == 'savez':
+        monkeypatch.setattr(np, 'savez', fail_midway(error))
+    else:
+        monkeypatch.setattr(os, step, fail(error))
+    with pytest.raises(OSError, match='No space left on device') as caught:
+        checkpoint.write(path, ARRAYS)
+    assert caught.value.filename == str(path)
+    assert caught.value.errno == errno.ENOSPC
+    assert 'tmp' not in str(caught.value).replace(str(path), '')
+
+
+def test_an_os_error_without_a_number_keeps_its_reason(path, monkeypatch):
+    monkeypatch.setattr(np, 'savez', fail_midway(OSError('6 requested and 4 written')))
+    with pytest.raises(OSError, match='6 requested and 4 written') as caught:
+        checkpoint.write(path, ARRAYS)
+    assert str(path) in str(caught.value)
+
+
+def test_folder_that_is_not_there(tmp_path):
+    path = tmp_path / 'nowhere' / 'model.npz'
+    with pytest.raises(FileNotFoundError) as caught:
+        checkpoint.write(path, ARRAYS)
+    assert caught.value.filename == str(path)
+
+
+def test_a_folder_of_that_name(path):
+    path.mkdir()
+    with pytest.raises(OSError, match='model.npz') as caught:
+        checkpoint.write(path, ARRAYS)
+    assert caught.value.filename == str(path)
+    assert files_in(path.parent) == [path.name]
+
+
+def test_a_description_that_json_cannot_hold(path):
+    checkpoint.write(path, ARRAYS)
+    with pytest.raises(TypeError):
+        checkpoint.write(path, ARRAYS, {'what': object()})
+    assert files_in(path.parent) == [path.name]
+    assert_same_arrays(checkpoint.read(path)[0], ARRAYS)
+
+
+def test_bytes_are_on_the_disk_before_the_file_takes_its_name(path, monkeypatch):
+    steps = []
+    fsync, replace = os.fsync, os.replace
+
+    def watched_fsync(descriptor):
+        steps.append(('fsync', os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size))
+        fsync(descriptor)
+
+    def watched_replace(source, target):
+        assert Path(source).parent == Path(target).parent
+        steps.append(('replace', str(target)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, 'fsync', watched_fsync)
+    monkeypatch.setattr(os, 'replace', watched_replace)
+    checkpoint.write(path, ARRAYS)
+    written = path.stat()
+    assert steps[:2] == [('fsync', written.st_ino, written.st_size), ('replace', str(path))]
+    if os.name == 'posix':
+        assert steps[2][:2] == ('fsync', path.parent.stat().st_ino)
+
+
+FILLS_THE_DISK = """
+import resource, sys
+import numpy as np
+from cnnx import checkpoint
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    checkpoint.write(sys.argv[1], {'weights_0': np.ones(100_000)})
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='file size limits are POSIX')
+def test_a_disk_that_really_fills_up(path):
+    checkpoint.write(path, ARRAYS)
+    result = subprocess.run(
+        [sys.executable, '-c', FILLS_THE_DISK, str(path)],
+        env={**os.environ, 'PYTHONPATH': str(Path(checkpoint.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (0, '')
+    assert 'File too large' in result.stdout
+    assert str(path) in result.stdout
+    assert files_in(path.parent) == [path.name]
+    assert_same_arrays(checkpoint.read(path)[0], ARRAYS)
+
+
+# Files that are damaged, or something else
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'PK',
+        b'not an npz file',
+        bytes(5000),
+        b'\x93NUMPY' + bytes(100),
+        b'PK\5\6' + bytes(17),
+        b'\x80\4]q\0.',
+    ],
+    ids=['empty', 'two bytes', 'text', 'zeros', 'npy', 'cut zip', 'pickle'],
+)
+@pytest.mark.parametrize('reader', [checkpoint.read, checkpoint.read_description])
+def test_not_an_npz(path, content, reader):
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        reader(path)
+    assert str(path) in str(caught.value)
+    assert 'pickle' not in str(caught.value).replace(str(path), '')
+
+
+@pytest.mark.parametrize('reader', [checkpoint.read, checkpoint.read_description])
+def test_a_plain_npy_file(path, reader):
+    with open(path, 'wb') as file:
+        np.save(file, np.arange(5))
+    with pytest.raises(CheckpointError, match='not an .npz file'):
+        reader(path)
+
+
+@pytest.mark.parametrize('reader', [checkpoint.read, checkpoint.read_description])
+def test_truncated_at_every_length(path, reader):
+    checkpoint.write(path, {'weights_0': np.arange(6.0), 'bias_0': np.zeros(2)}, {'epoch': 1})
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        with pytest.raises(CheckpointError) as caught:
+            reader(path)
+        assert str(path) in str(caught.value)
+
+
+FLIPPED = {'weights_0': np.arange(6.0), 'velocity_weights_0': np.ones(2, np.float32)}
+
+
+@pytest.fixture(scope='module')
+def flips(tmp_path_factory):
+    """Flip each bit of a small file in turn; return (byte, bit, what reading gave, or the name of its error)."""
+    path = tmp_path_factory.mktemp('flips') / 'model.npz'
+    checkpoint.write(path, FLIPPED, {'epoch': 1})
+    content = path.read_bytes()
+    outcomes = []
+    for position in range(len(content)):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[position] ^= 1 << bit
+            path.write_bytes(damaged)
+            try:
+                outcomes.append((position, bit, checkpoint.read(path)))
+            except Exception as error:
+                outcomes.append((position, bit, type(error).__name__))
+    return outcomes
+
+
+def test_a_flipped_bit_raises_nothing_but_checkpoint_errors(flips):
+    errors = [(position, bit, found) for position, bit, found in flips if isinstance(found, str)]
+    assert len(errors) > len(flips) / 2
+    assert [outcome for outcome in errors if outcome[2] != 'CheckpointError'] == []
+
+
+def test_a_flipped_bit_changes_no_number_unseen(flips):
+    for position, bit, found in flips:
+        if isinstance(found, str):
+            continue
+        for name in found[0].keys() & FLIPPED.keys():
+            assert found[0][name].tobytes() == FLIPPED[name].tobytes(), (position, bit, name)
+
+
+def test_a_flipped_bit_loses_no_array_unseen(flips):
+    read = [(position, bit, *found) for position, bit, found in flips if not isinstance(found, str)]
+    lost = [
+        (position, bit, list(arrays), description)
+        for position, bit, arrays, description in read
+        if arrays.keys() != FLIPPED.keys() or description != {'format': checkpoint.FORMAT, 'epoch': 1}
+    ]
+    assert lost == []
+
+
+@pytest.mark.parametrize('name', ['weights_0', 'description'])
+def test_object_arrays_are_refused(path, name):
+    with open(path, 'wb') as file:
+        np.savez(file, **{name: np.array([{'a': 1}, None], dtype=object)})
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.read(path)
+    assert str(path) in str(caught.value)
+    reason = str(caught.value).replace(str(path), '')
+    assert 'allow_pickle' not in reason, 'no advice to load what is not safe'
+
+
+@pytest.mark.parametrize('name', ['weights_0', 'description'])
+@pytest.mark.parametrize('content', [b'', b'hello', b'<xml/>' * 50])
+@pytest.mark.parametrize('reader', [checkpoint.read, checkpoint.read_description])
+def test_a_zip_file_of_something_else(path, name, content, reader):
+    path.write_bytes(npz(**{name: content}))
+    if name == 'weights_0' and reader is checkpoint.read_description:
+        assert reader(path) == {}
+        return
+    with pytest.raises(CheckpointError) as caught:
+        reader(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_zip_file_of_documents(path):
+    with zipfile.ZipFile(path, 'w') as file:
+        file.writestr('word/document.xml', '<document/>')
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.read(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    'description',
+    [
+        'not JSON',
+        '',
+        '{"epoch": 1',
+        '[1, 2]',
+        'null',
+        '"text"',
+        '7',
+        '[' * 100_000,
+    ],
+    ids=['words', 'empty', 'cut', 'list', 'null', 'text', 'number', 'deep'],
+)
+@pytest.mark.parametrize('reader', [checkpoint.read, checkpoint.read_description])
+def test_description_that_is_no_json_object(path, description, reader):
+    path.write_bytes(described(description, weights_0=np.ones(2)))
+    with pytest.raises(CheckpointError) as caught:
+        reader(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize('array', [np.array(['{}', '{}']), np.array(b'{}'), np.array(1.5), np.zeros(3)], ids=repr)
+def test_description_that_is_no_text(path, array):
+    path.write_bytes(npz(description=array))
+    with pytest.raises(CheckpointError, match='description'):
+        checkpoint.read(path)
+
+
+def test_newer_format(path):
+    path.write_bytes(described({'format': checkpoint.FORMAT + 1}, weights_0=np.ones(2)))
+    with pytest.raises(CheckpointError, match='format 2.*reads format 1.*install a newer cnnx'):
+        checkpoint.read(path)
+
+
+def test_no_such_file(path):
+    for reader in (checkpoint.read, checkpoint.read_description):
+        with pytest.raises(FileNotFoundError, match='model.npz'):
+            reader(path)
+
+
+def test_checkpoint_error_is_a_value_error():
+    assert issubclass(CheckpointError, ValueError)
+
+
+def test_a_file_can_be_moved_away_after_a_failed_read(path, monkeypatch):
+    """No reader keeps a damaged file open: an unclosed file is a warning, and warnings are errors here."""
+    path.write_bytes(described('not JSON'))
+    with pytest.raises(CheckpointError):
+        checkpoint.read(path)
+    path.rename(path.with_suffix('.damaged'))
+    assert not path.exists()
+
+
+# The newest checkpoint
+
+
+def save(folder, prefix, epoch, started=100.0):
+    path = checkpoint.checkpoint_path(folder, prefix, epoch)
+    run = {'id': f'run of {started}', 'started': started}
+    checkpoint.write(path, {'weights_0': np.full(3, epoch + started)}, {'epoch': epoch, 'run': run})
+    return path
+
+
+def assert_newest(folder, prefix, epoch, started=100.0):
+    path, arrays, description, damage = checkpoint.read_newest(folder, prefix)
+    assert path == folder / f'{prefix}_epoch_{epoch}.npz'
+    assert arrays['weights_0'].tolist() == [epoch + started] * 3
+    assert (description['epoch'], description['run']['started']) == (epoch, started)
+    return damage
+
+
+def test_name_of_a_checkpoint(tmp_path):
+    assert checkpoint.checkpoint_path(tmp_path, 'model_subset', 10) == tmp_path / 'model_subset_epoch_10.npz'
+
+
+@pytest.mark.parametrize('epochs', [[1], [9, 10], [10, 9], [1, 2, 3], [99, 100, 20]], ids=str)
+def test_newest_by_number(tmp_path, epochs):
+    for epoch in epochs:
+        save(tmp_path, 'model', epoch)
+    assert assert_newest(tmp_path, 'model', max(epochs)) == []
+
+
+def test_none(tmp_path):
+    assert checkpoint.read_newest(tmp_path, 'model') is None
+    assert checkpoint.read_newest(tmp_path / 'nowhere', 'model') is None
+
+
+@pytest.mark.parametrize('prefix', ['model', 'model_full', 'model_full_epoch_1', 'mod*', 'mod[e]l', 'a.b', '.hidden'])
+def test_prefixes_that_begin_alike_stay_apart(tmp_path, prefix):
+    for other in ('model', 'model_full', 'model_full_epoch_1', 'mod*', 'mod[e]l', 'a.b', '.hidden'):
+        save(tmp_path, other, 3 if other == prefix else 50)
+    assert assert_newest(tmp_path, prefix, 3) == []
+
+
+def test_names_that_are_no_checkpoints_do_not_count(tmp_path):
+    save(tmp_path, 'model', 2)
+    for name in (
+        'epoch_7',
+        '_epoch_7',
+        'model_epoch_',
+        'model_epoch_7a',
+        'model_epoch_-7',
+        'model_epoch_\N{DEVANAGARI DIGIT SEVEN}',
+        'model',
+    ):
+        (tmp_path / f'{name}.npz').write_bytes(b'')
+    for name in ('model_epoch_8.npz.tmp', '.model_epoch_8.npz.123.tmp', 'model_epoch_8.txt'):
+        (tmp_path / name).write_bytes(b'')
+    assert assert_newest(tmp_path, 'model', 2) == []
+
+
+def test_a_run_that_begins_anew_wins_over_higher_numbers_of_an_older_run(tmp_path):
+    for epoch in range(1, 11):
+        save(tmp_path, 'model', epoch, started=100.0)
+    for epoch in (1, 2):
+        save(tmp_path, 'model', epoch, started=200.0)
+    assert assert_newest(tmp_path, 'model', 2, started=200.0) == []
+
+
+@pytest.mark.parametrize('damage', [lambda data: b'', lambda data: data[:200], lambda data: bytes(len(data))])
+def test_a_damaged_newest_is_passed_over_with_the_reason(tmp_path, damage):
+    save(tmp_path, 'model', 9)
+    newest = save(tmp_path, 'model', 10)
+    newest.write_bytes(damage(newest.read_bytes()))
+    (line,) = assert_newest(tmp_path, 'model', 9)
+    assert str(newest) in line
+    assert len(line) > len(str(newest)) + 5
+    assert '\n' not in line
+
+
+def test_damage_outside_the_description_is_passed_over_as_well(tmp_path):
+    save(tmp_path, 'model', 9)
+    newest = save(tmp_path, 'model', 10)
+    content = newest.read_bytes()
+    newest.write_bytes(content.replace(np.full(3, 110.0).tobytes(), bytes(24), 1))
+    assert checkpoint.read_description(newest)['epoch'] == 10
+    (line,) = assert_newest(tmp_path, 'model', 9)
+    assert str(newest) in line
+
+
+@pytest.mark.parametrize(
+    'description',
+    [{}, {'epoch': 10}, {'run': None}, {'run': {}}, {'run': 7}, {'run': {'started': 'yesterday'}}],
+    ids=str,
+)
+def test_files_that_are_no_checkpoints_of_a_run_are_passed_over(tmp_path, description):
+    save(tmp_path, 'model', 9)
+    other = tmp_path / 'model_epoch_10.npz'
+    checkpoint.write(other, {'weights_0': np.ones(3)}, description)
+    (line,) = assert_newest(tmp_path, 'model', 9)
+    assert str(other) in line
+
+
+def test_a_folder_named_like_a_checkpoint_is_passed_over(tmp_path):
+    save(tmp_path, 'model', 9)
+    (tmp_path / 'model_epoch_10.npz').mkdir()
+    assert_newest(tmp_path, 'model', 9)
+
+
+def test_all_damaged(tmp_path):
+    paths = [save(tmp_path, 'model', epoch) for epoch in (1, 2)]
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.read_newest(tmp_path, 'model')
+    for path in paths:
+        assert str(path) in str(caught.value)
+    assert 'without resuming' in str(caught.value)
+
+
+def test_reading_changes_nothing(tmp_path):
+    save(tmp_path, 'model', 1)
+    save(tmp_path, 'model', 2).write_bytes(b'damaged')
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert_newest(tmp_path, 'model', 1)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+# Prefixes
+
+
+@pytest.mark.parametrize('prefix', ['', 'a/b', '/', 'a/', '../a', 'a\0b', None, 7, b'model', Path('model')], ids=repr)
+def test_bad_prefixes(prefix):
+    with pytest.raises(ValueError, match='checkpoint_prefix') as caught:
+        checkpoint.check_prefix(prefix)
+    assert repr(prefix) in str(caught.value)
+
+
+@pytest.mark.parametrize('prefix', ['model', 'model_full', 'a b', 'ä', '.hidden', 'a.npz', '5'])
+def test_good_prefixes(tmp_path, prefix):
+    assert checkpoint.check_prefix(prefix) == prefix
+    save(tmp_path, prefix, 4)
+    assert_newest(tmp_path, prefix, 4)
