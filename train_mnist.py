@@ -13,6 +13,7 @@ from cnnx.data import preprocess_mnist_data
 from cnnx.schedules import Constant, Cosine
 
 SCHEDULES = {'constant': Constant, 'cosine': Cosine}
+PICTURES = ('.png', '.pdf', '.svg')
 
 
 def parse_settings():
@@ -42,16 +43,21 @@ def parse_settings():
     more.add_argument('--plot', metavar='FILE.png', help='draw loss and accuracy by epoch')
     more.add_argument('--compare', action='store_true', help='train on both backends and compare them layer by layer')
     settings = parser.parse_args()
-    if settings.data_dir and not settings.full:
+    if settings.data_dir is not None and not settings.full:
         parser.error('--data-dir goes with --full; the subset comes with the package')
     if settings.compare and (settings.resume or settings.plot or settings.backend):
         parser.error('--compare goes without --resume, --plot and --backend')
+    if settings.plot and (Path(settings.plot).suffix not in PICTURES or not Path(settings.plot).parent.is_dir()):
+        parser.error(
+            f'--plot {settings.plot}: expected a file ending in {", ".join(PICTURES)}, in a folder that exists'
+        )
     if settings.plot and importlib.util.find_spec('matplotlib') is None:
         parser.error('--plot needs matplotlib: pip install "cnnx[plot]", or pip install matplotlib')
     settings.train_samples = settings.train_samples or (None if settings.full else 1000)
     settings.test_samples = settings.test_samples or (None if settings.full else 200)
     settings.schedule = settings.schedule or ('cosine' if settings.full else 'constant')
-    settings.checkpoint_prefix = settings.checkpoint_prefix or ('model_full' if settings.full else 'model_subset')
+    if settings.checkpoint_prefix is None:
+        settings.checkpoint_prefix = 'model_full' if settings.full else 'model_subset'
     return settings
 
 

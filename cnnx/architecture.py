@@ -42,14 +42,21 @@ def make_generator(state):
     return generator
 
 
-def check_same(network, description):
-    """Raise a ValueError that names the first difference between a network and a description."""
-    theirs = description['architecture']
+def match_checkpoint(network, description, arrays):
+    """Return the arrays that are a network's parameters, if the description is of such a network.
+
+    Raises:
+        ValueError: with the first difference, layer by layer.
+        LookupError, TypeError: it is no description.
+    """
+    matching, theirs = {}, description['architecture']
     for layer, found in zip(network.layers, theirs['layers'], strict=False):
-        wanted = _describe_layer(layer)
-        for key in ('kind', *(wanted.keys() - {'kind', 'kernel_initializer'})):
-            if wanted[key] != found.get(key):
-                raise ValueError(f'{layer.where}: expected {key} {wanted[key]}, got {found.get(key)}')
+        if found['kind'] != type(layer).__name__:
+            raise ValueError(f'{layer.where}: expected {type(layer).__name__}, got {found["kind"]}')
+        matching |= _match_layer(layer, arrays)
+        for key, value in _describe_layer(layer).items():
+            if key != 'kernel_initializer' and value != found[key]:
+                raise ValueError(f'{layer.where}: expected {key} {value}, got {found[key]}')
     for what, ours, other in (
         ('layers', len(network.layers), len(theirs['layers'])),
         ('dtype', network.dtype.name, theirs['dtype']),
@@ -57,6 +64,7 @@ def check_same(network, description):
     ):
         if ours != other:
             raise ValueError(f'{what}: expected {ours}, got {other}')
+    return matching
 
 
 def match_weights(layers, arrays):
@@ -67,19 +75,25 @@ def match_weights(layers, arrays):
     """
     matching = {}
     for layer in layers:
-        for parameter in layer.parameters:
-            name = f'{parameter.name}_{layer.index}'
-            expected = f'{layer.where}: expected {name} of shape {parameter.value.shape}'
-            if name not in arrays:
-                raise ValueError(f'{expected}, found none')
-            if arrays[name].shape != parameter.value.shape:
-                raise ValueError(f'{expected}, got {arrays[name].shape}')
-            if arrays[name].dtype.kind != 'f':
-                raise ValueError(f'{expected} to hold floats, got {arrays[name].dtype}')
-            matching[name] = arrays[name]
+        matching |= _match_layer(layer, arrays)
     surplus = [name for name in arrays if name.startswith(('weights_', 'bias_')) and name not in matching]
     if surplus:
         raise ValueError(f'found {", ".join(sorted(surplus))}, for which this network has no layer')
+    return matching
+
+
+def _match_layer(layer, arrays):
+    matching = {}
+    for parameter in layer.parameters:
+        name = f'{parameter.name}_{layer.index}'
+        expected = f'{layer.where}: expected {name} of shape {parameter.value.shape}'
+        if name not in arrays:
+            raise ValueError(f'{expected}, found none')
+        if arrays[name].shape != parameter.value.shape:
+            raise ValueError(f'{expected}, got {arrays[name].shape}')
+        if arrays[name].dtype.kind != 'f':
+            raise ValueError(f'{expected} to hold floats, got {arrays[name].dtype}')
+        matching[name] = arrays[name]
     return matching
 
 

@@ -1,8 +1,10 @@
 """Arrays and a description in JSON, to an .npz file and back. Layers are not known here."""
 
 import contextlib
+import hashlib
 import json
 import os
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,14 +12,23 @@ from pathlib import Path
 import numpy as np
 
 FORMAT = 1
+# The zip comment that ends each file: the checksum of all before its digits. Without it, a flipped bit in
+# the zip's directory can lose an array that nothing else misses.
+SEAL = b'cnnx sha256 '
+DIGITS = 64
 # What NumPy and zipfile raise for files that are damaged or are something else.
 DAMAGE = (
+    AttributeError,
     EOFError,
-    KeyError,
+    LookupError,
+    MemoryError,
     NotImplementedError,
+    OSError,
+    OverflowError,
     RuntimeError,
-    UnicodeError,
+    TypeError,
     ValueError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -31,7 +42,7 @@ def write(path, arrays, description=None):
     """Write an .npz file that is either whole or, whatever happens meanwhile, not there.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and take the name at
-    the end; a file of that name from before stays until then.
+    the end; a file of that name from before stays until then. The zip comment is the checksum of the rest.
 
     Args:
         path: where to; used as it is, no suffix is added.
@@ -46,8 +57,9 @@ def write(path, arrays, description=None):
         arrays = {**arrays, 'description': np.array(json.dumps({'format': FORMAT, **description}))}
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        with open(temporary, 'wb') as file:
+        with open(temporary, 'w+b') as file:
             np.savez(file, **arrays)
+            _seal(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -55,7 +67,7 @@ def write(path, arrays, description=None):
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise type(error)(error.errno, error.strerror, str(path)) from error
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
     _sync_folder(path.parent)
 
@@ -67,21 +79,24 @@ def read(path):
         CheckpointError: it is not a whole .npz file of plain arrays, or newer than this version of cnnx.
         OSError: there is no such file, or it cannot be opened.
     """
-    with _opened(path) as file:
-        arrays = {name: file[name] for name in file.files}
+    with _opened(path) as (file, stream):
+        sealed = _check_seal(stream)
+        arrays = {name: _array(file, name) for name in file.files}
         description = _description(arrays.pop('description', None))
-    if description.get('format', FORMAT) != FORMAT:
-        raise CheckpointError(
-            f'{path}: written in format {description["format"]}, this version of cnnx reads format {FORMAT}; '
-            'install a newer cnnx'
-        )
+        if description.get('format', FORMAT) != FORMAT:
+            raise CheckpointError(
+                f'{path}: written in format {description["format"]}, this version of cnnx reads format {FORMAT}; '
+                'install a newer cnnx'
+            )
+        if description and not sealed:
+            raise ValueError('its checksum is missing')
     return arrays, description
 
 
 def read_description(path):
-    """Return a file's description without reading its other arrays; {} where it has none."""
-    with _opened(path) as file:
-        return _description(file['description'] if 'description' in file.files else None)
+    """Return a file's description, {} where it has none, without reading or checking anything else."""
+    with _opened(path) as (file, _):
+        return _description(_array(file, 'description') if 'description' in file.files else None)
 
 
 def checkpoint_path(folder, prefix, epoch):
@@ -105,15 +120,17 @@ def read_newest(folder, prefix):
     candidates, damage = [], []
     for epoch, path in _numbered(folder, prefix):
         try:
-            started = read_description(path)['run']['started']
+            started = float(read_description(path)['run']['started'])
             candidates.append((started, epoch, path))
-        except (CheckpointError, LookupError, TypeError) as error:
-            damage.append(_blame(path, error))
+        except (CheckpointError, OSError) as error:
+            damage.append(str(error))
+        except (LookupError, TypeError, ValueError):
+            damage.append(f'{path}: not a checkpoint of a training run')
     for _, _, path in sorted(candidates, reverse=True):
         try:
             return path, *read(path), damage
-        except CheckpointError as error:
-            damage.append(_blame(path, error))
+        except (CheckpointError, OSError) as error:
+            damage.append(str(error))
     if damage:
         raise CheckpointError(
             f'no checkpoint named {prefix} in {folder} can be read:\n  ' + '\n  '.join(damage) + '\n'
@@ -140,23 +157,66 @@ def _numbered(folder, prefix):
     return found
 
 
-def _blame(path, error):
-    return str(error) if isinstance(error, CheckpointError) else f'{path}: not a checkpoint of a training run'
-
-
 @contextlib.contextmanager
 def _opened(path):
+    """Open an .npz file; yield it and its stream. What damage raises meanwhile becomes a CheckpointError."""
     with open(path, 'rb') as stream:
         try:
             if not zipfile.is_zipfile(stream):
                 raise CheckpointError(f'{path}: not an .npz file')
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as file:
-                yield file
+                yield file, stream
         except CheckpointError:
             raise
         except DAMAGE as error:
-            raise CheckpointError(f'{path}: damaged ({type(error).__name__}: {error})') from error
+            raise CheckpointError(f'{path}: damaged, or no .npz file of numbers ({error})') from error
+
+
+def _array(file, name):
+    """Return an array of an .npz file, which may have members that are something else."""
+    try:
+        array = file[name]
+    except ValueError as error:
+        if 'pickle' in str(error):
+            raise ValueError(f'{name} holds Python objects, which are never loaded') from error
+        raise
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f'{name} is no array')
+    return array
+
+
+def _seal(file):
+    """End a zip file with the checksum of all before it."""
+    with zipfile.ZipFile(file, 'a') as archive:
+        archive.comment = SEAL + DIGITS * b'0'
+    digest = _digest(file)
+    file.seek(-DIGITS, os.SEEK_END)
+    file.write(digest)
+
+
+def _check_seal(file):
+    """Return whether a zip file ends with a checksum, or raise a ValueError if that is wrong."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - len(SEAL) - DIGITS, 0))
+    if file.read(len(SEAL)) != SEAL:
+        return False
+    found = file.read()
+    if found != _digest(file):
+        raise ValueError('its checksum is wrong')
+    return True
+
+
+def _digest(file):
+    """Return the sha256, in digits, of a file without its last 64 bytes."""
+    left = file.seek(0, os.SEEK_END) - DIGITS
+    file.seek(0)
+    digest = hashlib.sha256()
+    while left:
+        chunk = file.read(min(left, 1 << 20))
+        digest.update(chunk)
+        left -= len(chunk)
+    return digest.hexdigest().encode()
 
 
 def _description(array):

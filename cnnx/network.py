@@ -252,9 +252,8 @@ class Network:
             CheckpointError: they belong to another network; nothing is changed then.
         """
         try:
-            architecture.check_same(self, description)
+            weights = architecture.match_checkpoint(self, description, arrays)
             generator = architecture.make_generator(description['generator'])
-            weights = architecture.match_weights(self.layers, arrays)
             self.optimizer.restore(arrays, self.parameters)
         except (LookupError, TypeError, ValueError) as error:
             raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error

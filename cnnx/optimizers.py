@@ -53,13 +53,15 @@ class SGD:
         """Take over the state that is among `arrays`, for these parameters.
 
         Raises:
-            ValueError: an array's shape is not its parameter's.
+            ValueError: an array is missing, or its shape is not its parameter's.
         """
         velocities = {}
         for name, parameter in parameters.items():
-            array = arrays.get(f'velocity_{name}')
-            if array is None:
+            if not parameter.trainable:
                 continue
+            if f'velocity_{name}' not in arrays:
+                raise ValueError(f'velocity_{name}: expected shape {parameter.value.shape}, found none')
+            array = arrays[f'velocity_{name}']
             if array.shape != parameter.value.shape:
                 raise ValueError(f'velocity_{name}: expected shape {parameter.value.shape}, got {array.shape}')
             velocities[name] = np.array(array, parameter.value.dtype, order='C')

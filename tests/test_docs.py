@@ -51,6 +51,7 @@ def script_commands(page):
 @pytest.fixture
 def refusal(monkeypatch):
     """Return a function that tells what the script's parser has against arguments; '' if it takes them."""
+    monkeypatch.chdir(ROOT)
     spec = importlib.util.spec_from_file_location('train_mnist', ROOT / 'train_mnist.py')
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

@@ -151,8 +151,11 @@ def test_settings_that_change_over_a_resume_are_told(tmp_path, capsys):
 @pytest.mark.parametrize(
     ('other', 'message'),
     [
-        ({'filters': 4}, r'layer 0 \(Convolutional\): expected num_filters 4, got 3'),
-        ({'activation': cnnx.Sigmoid}, r'layer 1 \(Sigmoid\): expected kind Sigmoid, got ReLU'),
+        (
+            {'filters': 4},
+            r'layer 0 \(Convolutional\): expected weights_0 of shape \(3, 3, 1, 4\), got \(3, 3, 1, 3\)',
+        ),
+        ({'activation': cnnx.Sigmoid}, r'layer 1 \(Sigmoid\): expected Sigmoid, got ReLU'),
         ({'dtype': 'float64'}, 'dtype: expected float64, got float32'),
     ],
 )

@@ -22,7 +22,8 @@ def main():
     for name in FILES:
         first = read_idx(folder / name)[: COUNTS[name.split('-')[0]]]
         head = struct.pack(f'>HBB{first.ndim}I', 0, 0x08, first.ndim, *first.shape)
-        (SUBSET / name).write_bytes(gzip.compress(head + first.tobytes(), compresslevel=9, mtime=0))
+        with open(SUBSET / name, 'wb') as raw, gzip.GzipFile('', 'wb', 9, raw, mtime=0) as packed:
+            packed.write(head + first.tobytes())
         print(f'{name}: {first.shape}')
 
 

@@ -44,7 +44,7 @@ def im2col(x, window, positions):
     windows = np.empty((N, P, Q, window.height, window.width, C), x.dtype)
     for r, s in np.ndindex(window.height, window.width):
         windows[:, :, :, r, s] = padded[:, *pixels_under(window, positions, r, s)]
-    return windows.reshape(N * P * Q, -1)
+    return windows.reshape(N * P * Q, window.height * window.width * C)
 
 
 def col2im(columns, window, positions, dx):

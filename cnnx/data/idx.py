@@ -9,6 +9,7 @@ import gzip
 import math
 import os
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -59,8 +60,11 @@ def _read(file, path, most_bytes):
         raise DataError(f'{path}: truncated within the sizes of its {head[3]} dimensions; get it anew')
     shape = struct.unpack(f'>{head[3]}I', sizes)
     expected = math.prod(shape) * dtype.itemsize
-    if expected > most_bytes:
-        raise DataError(f'{path}: claims {expected:,} bytes of numbers, more than a file of its size can hold')
+    if expected > most_bytes or math.prod(max(n, 1) for n in shape) > sys.maxsize // dtype.itemsize:
+        raise DataError(
+            f'{path}: announces numbers of shape {shape}, more than a file of its size can hold: '
+            'truncated, or not an IDX file; get it anew'
+        )
     data = bytearray()
     while chunk := file.read(min(CHUNK, expected - len(data) + 1)):
         data += chunk

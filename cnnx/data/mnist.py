@@ -75,7 +75,7 @@ def _one_hot(labels):
 
 
 def _read_full(data_dir):
-    folder = data_dir or os.environ.get('CNNX_DATA_DIR')
+    folder = os.environ.get('CNNX_DATA_DIR') if data_dir is None else data_dir
     paths = _find(Path(folder)) if folder else [_download(name) for name in FILES]
     return [_read_checked(path, content) for path, (_, content) in zip(paths, FILES.values(), strict=True)]
 
