@@ -32,7 +32,7 @@ MAX_THREADS = 256
 # while another process holds a core, the threads of a small network then spend their time looking.
 SPIN_COUNT = '1000'
 # Below this many multiply-adds, waking a second thread costs more than it saves.
-SERIAL_WORK = 200_000
+SERIAL_WORK = 2_000_000
 
 _chosen = contextvars.ContextVar('cnnx backend', default=None)
 _threads = SimpleNamespace(wanted=None, woken=False, forked=False)

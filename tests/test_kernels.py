@@ -64,7 +64,7 @@ def test_cython_asked_for_and_not_there_is_an_error():
     ],
 )
 def test_a_variable_that_makes_no_sense_is_an_error(variable, value, message):
-    code = 'import cnnx; cnnx.Dense(1000, 1000).forward([[1] * 1000])'
+    code = 'import cnnx; cnnx.Dense(2000, 2000).forward([[1] * 2000])'
     status, _, err = python(code, **{variable: value})
     assert status == 1
     assert message in err
