@@ -7,12 +7,14 @@ Everything else about the package stands in pyproject.toml. Environment variable
 """
 
 import os
+import shlex
 import sys
 import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 TIERS = {
     'v2': ['-march=x86-64-v2'],
@@ -51,6 +53,23 @@ def extensions():
     ]
 
 
+def remove_compiled(module='cnnx._ext.*'):
+    """Remove compiled modules from among the sources, where an editable install keeps them."""
+    folder, stem = module.rsplit('.', 1)
+    for path in Path().glob(f'{folder.replace(".", "/")}{"/**" if stem == "*" else ""}/{stem}.*'):
+        if path.suffix in ('.so', '.pyd'):
+            path.unlink()
+
+
+class BuildPackage(build_py):
+    """Leaves no compiled kernels behind where an editable install is to have none."""
+
+    def run(self):
+        if self.editable_mode and wanted('CNNX_NO_EXT'):
+            remove_compiled()
+        super().run()
+
+
 class BuildKernels(build_ext):
     """Compiles each .pyx once per tier, and leaves no old binary where compiling fails."""
 
@@ -80,7 +99,8 @@ class BuildKernels(build_ext):
         source.write_text('#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n')
         try:
             objects = self.compiler.compile([str(source)], output_dir=str(folder), extra_postargs=[flag])
-            self.compiler.link_executable(objects, 'probe', output_dir=str(folder), extra_postargs=[flag])
+            link_flags = [flag, *shlex.split(os.environ.get('LDFLAGS', ''))]
+            self.compiler.link_executable(objects, 'probe', output_dir=str(folder), extra_postargs=link_flags)
             self.spawn([str(folder / 'probe')])
         except Exception as error:
             self.warn(f'no OpenMP ({error}): the kernels are built without threads')
@@ -88,7 +108,8 @@ class BuildKernels(build_ext):
         return True
 
     def build_extension(self, ext):
-        self.installed_file(ext).unlink(missing_ok=True)
+        if self.inplace or self.editable_mode:
+            remove_compiled(ext.name)
         try:
             self.generate_c(ext)
             super().build_extension(ext)
@@ -96,10 +117,6 @@ class BuildKernels(build_ext):
             if not ext.optional:
                 raise
             self.warn(f'{ext.name} was not built ({error}); cnnx will use its NumPy kernels')
-
-    def installed_file(self, ext):
-        """Where an editable install keeps the compiled module: among the sources."""
-        return Path(*ext.name.split('.')[:-1], Path(self.get_ext_filename(ext.name)).name)
 
     def generate_c(self, ext):
         """Translate the .pyx under the extension's own name, so that tiers share no file."""
@@ -122,4 +139,4 @@ class BuildKernels(build_ext):
         ext.sources = [str(target)]
 
 
-setup(ext_modules=extensions(), cmdclass={'build_ext': BuildKernels})
+setup(ext_modules=extensions(), cmdclass={'build_ext': BuildKernels, 'build_py': BuildPackage})

@@ -43,24 +43,28 @@ def make_generator(state):
 
 
 def match_checkpoint(network, description, arrays):
-    """Return the arrays that are a network's parameters, if the description is of such a network.
+    """Return the arrays that are a network's parameters and what its optimizer remembers of them, by name.
 
     Raises:
         ValueError: with the first difference, layer by layer.
         LookupError, TypeError: it is no description.
     """
     matching, theirs = {}, description['architecture']
+    state_names = network.optimizer.state_names
+    if not any(name.startswith(f'{state}_') for state in state_names for name in arrays):
+        state_names = ()  # written before the first step
     for layer, found in zip(network.layers, theirs['layers'], strict=False):
         if found['kind'] != type(layer).__name__:
             raise ValueError(f'{layer.where}: expected {type(layer).__name__}, got {found["kind"]}')
-        matching |= _match_layer(layer, arrays)
+        matching |= _match_layer(layer, arrays, state_names)
         for key, value in _describe_layer(layer).items():
             if key != 'kernel_initializer' and value != found[key]:
                 raise ValueError(f'{layer.where}: expected {key} {value}, got {found[key]}')
     for what, ours, other in (
         ('layers', len(network.layers), len(theirs['layers'])),
         ('dtype', network.dtype.name, theirs['dtype']),
-        ('optimizer', _describe_part(network.optimizer)['kind'], description['optimizer']['kind']),
+        ('loss', _describe_part(network.loss), description['loss']),
+        ('optimizer', type(network.optimizer).__name__, description['optimizer']['kind']),
     ):
         if ours != other:
             raise ValueError(f'{what}: expected {ours}, got {other}')
@@ -82,10 +86,12 @@ def match_weights(layers, arrays):
     return matching
 
 
-def _match_layer(layer, arrays):
+def _match_layer(layer, arrays, state_names=()):
+    """Return a layer's arrays, those of `state_names` for trainable parameters only."""
     matching = {}
-    for parameter in layer.parameters:
-        name = f'{parameter.name}_{layer.index}'
+    wanted = [(parameter, f'{parameter.name}_{layer.index}') for parameter in layer.parameters]
+    wanted += [(p, f'{state}_{name}') for p, name in wanted if p.trainable for state in state_names]
+    for parameter, name in wanted:
         expected = f'{layer.where}: expected {name} of shape {parameter.value.shape}'
         if name not in arrays:
             raise ValueError(f'{expected}, found none')

@@ -1,5 +1,7 @@
 """Arrays at the border: what users may pass, and where results are written."""
 
+import math
+
 import numpy as np
 
 DTYPES = ('float32', 'float64')
@@ -14,6 +16,14 @@ def check_dtype(dtype):
     if name not in DTYPES:
         raise ValueError(f'dtype: expected one of {", ".join(DTYPES)}, got {dtype!r}')
     return np.dtype(name)
+
+
+def non_negative(value, name, below=math.inf):
+    """Return a number as a float, or raise a ValueError unless it is at least 0 and less than `below`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < below:
+        limit = '' if below == math.inf else f' and less than {below}'
+        raise ValueError(f'{name}: expected a number of at least 0{limit}, got {value!r}')
+    return float(value)
 
 
 def as_numbers(values, what):

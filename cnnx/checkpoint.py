@@ -117,15 +117,7 @@ def read_newest(folder, prefix):
     Raises:
         CheckpointError: there are checkpoints and all of them are damaged.
     """
-    candidates, damage = [], []
-    for epoch, path in _numbered(folder, prefix):
-        try:
-            started = float(read_description(path)['run']['started'])
-            candidates.append((started, epoch, path))
-        except (CheckpointError, OSError) as error:
-            damage.append(str(error))
-        except (LookupError, TypeError, ValueError):
-            damage.append(f'{path}: not a checkpoint of a training run')
+    candidates, damage = _candidates(folder, prefix)
     for _, _, path in sorted(candidates, reverse=True):
         try:
             return path, *read(path), damage
@@ -137,6 +129,26 @@ def read_newest(folder, prefix):
             'Move them away, or train without resuming'
         )
     return None
+
+
+def newest_start(folder, prefix):
+    """Return when the run began that `read_newest` takes, in seconds; None where there is no checkpoint."""
+    candidates, damage = _candidates(folder, prefix)
+    return max((started for started, _, _ in candidates), default=0.0 if damage else None)
+
+
+def _candidates(folder, prefix):
+    """Return (when its run began, epoch, path) of each checkpoint, and a line for each that cannot be read."""
+    candidates, damage = [], []
+    for epoch, path in _numbered(folder, prefix):
+        try:
+            started = float(read_description(path)['run']['started'])
+            candidates.append((started, epoch, path))
+        except (CheckpointError, OSError) as error:
+            damage.append(str(error))
+        except (LookupError, TypeError, ValueError):
+            damage.append(f'{path}: not a checkpoint of a training run')
+    return candidates, damage
 
 
 def check_prefix(prefix):

@@ -32,7 +32,7 @@ def compare_backends(make_network, train_data, test_data, **train_options):
         BackendError: there are no compiled kernels to compare with.
     """
     networks, milliseconds, results = {}, {}, {}
-    for backend in BACKENDS:
+    for backend in reversed(BACKENDS):  # the compiled one first, since it may not be there
         with use_backend(backend):
             network = networks[backend] = make_network()
             watches = _attach_stopwatches(network.plan)

@@ -1,5 +1,6 @@
 """Output sizes and padding: the only shape arithmetic in the project."""
 
+import numbers
 from typing import NamedTuple
 
 PADDINGS = ('valid', 'same')
@@ -20,16 +21,21 @@ class Window(NamedTuple):
     pad_left: int = 0
 
 
+def is_whole(value):
+    """Whether a value is an int, Python's or NumPy's."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def positive_int(value, name):
     """Return `value` as an int of at least 1, or raise a ValueError that names it."""
-    if isinstance(value, bool) or not hasattr(value, '__index__') or value.__index__() < 1:
+    if not is_whole(value) or value < 1:
         raise ValueError(f'{name}: expected a whole number of at least 1, got {value!r}')
-    return value.__index__()
+    return int(value)
 
 
 def pair(value, name):
     """Return an int or a pair of ints as (height, width), each at least 1."""
-    if hasattr(value, '__index__'):
+    if is_whole(value):
         value = (value, value)
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ValueError(f'{name}: expected a whole number or a pair (height, width), got {value!r}')
@@ -38,7 +44,7 @@ def pair(value, name):
 
 def shape_of_sample(value, name):
     """Return the shape of one sample, without the batch axis, as a tuple of ints of at least 1."""
-    if hasattr(value, '__index__'):
+    if is_whole(value):
         value = (value,)
     if not isinstance(value, (tuple, list)) or not value:
         raise ValueError(f'{name}: expected a shape such as (28, 28, 1), got {value!r}')

@@ -62,7 +62,7 @@ def get_initializer(initializer):
         return functools.partial(get_initializer(settings.pop('name', None)), **settings)
     if callable(initializer):
         return initializer
-    if initializer in INITIALIZERS:
+    if isinstance(initializer, str) and initializer in INITIALIZERS:
         return INITIALIZERS[initializer]
     raise ValueError(
         f'kernel_initializer: expected one of {", ".join(INITIALIZERS)} or a function of '
@@ -76,6 +76,8 @@ def describe_initializer(initializer):
     A function of the user's own is described by its name alone, for the reader: loading a network
     sets the weights and draws none.
     """
-    if isinstance(initializer, functools.partial):
-        return {'name': initializer.func.__name__, **initializer.keywords}
-    return getattr(initializer, '__name__', type(initializer).__name__)
+    if isinstance(initializer, functools.partial) and initializer.func in INITIALIZERS.values():
+        settings = {key: np.asarray(value).item() for key, value in initializer.keywords.items()}
+        return {'name': initializer.func.__name__, **settings}
+    name = getattr(initializer, '__name__', type(initializer).__name__)
+    return name if initializer in INITIALIZERS.values() else f'custom: {name}'

@@ -79,7 +79,10 @@ def num_threads():
 
 
 def set_num_threads(n, name='set_num_threads'):
-    """Let the compiled kernels use n threads, 1 to 256. The results have the same bits whatever n is."""
+    """Let the compiled kernels use n threads, 1 to 256. The results have the same bits whatever n is.
+
+    A process that was forked from one whose kernels used threads stays at one.
+    """
     if positive_int(n, name) > MAX_THREADS:
         raise ValueError(f'{name}: expected at most {MAX_THREADS} threads, got {n}')
     _threads.wanted = int(n)
@@ -145,8 +148,7 @@ def _load(name):
 def _load_compiled():
     """Import the compiled kernels of the fastest tier that runs here, or of the one that CNNX_SIMD names."""
     try:
-        with _spin_count():
-            cpu = importlib.import_module('cnnx._ext.cpu')
+        cpu = importlib.import_module('cnnx._ext.cpu')
     except ImportError as error:
         raise BackendError(f'the compiled kernels are not there ({error})') from error
     wanted = os.environ.get('CNNX_SIMD', '')
@@ -157,14 +159,10 @@ def _load_compiled():
         raise BackendError(f'CNNX_SIMD={wanted}: this processor runs {", ".join(supported) or "none of the tiers"}')
     failures = []
     for tier in (wanted,) if wanted else (*supported, 'portable'):
+        reason = f'CNNX_SIMD={wanted}' if wanted else 'compiled kernels found'
         try:
-            return _backend(
-                'cython',
-                f'cnnx._ext.{tier}',
-                reason=f'CNNX_SIMD={wanted}' if wanted else 'compiled kernels found',
-                tier=tier,
-                **cpu.build_info(),
-            )
+            with _spin_count():
+                return _backend('cython', f'cnnx._ext.{tier}', reason=reason, tier=tier, **cpu.build_info())
         except ImportError as error:
             failures.append(str(error))
     raise BackendError(f'no tier of the compiled kernels is whole ({"; ".join(failures)})')

@@ -1,15 +1,21 @@
 """Network: layers in a row, and what can be done with them."""
 
+import os
+import threading
+import weakref
+
 import numpy as np
 
 from cnnx import architecture, checkpoint, training
 from cnnx.arrays import as_numbers, check_dtype
 from cnnx.checkpoint import CheckpointError
-from cnnx.geometry import positive_int
+from cnnx.geometry import is_whole, positive_int
 from cnnx.layers import Layer
 from cnnx.losses import Loss
 from cnnx.optimizers import OPTIMIZERS, SGD
 from cnnx.plan import Plan, check_loss_fits, fuses_softmax
+
+_networks = weakref.WeakSet()
 
 
 class Network:
@@ -30,14 +36,25 @@ class Network:
 
     def __init__(self, seed=None, dtype='float32'):
         self.dtype = check_dtype(dtype)
-        try:
-            self.generator = np.random.default_rng(seed)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f'seed: expected a whole number of at least 0, or None, got {seed!r}') from error
+        if seed is not None and (not is_whole(seed) or seed < 0):
+            raise ValueError(f'seed: expected a whole number of at least 0, or None, got {seed!r}')
+        self.generator = np.random.default_rng(seed)
         self.layers = []
         self.loss = None
         self.optimizer = None
-        self._plan = None
+        self._renew()
+
+    def __getstate__(self):
+        return {key: value for key, value in vars(self).items() if key not in ('_plan', '_lock')}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._renew()
+
+    def _renew(self):
+        """Take a lock of its own, and buffers that nobody else writes into."""
+        self._plan, self._lock = None, threading.RLock()
+        _networks.add(self)
 
     def add(self, layer):
         """Append a layer and draw its weights.
@@ -54,11 +71,12 @@ class Network:
         layer.index = len(self.layers)
         try:
             self._build(layer)
-        except ValueError:
+        except BaseException:
             layer.index = None
             raise
-        self.layers.append(layer)
-        self._plan = None
+        with self._lock:
+            self.layers.append(layer)
+            self._plan = None
 
     def compile(self, loss, optimizer=None):
         """Choose the loss and the optimizer (plain `SGD()` by default).
@@ -73,7 +91,10 @@ class Network:
         if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
             raise TypeError(f'compile: expected an optimizer such as SGD(momentum=0.9), got {optimizer!r}')
         check_loss_fits(self.layers, loss)
-        self.loss, self.optimizer, self._plan = loss, optimizer, None
+        with self._lock:
+            self.loss, self.optimizer, self._plan = loss, optimizer, None
+            for parameter in self.parameters.values():
+                parameter.state.clear()
 
     @property
     def parameters(self):
@@ -85,11 +106,12 @@ class Network:
         """How a batch runs (`cnnx.plan.Plan`), made at first use."""
         if not self.layers:
             raise RuntimeError('the network has no layers; add some first')
-        if self._plan is None:
-            if self.loss is not None:
-                check_loss_fits(self.layers, self.loss)
-            self._plan = Plan(self.layers, self.loss)
-        return self._plan
+        with self._lock:
+            if self._plan is None:
+                if self.loss is not None:
+                    check_loss_fits(self.layers, self.loss)
+                self._plan = Plan(self.layers, self.loss, self._lock)
+            return self._plan
 
     def train(
         self,
@@ -232,7 +254,7 @@ class Network:
             )
         try:
             network = architecture.rebuild(cls, description)
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, OverflowError, TypeError, ValueError) as error:
             raise CheckpointError(f'{path}: cannot build its network ({error})') from error
         network._set_weights(arrays, path)
         return network
@@ -242,8 +264,13 @@ class Network:
         return architecture.describe(self)
 
     def checkpoint_arrays(self):
-        """Return weights and optimizer state, by name."""
-        return {**self._weights(), **self.optimizer.state()}
+        """Return weights, and what the optimizer remembers of them, by name."""
+        states = {
+            f'{state}_{name}': array
+            for name, parameter in self.parameters.items()
+            for state, array in parameter.state.items()
+        }
+        return {**self._weights(), **states}
 
     def restore(self, arrays, description, path):
         """Take over weights, optimizer state and generator from what `checkpoint.read` gave.
@@ -252,12 +279,17 @@ class Network:
             CheckpointError: they belong to another network; nothing is changed then.
         """
         try:
-            weights = architecture.match_checkpoint(self, description, arrays)
+            matching = architecture.match_checkpoint(self, description, arrays)
             generator = architecture.make_generator(description['generator'])
-            self.optimizer.restore(arrays, self.parameters)
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, OverflowError, TypeError, ValueError) as error:
             raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error
-        self._assign(weights)
+        self._assign(matching)
+        for name, parameter in self.parameters.items():
+            parameter.state = {
+                state: np.array(matching[f'{state}_{name}'], self.dtype, order='C')
+                for state in self.optimizer.state_names
+                if f'{state}_{name}' in matching
+            }
         self.generator = generator
 
     def _weights(self):
@@ -271,7 +303,7 @@ class Network:
 
     def _assign(self, arrays):
         for name, parameter in self.parameters.items():
-            parameter.value[...] = arrays[name]
+            parameter.value = arrays[name]
 
     def _build(self, layer):
         if not self.layers:
@@ -286,3 +318,13 @@ class Network:
     def _needs_loss(self, action):
         if self.loss is None:
             raise RuntimeError(f'{action} needs a loss; call compile(CategoricalCrossEntropy()) first')
+
+
+def _after_fork_in_child():
+    # Another thread of the parent may have held a network's lock, and is not here to give it back.
+    for network in list(_networks):
+        network._renew()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -2,22 +2,51 @@
 
 import numpy as np
 
+from cnnx.arrays import as_numbers
+
 
 class Parameter:
     """An array that training changes, with its gradient beside it.
+
+    `value` and `grad` are one array each for the parameter's life, since kernels are handed them unchecked:
+    assigning copies into them, and a wrong shape is a ValueError.
 
     Attributes:
         name: 'weights' or 'bias'.
         value: the numbers; optimizers change them in place.
         grad: the gradient of the mean loss by `value`, of the same shape and dtype, written by `backward`.
+        state: what the optimizer remembers of the parameter between steps, arrays of the same shape by name.
         trainable: False keeps optimizers away.
     """
 
     def __init__(self, name, value, trainable=True):
         self.name = name
-        self.value = value
-        self.grad = np.zeros_like(value)
+        self.state = {}
         self.trainable = trainable
+        self._value = np.array(value, order='C')
+        self._grad = np.zeros_like(self._value)
 
     def __repr__(self):
         return f'Parameter({self.name!r}, shape={self.value.shape}, dtype={self.value.dtype})'
+
+    @property
+    def value(self):
+        return self._value
+
+    @value.setter
+    def value(self, numbers):
+        self._copy(numbers, self._value)
+
+    @property
+    def grad(self):
+        return self._grad
+
+    @grad.setter
+    def grad(self, numbers):
+        self._copy(numbers, self._grad)
+
+    def _copy(self, numbers, target):
+        numbers = as_numbers(numbers, self.name)
+        if numbers.shape != target.shape:
+            raise ValueError(f'expected {self.name} of shape {target.shape}, got {numbers.shape}')
+        target[...] = numbers

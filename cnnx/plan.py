@@ -5,7 +5,6 @@ allocate nothing after the first step.
 """
 
 import math
-import threading
 
 import numpy as np
 
@@ -51,11 +50,11 @@ class Plan:
 
     Attributes:
         steps: what `forward` runs, in order.
-        lock: hold it from a call until its result is copied, since results are lent.
+        lock: the network's; hold it from a call until its result is copied, since results are lent.
     """
 
-    def __init__(self, layers, loss=None):
-        self.lock = threading.RLock()
+    def __init__(self, layers, loss, lock):
+        self.lock = lock
         first_trained = next((i for i, layer in enumerate(layers) if layer.parameters), len(layers))
         steps = [Step(layer, input_gradient=i > first_trained) for i, layer in enumerate(layers)]
         self._all_steps = steps

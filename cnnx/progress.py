@@ -1,4 +1,4 @@
-"""What training shows: a bar an epoch on a terminal, a line an epoch elsewhere, or nothing."""
+"""What training shows: a line an epoch, on a terminal a bar before it, or nothing."""
 
 import sys
 
@@ -23,7 +23,7 @@ class Progress:
         """Return a context manager that shows one epoch."""
         title = f'epoch {number}/{self.epochs}'
         if self.verbose and sys.stdout.isatty():
-            return Bar(title, samples)
+            return Bar(title, samples, self.say)
         return Line(title, self.say)
 
 
@@ -50,10 +50,11 @@ class Line:
 class Bar(Line):
     """An epoch that is shown while it goes on."""
 
-    def __init__(self, title, samples):
+    def __init__(self, title, samples, say):
+        super().__init__(title, say)
         from tqdm import tqdm  # takes 30 ms to import, which silent runs need not spend
 
-        self.bar = tqdm(total=samples, desc=title, unit=' samples', file=sys.stdout, dynamic_ncols=True)
+        self.bar = tqdm(total=samples, desc=title, unit=' samples', file=sys.stdout, dynamic_ncols=True, leave=False)
 
     def __exit__(self, *exception):
         self.bar.close()
@@ -63,7 +64,8 @@ class Bar(Line):
         self.bar.update(samples)
 
     def finish(self, figures, seconds):
-        self.bar.set_postfix_str(describe(figures))
+        self.bar.close()
+        super().finish(figures, seconds)
 
 
 def describe(figures):

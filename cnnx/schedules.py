@@ -2,7 +2,7 @@
 
 import math
 
-import numpy as np
+from cnnx.arrays import non_negative
 
 
 class Constant:
@@ -13,7 +13,7 @@ class Constant:
     """
 
     def __init__(self, learning_rate):
-        self.learning_rate = checked_rate(learning_rate, 'learning_rate')
+        self.learning_rate = non_negative(learning_rate, 'learning_rate')
 
     def __call__(self, step, steps):
         """Return the rate of step number `step`, from 0, of `steps` in all."""
@@ -41,8 +41,8 @@ class Cosine:
     """
 
     def __init__(self, initial, final=0.0):
-        self.initial = checked_rate(initial, 'initial')
-        self.final = checked_rate(final, 'final')
+        self.initial = non_negative(initial, 'initial')
+        self.final = non_negative(final, 'final')
 
     def __call__(self, step, steps):
         """Return the rate of step number `step`, from 0, of `steps` in all."""
@@ -59,10 +59,3 @@ SCHEDULES = (Constant, Cosine)
 def as_schedule(learning_rate):
     """Return a schedule as it is, and a number as a constant one."""
     return learning_rate if isinstance(learning_rate, SCHEDULES) else Constant(learning_rate)
-
-
-def checked_rate(value, name):
-    """Return a rate as a float, or raise a ValueError that names it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-        raise ValueError(f'{name}: expected a number of at least 0, got {value!r}')
-    return float(value)

@@ -1,5 +1,6 @@
 """The training loop: epochs, batches, what is printed and what is saved. The network is handed in."""
 
+import math
 import time
 import uuid
 from pathlib import Path
@@ -34,9 +35,10 @@ class History:
         return f'History({self.history!r})'
 
     def append(self, figures):
-        """Add an epoch's figures."""
-        for key, value in figures.items():
-            self.history.setdefault(key, []).append(value)
+        """Add an epoch's figures; NaN stands for what other epochs have and this one has not."""
+        done = max(map(len, self.history.values()), default=0)
+        for key in {**self.history, **figures}:
+            self.history.setdefault(key, [math.nan] * done).append(figures.get(key, math.nan))
 
 
 class Samples:
@@ -133,7 +135,11 @@ def train(
         saver = Checkpoints(checkpoint_dir, checkpoint_prefix, settings | _other_settings(network, schedule))
     elif resume_from_checkpoint:
         raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
-    history = saver.resume(network, progress) if resume_from_checkpoint else History()
+    history = History()
+    if resume_from_checkpoint:
+        history = saver.resume(network, progress)
+    elif saver is not None:
+        saver.begin(network)
     done = len(history.history.get('loss', ()))
     if done >= epochs:
         progress.say(f'{done} epochs are done already, {epochs} were asked for: nothing to train')
@@ -179,7 +185,7 @@ def _train_epoch(network, samples, rates, batch_size, shuffle, shown):
     N = len(samples)
     order = network.generator.permutation(N) if shuffle else np.arange(N)
     mean = Mean(network.loss.measures_accuracy(samples.targets))
-    plan, parameters = network.plan, network.parameters
+    plan, parameters = network.plan, network.parameters.values()
     for (x, targets), learning_rate in zip(samples.batches(order, batch_size), rates, strict=True):
         with plan.lock:
             outputs = plan.outputs(x, training=True)
@@ -210,6 +216,13 @@ class Checkpoints:
         self.run = {'id': uuid.uuid4().hex, 'started': time.time()}
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    def begin(self, network):
+        """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them."""
+        newest = checkpoint.newest_start(self.folder, self.prefix)
+        if newest is not None:
+            self.run['started'] = max(self.run['started'], math.nextafter(newest, math.inf))
+            self.save(network, 0, History())
+
     def save(self, network, epoch, history):
         description = {
             **network.describe(),
@@ -230,13 +243,17 @@ class Checkpoints:
         path, arrays, description, damage = found
         for line in damage:
             progress.say(f'passed over {line}')
+        try:
+            run, settings, history = (dict(description[key]) for key in ('run', 'settings', 'history'))
+        except (LookupError, TypeError, ValueError) as error:
+            raise checkpoint.CheckpointError(f'{path}: not a checkpoint of a training run ({error})') from error
         network.restore(arrays, description, path)
-        self.run = description['run']
+        self.run = run
         progress.say(f'resumed from {path}')
         for key, value in self.settings.items():
-            if description['settings'].get(key) != value:
-                progress.say(f'{key} was {description["settings"].get(key)} up to here and is {value} from here on')
-        return History(description['history'])
+            if settings.get(key) != value:
+                progress.say(f'{key} was {settings.get(key)} up to here and is {value} from here on')
+        return History(history)
 
 
 def _validation_samples(network, data):

@@ -24,7 +24,7 @@ def lenet5(seed=0, dtype='float32', momentum=0.9):
     return net
 
 
-def small_network(seed=0, dtype='float32', filters=3, activation=cnnx.ReLU):
+def small_network(seed=0, dtype='float32', filters=3, activation=cnnx.ReLU, loss=None):
     """A network of every weighted kind for images (6, 6, 1) and 3 classes."""
     net = cnnx.Network(seed=seed, dtype=dtype)
     net.add(cnnx.Convolutional(filters, 3, input_shape=(6, 6, 1)))
@@ -33,7 +33,7 @@ def small_network(seed=0, dtype='float32', filters=3, activation=cnnx.ReLU):
     net.add(cnnx.Flatten())
     net.add(cnnx.Dense(output_size=3))
     net.add(cnnx.Softmax())
-    net.compile(cnnx.CategoricalCrossEntropy(), cnnx.SGD(momentum=0.9))
+    net.compile(loss or cnnx.CategoricalCrossEntropy(), cnnx.SGD(momentum=0.9))
     return net
 
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ def test_pairs(value):
     assert pair(value, 'stride') == (3, 3)
 
 
-@pytest.mark.parametrize('value', [0, -1, 1.0, '3', None, True, (1,), (1, 2, 3), (1, 0), (1, 2.5)])
+@pytest.mark.parametrize('value', [0, -1, 1.0, '3', None, True, (1,), (1, 2, 3), (1, 0), (1, 2.5), np.array([5, 5])])
 def test_what_is_no_pair_is_refused_by_name(value):
     with pytest.raises(ValueError, match='stride: expected a whole number'):
         pair(value, 'stride')
@@ -49,8 +50,6 @@ def test_what_is_no_shape_is_refused_by_name(value):
 
 
 def test_a_whole_number_of_any_kind():
-    import numpy as np
-
     assert positive_int(np.int64(3), 'n') == 3
     assert shape_of_sample(np.int32(5), 'n') == (5,)
 

@@ -11,7 +11,8 @@ import cnnx
 
 PACKAGE = Path(cnnx.__file__).parent
 FLOORS = [
-    {'_version', 'geometry', 'arrays', 'parameter', 'initializers'},
+    {'_version', 'geometry', 'arrays'},
+    {'parameter', 'initializers'},
     {'_numpy', '_ext'},
     {'kernels'},
     {'layers', 'losses', 'optimizers', 'schedules', 'checkpoint', 'progress'},

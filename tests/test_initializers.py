@@ -47,7 +47,7 @@ def test_names_and_functions_are_understood_and_told():
     assert (draw(get_initializer(describe_initializer(wide))) == draw(wide)).all()
 
 
-@pytest.mark.parametrize('wrong', ['he', None, 3, {'name': 'he'}, {}])
+@pytest.mark.parametrize('wrong', ['he', None, 3, {'name': 'he'}, {}, ['normal']])
 def test_an_unknown_name_lists_the_known_ones(wrong):
     with pytest.raises(ValueError, match='he_normal, glorot_uniform, normal, zeros'):
         Dense(2, 2, kernel_initializer=wrong)

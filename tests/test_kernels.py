@@ -113,6 +113,17 @@ def test_show_config_prints_what_it_returns(capsys):
         assert str(value) in out
 
 
+@needs_compiled_kernels
+@pytest.mark.parametrize(('given', 'spins'), [({}, kernels.SPIN_COUNT), ({'GOMP_SPINCOUNT': '7'}, '7')])
+def test_waiting_threads_soon_sleep(given, spins):
+    code = 'import os, cnnx; cnnx.kernels.current(); print(os.environ.get("GOMP_SPINCOUNT"))'
+    _, out, err = python(code, OMP_DISPLAY_ENV='verbose', **given)
+    if 'GOMP_SPINCOUNT' not in err:
+        pytest.skip("this OpenMP is not gcc's")
+    assert f"GOMP_SPINCOUNT = '{spins}'" in err
+    assert out.strip() == str(given.get('GOMP_SPINCOUNT'))
+
+
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
 @needs_compiled_kernels
 def test_a_forked_child_does_not_hang():

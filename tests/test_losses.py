@@ -65,6 +65,11 @@ def test_mean_squared_error_takes_class_indices():
     assert MeanSquaredError().forward(np.array([[0.0, 1.0]]), [1]) == 0
 
 
+def test_what_is_no_probability_is_refused():
+    with pytest.raises(ValueError, match='use from_logits=True'):
+        CategoricalCrossEntropy().forward(np.array([[-5.0, 6.0]]), [0])
+
+
 def test_backward_needs_a_forward_pass():
     for loss in (CategoricalCrossEntropy(), MeanSquaredError()):
         with pytest.raises(RuntimeError, match='forward'):

@@ -1,3 +1,10 @@
+import copy
+import os
+import pickle
+import signal
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -92,7 +99,7 @@ def test_an_unknown_dtype_is_refused(dtype):
         Network(dtype=dtype)
 
 
-@pytest.mark.parametrize('seed', [-1, 1.5, 'one'])
+@pytest.mark.parametrize('seed', [-1, 1.5, 'one', True, np.random.default_rng(0)])
 def test_a_wrong_seed_is_refused(seed):
     with pytest.raises(ValueError, match='seed: expected a whole number of at least 0, or None'):
         Network(seed=seed)
@@ -326,14 +333,104 @@ def test_xor_is_learned():
 
 
 def test_a_network_is_used_from_several_threads():
-    from concurrent.futures import ThreadPoolExecutor
-
     net = small_network()
     inputs = [small_data(20, seed)[0] for seed in range(8)]
     expected = [net.predict(x).tobytes() for x in inputs]
     with ThreadPoolExecutor(8) as pool:
         for _ in range(5):
             assert [y.tobytes() for y in pool.map(net.predict, inputs)] == expected
+
+
+def test_a_plan_is_made_once_however_many_threads_ask():
+    for _ in range(20):
+        net = small_network()
+        with ThreadPoolExecutor(8) as pool:
+            plans = list(pool.map(lambda _, net=net: net.plan, range(16)))
+        assert len(set(map(id, plans))) == 1
+
+
+def test_a_network_is_copied_and_sent_to_other_processes():
+    net, (x, y) = small_network(), small_data()
+    net.train(x, y, epochs=1, verbose=0)
+    twins = [copy.deepcopy(net), pickle.loads(pickle.dumps(net))]
+    assert bits(twins[0]) == bits(twins[1]) == bits(net)
+    for network in (net, *twins):
+        network.train(x, y, epochs=1, verbose=0)
+    assert bits(twins[0]) == bits(twins[1]) == bits(net)
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
+def test_a_child_forked_while_a_lock_is_held_does_not_hang():
+    net, (x, _) = small_network(), small_data(3)
+    expected = net.predict(x).tobytes()
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with net.plan.lock:
+            held.set()
+            release.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12 and newer advise against such a fork
+        child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if net.predict(x).tobytes() == expected else 3)
+    release.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_kernels_write_into_keeps_its_shape():
+    layer = Dense(4, 3).build()
+    weights = layer.parameters[0]
+    for name in ('value', 'grad'):
+        with pytest.raises(ValueError, match=r'expected weights of shape \(4, 3\), got \(1, 1\)'):
+            setattr(weights, name, np.zeros((1, 1)))
+        setattr(weights, name, np.asfortranarray(np.ones((4, 3), 'f8')))
+        assert getattr(weights, name).dtype == 'float32'
+    assert layer.forward([[1, 2, 3, 4]]).tolist() == [[10, 10, 10]]
+
+
+def test_parameters_are_there_as_soon_as_shapes_are():
+    assert [parameter.name for parameter in Dense(4, 3).parameters] == ['weights', 'bias']
+    assert Dense(output_size=3).parameters == []
+
+
+@pytest.mark.parametrize('arguments', [{'input_size': -5}, {'input_size': 5}])
+def test_input_sizes_that_contradict_each_other_are_refused(arguments):
+    with pytest.raises(ValueError, match='input_size'):
+        Dense(output_size=2, input_shape=(7,), **arguments)
+
+
+def test_a_layer_that_fails_to_build_in_any_way_can_be_added_again():
+    failing = iter([True, False])
+
+    def initializer(rng, shape, dtype):
+        if next(failing):
+            raise TypeError('not yet')
+        return np.ones(shape, dtype)
+
+    net, layer = Network(), Dense(2, 2, kernel_initializer=initializer)
+    with pytest.raises(TypeError, match='not yet'):
+        net.add(layer)
+    net.add(layer)
+    assert net.predict([[1, 2]]).tolist() == [[3, 3]]
+
+
+def test_initializers_of_the_users_own_never_stop_a_save(tmp_path):
+    def he_normal(rng, shape, dtype, scale):
+        return np.full(shape, scale, dtype)
+
+    wide = partial(normal, standard_deviation=np.float32(0.5))
+    for initializer in (partial(he_normal, scale=2), partial(wide), wide):
+        net = Network(seed=0)
+        net.add(Dense(2, 2, kernel_initializer=initializer))
+        net.save(tmp_path / 'net.npz')
+        assert bits(Network.load(tmp_path / 'net.npz')) == bits(net)
 
 
 def test_softmax_before_mean_squared_error_trains_as_two_steps():

@@ -7,7 +7,7 @@ import pytest
 from models import bits, lenet5, small_data, small_network
 
 import cnnx
-from cnnx import SGD, CategoricalCrossEntropy, CheckpointError, MeanSquaredError, Network
+from cnnx import SGD, CategoricalCrossEntropy, CheckpointError, MeanSquaredError, Network, checkpoint
 from cnnx.schedules import SCHEDULES
 
 
@@ -127,6 +127,40 @@ def test_epochs_that_are_done_are_not_trained_again(tmp_path, capsys):
     assert bits(again) == bits(net)
 
 
+def test_a_run_that_begins_anew_is_resumed_and_not_the_one_before_it(tmp_path):
+    train(small_network(), checkpoint_dir=tmp_path)
+    whole = small_network(seed=1)
+    train(whole)
+    net = small_network(seed=1)
+    net.optimizer.update = stop_after(3, net.optimizer.update)
+    with pytest.raises(KeyboardInterrupt):
+        train(net, checkpoint_dir=tmp_path)
+    resumed = small_network(seed=1)
+    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(resumed) == bits(whole)
+
+
+def test_a_checkpoint_that_lacks_a_part_is_refused_and_changes_nothing(tmp_path):
+    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
+    path = tmp_path / 'model_epoch_1.npz'
+    arrays, description = checkpoint.read(path)
+    for part in ('settings', 'history', 'generator', 'architecture', 'optimizer'):
+        checkpoint.write(path, arrays, {key: value for key, value in description.items() if key != part})
+        net = small_network(seed=1)
+        before = bits(net)
+        with pytest.raises(CheckpointError, match=part):
+            train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+        assert bits(net) == before
+
+
+def test_validation_that_is_added_over_a_resume_keeps_history_aligned(tmp_path):
+    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
+    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
+    history = train(small_network(), epochs=2, validation_data=small_data(9), **options)
+    assert [len(figures) for figures in history.history.values()] == [2] * 4
+    assert np.isnan(history['val_loss']).tolist() == [True, False]
+
+
 def test_resuming_with_nothing_there_begins_anew_and_says_so(tmp_path, capsys):
     net, whole = small_network(), small_network()
     train(net, checkpoint_dir=tmp_path / 'deep' / 'er', resume_from_checkpoint=True, verbose=1)
@@ -157,6 +191,7 @@ def test_settings_that_change_over_a_resume_are_told(tmp_path, capsys):
         ),
         ({'activation': cnnx.Sigmoid}, r'layer 1 \(Sigmoid\): expected Sigmoid, got ReLU'),
         ({'dtype': 'float64'}, 'dtype: expected float64, got float32'),
+        ({'loss': MeanSquaredError()}, "loss: expected {'kind': 'MeanSquaredError'}, got {'kind': 'Categorical"),
     ],
 )
 def test_a_checkpoint_of_another_network_is_refused(tmp_path, other, message):
@@ -243,9 +278,10 @@ def test_a_bar_an_epoch_on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, 'stdout', terminal)
     train(small_network(), epochs=2, verbose=1)
     shown = terminal.getvalue()
-    assert 'epoch 1/2: 100%' in shown
-    assert 'epoch 2/2: 100%' in shown
-    assert 'loss' in shown
+    assert 'epoch 1/2:   0%' in shown
+    assert 'epoch 2/2:   0%' in shown
+    lines = [line.split('\r')[-1] for line in shown.splitlines()]
+    assert [line.split(',')[0][:15] for line in lines] == ['epoch 1/2: loss', 'epoch 2/2: loss']
 
 
 def test_layers_allocate_nothing_after_the_first_batch():

@@ -22,7 +22,6 @@ class Layer:
 
     Attributes:
         input_shape, output_shape: of one sample, without the batch axis; None until the layer is built.
-        parameters: its `Parameter` objects, weights first.
         index: its place in its network, or None.
     """
 
@@ -31,8 +30,11 @@ class Layer:
         self.output_shape = None
         self.dtype = None
         self.index = None
-        self.parameters = []
+        self._parameters = []
         self._saved = None
+
+    def __getstate__(self):
+        return {**vars(self), '_saved': None}
 
     def __repr__(self):
         arguments = {'input_shape': self.input_shape, **self.settings()}
@@ -42,6 +44,13 @@ class Layer:
     def where(self):
         """How errors name this layer."""
         return type(self).__name__ if self.index is None else f'layer {self.index} ({type(self).__name__})'
+
+    @property
+    def parameters(self):
+        """Its `Parameter` objects, weights first; a layer whose input shape is known is built for them."""
+        if self.output_shape is None and self.input_shape is not None:
+            self.build()
+        return self._parameters
 
     @property
     def multiply_adds(self):
@@ -83,7 +92,7 @@ class Layer:
         self.input_shape, self.dtype = shape, dtype
         try:
             self.output_shape = self._output_shape(shape)
-            self.parameters = self._cast_parameters() or self._new_parameters(
+            self._parameters = self._cast_parameters() or self._new_parameters(
                 np.random.default_rng(0 if rng is None else rng)
             )
         except BaseException as error:
@@ -102,7 +111,9 @@ class Layer:
             ValueError: x has another shape, or does not hold numbers.
         """
         x = as_numbers(x, f'{self.where} input')
-        if self.output_shape is None and x.ndim > 1:
+        if self.output_shape is None:
+            if x.ndim < 2:
+                raise ValueError(f'{self.where}: expected input (N, ...), got {x.shape}; add a batch axis')
             self.build(x.shape[1:], dtype='float64' if x.dtype == np.float64 else 'float32')
         self.check_shape(x, self.input_shape, 'input')
         return self.compute(np.ascontiguousarray(x, self.dtype), training, new_array)
@@ -147,7 +158,7 @@ class Layer:
         raise NotImplementedError
 
     def _cast_parameters(self):
-        return [Parameter(p.name, p.value.astype(self.dtype), p.trainable) for p in self.parameters]
+        return [Parameter(p.name, p.value.astype(self.dtype), p.trainable) for p in self._parameters]
 
     def _new_parameters(self, rng):
         return []
@@ -198,18 +209,16 @@ class WeightedLayer(Layer):
         return {'kernel_initializer': describe_initializer(self.kernel_initializer)}
 
     def _parameter(self, position):
-        if not self.parameters:
+        if self.output_shape is None:
             self.build()
-        return self.parameters[position]
+        return self._parameters[position]
 
     def _assign(self, position, value):
         parameter = self._parameter(position)
-        value = as_numbers(value, f'{self.where} {parameter.name}')
-        if value.shape != parameter.value.shape:
-            raise ValueError(
-                f'{self.where}: expected {parameter.name} of shape {parameter.value.shape}, got {value.shape}'
-            )
-        parameter.value[...] = value
+        try:
+            parameter.value = value
+        except ValueError as error:
+            raise ValueError(f'{self.where}: {error}') from None
 
     def _new_parameters(self, rng):
         shape = self._weights_shape()

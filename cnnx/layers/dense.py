@@ -24,8 +24,11 @@ class Dense(WeightedLayer):
     def __init__(self, input_size=None, output_size=None, kernel_initializer='he_normal', input_shape=None):
         if output_size is None:
             raise ValueError('Dense: give both sizes, Dense(400, 120), or the output alone, Dense(output_size=120)')
-        if input_size is not None and input_shape is None:
-            input_shape = (positive_int(input_size, 'input_size'),)
+        if input_size is not None:
+            shape = (positive_int(input_size, 'input_size'),)
+            if input_shape not in (None, shape, list(shape), input_size):
+                raise ValueError(f'Dense: input_size {input_size} and input_shape {input_shape} contradict each other')
+            input_shape = shape
         super().__init__(kernel_initializer, input_shape)
         self.output_size = positive_int(output_size, 'output_size')
 

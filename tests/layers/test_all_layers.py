@@ -162,6 +162,12 @@ def test_wrong_input_is_told_with_both_shapes(kind):
         layer.backward(np.zeros((3, *layer.output_shape)))
 
 
+def test_an_unbuilt_layer_needs_a_batch():
+    for x in (np.float32(1), np.zeros(3)):
+        with pytest.raises(ValueError, match=r'ReLU: expected input \(N, ...\), got .*add a batch axis'):
+            cnnx.ReLU().forward(x)
+
+
 @kinds
 def test_backward_needs_a_forward_pass(kind):
     layer, shape = EXAMPLES[kind]

@@ -36,6 +36,8 @@ def test_signatures_are_the_same():
 
 
 def test_files_are_the_same():
+    if not list((PACKAGE / '_ext').glob('*.pyx')):
+        pytest.skip('this is a wheel, which holds no sources')
     sources = {path.stem for path in (PACKAGE / '_ext').glob('*.pyx')} - {'cpu'}
     assert sources == {path.stem for path in (PACKAGE / '_numpy').glob('*.py')} - {'__init__'}
 
