@@ -8,13 +8,16 @@ The matrix of windows, (N P Q, K), is never stored whole: a tile of `tile_rows(K
 into scratch that fits the first-level cache, multiplied, and written over by the next.
 """
 
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from libc.stdlib cimport free, malloc
 from cython.parallel cimport prange, threadid
 
 from cnnx._ext.gemm cimport Layout, multiply, panel_size
 from cnnx._ext.real cimport floating
 from cnnx._ext.window cimport Window, as_window
+
+cdef extern from "copy.h" nogil:
+    void copy_short(void* to, const void* source, size_t size)
 
 cdef enum:
     TILE_BYTES = 24576
@@ -51,11 +54,11 @@ cdef void gather_windows(
             if row < 0 or row >= H or begin >= end:
                 memset(columns, 0, line * sizeof(floating))
             else:
-                memset(columns, 0, begin * C * sizeof(floating))
-                memcpy(
+                if end - begin < window.width:
+                    memset(columns, 0, line * sizeof(floating))
+                copy_short(
                     columns + begin * C, image + (row * W + left + begin) * C,
                     (end - begin) * C * sizeof(floating))
-                memset(columns + end * C, 0, (window.width - end) * C * sizeof(floating))
             columns += line
 
 

@@ -1,0 +1,24 @@
+/* Copies a short run of numbers: a window's row is often shorter than a call of memcpy is worth. */
+#ifndef CNNX_COPY_H
+#define CNNX_COPY_H
+
+#include <stddef.h>
+#include <string.h>
+
+/* `size` is in bytes and a multiple of 4. */
+static inline void copy_short(void *to, const void *from, size_t size)
+{
+    char *target = (char *)to;
+    const char *source = (const char *)from;
+    for (; size >= 16; size -= 16, target += 16, source += 16)
+        memcpy(target, source, 16);
+    if (size & 8) {
+        memcpy(target, source, 8);
+        target += 8;
+        source += 8;
+    }
+    if (size & 4)
+        memcpy(target, source, 4);
+}
+
+#endif
