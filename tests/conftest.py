@@ -1,7 +1,22 @@
 import os
 
+import pytest
 from hypothesis import settings
+
+import cnnx
 
 settings.register_profile('cnnx', deadline=None, derandomize=True, print_blob=True, max_examples=40)
 settings.register_profile('thorough', deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get('CNNX_HYPOTHESIS', 'cnnx'))
+
+
+@pytest.fixture
+def compiled_kernels():
+    """Run a test on the compiled kernels, or skip it where there are none."""
+    try:
+        context = cnnx.use_backend('cython')
+        context.__enter__()
+    except cnnx.BackendError as error:
+        pytest.skip(f'the compiled kernels are not there: {error}')
+    yield
+    context.__exit__(None, None, None)

@@ -4,14 +4,7 @@ from models import lenet5, small_data, small_network
 import cnnx
 from cnnx.comparison import compare_backends
 
-
-@pytest.fixture(autouse=True)
-def _needs_compiled_kernels():
-    try:
-        with cnnx.use_backend('cython'):
-            pass
-    except cnnx.BackendError as error:
-        pytest.skip(f'the compiled kernels are not there: {error}')
+pytestmark = pytest.mark.usefixtures('compiled_kernels')
 
 
 def test_the_comparison_has_a_row_a_layer_and_both_results(capsys):

@@ -599,3 +599,14 @@ def test_mean_accuracy_of_the_default_run_over_five_seeds(monkeypatch):
     print(f'test accuracy of seeds 0 to 4: {", ".join(f"{value:.1%}" for value in accuracies)}')
     print(f'mean: {np.mean(accuracies):.2%}')
     assert np.mean(accuracies) >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FULL_DATA, reason='CNNX_DATA_DIR does not name a folder with the full MNIST')
+def test_the_full_mnist_is_learned_to_98_9_percent(tmp_path):
+    result = subprocess.run(
+        [sys.executable, str(SCRIPT), '--full'], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    print(result.stdout)
+    accuracy = re.search(r'test accuracy: ([\d.]+)% of 10000 images', result.stdout)
+    assert float(accuracy[1]) >= 98.9

@@ -284,12 +284,8 @@ def test_a_bar_an_epoch_on_a_terminal(monkeypatch):
     assert re.findall(r'epoch (\d)/2: loss .*\(.* s\)\n', shown) == ['1', '2']
 
 
+@pytest.mark.usefixtures('compiled_kernels')
 def test_layers_allocate_nothing_after_the_first_batch():
-    try:
-        context = cnnx.use_backend('cython')
-        context.__enter__()
-    except cnnx.BackendError as error:
-        pytest.skip(f'the compiled kernels are not there: {error}')
     net = lenet5()
     x, labels = np.zeros((256, 28, 28, 1), np.float32), np.zeros(256, int)
     net.train(x, labels, epochs=1, batch_size=64, verbose=0)
@@ -298,5 +294,4 @@ def test_layers_allocate_nothing_after_the_first_batch():
     net.train(x, labels, epochs=1, batch_size=64, verbose=0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    context.__exit__(None, None, None)
     assert peak < largest_activation

@@ -3,9 +3,9 @@ from cnnx.layers.base import Layer
 
 
 class Activation(Layer):
-    """A function applied to each number on its own, whose gradient can be told from its output.
+    """A function that keeps the shape, and whose gradient can be told from its output.
 
-    A kind of activation names its pair of kernels.
+    A kind of activation names its pair of kernels, which take flat arrays unless it says otherwise.
     """
 
     kernel = None
@@ -16,8 +16,7 @@ class Activation(Layer):
     def compute(self, x, training, empty):
         y = empty('y', x.shape, self.dtype)
         self._saved = (y,)
-        forward = getattr(kernels.current(), f'{self.kernel}_forward')
-        forward(x.reshape(-1), y.reshape(-1), kernels.threads_for(x.size))
+        self._run(f'{self.kernel}_forward', x, y)
         return y
 
     def compute_gradient(self, dy, empty, input_gradient=True):
@@ -25,9 +24,15 @@ class Activation(Layer):
             return None
         (y,) = self._saved
         dx = empty('dx', y.shape, self.dtype)
-        backward = getattr(kernels.current(), f'{self.kernel}_backward')
-        backward(y.reshape(-1), dy.reshape(-1), dx.reshape(-1), kernels.threads_for(y.size))
+        self._run(f'{self.kernel}_backward', y, dy, dx)
         return dx
+
+    def _run(self, name, *arrays):
+        kernel = getattr(kernels.current(), name)
+        kernel(*map(self._as_kernels_take_it, arrays), kernels.threads_for(arrays[0].size))
+
+    def _as_kernels_take_it(self, array):
+        return array.reshape(-1)
 
 
 class ReLU(Activation):

@@ -136,10 +136,6 @@ class Layer:
             )
         return self.compute_gradient(np.ascontiguousarray(dy, self.dtype), new_array)
 
-    def release(self):
-        """Forget the latest forward pass, so that its arrays can be freed."""
-        self._saved = None
-
     def check_shape(self, array, sample_shape, what):
         """Raise a ValueError unless the array is a batch of samples of that shape."""
         if array.shape[1:] == sample_shape and array.ndim > 0:

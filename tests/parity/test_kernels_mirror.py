@@ -22,13 +22,7 @@ def signatures(backend):
         }
 
 
-@pytest.fixture(autouse=True)
-def _needs_compiled_kernels():
-    try:
-        with cnnx.use_backend('cython'):
-            pass
-    except cnnx.BackendError as error:
-        pytest.skip(f'the compiled kernels are not there: {error}')
+pytestmark = pytest.mark.usefixtures('compiled_kernels')
 
 
 def test_signatures_are_the_same():
