@@ -58,8 +58,7 @@ def write(path, arrays, description=None):
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         with open(temporary, 'w+b') as file:
-            np.savez(file, **arrays)
-            _seal(file)
+            _write_zip(file, arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -198,10 +197,13 @@ def _array(file, name):
     return array
 
 
-def _seal(file):
-    """End a zip file with the checksum of all before it."""
-    with zipfile.ZipFile(file, 'a') as archive:
+def _write_zip(file, arrays):
+    """Write an .npz file, as `np.savez` does, that ends with the checksum of all before it."""
+    with zipfile.ZipFile(file, 'w') as archive:
         archive.comment = SEAL + DIGITS * b'0'
+        for name, array in arrays.items():
+            with archive.open(f'{name}.npy', 'w', force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
     digest = _digest(file)
     file.seek(-DIGITS, os.SEEK_END)
     file.write(digest)

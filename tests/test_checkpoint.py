@@ -129,25 +129,25 @@ def fail(error):
 
 
 def fail_midway(error):
-    def savez(file, **arrays):
+    def write_array(file, array, allow_pickle):
         file.write(b'PK\3\4 and no more')
         raise error
 
-    return savez
+    return write_array
 
 
 ERRORS = [OSError(errno.ENOSPC, 'No space left on device'), ValueError('bad'), MemoryError(), KeyboardInterrupt()]
 
 
 @pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize('step', ['savez', 'fsync', 'replace'])
+@pytest.mark.parametrize('step', ['write_array', 'fsync', 'replace'])
 @pytest.mark.parametrize('before', [True, False], ids=['over a file', 'no file'])
 def test_an_error_leaves_the_file_from_before_and_nothing_else(path, monkeypatch, step, error, before):
     if before:
         checkpoint.write(path, ARRAYS)
     content = path.read_bytes() if before else None
-    if step == 'savez':
-        monkeypatch.setattr(np, 'savez', fail_midway(error))
+    if step == 'write_array':
+        monkeypatch.setattr(np.lib.format, 'write_array', fail_midway(error))
     else:
         monkeypatch.setattr(os, step, fail(error))
     with pytest.raises(type(error)):
@@ -157,11 +157,11 @@ def test_an_error_leaves_the_file_from_before_and_nothing_else(path, monkeypatch
     assert not before or path.read_bytes() == content
 
 
-@pytest.mark.parametrize('step', ['savez', 'fsync', 'replace'])
+@pytest.mark.parametrize('step', ['write_array', 'fsync', 'replace'])
 def test_an_os_error_names_the_final_path_and_the_reason(path, monkeypatch, step):
     error = OSError(errno.ENOSPC, 'No space left on device', '/some/temporary/file')
-    if step == 'savez':
-        monkeypatch.setattr(np, 'savez', fail_midway(error))
+    if step == 'write_array':
+        monkeypatch.setattr(np.lib.format, 'write_array', fail_midway(error))
     else:
         monkeypatch.setattr(os, step, fail(error))
     with pytest.raises(OSError, match='No space left on device') as caught:
@@ -172,7 +172,7 @@ def test_an_os_error_names_the_final_path_and_the_reason(path, monkeypatch, step
 
 
 def test_an_os_error_without_a_number_keeps_its_reason(path, monkeypatch):
-    monkeypatch.setattr(np, 'savez', fail_midway(OSError('6 requested and 4 written')))
+    monkeypatch.setattr(np.lib.format, 'write_array', fail_midway(OSError('6 requested and 4 written')))
     with pytest.raises(OSError, match='6 requested and 4 written') as caught:
         checkpoint.write(path, ARRAYS)
     assert str(path) in str(caught.value)
