@@ -19,10 +19,10 @@ def check_dtype(dtype):
 
 
 def non_negative(value, name, below=math.inf):
-    """Return a number as a float, or raise a ValueError unless it is at least 0 and less than `below`."""
+    """Return a number as a float, or raise a ValueError unless it is at least 0, finite and less than `below`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < below:
         limit = '' if below == math.inf else f' and less than {below}'
-        raise ValueError(f'{name}: expected a number of at least 0{limit}, got {value!r}')
+        raise ValueError(f'{name}: expected a finite number of at least 0{limit}, got {value!r}')
     return float(value)
 
 

@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 
+from cnnx.arrays import non_negative
+
 
 def fans(shape):
     """Return how many inputs feed one output, and how many outputs one input feeds."""
@@ -43,9 +45,7 @@ def zeros(rng, shape, dtype):
 
 def normal(rng, shape, dtype, standard_deviation=0.05):
     """Normal with a mean of 0; `functools.partial(normal, standard_deviation=0.01)` sets another width."""
-    if not 0 <= standard_deviation < math.inf:
-        raise ValueError(f'standard_deviation: expected a number of at least 0, got {standard_deviation!r}')
-    return rng.normal(0, standard_deviation, shape).astype(dtype)
+    return rng.normal(0, non_negative(standard_deviation, 'standard_deviation'), shape).astype(dtype)
 
 
 INITIALIZERS = {f.__name__: f for f in (he_normal, glorot_uniform, normal, zeros)}

@@ -42,18 +42,18 @@ class History:
 
 
 class Samples:
-    """x and y, checked against a network, and read a batch at a time."""
+    """x and y, checked against a network, and read a batch at a time; errors begin with `prefix`."""
 
-    def __init__(self, network, x, y, what='x and y'):
-        self.x = network.check_samples(x, f'{what}: x')
+    def __init__(self, network, x, y, prefix=''):
+        self.x = network.check_samples(x, f'{prefix}x')
         self.dtype = network.dtype
         self.targets = network.loss.prepare(
-            as_numbers(y, f'{what}: y'), network.layers[-1].output_shape, network.dtype, f'{what}: y'
+            as_numbers(y, f'{prefix}y'), network.layers[-1].output_shape, network.dtype, f'{prefix}y'
         )
         if len(self.x) != len(self.targets):
-            raise ValueError(f'{what}: expected as many samples as targets, got {len(self.x)} and {len(self.targets)}')
+            raise ValueError(f'{prefix}expected as many samples as targets, got {len(self.x)} and {len(self.targets)}')
         if len(self.x) == 0:
-            raise ValueError(f'{what}: expected at least one sample, got none')
+            raise ValueError(f'{prefix}expected at least one sample, got none')
 
     def __len__(self):
         return len(self.x)
@@ -214,6 +214,8 @@ class Checkpoints:
         self.prefix = checkpoint.check_prefix(prefix)
         self.settings = settings
         self.run = {'id': uuid.uuid4().hex, 'started': time.time()}
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f'checkpoint_dir: expected a folder, {folder} is a file')
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def begin(self, network):
@@ -259,4 +261,4 @@ class Checkpoints:
 def _validation_samples(network, data):
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise ValueError(f'validation_data: expected a pair (x, y), got {type(data).__name__}')
-    return Samples(network, *data, what='validation_data')
+    return Samples(network, *data, prefix='validation_data: ')

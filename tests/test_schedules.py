@@ -18,5 +18,5 @@ def test_numbers_are_constant_rates_and_schedules_stay():
 @pytest.mark.parametrize('kind', SCHEDULES)
 @pytest.mark.parametrize('rate', [-1, float('nan'), float('inf'), '0.1', None, True])
 def test_a_rate_that_is_none_is_refused(kind, rate):
-    with pytest.raises(ValueError, match='expected a number of at least 0'):
+    with pytest.raises(ValueError, match='expected a finite number of at least 0'):
         kind(rate)
