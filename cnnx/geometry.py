@@ -42,6 +42,13 @@ def pair(value, name):
     return positive_int(value[0], name), positive_int(value[1], name)
 
 
+def checked_padding(padding):
+    """Return the name of a padding, or raise a ValueError that lists the known ones."""
+    if padding not in PADDINGS:
+        raise ValueError(f'padding: expected one of {", ".join(map(repr, PADDINGS))}, got {padding!r}')
+    return padding
+
+
 def shape_of_sample(value, name):
     """Return the shape of one sample, without the batch axis, as a tuple of ints of at least 1."""
     if is_whole(value):
@@ -73,8 +80,7 @@ def window_over(input_size, kernel, stride, padding='valid'):
     Raises:
         ValueError: the window is larger than the image and padding is 'valid'.
     """
-    if padding not in PADDINGS:
-        raise ValueError(f'padding: expected one of {", ".join(map(repr, PADDINGS))}, got {padding!r}')
+    checked_padding(padding)
     before, output = [], []
     for size, extent, step in zip(input_size, kernel, stride, strict=True):
         if padding == 'same':

@@ -118,10 +118,10 @@ class CategoricalCrossEntropy(Loss):
         return {'from_logits': self.from_logits}
 
     def forward(self, predictions, targets):
-        loss = super().forward(predictions, targets)
-        if not self.from_logits and ((self._saved[0] < 0) | (self._saved[0] > 1)).any():
+        predictions = as_numbers(predictions, 'predictions')
+        if not self.from_logits and ((predictions < 0) | (predictions > 1)).any():
             raise ValueError('predictions: expected probabilities from 0 to 1; for logits, use from_logits=True')
-        return loss
+        return super().forward(predictions, targets)
 
     def prepare(self, targets, output_shape, dtype, what='targets'):
         if len(output_shape) != 1 or output_shape[0] < 2:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from cnnx import checkpoint, kernels
-from cnnx.arrays import as_numbers
 from cnnx.geometry import positive_int
 from cnnx.progress import Progress
 from cnnx.schedules import as_schedule
@@ -47,9 +46,8 @@ class Samples:
     def __init__(self, network, x, y, prefix=''):
         self.x = network.check_samples(x, f'{prefix}x')
         self.dtype = network.dtype
-        self.targets = network.loss.prepare(
-            as_numbers(y, f'{prefix}y'), network.layers[-1].output_shape, network.dtype, f'{prefix}y'
-        )
+        self.targets = network.loss.prepare(y, network.layers[-1].output_shape, network.dtype, f'{prefix}y')
+        self.measures_accuracy = network.loss.measures_accuracy(self.targets)
         if len(self.x) != len(self.targets):
             raise ValueError(f'{prefix}expected as many samples as targets, got {len(self.x)} and {len(self.targets)}')
         if len(self.x) == 0:
@@ -72,10 +70,13 @@ class Mean:
         self.measures_accuracy = measures_accuracy
         self.loss = self.correct = self.count = 0
 
-    def add(self, losses, correct):
+    def add(self, plan, outputs, targets):
+        """Compute the losses of a batch and count them in."""
+        losses = plan.losses(outputs, targets)
         self.loss += float(losses.sum(dtype=np.float64))
-        self.correct += correct
         self.count += len(losses)
+        if self.measures_accuracy:
+            self.correct += plan.loss.count_correct(outputs, targets)
 
     def figures(self):
         figures = {'loss': self.loss / self.count}
@@ -114,7 +115,7 @@ def train(
             had not been interrupted; begin anew where there is none.
         validation_data: (x, y) to evaluate after each epoch, or None.
         shuffle: a new random order each epoch.
-        verbose: 0 prints nothing; 1 shows a progress bar on a terminal and a line an epoch elsewhere.
+        verbose: 0 prints nothing; 1 prints a line an epoch, and on a terminal shows a progress bar before it.
 
     Returns:
         A `History`, over all epochs, those before a resume included.
@@ -184,12 +185,11 @@ def _rates(schedule, epoch, epochs, batches):
 def _train_epoch(network, samples, rates, batch_size, shuffle, shown):
     N = len(samples)
     order = network.generator.permutation(N) if shuffle else np.arange(N)
-    mean = Mean(network.loss.measures_accuracy(samples.targets))
+    mean = Mean(samples.measures_accuracy)
     plan, parameters = network.plan, network.parameters.values()
     for (x, targets), learning_rate in zip(samples.batches(order, batch_size), rates, strict=True):
         with plan.lock:
-            outputs = plan.outputs(x, training=True)
-            mean.add(plan.losses(outputs, targets), plan.loss.count_correct(outputs, targets))
+            mean.add(plan, plan.outputs(x, training=True), targets)
             plan.backward()
             network.optimizer.update(parameters, learning_rate)
         shown.advance(len(x), mean)
@@ -197,12 +197,11 @@ def _train_epoch(network, samples, rates, batch_size, shuffle, shown):
 
 
 def _evaluate(network, samples, batch_size):
-    mean = Mean(network.loss.measures_accuracy(samples.targets))
+    mean = Mean(samples.measures_accuracy)
     plan = network.plan
     for x, targets in samples.batches(np.arange(len(samples)), batch_size):
         with plan.lock:
-            outputs = plan.outputs(x, training=False)
-            mean.add(plan.losses(outputs, targets), plan.loss.count_correct(outputs, targets))
+            mean.add(plan, plan.outputs(x, training=False), targets)
     return mean.figures()
 
 

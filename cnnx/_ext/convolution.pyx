@@ -21,13 +21,15 @@ cdef extern from "copy.h" nogil:
 
 cdef enum:
     TILE_BYTES = 24576
+    # Large windows fill those bytes with few rows; a product of fewer than this wastes registers.
+    LEAST_TILE_ROWS = 12
     # A weight gradient is summed in this many parts, each over its own samples, and the parts are added
     # in order: the bits do not depend on the number of threads.
     MAX_PARTS = 16
 
 
 cdef inline Py_ssize_t tile_rows(Py_ssize_t K, size_t itemsize) noexcept nogil:
-    return max(<Py_ssize_t> 12, <Py_ssize_t> (TILE_BYTES // (K * itemsize)))
+    return max(<Py_ssize_t> LEAST_TILE_ROWS, <Py_ssize_t> (TILE_BYTES // (K * itemsize)))
 
 
 cdef inline Py_ssize_t tiles_in(Py_ssize_t positions, Py_ssize_t tile) noexcept nogil:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from cnnx import kernels
 from cnnx.arrays import as_numbers, check_dtype, new_array
 from cnnx.geometry import batch_shape, shape_of_sample
 from cnnx.initializers import describe_initializer, get_initializer
@@ -172,10 +173,17 @@ class Layer:
 
 
 class WeightedLayer(Layer):
-    """A layer with weights and a bias; what Convolutional and Dense share."""
+    """A layer with weights and a bias; what Convolutional and Dense share.
+
+    A kind of layer names its kernels, `{kernel}_forward`, `{kernel}_backward_weights` and
+    `{kernel}_backward_input`, and sets `_kernel_options` to what they take beside arrays.
+    """
+
+    kernel = None
 
     def __init__(self, kernel_initializer, input_shape):
         super().__init__(input_shape)
+        self._kernel_options = ()
         self.kernel_initializer = get_initializer(kernel_initializer)
 
     @property
@@ -224,8 +232,29 @@ class WeightedLayer(Layer):
                 f'kernel_initializer: expected an array of floats of shape {shape}, '
                 f'got {weights.dtype} of shape {weights.shape}'
             )
-        weights = np.array(weights, self.dtype, order='C')
-        return [Parameter('weights', weights), Parameter('bias', np.zeros(shape[-1], self.dtype))]
+        weights, bias = weights.astype(self.dtype), np.zeros(shape[-1], self.dtype)
+        return [Parameter('weights', weights), Parameter('bias', bias)]
+
+    def compute(self, x, training, empty):
+        y = empty('y', (len(x), *self.output_shape), self.dtype)
+        self._saved = (x,)
+        self._run('forward', x, self.weights, self.bias, y)
+        return y
+
+    def compute_gradient(self, dy, empty, input_gradient=True):
+        (x,) = self._saved
+        weights, bias = self.parameters
+        self._run('backward_weights', x, dy, weights.grad, bias.grad)
+        if not input_gradient:
+            return None
+        dx = empty('dx', x.shape, self.dtype)
+        self._run('backward_input', weights.value, dy, dx)
+        return dx
+
+    def _run(self, name, *arrays):
+        (x,) = self._saved
+        kernel = getattr(kernels.current(), f'{self.kernel}_{name}')
+        kernel(*arrays, *self._kernel_options, kernels.threads_for(len(x) * self.multiply_adds))
 
     def _weights_shape(self):
         raise NotImplementedError

@@ -1,5 +1,4 @@
-from cnnx import kernels
-from cnnx.geometry import PADDINGS, pair, positive_int, window_over
+from cnnx.geometry import checked_padding, pair, positive_int, window_over
 from cnnx.layers.base import WeightedLayer
 
 
@@ -25,6 +24,8 @@ class Convolutional(WeightedLayer):
         ValueError: an argument is none of these; or, when built, the kernel is larger than the input.
     """
 
+    kernel = 'convolution'
+
     def __init__(
         self, num_filters, kernel_size, stride=1, padding='valid', input_shape=None, kernel_initializer='he_normal'
     ):
@@ -32,9 +33,7 @@ class Convolutional(WeightedLayer):
         self.num_filters = positive_int(num_filters, 'num_filters')
         self.kernel_size = pair(kernel_size, 'kernel_size')
         self.stride = pair(stride, 'stride')
-        if padding not in PADDINGS:
-            raise ValueError(f'padding: expected one of {", ".join(PADDINGS)}, got {padding!r}')
-        self.padding = padding
+        self.padding = checked_padding(padding)
 
     def settings(self):
         return {
@@ -48,27 +47,9 @@ class Convolutional(WeightedLayer):
     def _output_shape(self, input_shape):
         if len(input_shape) != 3:
             raise ValueError(f'expected input (height, width, channels), got {input_shape}')
-        self._window, positions = window_over(input_shape[:2], self.kernel_size, self.stride, self.padding)
+        window, positions = window_over(input_shape[:2], self.kernel_size, self.stride, self.padding)
+        self._kernel_options = (window,)
         return (*positions, self.num_filters)
 
     def _weights_shape(self):
         return (*self.kernel_size, self.input_shape[2], self.num_filters)
-
-    def compute(self, x, training, empty):
-        y = empty('y', (len(x), *self.output_shape), self.dtype)
-        self._saved = (x,)
-        threads = kernels.threads_for(len(x) * self.multiply_adds)
-        kernels.current().convolution_forward(x, self.weights, self.bias, y, self._window, threads)
-        return y
-
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        (x,) = self._saved
-        backend = kernels.current()
-        threads = kernels.threads_for(len(x) * self.multiply_adds)
-        weights, bias = self.parameters
-        backend.convolution_backward_weights(x, dy, weights.grad, bias.grad, self._window, threads)
-        if not input_gradient:
-            return None
-        dx = empty('dx', x.shape, self.dtype)
-        backend.convolution_backward_input(weights.value, dy, dx, self._window, threads)
-        return dx

@@ -1,4 +1,3 @@
-from cnnx import kernels
 from cnnx.geometry import positive_int
 from cnnx.layers.base import WeightedLayer
 
@@ -21,6 +20,8 @@ class Dense(WeightedLayer):
         ValueError: a size is not a whole number of at least 1, or the output size is missing.
     """
 
+    kernel = 'dense'
+
     def __init__(self, input_size=None, output_size=None, kernel_initializer='he_normal', input_shape=None):
         if output_size is None:
             raise ValueError('Dense: give both sizes, Dense(400, 120), or the output alone, Dense(output_size=120)')
@@ -42,22 +43,3 @@ class Dense(WeightedLayer):
 
     def _weights_shape(self):
         return (self.input_shape[0], self.output_size)
-
-    def compute(self, x, training, empty):
-        y = empty('y', (len(x), *self.output_shape), self.dtype)
-        self._saved = (x,)
-        threads = kernels.threads_for(len(x) * self.multiply_adds)
-        kernels.current().dense_forward(x, self.weights, self.bias, y, threads)
-        return y
-
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        (x,) = self._saved
-        backend = kernels.current()
-        threads = kernels.threads_for(len(x) * self.multiply_adds)
-        weights, bias = self.parameters
-        backend.dense_backward_weights(x, dy, weights.grad, bias.grad, threads)
-        if not input_gradient:
-            return None
-        dx = empty('dx', x.shape, self.dtype)
-        backend.dense_backward_input(weights.value, dy, dx, threads)
-        return dx
