@@ -22,7 +22,8 @@ TIERS = {
     'v4': ['-march=x86-64-v4', '-mprefer-vector-width=512'],
 }
 SOURCES = Path('cnnx', '_ext')
-KERNELS = [path.stem for path in sorted(SOURCES.glob('*.pyx')) if path.stem != 'cpu']
+PLAIN = ('cpu', 'program')
+KERNELS = [path.stem for path in sorted(SOURCES.glob('*.pyx')) if path.stem not in PLAIN]
 # Cython's own runtime (memoryviews, conversions), compiled once and imported by every kernel.
 SHARED = 'cnnx._ext._cython'
 
@@ -37,7 +38,7 @@ def extensions():
         return []
     x86_64 = sysconfig.get_platform().endswith('-x86_64')
     headers = [str(path) for pattern in ('*.pxd', '*.h') for path in sorted(SOURCES.glob(pattern))]
-    modules = [(SHARED, None, []), ('cnnx._ext.cpu', 'cpu', [])]
+    modules = [(SHARED, None, []), *((f'cnnx._ext.{stem}', stem, []) for stem in PLAIN)]
     for tier, flags in TIERS.items() if x86_64 else [('portable', [])]:
         modules += [(f'cnnx._ext.{tier}.{kernel}', kernel, flags) for kernel in KERNELS]
     return [

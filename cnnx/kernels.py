@@ -27,6 +27,7 @@ from cnnx.geometry import positive_int
 
 BACKENDS = ('auto', 'cython', 'numpy')
 TIERS = ('v4', 'v3', 'v2')
+BLOCK_MODULES = ('convolution_block', 'dense_block', 'loss_block')
 MAX_THREADS = 256
 # How often a waiting OpenMP thread looks before it sleeps. Left to itself, gcc's OpenMP looks 300,000 times:
 # while another process holds a core, the threads of a small network then spend their time looking.
@@ -188,7 +189,25 @@ def _backend(name, package, *, reason, tier=None, compiler=None, openmp=False):
     for module_name in _module_names():
         module = importlib.import_module(f'{package}.{module_name}')
         kernels |= {key: value for key, value in vars(module).items() if _is_kernel(value)}
-    return SimpleNamespace(name=name, reason=reason, tier=tier, compiler=compiler, openmp=openmp, **kernels)
+    return SimpleNamespace(
+        name=name, reason=reason, tier=tier, compiler=compiler, openmp=openmp, **kernels, **_blocks(package, tier)
+    )
+
+
+def _blocks(package, tier):
+    """Gather the blocks of compiled programs, and what runs them."""
+    if tier is None:
+        return {}
+    program = importlib.import_module('cnnx._ext.program')
+    blocks = {'Program': program.Program, 'Gather': program.Gather}
+    for module_name in BLOCK_MODULES:
+        module = importlib.import_module(f'{package}.{module_name}')
+        blocks |= {
+            name: value
+            for name, value in vars(module).items()
+            if isinstance(value, type) and issubclass(value, program.Block) and value is not program.Block
+        }
+    return blocks
 
 
 def _module_names():

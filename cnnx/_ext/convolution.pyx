@@ -105,7 +105,7 @@ def convolution_forward(
     cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
     cdef Py_ssize_t tiles = tiles_in(P * Q, tile)
     cdef Py_ssize_t task, n, first, last
-    cdef Layout columns_layout = Layout(K, 1), weights_layout = Layout(F, 1)
+    cdef Layout columns_layout = Layout(K, 1, 0), weights_layout = Layout(F, 1, 0)
     cdef floating* columns = NULL
     cdef Py_ssize_t per_thread = tile * K + panel_size(K, columns)
     cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
@@ -181,7 +181,7 @@ cdef void add_weight_gradient(
     cdef Py_ssize_t K = window.height * window.width * C
     cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
     cdef Py_ssize_t n, t, first, last, position, f
-    cdef Layout transposed_columns = Layout(1, K), dy_layout = Layout(F, 1)
+    cdef Layout transposed_columns = Layout(1, K, 0), dy_layout = Layout(F, 1, 0)
     cdef const floating* dy_tile
     cdef const floating* no_bias = NULL
     memset(dweights, 0, K * F * sizeof(floating))
@@ -214,7 +214,7 @@ def convolution_backward_input(
     cdef Py_ssize_t K = w.height * w.width * C
     cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
     cdef Py_ssize_t n, t, first, last
-    cdef Layout dy_layout = Layout(F, 1), transposed_weights = Layout(1, F)
+    cdef Layout dy_layout = Layout(F, 1, 0), transposed_weights = Layout(1, F, 0)
     cdef const floating* no_bias = NULL
     cdef floating* columns = NULL
     cdef Py_ssize_t per_thread = tile * K + panel_size(F, columns)

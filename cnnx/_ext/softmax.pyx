@@ -6,33 +6,8 @@ Letters: N samples, one row each; C classes. Labels are checked before they come
 from libc.stdint cimport int32_t
 from cython.parallel cimport prange
 
-from cnnx._ext.real cimport exponential, floating, logarithm
-
-
-cdef floating exponentials_of_row(
-    const floating* x,                       # IN   (C)
-    floating* y,                             # OUT  (C)
-    floating* largest,                       # OUT  the largest x
-    Py_ssize_t C,
-) noexcept nogil:
-    """Write exp(x - largest), which cannot overflow, and return the sum."""
-    cdef Py_ssize_t c
-    cdef floating total = 0
-    largest[0] = x[0]
-    for c in range(1, C):
-        largest[0] = max(largest[0], x[c])
-    for c in range(C):
-        y[c] = exponential(x[c] - largest[0])
-        total += y[c]
-    return total
-
-
-cdef void softmax_row(const floating* x, floating* y, Py_ssize_t C) noexcept nogil:
-    cdef Py_ssize_t c
-    cdef floating largest
-    cdef floating total = exponentials_of_row(x, y, &largest, C)
-    for c in range(C):
-        y[c] /= total
+from cnnx._ext.real cimport floating
+from cnnx._ext.softmax_rows cimport cross_entropy_row, softmax_row
 
 
 def softmax_forward(
@@ -67,17 +42,6 @@ def softmax_backward(
     cdef Py_ssize_t n, C = y.shape[1]
     for n in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
         softmax_gradient_row(&y[n, 0], &dy[n, 0], &dx[n, 0], C)
-
-
-cdef void cross_entropy_row(
-    const floating* x, int32_t label, floating* y, floating* loss, Py_ssize_t C,
-) noexcept nogil:
-    cdef Py_ssize_t c
-    cdef floating largest
-    cdef floating total = exponentials_of_row(x, y, &largest, C)
-    loss[0] = logarithm(total) - (x[label] - largest)
-    for c in range(C):
-        y[c] /= total
 
 
 def softmax_cross_entropy_forward(

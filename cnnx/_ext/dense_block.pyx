@@ -1,0 +1,170 @@
+"""The dense layer as a block of a program, with the ReLU behind it.
+
+Letters: I inputs, O outputs. A tile of samples makes y and dx while its numbers are hot; the weights'
+gradient waits until all samples are through, and is then cut into rows of weights, over the whole batch.
+"""
+
+from libc.string cimport memset
+
+from cnnx._ext.gemm cimport Layout, lanes, multiply_columns, pack, round_up
+from cnnx._ext.program cimport Block, Span, share
+from cnnx._ext.real cimport floating
+
+cdef enum:
+    # For fewer samples than this, dx is dot products with the weights as they lie: transposing them
+    # would cost more than it saves.
+    LEAST_SAMPLES_TO_TRANSPOSE = 8
+
+
+cdef struct Arrays:
+    Py_ssize_t I, O
+    bint relu
+    void* x                       # (N, I)
+    void* weights                 # (I, O)
+    void* bias                    # (O)
+    void* y                       # (N, O)
+    void* dy                      # (N, O)
+    void* dx                      # (N, I), or NULL
+    void* dweights                # (I, O)
+    void* dbias                   # (O)
+    void* edge                    # (I, lanes): the columns of weights that fill no vector, and zeros
+    void* transposed              # (O, I rounded up to lanes)
+
+
+cdef class DenseBlock(Block):
+    """y = x weights + bias, then max(0, y) if `relu`; see `cnnx.layers.Dense`.
+
+    Args:
+        x, y: (N, I) and (N, O).
+        weights, bias: (I, O) and (O,).
+        relu: whether a ReLU follows.
+        dy: (N, O), the gradient of y, which the backward pass changes; None for inference alone.
+        dx: (N, I), written, or None where nobody needs it.
+        dweights, dbias: written.
+    """
+
+    cdef Arrays a
+
+    def __init__(self, x, weights, bias, y, bint relu, dy=None, dx=None, dweights=None, dbias=None):
+        cdef Arrays* a = &self.a
+        cdef size_t size = weights.dtype.itemsize
+        cdef Py_ssize_t width = lanes(<double*> NULL) if size == sizeof(double) else lanes(<float*> NULL)
+        self.doubles = size == sizeof(double)
+        a.I, a.O = weights.shape
+        a.relu = relu
+        a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
+        a.dy, a.dx = self.pointer(dy), self.pointer(dx)
+        a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
+        a.edge = self.room(a.I * width * size) if a.O % width else NULL
+        a.transposed = self.room(a.O * round_up(a.I, width) * size) if dx is not None else NULL
+
+    cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        if self.doubles:
+            prepare(&self.a, samples, training, part, parts, <double*> NULL)
+        else:
+            prepare(&self.a, samples, training, part, parts, <float*> NULL)
+
+    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
+        if self.doubles:
+            forward(&self.a, span, <double*> NULL)
+        else:
+            forward(&self.a, span, <float*> NULL)
+
+    cdef void backward(self, Span span, char* scratch) noexcept nogil:
+        if self.doubles:
+            backward(&self.a, span, <double*> NULL)
+        else:
+            backward(&self.a, span, <float*> NULL)
+
+    cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        if self.doubles:
+            finish(&self.a, samples, part, parts, <double*> NULL)
+        else:
+            finish(&self.a, samples, part, parts, <float*> NULL)
+
+
+cdef void prepare(
+    Arrays* a, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts, const floating* kind,
+) noexcept nogil:
+    """Copy what of the weights cannot be read in whole vectors as it lies."""
+    cdef const floating* weights = <const floating*> a.weights
+    cdef Py_ssize_t width = lanes(kind), whole = a.O // width * width
+    cdef Py_ssize_t first = share(a.I, part, parts), last = share(a.I, part + 1, parts)
+    if a.edge != NULL:
+        pack(
+            last - first, a.O - whole, weights + first * a.O + whole, Layout(a.O, 1, 0),
+            <floating*> a.edge + first * width)
+    if training and a.transposed != NULL and samples >= LEAST_SAMPLES_TO_TRANSPOSE:
+        transpose(weights, a.I, a.O, share(a.O, part, parts), share(a.O, part + 1, parts), <floating*> a.transposed)
+
+
+cdef void transpose(
+    const floating* weights, Py_ssize_t I, Py_ssize_t O, Py_ssize_t first, Py_ssize_t last, floating* transposed,
+) noexcept nogil:
+    cdef Py_ssize_t row = round_up(I, lanes(weights)), i, o
+    for i in range(I):
+        for o in range(first, last):
+            transposed[o * row + i] = weights[i * O + o]
+
+
+cdef void forward(Arrays* a, Span span, const floating* kind) noexcept nogil:
+    cdef Py_ssize_t rows = span.last - span.first, whole = a.O // lanes(kind) * lanes(kind), i
+    cdef const floating* x = <const floating*> a.x + span.first * a.I
+    cdef floating* y = <floating*> a.y + span.first * a.O
+    cdef Layout layout = Layout(a.I, 1, 0)
+    multiply_columns(
+        rows, whole, 1, a.I, x, layout, <const floating*> a.weights, a.O, y, a.O, <const floating*> a.bias, False)
+    if a.edge != NULL:
+        multiply_columns(
+            rows, a.O - whole, 1, a.I, x, layout, <const floating*> a.edge, lanes(kind),
+            y + whole, a.O, <const floating*> a.bias + whole, False)
+    if a.relu:
+        for i in range(rows * a.O):
+            y[i] = 0 if y[i] <= 0 else y[i]
+
+
+cdef void backward(Arrays* a, Span span, const floating* kind) noexcept nogil:
+    cdef Py_ssize_t rows = span.last - span.first, row = round_up(a.I, lanes(kind)), i, n
+    cdef const floating* y = <const floating*> a.y + span.first * a.O
+    cdef floating* dy = <floating*> a.dy + span.first * a.O
+    cdef floating* dx = <floating*> a.dx + span.first * a.I
+    cdef const floating* no_bias = NULL
+    if a.relu:
+        for i in range(rows * a.O):
+            dy[i] = dy[i] if y[i] > 0 else 0
+    if a.dx == NULL:
+        return
+    if span.samples >= LEAST_SAMPLES_TO_TRANSPOSE:
+        multiply_columns(
+            rows, a.I, 1, a.O, <const floating*> dy, Layout(a.O, 1, 0), <const floating*> a.transposed, row,
+            dx, a.I, no_bias, False)
+        return
+    for n in range(rows):
+        for i in range(a.I):
+            dx[n * a.I + i] = dot(<const floating*> a.weights + i * a.O, dy + n * a.O, a.O)
+
+
+cdef floating dot(const floating* a, const floating* b, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating total = 0
+    for i in range(size):
+        total += a[i] * b[i]
+    return total
+
+
+cdef void finish(
+    Arrays* a, Py_ssize_t samples, Py_ssize_t part, Py_ssize_t parts, const floating* kind,
+) noexcept nogil:
+    """dweights = x, transposed, times dy, for some rows; dbias = sum of dy."""
+    cdef Py_ssize_t first = share(a.I, part, parts), last = share(a.I, part + 1, parts), n, o
+    cdef const floating* dy = <const floating*> a.dy
+    cdef floating* dbias = <floating*> a.dbias
+    cdef const floating* no_bias = NULL
+    multiply_columns(
+        last - first, a.O, 1, samples, <const floating*> a.x + first, Layout(1, a.I, 0), dy, a.O,
+        <floating*> a.dweights + first * a.O, a.O, no_bias, False)
+    if part == 0:
+        memset(dbias, 0, a.O * sizeof(floating))
+        for n in range(samples):
+            for o in range(a.O):
+                dbias[o] += dy[n * a.O + o]

@@ -1,0 +1,91 @@
+"""Softmax as the last block of a program: alone, to predict, or with cross-entropy, to learn."""
+
+from libc.stdint cimport int32_t, uint8_t
+
+from cnnx._ext.program cimport Block, Span
+from cnnx._ext.real cimport floating
+from cnnx._ext.softmax_rows cimport cross_entropy_row, softmax_row
+
+
+cdef class CrossEntropyBlock(Block):
+    """losses = -log softmax(logits)[label]; dlogits = (softmax - one-hot) / N.
+
+    Args:
+        logits: (N, classes).
+        labels: (N,) int32, in 0 .. classes - 1.
+        dlogits: (N, classes), written.
+    """
+
+    cdef void* logits
+    cdef void* dlogits
+    cdef int32_t* labels
+    cdef Py_ssize_t classes
+    cdef double* losses
+    cdef uint8_t* right
+
+    def __init__(self, logits, labels, dlogits):
+        self.doubles = logits.dtype.itemsize == sizeof(double)
+        self.classes = logits.shape[1]
+        self.logits, self.dlogits = self.pointer(logits), self.pointer(dlogits)
+        self.labels = <int32_t*> self.pointer(labels)
+        self.losses = <double*> self.room(len(labels) * sizeof(double))
+        self.right = <uint8_t*> self.room(len(labels))
+
+    def totals(self, Py_ssize_t samples):
+        """Return the sum of the losses of the latest pass, and how many largest logits are the label's."""
+        cdef double total = 0
+        cdef Py_ssize_t right = 0, n
+        for n in range(samples):
+            total += self.losses[n]
+            right += self.right[n]
+        return total, right
+
+    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
+        if self.doubles:
+            forward(self, span, <double*> self.logits, <double*> self.dlogits)
+        else:
+            forward(self, span, <float*> self.logits, <float*> self.dlogits)
+
+
+cdef void forward(CrossEntropyBlock block, Span span, const floating* logits, floating* dlogits) noexcept nogil:
+    cdef Py_ssize_t n, c, largest, C = block.classes
+    cdef floating loss
+    cdef const floating* row
+    cdef floating* gradient
+    for n in range(span.first, span.last):
+        row = logits + n * C
+        gradient = dlogits + n * C
+        cross_entropy_row(row, block.labels[n], gradient, &loss, C)
+        largest = 0
+        for c in range(1, C):
+            if row[c] > row[largest]:
+                largest = c
+        block.losses[n] = loss
+        block.right[n] = largest == block.labels[n]
+        for c in range(C):
+            gradient[c] = (gradient[c] - (c == block.labels[n])) / span.samples
+
+
+cdef class SoftmaxBlock(Block):
+    """y = softmax(x), row by row, forward only.
+
+    Args:
+        x, y: (N, classes).
+    """
+
+    cdef void* x
+    cdef void* y
+    cdef Py_ssize_t classes
+
+    def __init__(self, x, y):
+        self.doubles = x.dtype.itemsize == sizeof(double)
+        self.classes = x.shape[1]
+        self.x, self.y = self.pointer(x), self.pointer(y)
+
+    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
+        cdef Py_ssize_t n, C = self.classes
+        for n in range(span.first, span.last):
+            if self.doubles:
+                softmax_row(<const double*> self.x + n * C, <double*> self.y + n * C, C)
+            else:
+                softmax_row(<const float*> self.x + n * C, <float*> self.y + n * C, C)

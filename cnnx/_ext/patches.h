@@ -1,0 +1,182 @@
+/* The inner loops of a backward pass that visits only what carries gradient.
+ *
+ * Behind max-pooling and ReLU, few positions of a convolution's output have a gradient. For each of them,
+ * and for the one filter that it belongs to, the patch of the image under that filter
+ *     is added, times the gradient, to the filter's weight gradient (add_patches), and
+ *     has the filter added to it, times the gradient, in the image's gradient (spread_patches).
+ * A patch is up to MAX_PATCH_VECTORS vectors, which start at[0], at[1], ... behind its first pixel. The
+ * vectors may reach over the ends of the patch's rows: there, sums are to be ignored and filters are zero.
+ *
+ * Vectors come whole and half, for patches with short rows. One body serves all four kinds: this file
+ * includes itself with REAL and VECTOR defined as each.
+ */
+#ifndef REAL
+
+#ifndef CNNX_PATCHES_H
+#define CNNX_PATCHES_H
+
+#include "vectors.h"
+
+#if REGISTERS == 32
+#define MAX_PATCH_VECTORS 20
+#else
+#define MAX_PATCH_VECTORS 10
+#endif
+
+#define REAL float
+#define NAME(stem) stem##_float
+#define VECTOR vector_float
+#include "patches.h"
+#undef REAL
+#undef NAME
+#undef VECTOR
+
+#define REAL double
+#define NAME(stem) stem##_double
+#define VECTOR vector_double
+#include "patches.h"
+#undef REAL
+#undef NAME
+#undef VECTOR
+
+#if defined(__GNUC__) && VECTOR_BYTES > 16
+typedef float half_vector_float __attribute__((vector_size(VECTOR_BYTES / 2)));
+typedef double half_vector_double __attribute__((vector_size(VECTOR_BYTES / 2)));
+#define HALF_VECTORS 1
+#define REAL float
+#define NAME(stem) stem##_half_float
+#define VECTOR half_vector_float
+#include "patches.h"
+#undef REAL
+#undef NAME
+#undef VECTOR
+
+#define REAL double
+#define NAME(stem) stem##_half_double
+#define VECTOR half_vector_double
+#include "patches.h"
+#undef REAL
+#undef NAME
+#undef VECTOR
+#else
+#define HALF_VECTORS 0
+#define add_patches_half_float add_patches_float
+#define add_patches_half_double add_patches_double
+#define spread_patches_half_float spread_patches_float
+#define spread_patches_half_double spread_patches_double
+#endif
+
+#endif
+
+#else
+
+#define WIDTH ((int)(sizeof(VECTOR) / sizeof(REAL)))
+
+static ALWAYS_INLINE VECTOR NAME(patch_load)(const REAL *from)
+{
+    VECTOR vector;
+    memcpy(&vector, from, sizeof vector);
+    return vector;
+}
+
+/* `vectors` is a constant wherever this is inlined, so that the loops over it unroll. */
+static ALWAYS_INLINE void NAME(add_patches_of)(
+    const int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *image,
+    const ptrdiff_t *at, REAL *sums)
+{
+    /* Few sums would wait for each other: odd and even patches then have their own. */
+    const int chains = vectors <= 6 ? 2 : 1;
+    VECTOR sum[2][MAX_PATCH_VECTORS];
+    ptrdiff_t offset[MAX_PATCH_VECTORS];
+#pragma GCC unroll 20
+    for (int v = 0; v < vectors; v++) {
+        sum[0][v] = NAME(patch_load)(sums + v * WIDTH);
+        sum[1][v] = (VECTOR){0};
+        offset[v] = at[v];
+    }
+    ptrdiff_t i = 0;
+    for (; i + chains <= count; i += chains)
+#pragma GCC unroll 2
+        for (int c = 0; c < chains; c++) {
+            const REAL *patch = image + origins[i + c];
+            const REAL gradient = gradients[i + c];
+#pragma GCC unroll 20
+            for (int v = 0; v < vectors; v++)
+                sum[c][v] += gradient * NAME(patch_load)(patch + offset[v]);
+        }
+    for (; i < count; i++)
+#pragma GCC unroll 20
+        for (int v = 0; v < vectors; v++)
+            sum[0][v] += gradients[i] * NAME(patch_load)(image + origins[i] + offset[v]);
+#pragma GCC unroll 20
+    for (int v = 0; v < vectors; v++) {
+        if (chains == 2)
+            sum[0][v] += sum[1][v];
+        memcpy(sums + v * WIDTH, &sum[0][v], sizeof(VECTOR));
+    }
+}
+
+static ALWAYS_INLINE void NAME(spread_patches_of)(
+    const int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *filter,
+    const ptrdiff_t *at, REAL *image)
+{
+    VECTOR weights[MAX_PATCH_VECTORS];
+    ptrdiff_t offset[MAX_PATCH_VECTORS];
+#pragma GCC unroll 20
+    for (int v = 0; v < vectors; v++) {
+        weights[v] = NAME(patch_load)(filter + v * WIDTH);
+        offset[v] = at[v];
+    }
+    for (ptrdiff_t i = 0; i < count; i++) {
+        REAL *patch = image + origins[i];
+        const REAL gradient = gradients[i];
+#pragma GCC unroll 20
+        for (int v = 0; v < vectors; v++) {
+            VECTOR pixels = NAME(patch_load)(patch + offset[v]) + gradient * weights[v];
+            memcpy(patch + offset[v], &pixels, sizeof pixels);
+        }
+    }
+}
+
+#define CASES(function, ...) \
+    CASE(1, function, __VA_ARGS__) CASE(2, function, __VA_ARGS__) CASE(3, function, __VA_ARGS__) \
+    CASE(4, function, __VA_ARGS__) CASE(5, function, __VA_ARGS__) CASE(6, function, __VA_ARGS__) \
+    CASE(7, function, __VA_ARGS__) CASE(8, function, __VA_ARGS__) CASE(9, function, __VA_ARGS__) \
+    CASE(10, function, __VA_ARGS__) MORE_CASES(function, __VA_ARGS__)
+#if MAX_PATCH_VECTORS == 20
+#define MORE_CASES(function, ...) \
+    CASE(11, function, __VA_ARGS__) CASE(12, function, __VA_ARGS__) CASE(13, function, __VA_ARGS__) \
+    CASE(14, function, __VA_ARGS__) CASE(15, function, __VA_ARGS__) CASE(16, function, __VA_ARGS__) \
+    CASE(17, function, __VA_ARGS__) CASE(18, function, __VA_ARGS__) CASE(19, function, __VA_ARGS__) \
+    CASE(20, function, __VA_ARGS__)
+#else
+#define MORE_CASES(function, ...)
+#endif
+#define CASE(vectors, function, ...) case vectors: function(vectors, __VA_ARGS__); break;
+
+/* sums[v] += sum over i of gradients[i] times the vector at image[origins[i] + at[v]], v < vectors. */
+static inline void NAME(add_patches)(
+    int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *image,
+    const ptrdiff_t *at, REAL *sums)
+{
+    switch (vectors) {
+        CASES(NAME(add_patches_of), count, origins, gradients, image, at, sums)
+    }
+}
+
+/* The vector at image[origins[i] + at[v]] += gradients[i] filter[v], for each i in turn, v < vectors. */
+static inline void NAME(spread_patches)(
+    int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *filter,
+    const ptrdiff_t *at, REAL *image)
+{
+    switch (vectors) {
+        CASES(NAME(spread_patches_of), count, origins, gradients, filter, at, image)
+    }
+}
+
+#undef CASE
+#undef CASES
+#undef MORE_CASES
+#undef WIDTH
+
+#endif

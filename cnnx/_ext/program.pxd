@@ -1,0 +1,37 @@
+# What a block of a program is; program.pyx runs them.
+
+from libc.stdint cimport int64_t
+
+
+cdef struct Span:
+    # The samples first to last - 1 of a batch of `samples`. A task is some spans whose gradients are added
+    # up in one place; `fresh` marks its first. `order`, if not NULL, tells where the batch's samples stand
+    # in what a Gather block copies from.
+    Py_ssize_t first
+    Py_ssize_t last
+    Py_ssize_t samples
+    Py_ssize_t task
+    bint fresh
+    const int64_t* order
+
+
+cdef class Block:
+    cdef list _arrays             # keeps alive what the pointers of a block point into
+    cdef readonly object dtype
+    cdef bint doubles             # float64, not float32
+    cdef Py_ssize_t capacity      # samples that its arrays hold
+    cdef size_t scratch_bytes     # what it needs for each thread
+    cdef size_t partial_bytes     # what it needs for each task of a backward pass
+    cdef char* partials
+
+    cdef void* pointer(self, array) except? NULL
+    cdef void* room(self, size_t size) except NULL
+    cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil
+    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil
+    cdef void backward(self, Span span, char* scratch) noexcept nogil
+    cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil
+
+
+cdef inline Py_ssize_t share(Py_ssize_t size, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    """Return where a part begins when `size` things are shared out evenly."""
+    return part * size // parts

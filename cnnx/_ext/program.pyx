@@ -1,0 +1,208 @@
+"""A step of training, or of inference, as one call: blocks of layers, run tile by tile in one parallel region.
+
+A batch is cut into tasks, and a task into tiles of a few samples. A tile goes forward through all blocks
+and then back through them while what it computes is still in the cache. How a batch is cut depends on its
+size alone, and every task adds up gradients of its own, which are then added in order: the bits do not
+depend on the number of threads, nor on which thread takes which task.
+
+This module is compiled once, for any processor: the blocks that it calls are compiled for each tier.
+"""
+
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+from cython.parallel cimport parallel, prange, threadid
+
+import numpy as np
+
+cdef enum:
+    TILE = 8                      # samples that go through the network together
+    MAX_TASKS = 32
+    PARTS = 16                    # into how many the work on weights is cut
+
+cdef size_t ALIGNMENT = 64
+cdef size_t MAX_PARTIAL_BYTES = 1 << 26   # of all tasks of a block
+
+
+cdef class Block:
+    """Some layers that run as one: a forward pass over samples, and the backward pass over them.
+
+    A pass runs in four phases, each complete before the next begins: `prepare`, in parts, what is made
+    from weights alone; `forward` and `backward`, for spans of samples; `finish`, in parts, the gradients of
+    the weights.
+    """
+
+    def __cinit__(self, *arguments, **settings):
+        self._arrays = []
+
+    cdef void* pointer(self, array) except? NULL:
+        """Return where an array's numbers stand, and keep it alive; NULL for None."""
+        if array is None:
+            return NULL
+        if not array.flags.c_contiguous:
+            raise ValueError('a block takes contiguous arrays')
+        self._arrays.append(array)
+        return <void*> <size_t> array.ctypes.data
+
+    cdef void* room(self, size_t size) except NULL:
+        """Return aligned memory for the block's own use, all zero."""
+        array = np.zeros(size + ALIGNMENT, np.uint8)
+        self._arrays.append(array)
+        return <void*> ((<size_t> array.ctypes.data + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+
+    cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        pass
+
+    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
+        pass
+
+    cdef void backward(self, Span span, char* scratch) noexcept nogil:
+        pass
+
+    cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        pass
+
+
+cdef class Gather(Block):
+    """Copies the samples of a batch from where they stand among all samples.
+
+    Args:
+        batch: (capacity, ...), written.
+    """
+
+    cdef const char* source
+    cdef char* batch
+    cdef size_t row
+    cdef object _source
+
+    def __init__(self, batch):
+        self.batch = <char*> self.pointer(batch)
+        self.row = batch.nbytes // len(batch)
+
+    def read_from(self, source):
+        """Take samples from another array, contiguous, of the batch's dtype and sample shape."""
+        self._source = source
+        self.source = <const char*> <size_t> source.ctypes.data
+
+    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
+        cdef Py_ssize_t i
+        if span.order != NULL:
+            for i in range(span.first, span.last):
+                memcpy(self.batch + i * self.row, self.source + span.order[i] * self.row, self.row)
+
+
+cdef class Program:
+    """Blocks in a row, over batches of up to `capacity` samples.
+
+    Args:
+        blocks: in the order of the forward pass; each writes what the next one reads.
+        capacity: samples that their arrays hold.
+    """
+
+    cdef list _blocks
+    cdef list _memory
+    cdef void** blocks
+    cdef Py_ssize_t count, capacity, most_tasks
+    cdef size_t scratch_bytes
+    cdef char* scratch
+    cdef int threads
+
+    def __init__(self, list blocks, Py_ssize_t capacity):
+        cdef Block block
+        cdef size_t largest = 0
+        self._memory = []
+        self._blocks = blocks
+        self.count = len(blocks)
+        self.capacity = capacity
+        self.blocks = <void**> self.room(max(1, self.count) * sizeof(void*))
+        for i in range(self.count):
+            block = blocks[i]
+            self.blocks[i] = <void*> block
+            self.scratch_bytes = max(self.scratch_bytes, block.scratch_bytes)
+            largest = max(largest, block.partial_bytes)
+        self.most_tasks = MAX_TASKS if largest == 0 else max(<size_t> 1, min(<size_t> MAX_TASKS, MAX_PARTIAL_BYTES // largest))
+        for i in range(self.count):
+            block = blocks[i]
+            if block.partial_bytes:
+                block.partials = <char*> block.room(self.tasks(capacity) * block.partial_bytes)
+        self.scratch_bytes = (self.scratch_bytes + ALIGNMENT) // ALIGNMENT * ALIGNMENT
+
+    cdef void* room(self, size_t size):
+        array = np.zeros(size + ALIGNMENT, np.uint8)
+        self._memory.append(array)
+        return <void*> ((<size_t> array.ctypes.data + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+
+    cdef Py_ssize_t tasks(self, Py_ssize_t samples):
+        """Return into how many tasks a batch is cut: few samples still make work for several threads."""
+        cdef Py_ssize_t tile = min(<Py_ssize_t> TILE, (samples + 3) // 4)
+        return min(self.most_tasks, (samples + tile - 1) // tile)
+
+    def run(
+        self, Py_ssize_t samples, bint training, bint forward, bint backward, int num_threads,
+        const int64_t[::1] order=None, Py_ssize_t first=0,
+    ):
+        """Run a batch forward, backward or both, over what stands in the blocks' arrays.
+
+        Args:
+            samples: how many, at most the capacity.
+            training: the forward pass keeps what the backward pass needs.
+            forward, backward: which passes; both in one call go tile by tile.
+            num_threads: how many threads share the work.
+            order: where the samples stand in the sources of `Gather` blocks: order[first], order[first + 1], ...
+        """
+        cdef const int64_t* places = NULL
+        if not 0 <= samples <= self.capacity:
+            raise ValueError(f'a program for {self.capacity} samples was given {samples}')
+        if order is not None:
+            if first < 0 or order.shape[0] - first < samples:
+                raise ValueError(f'an order of {order.shape[0]} samples has no {samples} from {first} on')
+            places = &order[0] + first
+        if samples == 0:
+            return
+        if num_threads > self.threads:
+            self.scratch = <char*> self.room(num_threads * self.scratch_bytes)
+            self.threads = num_threads
+        cdef Py_ssize_t tasks = self.tasks(samples), items = self.count * PARTS, i
+        cdef void** blocks = self.blocks
+        if num_threads == 1:
+            with nogil:
+                if forward:
+                    for i in range(self.count):
+                        (<Block> blocks[i]).prepare(samples, training, 0, 1)
+                for i in range(tasks):
+                    self.run_task(samples, places, i, tasks, training, forward, backward, self.scratch)
+                if backward:
+                    for i in range(self.count):
+                        (<Block> blocks[i]).finish(samples, tasks, 0, 1)
+            return
+        with nogil, parallel(num_threads=num_threads):
+            if forward:
+                for i in prange(items, schedule='static'):
+                    (<Block> blocks[i % self.count]).prepare(samples, training, i // self.count, PARTS)
+            for i in prange(tasks, schedule='dynamic'):
+                self.run_task(
+                    samples, places, i, tasks, training, forward, backward,
+                    self.scratch + threadid() * self.scratch_bytes)
+            if backward:
+                for i in prange(items, schedule='dynamic'):
+                    (<Block> blocks[i % self.count]).finish(samples, tasks, i // self.count, PARTS)
+
+    cdef void run_task(
+        self, Py_ssize_t samples, const int64_t* order, Py_ssize_t task, Py_ssize_t tasks,
+        bint training, bint forward, bint backward, char* scratch,
+    ) noexcept nogil:
+        cdef Py_ssize_t first = share(samples, task, tasks), last = share(samples, task + 1, tasks)
+        cdef Py_ssize_t tiles = (last - first + TILE - 1) // TILE, tile, i
+        cdef Span span
+        span.samples = samples
+        span.task = task
+        span.order = order
+        for tile in range(tiles):
+            span.fresh = tile == 0
+            span.first = first + share(last - first, tile, tiles)
+            span.last = first + share(last - first, tile + 1, tiles)
+            if forward:
+                for i in range(self.count):
+                    (<Block> self.blocks[i]).forward(span, training, scratch)
+            if backward:
+                for i in range(self.count - 1, -1, -1):
+                    (<Block> self.blocks[i]).backward(span, scratch)

@@ -1,0 +1,42 @@
+# Softmax and cross-entropy of one row, for the kernels and for the loss block.
+
+from libc.stdint cimport int32_t
+
+from cnnx._ext.real cimport exponential, floating, logarithm
+
+
+cdef inline floating exponentials_of_row(
+    const floating* x,                       # IN   (C)
+    floating* y,                             # OUT  (C)
+    floating* largest,                       # OUT  the largest x
+    Py_ssize_t C,
+) noexcept nogil:
+    """Write exp(x - largest), which cannot overflow, and return the sum."""
+    cdef Py_ssize_t c
+    cdef floating total = 0
+    largest[0] = x[0]
+    for c in range(1, C):
+        largest[0] = max(largest[0], x[c])
+    for c in range(C):
+        y[c] = exponential(x[c] - largest[0])
+        total += y[c]
+    return total
+
+
+cdef inline void softmax_row(const floating* x, floating* y, Py_ssize_t C) noexcept nogil:
+    cdef Py_ssize_t c
+    cdef floating largest
+    cdef floating total = exponentials_of_row(x, y, &largest, C)
+    for c in range(C):
+        y[c] /= total
+
+
+cdef inline void cross_entropy_row(
+    const floating* x, int32_t label, floating* y, floating* loss, Py_ssize_t C,
+) noexcept nogil:
+    cdef Py_ssize_t c
+    cdef floating largest
+    cdef floating total = exponentials_of_row(x, y, &largest, C)
+    loss[0] = logarithm(total) - (x[label] - largest)
+    for c in range(C):
+        y[c] /= total

@@ -1,0 +1,71 @@
+/* Vectors as wide as the tier's registers, through the compiler's vector extensions.
+ *
+ * REAL is float or double wherever this file's users include themselves with it defined; NAME(stem) then
+ * names the function or type of that kind, such as vector_float.
+ */
+#ifndef CNNX_VECTORS_H
+#define CNNX_VECTORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define REGISTERS 32
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#define REGISTERS 16
+#elif defined(__aarch64__)
+#define VECTOR_BYTES 16
+#define REGISTERS 32
+#else
+#define VECTOR_BYTES 16
+#define REGISTERS 16
+#endif
+
+/* How many numbers kernels lay side by side. */
+#define LANES_FLOAT (VECTOR_BYTES / (int)sizeof(float))
+#define LANES_DOUBLE (VECTOR_BYTES / (int)sizeof(double))
+
+#if defined(__GNUC__)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define DEFINE_VECTOR(kind, integer) \
+    typedef kind vector_##kind __attribute__((vector_size(VECTOR_BYTES))); \
+    typedef integer mask_##kind __attribute__((vector_size(VECTOR_BYTES))); \
+    /* Where a <= b fails, which a NaN in either makes it do. */ \
+    static ALWAYS_INLINE mask_##kind not_less_equal_##kind(vector_##kind a, vector_##kind b) { return ~(a <= b); } \
+    static ALWAYS_INLINE mask_##kind equal_##kind(vector_##kind a, vector_##kind b) { return a == b; } \
+    static ALWAYS_INLINE vector_##kind select_##kind(mask_##kind mask, vector_##kind a, vector_##kind b) \
+    { \
+        return (vector_##kind)((mask & (mask_##kind)a) | (~mask & (mask_##kind)b)); \
+    }
+/* How many numbers a vector holds. */
+#define VECTOR_LANES(kind) ((int)(VECTOR_BYTES / sizeof(kind)))
+#else
+/* No vector extensions: a vector is one number, and the compiler is left to group them. */
+#define ALWAYS_INLINE __forceinline
+#define DEFINE_VECTOR(kind, integer) \
+    typedef kind vector_##kind; \
+    typedef integer mask_##kind; \
+    static ALWAYS_INLINE mask_##kind not_less_equal_##kind(kind a, kind b) { return a <= b ? 0 : -1; } \
+    static ALWAYS_INLINE mask_##kind equal_##kind(kind a, kind b) { return a == b ? -1 : 0; } \
+    static ALWAYS_INLINE kind select_##kind(integer mask, kind a, kind b) { return mask ? a : b; }
+#define VECTOR_LANES(kind) 1
+#endif
+
+#define DEFINE_MOVES(kind) \
+    static ALWAYS_INLINE vector_##kind load_##kind(const kind *from) \
+    { \
+        vector_##kind vector; \
+        memcpy(&vector, from, sizeof vector); \
+        return vector; \
+    } \
+    static ALWAYS_INLINE void store_##kind(kind *to, vector_##kind vector) { memcpy(to, &vector, sizeof vector); }
+
+DEFINE_VECTOR(float, int32_t)
+DEFINE_VECTOR(double, int64_t)
+DEFINE_MOVES(float)
+DEFINE_MOVES(double)
+
+#endif
