@@ -47,7 +47,8 @@
 /* `places` and `filters` are constants wherever this is inlined, so that the loops over them unroll. */
 static ALWAYS_INLINE void NAME(columns_of)(
     const int places, const int filters, int taps, const int32_t *at, int at_row, const REAL *x,
-    const REAL *weights, ptrdiff_t weights_row, const REAL *bias, int first_place, REAL *best, REAL *best_place)
+    const REAL *weights, ptrdiff_t weights_row, const REAL *bias,
+    const int32_t *place_origins, int go_on, REAL *best, int32_t *best_origins)
 {
     NAME(vector) sum[BLOCK_PLACES][BLOCK_FILTERS];
 #pragma GCC unroll 4
@@ -70,38 +71,40 @@ static ALWAYS_INLINE void NAME(columns_of)(
     }
 #pragma GCC unroll 6
     for (int f = 0; f < filters; f++) {
-        NAME(vector) largest = sum[0][f], place = (NAME(vector)){0} + (REAL)first_place;
-        if (first_place) {
+        NAME(vector) largest = sum[0][f];
+        NAME(mask) winner = (NAME(mask)){0} + place_origins[0];
+        if (go_on) {
             largest = NAME(load)(best + f * LANES);
-            place = NAME(load)(best_place + f * LANES);
+            winner = NAME(load_integers)(best_origins + f * LANES);
         }
 #pragma GCC unroll 4
-        for (int m = first_place ? 0 : 1; m < places; m++) {
+        for (int m = go_on ? 0 : 1; m < places; m++) {
             /* A NaN beats every number, and the first NaN stays. */
             NAME(mask) wins = NAME(not_less_equal)(sum[m][f], largest) & NAME(equal)(largest, largest);
             largest = NAME(select)(wins, sum[m][f], largest);
-            place = NAME(select)(wins, (NAME(vector)){0} + (REAL)(first_place + m), place);
+            winner = (wins & ((NAME(mask)){0} + place_origins[m])) | (~wins & winner);
         }
         NAME(store)(best + f * LANES, largest);
-        NAME(store)(best_place + f * LANES, place);
+        NAME(store_integers)(best_origins + f * LANES, winner);
     }
 }
 
-/* best[f][j] = the largest, over places m, of bias[f] + sum over taps t of weights[t][f] x[at[t][m] + j].
+/* best[f][j] = the largest, over places m, of bias[f] + sum over taps t of weights[t][f] x[at[t][m] + j];
+ * best_origins[f][j] = place_origins[m] of the first of equals.
  *
- * places <= BLOCK_PLACES, filters <= BLOCK_FILTERS. best_place tells which m, counted from first_place, the
- * first of equals; where first_place is not 0, the contest goes on from what best holds.
+ * places <= BLOCK_PLACES, filters <= BLOCK_FILTERS. With go_on, what best and best_origins hold takes part.
  */
 static inline void NAME(columns_block)(
     int places, int filters, int taps, const int32_t *at, int at_row, const REAL *x,
-    const REAL *weights, ptrdiff_t weights_row, const REAL *bias, int first_place, REAL *best, REAL *best_place)
+    const REAL *weights, ptrdiff_t weights_row, const REAL *bias,
+    const int32_t *place_origins, int go_on, REAL *best, int32_t *best_origins)
 {
 #define BLOCK(m, f) \
     case m * 8 + f: \
         for (int lane = 0; lane < LANES; lane += WIDTH) \
             NAME(columns_of)( \
-                m, f, taps, at, at_row, x + lane, weights, weights_row, bias, first_place, \
-                best + lane, best_place + lane); \
+                m, f, taps, at, at_row, x + lane, weights, weights_row, bias, place_origins, go_on, \
+                best + lane, best_origins + lane); \
         break;
 #define BLOCKS(f) BLOCK(1, f) BLOCK(2, f) BLOCK(3, f) BLOCK(4, f)
     switch (places * 8 + filters) {
@@ -112,6 +115,32 @@ static inline void NAME(columns_block)(
     }
 #undef BLOCKS
 #undef BLOCK
+}
+
+/* What is left to do when all places were compared: best = max(0, best) if relu; origins = origin +
+ * best_origins + j step in lane j, DEAD where relu made a zero and from lane `count` on. */
+static inline void NAME(finish_columns)(
+    int filters, int count, int32_t origin, int32_t step, int relu, REAL *best, const int32_t *best_origins,
+    int32_t *origins)
+{
+    const NAME(vector) zero = {0};
+    const NAME(mask) none = {0}, dead = none + DEAD;
+    for (int lane = 0; lane < LANES; lane += WIDTH) {
+        int32_t steps[LANES];
+        for (int j = 0; j < WIDTH; j++)
+            steps[j] = lane + j < count ? origin + (lane + j) * step : -1;
+        const NAME(mask) base = NAME(load_integers)(steps), used = ~(base >> 31);
+        for (int f = 0; f < filters; f++) {
+            REAL *value = best + f * LANES + lane;
+            NAME(vector) largest = NAME(load)(value);
+            NAME(mask) keep = used, place = NAME(load_integers)(best_origins + f * LANES + lane) + base;
+            if (relu) {
+                keep &= NAME(greater)(largest, zero);
+                NAME(store)(value, NAME(select)(NAME(not_less_equal)(largest, zero), largest, zero));
+            }
+            NAME(store_integers)(origins + f * LANES + lane, (keep & place) | (~keep & dead));
+        }
+    }
 }
 
 #undef WIDTH

@@ -31,42 +31,74 @@ cdef extern from "columns.h" nogil:
     void columns_block_float(
         int places, int filters, int taps, const int32_t* at, int at_row, const float* x,
         const float* weights, ptrdiff_t weights_row, const float* bias,
-        int first_place, float* best, float* best_place)
+        const int32_t* place_origins, bint go_on, float* best, int32_t* origins)
     void columns_block_double(
         int places, int filters, int taps, const int32_t* at, int at_row, const double* x,
         const double* weights, ptrdiff_t weights_row, const double* bias,
-        int first_place, double* best, double* best_place)
+        const int32_t* place_origins, bint go_on, double* best, int32_t* origins)
+    void finish_columns_float(
+        int filters, int count, int32_t origin, int32_t step, bint relu,
+        float* best, const int32_t* best_origins, int32_t* origins)
+    void finish_columns_double(
+        int filters, int count, int32_t origin, int32_t step, bint relu,
+        double* best, const int32_t* best_origins, int32_t* origins)
+
+cdef extern from "transpose.h" nogil:
+    void transpose_float(
+        Py_ssize_t rows, Py_ssize_t columns, const float* origin, ptrdiff_t from_row, float* to, ptrdiff_t to_row)
+    void transpose_double(
+        Py_ssize_t rows, Py_ssize_t columns, const double* origin, ptrdiff_t from_row, double* to, ptrdiff_t to_row)
+    void transpose_integers(
+        Py_ssize_t rows, Py_ssize_t columns, const int32_t* origin, ptrdiff_t from_row,
+        int32_t* to, ptrdiff_t to_row)
+
+cdef extern from "pooled.h" nogil:
+    int32_t DEAD
+    void pool_window_float(
+        Py_ssize_t filters, int places, const int32_t* at, const int32_t* place_origins, int32_t origin,
+        bint relu, const float* band, float* y, int32_t* origins)
+    void pool_window_double(
+        Py_ssize_t filters, int places, const int32_t* at, const int32_t* place_origins, int32_t origin,
+        bint relu, const double* band, double* y, int32_t* origins)
 
 cdef extern from "patches.h" nogil:
+    Py_ssize_t LIST_SLACK
+    Py_ssize_t list_live_float(
+        Py_ssize_t count, const int32_t* origins, const float* gradients, int32_t* live, float* live_gradients)
+    Py_ssize_t list_live_double(
+        Py_ssize_t count, const int32_t* origins, const double* gradients, int32_t* live, double* live_gradients)
     int MAX_PATCH_VECTORS
     bint HALF_VECTORS
     void add_patches_float(
         int vectors, ptrdiff_t count, const int32_t* origins, const float* gradients,
-        const float* image, const ptrdiff_t* at, float* sums)
+        const float* image, ptrdiff_t channels, const ptrdiff_t* at, float* sums)
+    void spread_patches_float(
+        int vectors, ptrdiff_t count, const int32_t* pixels, ptrdiff_t channels, const int32_t* heads,
+        const int32_t* next, const int32_t* filter, const float* gradients, const float* filters,
+        ptrdiff_t filter_size, const ptrdiff_t* at, float* image)
     void add_patches_double(
         int vectors, ptrdiff_t count, const int32_t* origins, const double* gradients,
-        const double* image, const ptrdiff_t* at, double* sums)
+        const double* image, ptrdiff_t channels, const ptrdiff_t* at, double* sums)
+    void spread_patches_double(
+        int vectors, ptrdiff_t count, const int32_t* pixels, ptrdiff_t channels, const int32_t* heads,
+        const int32_t* next, const int32_t* filter, const double* gradients, const double* filters,
+        ptrdiff_t filter_size, const ptrdiff_t* at, double* image)
     void add_patches_half_float(
         int vectors, ptrdiff_t count, const int32_t* origins, const float* gradients,
-        const float* image, const ptrdiff_t* at, float* sums)
+        const float* image, ptrdiff_t channels, const ptrdiff_t* at, float* sums)
+    void spread_patches_half_float(
+        int vectors, ptrdiff_t count, const int32_t* pixels, ptrdiff_t channels, const int32_t* heads,
+        const int32_t* next, const int32_t* filter, const float* gradients, const float* filters,
+        ptrdiff_t filter_size, const ptrdiff_t* at, float* image)
     void add_patches_half_double(
         int vectors, ptrdiff_t count, const int32_t* origins, const double* gradients,
-        const double* image, const ptrdiff_t* at, double* sums)
-    void spread_patches_float(
-        int vectors, ptrdiff_t count, const int32_t* origins, const float* gradients,
-        const float* filter, const ptrdiff_t* at, float* image)
-    void spread_patches_double(
-        int vectors, ptrdiff_t count, const int32_t* origins, const double* gradients,
-        const double* filter, const ptrdiff_t* at, double* image)
-    void spread_patches_half_float(
-        int vectors, ptrdiff_t count, const int32_t* origins, const float* gradients,
-        const float* filter, const ptrdiff_t* at, float* image)
+        const double* image, ptrdiff_t channels, const ptrdiff_t* at, double* sums)
     void spread_patches_half_double(
-        int vectors, ptrdiff_t count, const int32_t* origins, const double* gradients,
-        const double* filter, const ptrdiff_t* at, double* image)
+        int vectors, ptrdiff_t count, const int32_t* pixels, ptrdiff_t channels, const int32_t* heads,
+        const int32_t* next, const int32_t* filter, const double* gradients, const double* filters,
+        ptrdiff_t filter_size, const ptrdiff_t* at, double* image)
 
 cdef enum:
-    DEAD = -1
     # A band of the backward pass: as many pooled rows as keep the image's rows below this in the cache.
     BAND_BYTES = 24576
     # A tile of the dense backward pass: as many positions as keep their windows below this.
@@ -87,6 +119,8 @@ cdef struct Shape:
     Py_ssize_t period, phase_row
     # Patches: `vectors` of them, of `width` numbers each, `per_row` to a row of the window.
     Py_ssize_t width, per_row, vectors, chunks
+    bint half                     # width is half of lanes
+    Py_ssize_t map                # origins to a sample
     Py_ssize_t band               # pooled rows to a band of the backward pass
     Py_ssize_t tile               # positions to a tile of the dense backward pass
 
@@ -97,7 +131,7 @@ cdef struct Arrays:
     void* weights                 # (R, S, C, F)
     void* bias                    # (F)
     void* y                       # (N, P, Q, F)
-    int32_t* origins              # (N, P, Q, F)
+    int32_t* origins              # (N, P, Q, F), or narrow: (N, P, Q's blocks of lanes, F, lanes)
     void* dy                      # (N, P, Q, F)
     void* dx                      # (N, H, W, C), or NULL
     void* dweights                # (R, S, C, F)
@@ -106,6 +140,8 @@ cdef struct Arrays:
     void* filters                 # (F, vectors, width), zeros at the ends of rows; dense: (F, K rounded up)
     ptrdiff_t* at                 # (vectors) where a patch's vectors begin
     int32_t* taps                 # narrow: (K, places) where each tap of each place begins
+    int32_t* place_origins        # (places) origins of a pooling window's places, seen from its first one's
+    int32_t* band_places          # wide: (pool.height, places) where they stand in the band, by its first row
 
 
 cdef class ConvolutionBlock(Block):
@@ -159,20 +195,30 @@ cdef class ConvolutionBlock(Block):
         s.period = s.pool.stride_width * s.window.stride_width
         s.phase_row = round_up(s.Q, width) + (s.padded_columns + s.period - 1) // s.period - s.Q + width
         s.narrow = is_narrow(s, width)
+        a.place_origins = <int32_t*> self.room(places * sizeof(int32_t))
+        for i in range(places):
+            a.place_origins[i] = <int32_t> origin_of(s, i // s.pool.width, i % s.pool.width)
+        s.map = s.P * (round_up(s.Q, width) if s.narrow else s.Q) * s.F
         if a.dy != NULL:
-            a.origins = <int32_t*> self.room(capacity * s.P * s.Q * s.F * sizeof(int32_t))
+            a.origins = <int32_t*> self.room(capacity * s.map * sizeof(int32_t))
         # Beyond the image's end a vector may be read.
         image = round_up(s.padded_rows * s.padded_columns * s.C + width, width)
         if s.narrow:
             a.taps = <int32_t*> self.room(s.K * places * sizeof(int32_t))
             list_taps(s, a.taps)
-            forward_size = s.padded_rows * s.C * s.period * s.phase_row + 2 * round_up(s.F, BLOCK_FILTERS) * width
+            forward_size = s.padded_rows * s.C * s.period * s.phase_row + 3 * s.F * width
         else:
             if s.wide_F != s.F:
                 a.packed = self.room(s.K * s.wide_F * size)
-            forward_size = image + (s.pool.height * s.columns + 1) * s.wide_F
+            a.band_places = <int32_t*> self.room(s.pool.height * places * sizeof(int32_t))
+            for i in range(s.pool.height * places):
+                a.band_places[i] = <int32_t> (
+                    ((i // places + i % places // s.pool.width) % s.pool.height * s.columns + i % s.pool.width)
+                    * s.wide_F)
+            forward_size = image + s.pool.height * s.columns * s.wide_F + s.F
         if a.dy != NULL:
-            s.width = width // 2 if HALF_VECTORS and row <= width // 2 else width
+            s.half = HALF_VECTORS and row <= width // 2
+            s.width = width // 2 if s.half else width
             s.per_row = (row + s.width - 1) // s.width
             s.vectors = s.window.height * s.per_row
             s.chunks = (s.vectors + MAX_PATCH_VECTORS - 1) // MAX_PATCH_VECTORS
@@ -184,12 +230,15 @@ cdef class ConvolutionBlock(Block):
             s.tile = max(<Py_ssize_t> 12, <Py_ssize_t> (TILE_BYTES // (s.K * size)))
             if s.pooled:
                 self.partial_bytes = (s.F * s.vectors * s.width + s.F) * size
-                # Origins and gradients of a band, and how many each filter has.
-                backward_size = 2 * image + s.band * s.Q * s.F * 2 + s.F * 2
+                # Gradients and origins, transposed and as lists; chains of them, and the pixels where they begin.
+                backward_size = (
+                    2 * image + 4 * list_size(s) * s.F + s.F + 2 * s.F * s.band * s.Q
+                    + band_pixels(s) + s.rows * s.columns)
             else:
                 self.partial_bytes = (s.K + 1) * s.wide_F * size
                 backward_size = 2 * image + s.P * s.Q * s.wide_F + s.tile * round_up(s.K, width)
             a.filters = self.room(s.F * max(s.vectors * s.width, round_up(s.K, width)) * size)
+        # A vector may be read beyond the end.
         self.scratch_bytes = (max(forward_size, backward_size) + width) * size
         return 0
 
@@ -294,7 +343,7 @@ cdef void forward(const Arrays* a, Span span, floating* scratch) noexcept nogil:
     cdef int32_t* origins = NULL
     for n in range(span.first, span.last):
         if a.origins != NULL:
-            origins = a.origins + n * map
+            origins = a.origins + n * s.map
         if s.narrow:
             forward_narrow(a, <const floating*> a.x + n * image, <floating*> a.y + n * map, origins, scratch)
         else:
@@ -314,7 +363,8 @@ cdef void forward_wide(
     cdef Layout windows = Layout(s.window.stride_width * s.C, 1, line)
     cdef floating* padded = scratch
     cdef floating* band = scratch + round_up(s.padded_rows * line + lanes(y), lanes(y))
-    cdef Py_ssize_t p, next_row = 0
+    cdef int32_t* unused = <int32_t*> (band + s.pool.height * row)
+    cdef Py_ssize_t p, q, pixel, next_row = 0, places = s.pool.height * s.pool.width
     copy_padded(s, image, padded)
     for p in range(s.P):
         # The band is a ring of rows: where pooling windows overlap, the rows that they share stay.
@@ -326,74 +376,53 @@ cdef void forward_wide(
                 weights, s.wide_F, band + (next_row % s.pool.height) * row, s.wide_F,
                 <const floating*> a.bias, False)
             next_row += 1
-        pool_band(s, band, p, y + p * s.Q * s.F, origins + p * s.Q * s.F if origins != NULL else NULL)
+        for q in range(s.Q):
+            pixel = (p * s.Q + q) * s.F
+            pool_window(
+                s, a.band_places + p * s.pool.stride_height % s.pool.height * places, a.place_origins,
+                <int32_t> origin_of(s, p * s.pool.stride_height, q * s.pool.stride_width),
+                band + q * s.pool.stride_width * s.wide_F, y + pixel,
+                origins + pixel if origins != NULL else unused)
 
 
-cdef void pool_band(
-    const Shape* s,
-    const floating* band,         # IN   (pool.height, columns, wide_F)
-    Py_ssize_t p,
-    floating* y,                  # OUT  (Q, F)
-    int32_t* origins,             # OUT  (Q, F), or NULL
+cdef inline void pool_window(
+    const Shape* s, const int32_t* at, const int32_t* place_origins, int32_t origin,
+    const floating* band, floating* y, int32_t* origins,
 ) noexcept nogil:
-    """Pool one row; the first of equals wins, and a NaN wins over every number."""
-    cdef Py_ssize_t q, f, r, column, top, step = s.window.stride_width * s.C
-    cdef int32_t origin
-    cdef const floating* pixel
-    cdef floating value
-    for q in range(s.Q):
-        for r in range(s.pool.height):
-            top = p * s.pool.stride_height + r
-            for column in range(s.pool.width):
-                pixel = band + (
-                    (top % s.pool.height) * s.columns + q * s.pool.stride_width + column) * s.wide_F
-                origin = <int32_t> (
-                    top * s.window.stride_height * s.padded_columns * s.C
-                    + (q * s.pool.stride_width + column) * step)
-                if r == 0 and column == 0:
-                    memcpy(y, pixel, s.F * sizeof(floating))
-                    if origins != NULL:
-                        for f in range(s.F):
-                            origins[f] = origin
-                elif origins != NULL:
-                    for f in range(s.F):
-                        value = pixel[f]
-                        if not value <= y[f] and y[f] == y[f]:
-                            y[f] = value
-                            origins[f] = origin
-                else:
-                    for f in range(s.F):
-                        value = pixel[f]
-                        if not value <= y[f] and y[f] == y[f]:
-                            y[f] = value
-        if s.relu:
-            if origins != NULL:
-                for f in range(s.F):
-                    origins[f] = origins[f] if y[f] > 0 else DEAD
-            for f in range(s.F):
-                y[f] = 0 if y[f] <= 0 else y[f]
-        y += s.F
-        if origins != NULL:
-            origins += s.F
+    cdef int places = <int> (s.pool.height * s.pool.width)
+    if floating is float:
+        pool_window_float(s.F, places, at, place_origins, origin, s.relu, band, y, origins)
+    else:
+        pool_window_double(s.F, places, at, place_origins, origin, s.relu, band, y, origins)
+
+
+cdef inline Py_ssize_t origin_of(const Shape* s, Py_ssize_t row, Py_ssize_t column) noexcept nogil:
+    """Return at which pixel of the padded image the window of a position of the map begins."""
+    return row * s.window.stride_height * s.padded_columns + column * s.window.stride_width
 
 
 cdef void forward_narrow(
     const Arrays* a,
     const floating* image,        # IN   (H, W, C)
     floating* y,                  # OUT  (P, Q, F)
-    int32_t* origins,             # OUT  (P, Q, F), or NULL
+    int32_t* origins,             # OUT  (P, blocks, F, lanes), or NULL
     floating* scratch,
 ) noexcept nogil:
     cdef const Shape* s = &a.shape
     cdef const floating* weights = <const floating*> a.weights
     cdef const floating* bias = <const floating*> a.bias
     cdef Py_ssize_t width = lanes(y), places = s.pool.height * s.pool.width
-    cdef Py_ssize_t step = s.pool.stride_height * s.window.stride_height * s.C * s.period * s.phase_row
+    cdef Py_ssize_t row = s.pool.stride_height * s.window.stride_height * s.C * s.period * s.phase_row
+    cdef int32_t step = <int32_t> origin_of(s, 0, s.pool.stride_width), origin
     cdef floating* narrow = scratch
     cdef floating* best = scratch + s.padded_rows * s.C * s.period * s.phase_row
-    cdef floating* best_place = best + round_up(s.F, BLOCK_FILTERS) * width
+    cdef int32_t* best_origins = <int32_t*> (best + s.F * width)
+    cdef floating* pixels
+    cdef bint keep = origins != NULL
     cdef Py_ssize_t p, q, f, place, block, group, part
     cdef int filters, some
+    if not keep:
+        origins = best_origins + s.F * width
     lay_out_narrow(s, image, narrow)
     for p in range(s.P):
         for block in range((s.Q + width - 1) // width):
@@ -406,15 +435,26 @@ cdef void forward_narrow(
                     some = <int> min(<Py_ssize_t> BLOCK_PLACES, places - place)
                     if floating is float:
                         columns_block_float(
-                            some, filters, <int> s.K, a.taps + place, <int> places, narrow + p * step + q,
-                            weights + f, s.F, bias + f, <int> place, best + f * width, best_place + f * width)
+                            some, filters, <int> s.K, a.taps + place, <int> places, narrow + p * row + q,
+                            weights + f, s.F, bias + f, a.place_origins + place, place > 0,
+                            best + f * width, best_origins + f * width)
                     else:
                         columns_block_double(
-                            some, filters, <int> s.K, a.taps + place, <int> places, narrow + p * step + q,
-                            weights + f, s.F, bias + f, <int> place, best + f * width, best_place + f * width)
-            take_columns(
-                s, best, best_place, p, q, min(width, s.Q - q), y + (p * s.Q + q) * s.F,
-                origins + (p * s.Q + q) * s.F if origins != NULL else NULL)
+                            some, filters, <int> s.K, a.taps + place, <int> places, narrow + p * row + q,
+                            weights + f, s.F, bias + f, a.place_origins + place, place > 0,
+                            best + f * width, best_origins + f * width)
+            origin = <int32_t> origin_of(s, p * s.pool.stride_height, q * s.pool.stride_width)
+            pixels = y + (p * s.Q + q) * s.F
+            if floating is float:
+                finish_columns_float(
+                    <int> s.F, <int> min(width, s.Q - q), origin, step, s.relu, best, best_origins, origins)
+                transpose_float(s.F, min(width, s.Q - q), best, width, pixels, s.F)
+            else:
+                finish_columns_double(
+                    <int> s.F, <int> min(width, s.Q - q), origin, step, s.relu, best, best_origins, origins)
+                transpose_double(s.F, min(width, s.Q - q), best, width, pixels, s.F)
+            if keep:
+                origins += s.F * width
 
 
 cdef void lay_out_narrow(const Shape* s, const floating* image, floating* narrow) noexcept nogil:
@@ -433,32 +473,13 @@ cdef void lay_out_narrow(const Shape* s, const floating* image, floating* narrow
                     last = max(0, (s.W + s.window.pad_left - phase + s.period - 1) // s.period)
                     last = min(last, s.phase_row)
                     pixels = image + (source * s.W + phase - s.window.pad_left) * s.C + c
-                    for j in range(first, last):
-                        to[j] = pixels[j * s.period * s.C]
+                    if s.period * s.C == 2:
+                        for j in range(first, last):
+                            to[j] = pixels[2 * j]
+                    else:
+                        for j in range(first, last):
+                            to[j] = pixels[j * s.period * s.C]
                 to += s.phase_row
-
-
-cdef void take_columns(
-    const Shape* s,
-    const floating* best,         # IN   (F, lanes)
-    const floating* best_place,   # IN   (F, lanes)
-    Py_ssize_t p, Py_ssize_t first, Py_ssize_t count,
-    floating* y,                  # OUT  (count, F)
-    int32_t* origins,             # OUT  (count, F), or NULL
-) noexcept nogil:
-    """Write what lies in lanes as pixels, after ReLU."""
-    cdef Py_ssize_t f, q, place, width = lanes(best), line = s.padded_columns * s.C
-    cdef floating value
-    for f in range(s.F):
-        for q in range(count):
-            value = best[f * width + q]
-            y[q * s.F + f] = 0 if s.relu and value <= 0 else value
-        if origins != NULL:
-            for q in range(count):
-                place = <Py_ssize_t> best_place[f * width + q]
-                origins[q * s.F + f] = DEAD if s.relu and not best[f * width + q] > 0 else <int32_t> (
-                    (p * s.pool.stride_height + place // s.pool.width) * s.window.stride_height * line
-                    + ((first + q) * s.pool.stride_width + place % s.pool.width) * s.window.stride_width * s.C)
 
 
 cdef void backward(const Arrays* a, Span span, floating* scratch, floating* partial) noexcept nogil:
@@ -475,10 +496,10 @@ cdef void backward(const Arrays* a, Span span, floating* scratch, floating* part
             memset(dpadded, 0, padded_size * sizeof(floating))
         if s.pooled:
             backward_sparse(
-                a, padded, a.origins + n * map, <const floating*> a.dy + n * map, dpadded, partial, rest)
+                a, padded, a.origins + n * s.map, <const floating*> a.dy + n * map, dpadded, partial, rest)
         else:
             backward_dense(
-                a, padded, a.origins + n * map, <const floating*> a.dy + n * map, dpadded, partial, rest)
+                a, padded, a.origins + n * s.map, <const floating*> a.dy + n * map, dpadded, partial, rest)
         if dpadded != NULL:
             copy_unpadded(s, dpadded, <floating*> a.dx + n * image)
 
@@ -500,84 +521,186 @@ cdef void copy_unpadded(const Shape* s, const floating* padded, floating* image)
 cdef void backward_sparse(
     const Arrays* a,
     const floating* padded,       # IN       (padded_rows, padded_columns, C)
-    const int32_t* origins,       # IN       (P, Q, F)
+    const int32_t* origins,       # IN       (P, Q, F), or as the narrow way writes them
     const floating* dy,           # IN       (P, Q, F)
     floating* dpadded,            # OUT      like padded, added to; or NULL
     floating* partial,            # OUT      (F, vectors, width), then (F): dweights and dbias, added to
     floating* scratch,
 ) noexcept nogil:
-    """Visit the origins that carry gradient, filter by filter, in bands of rows that stay in the cache."""
+    """Visit the origins that carry gradient, in bands of rows that stay in the cache."""
     cdef const Shape* s = &a.shape
-    cdef Py_ssize_t patch = s.vectors * s.width, most = s.band * s.Q, band, first, windows, f, count, i, v, next_v
+    cdef Py_ssize_t size = list_size(s), patch = s.vectors * s.width
+    cdef Py_ssize_t band, first, rows, f, i, v, next_v
     cdef floating* gradients = scratch
-    cdef int32_t* live = <int32_t*> (scratch + most * s.F)
-    cdef int32_t* counts = live + most * s.F
-    cdef floating* dbias = partial + s.F * patch
+    cdef floating* spare = gradients + size * s.F
+    cdef int32_t* live = <int32_t*> (spare + 2 * s.F * s.band * s.Q)
+    cdef int32_t* counts = live + size * s.F
     cdef floating total
     for band in range((s.P + s.band - 1) // s.band):
         first = band * s.band
-        windows = min(s.band, s.P - first) * s.Q
-        list_live(s, windows, most, origins + first * s.Q * s.F, dy + first * s.Q * s.F, live, gradients, counts)
+        rows = min(s.band, s.P - first)
+        list_band(s, first, rows * s.Q, origins, dy + first * s.Q * s.F, live, gradients, counts, spare)
         for f in range(s.F):
-            count = counts[f]
             total = 0
-            for i in range(count):
-                total += gradients[f * most + i]
-            dbias[f] += total
+            for i in range(counts[f]):
+                total += gradients[f * size + i]
+            partial[s.F * patch + f] += total
             for i in range(s.chunks):
                 v = share(s.vectors, i, s.chunks)
                 next_v = share(s.vectors, i + 1, s.chunks)
-                visit(
-                    s, <int> (next_v - v), count, live + f * most, gradients + f * most, padded, dpadded, a.at + v,
-                    <const floating*> a.filters + f * patch + v * s.width, partial + f * patch + v * s.width)
+                add_patches(
+                    s, <int> (next_v - v), counts[f], live + f * size, gradients + f * size, padded, a.at + v,
+                    partial + f * patch + v * s.width)
+        if dpadded != NULL:
+            spread_band(a, first, rows, live, gradients, counts, dpadded, counts + s.F)
 
 
-cdef inline void list_live(
-    const Shape* s, Py_ssize_t windows, Py_ssize_t most,
-    const int32_t* origins,       # IN   (windows, F)
-    const floating* dy,           # IN   (windows, F)
-    int32_t* live,                # OUT  (F, most)
-    floating* gradients,          # OUT  (F, most)
-    int32_t* counts,              # OUT  (F)
+cdef void spread_band(
+    const Arrays* a, Py_ssize_t first, Py_ssize_t rows,
+    const int32_t* live,          # IN       (F, list)
+    const floating* gradients,    # IN       (F, list)
+    const int32_t* counts,        # IN       (F)
+    floating* dpadded,            # OUT      (padded_rows, padded_columns, C), added to
+    int32_t* scratch,
 ) noexcept nogil:
-    """List, for each filter, the origins that are not dead and their gradients."""
-    cdef Py_ssize_t f, i
-    cdef int32_t count
+    """Add the filters, times their gradients, to the patches of a band: all filters of a patch at once."""
+    cdef const Shape* s = &a.shape
+    cdef Py_ssize_t size = list_size(s), patch = s.vectors * s.width, f, i, v, next_v
+    cdef Py_ssize_t first_pixel = origin_of(s, first * s.pool.stride_height, 0)
+    cdef Py_ssize_t map_rows = (rows - 1) * s.pool.stride_height + s.pool.height
+    cdef int32_t* next = scratch
+    cdef int32_t* filter = next + size * s.F
+    cdef int32_t* heads = filter + size * s.F
+    cdef int32_t* pixels = heads + band_pixels(s)
+    cdef int32_t pixel
+    cdef Py_ssize_t count
+    memset(heads, -1, band_pixels(s) * sizeof(int32_t))
     for f in range(s.F):
-        count = 0
-        for i in range(windows):
-            live[f * most + count] = origins[i * s.F + f]
-            gradients[f * most + count] = dy[i * s.F + f]
-            count += origins[i * s.F + f] != DEAD
-        counts[f] = count
+        for i in range(f * size, f * size + counts[f]):
+            pixel = live[i] - <int32_t> first_pixel
+            next[i] = heads[pixel]
+            filter[i] = <int32_t> f
+            heads[pixel] = <int32_t> i
+    count = list_pixels(s, map_rows, heads, pixels)
+    for i in range(s.chunks):
+        v = share(s.vectors, i, s.chunks)
+        next_v = share(s.vectors, i + 1, s.chunks)
+        spread_patches(
+            s, <int> (next_v - v), count, pixels, heads, next, filter, gradients,
+            <const floating*> a.filters + v * s.width, patch, a.at + v, dpadded + first_pixel * s.C)
 
 
-cdef inline void visit(
-    const Shape* s, int vectors, Py_ssize_t count, const int32_t* origins, const floating* gradients,
-    const floating* padded, floating* dpadded, const ptrdiff_t* at, const floating* filter, floating* sums,
+cdef inline Py_ssize_t band_pixels(const Shape* s) noexcept nogil:
+    """Return how many pixels lie between the first and the last origin of a band."""
+    return origin_of(s, (s.band - 1) * s.pool.stride_height + s.pool.height - 1, s.columns - 1) + 1
+
+
+cdef Py_ssize_t list_pixels(
+    const Shape* s, Py_ssize_t map_rows, const int32_t* heads, int32_t* pixels,
 ) noexcept nogil:
-    """Run both loops of patches.h over the same origins."""
-    cdef bint half = s.width != lanes(padded)
+    """List the pixels that begin a chain, and return how many they are.
+
+    Patches that follow each other in the list do not overlap, or reading one would have to wait until
+    the one before is written.
+    """
+    cdef Py_ssize_t row_step = (s.window.height + s.window.stride_height - 1) // s.window.stride_height
+    cdef Py_ssize_t column_step = (s.window.width + s.window.stride_width - 1) // s.window.stride_width
+    cdef Py_ssize_t first_row, first_column, row, column, count = 0
+    cdef int32_t pixel
+    for first_row in range(min(row_step, map_rows)):
+        for first_column in range(min(column_step, s.columns)):
+            row = first_row
+            while row < map_rows:
+                column = first_column
+                while column < s.columns:
+                    pixel = <int32_t> origin_of(s, row, column)
+                    pixels[count] = pixel
+                    count += heads[pixel] >= 0
+                    column += column_step
+                row += row_step
+    return count
+
+
+cdef void list_band(
+    const Shape* s, Py_ssize_t first, Py_ssize_t windows,
+    const int32_t* origins,       # IN       (P, Q, F), or as the narrow way writes them
+    const floating* dy,           # IN       (windows, F), from row `first` on
+    int32_t* live,                # OUT      (F, list)
+    floating* gradients,          # OUT      (F, list)
+    int32_t* counts,              # OUT      (F)
+    floating* spare,              # SCRATCH  (2, F, windows)
+) noexcept nogil:
+    """List, for each filter, the origins of a band that are not dead, and their gradients."""
+    cdef Py_ssize_t list = list_size(s), width = lanes(dy), blocks = round_up(s.Q, width) // width
+    cdef Py_ssize_t f, row, block, place
+    cdef int32_t* columns = <int32_t*> (spare + s.F * windows)
     if floating is float:
-        if half:
-            add_patches_half_float(vectors, count, origins, gradients, padded, at, sums)
-        else:
-            add_patches_float(vectors, count, origins, gradients, padded, at, sums)
-        if dpadded != NULL:
-            if half:
-                spread_patches_half_float(vectors, count, origins, gradients, filter, at, dpadded)
-            else:
-                spread_patches_float(vectors, count, origins, gradients, filter, at, dpadded)
+        transpose_float(windows, s.F, dy, s.F, spare, windows)
     else:
-        if half:
-            add_patches_half_double(vectors, count, origins, gradients, padded, at, sums)
+        transpose_double(windows, s.F, dy, s.F, spare, windows)
+    if not s.narrow:
+        transpose_integers(windows, s.F, origins + first * s.Q * s.F, s.F, columns, windows)
+        for f in range(s.F):
+            counts[f] = <int32_t> list_live(
+                windows, columns + f * windows, spare + f * windows, live + f * list, gradients + f * list)
+        return
+    for f in range(s.F):
+        counts[f] = 0
+        for row in range(windows // s.Q):
+            for block in range(blocks):
+                place = f * list + counts[f]
+                counts[f] += <int32_t> list_live(
+                    min(width, s.Q - block * width), origins + (((first + row) * blocks + block) * s.F + f) * width,
+                    spare + f * windows + row * s.Q + block * width, live + place, gradients + place)
+
+
+cdef inline Py_ssize_t list_size(const Shape* s) noexcept nogil:
+    """Return how much room the list of one filter takes."""
+    return s.band * s.Q + LIST_SLACK
+
+
+cdef inline Py_ssize_t list_live(
+    Py_ssize_t count, const int32_t* origins, const floating* dy, int32_t* live, floating* gradients,
+) noexcept nogil:
+    if floating is float:
+        return list_live_float(count, origins, dy, live, gradients)
+    else:
+        return list_live_double(count, origins, dy, live, gradients)
+
+
+cdef inline void add_patches(
+    const Shape* s, int vectors, Py_ssize_t count, const int32_t* live, const floating* gradients,
+    const floating* image, const ptrdiff_t* at, floating* sums,
+) noexcept nogil:
+    if floating is float:
+        if s.half:
+            add_patches_half_float(vectors, count, live, gradients, image, s.C, at, sums)
         else:
-            add_patches_double(vectors, count, origins, gradients, padded, at, sums)
-        if dpadded != NULL:
-            if half:
-                spread_patches_half_double(vectors, count, origins, gradients, filter, at, dpadded)
-            else:
-                spread_patches_double(vectors, count, origins, gradients, filter, at, dpadded)
+            add_patches_float(vectors, count, live, gradients, image, s.C, at, sums)
+    elif s.half:
+        add_patches_half_double(vectors, count, live, gradients, image, s.C, at, sums)
+    else:
+        add_patches_double(vectors, count, live, gradients, image, s.C, at, sums)
+
+
+cdef inline void spread_patches(
+    const Shape* s, int vectors, Py_ssize_t count, const int32_t* pixels, const int32_t* heads,
+    const int32_t* next, const int32_t* filter, const floating* gradients,
+    const floating* filters, Py_ssize_t patch, const ptrdiff_t* at, floating* image,
+) noexcept nogil:
+    if floating is float:
+        if s.half:
+            spread_patches_half_float(
+                vectors, count, pixels, s.C, heads, next, filter, gradients, filters, patch, at, image)
+        else:
+            spread_patches_float(
+                vectors, count, pixels, s.C, heads, next, filter, gradients, filters, patch, at, image)
+    elif s.half:
+        spread_patches_half_double(
+            vectors, count, pixels, s.C, heads, next, filter, gradients, filters, patch, at, image)
+    else:
+        spread_patches_double(
+            vectors, count, pixels, s.C, heads, next, filter, gradients, filters, patch, at, image)
 
 
 cdef void backward_dense(
@@ -600,7 +723,7 @@ cdef void backward_dense(
     cdef floating* pixels
     for i in range(map):
         for f in range(s.F):
-            masked[i * s.wide_F + f] = 0 if origins[i * s.F + f] == DEAD else dy[i * s.F + f]
+            masked[i * s.wide_F + f] = 0 if origins[origin_place(s, i, f, lanes(dy))] == DEAD else dy[i * s.F + f]
         for f in range(s.F, s.wide_F):
             masked[i * s.wide_F + f] = 0
         for f in range(s.wide_F):
@@ -625,6 +748,14 @@ cdef void backward_dense(
                 pixels = dpadded + (top + r) * line + left * s.C
                 for k in range(row):
                     pixels[k] += windows[i * patch + r * row + k]
+
+
+cdef inline Py_ssize_t origin_place(const Shape* s, Py_ssize_t i, Py_ssize_t f, Py_ssize_t width) noexcept nogil:
+    """Return where the origin of filter f at output position i is kept."""
+    cdef Py_ssize_t row = i // s.Q, column = i % s.Q, blocks = (s.Q + width - 1) // width
+    if not s.narrow:
+        return i * s.F + f
+    return ((row * blocks + column // width) * s.F + f) * width + column % width
 
 
 cdef void finish(

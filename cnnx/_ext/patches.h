@@ -17,6 +17,57 @@
 
 #include "vectors.h"
 
+#if defined(__AVX512F__) && defined(__AVX512VL__)
+#include <immintrin.h>
+
+static inline ptrdiff_t list_live_float(
+    ptrdiff_t count, const int32_t *origins, const float *gradients, int32_t *live, float *live_gradients)
+{
+    ptrdiff_t found = 0;
+    for (ptrdiff_t i = 0; i < count; i += 16) {
+        __mmask16 some = count - i < 16 ? (__mmask16)((1u << (count - i)) - 1) : (__mmask16)-1;
+        __m512i places = _mm512_maskz_loadu_epi32(some, origins + i);
+        __mmask16 alive = _mm512_mask_cmpneq_epi32_mask(some, places, _mm512_set1_epi32(DEAD));
+        __m512 values = _mm512_maskz_loadu_ps(some, gradients + i);
+        _mm512_storeu_si512(live + found, _mm512_maskz_compress_epi32(alive, places));
+        _mm512_storeu_ps(live_gradients + found, _mm512_maskz_compress_ps(alive, values));
+        found += __builtin_popcount(alive);
+    }
+    return found;
+}
+
+#else
+
+static inline ptrdiff_t list_live_float(
+    ptrdiff_t count, const int32_t *origins, const float *gradients, int32_t *live, float *live_gradients)
+{
+    ptrdiff_t found = 0;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        live[found] = origins[i];
+        live_gradients[found] = gradients[i];
+        found += origins[i] != DEAD;
+    }
+    return found;
+}
+
+#endif
+
+/* Write those of `count` origins that are not DEAD, with their gradients, and return how many they are.
+ * The lists are written up to LIST_SLACK beyond their ends. */
+static inline ptrdiff_t list_live_double(
+    ptrdiff_t count, const int32_t *origins, const double *gradients, int32_t *live, double *live_gradients)
+{
+    ptrdiff_t found = 0;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        live[found] = origins[i];
+        live_gradients[found] = gradients[i];
+        found += origins[i] != DEAD;
+    }
+    return found;
+}
+
+#define LIST_SLACK 16
+
 #if REGISTERS == 32
 #define MAX_PATCH_VECTORS 20
 #else
@@ -82,7 +133,7 @@ static ALWAYS_INLINE VECTOR NAME(patch_load)(const REAL *from)
 /* `vectors` is a constant wherever this is inlined, so that the loops over it unroll. */
 static ALWAYS_INLINE void NAME(add_patches_of)(
     const int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *image,
-    const ptrdiff_t *at, REAL *sums)
+    ptrdiff_t channels, const ptrdiff_t *at, REAL *sums)
 {
     /* Few sums would wait for each other: odd and even patches then have their own. */
     const int chains = vectors <= 6 ? 2 : 1;
@@ -98,7 +149,7 @@ static ALWAYS_INLINE void NAME(add_patches_of)(
     for (; i + chains <= count; i += chains)
 #pragma GCC unroll 2
         for (int c = 0; c < chains; c++) {
-            const REAL *patch = image + origins[i + c];
+            const REAL *patch = image + origins[i + c] * channels;
             const REAL gradient = gradients[i + c];
 #pragma GCC unroll 20
             for (int v = 0; v < vectors; v++)
@@ -107,7 +158,7 @@ static ALWAYS_INLINE void NAME(add_patches_of)(
     for (; i < count; i++)
 #pragma GCC unroll 20
         for (int v = 0; v < vectors; v++)
-            sum[0][v] += gradients[i] * NAME(patch_load)(image + origins[i] + offset[v]);
+            sum[0][v] += gradients[i] * NAME(patch_load)(image + origins[i] * channels + offset[v]);
 #pragma GCC unroll 20
     for (int v = 0; v < vectors; v++) {
         if (chains == 2)
@@ -117,23 +168,27 @@ static ALWAYS_INLINE void NAME(add_patches_of)(
 }
 
 static ALWAYS_INLINE void NAME(spread_patches_of)(
-    const int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *filter,
+    const int vectors, ptrdiff_t count, const int32_t *pixels, ptrdiff_t channels, const int32_t *heads,
+    const int32_t *next, const int32_t *filter, const REAL *gradients, const REAL *filters, ptrdiff_t filter_size,
     const ptrdiff_t *at, REAL *image)
 {
-    VECTOR weights[MAX_PATCH_VECTORS];
-    ptrdiff_t offset[MAX_PATCH_VECTORS];
-#pragma GCC unroll 20
-    for (int v = 0; v < vectors; v++) {
-        weights[v] = NAME(patch_load)(filter + v * WIDTH);
-        offset[v] = at[v];
-    }
     for (ptrdiff_t i = 0; i < count; i++) {
-        REAL *patch = image + origins[i];
-        const REAL gradient = gradients[i];
+        VECTOR sum[MAX_PATCH_VECTORS];
+#pragma GCC unroll 20
+        for (int v = 0; v < vectors; v++)
+            sum[v] = (VECTOR){0};
+        for (int32_t e = heads[pixels[i]]; e >= 0; e = next[e]) {
+            const REAL gradient = gradients[e];
+            const REAL *weights = filters + filter[e] * filter_size;
+#pragma GCC unroll 20
+            for (int v = 0; v < vectors; v++)
+                sum[v] += gradient * NAME(patch_load)(weights + v * WIDTH);
+        }
+        REAL *patch = image + pixels[i] * channels;
 #pragma GCC unroll 20
         for (int v = 0; v < vectors; v++) {
-            VECTOR pixels = NAME(patch_load)(patch + offset[v]) + gradient * weights[v];
-            memcpy(patch + offset[v], &pixels, sizeof pixels);
+            sum[v] += NAME(patch_load)(patch + at[v]);
+            memcpy(patch + at[v], &sum[v], sizeof(VECTOR));
         }
     }
 }
@@ -154,23 +209,30 @@ static ALWAYS_INLINE void NAME(spread_patches_of)(
 #endif
 #define CASE(vectors, function, ...) case vectors: function(vectors, __VA_ARGS__); break;
 
-/* sums[v] += sum over i of gradients[i] times the vector at image[origins[i] + at[v]], v < vectors. */
+/* sums[v] += sum over i of gradients[i] times the vector at image[origins[i] * channels + at[v]],
+ * v < vectors. */
 static inline void NAME(add_patches)(
     int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *image,
-    const ptrdiff_t *at, REAL *sums)
+    ptrdiff_t channels, const ptrdiff_t *at, REAL *sums)
 {
     switch (vectors) {
-        CASES(NAME(add_patches_of), count, origins, gradients, image, at, sums)
+        CASES(NAME(add_patches_of), count, origins, gradients, image, channels, at, sums)
     }
 }
 
-/* The vector at image[origins[i] + at[v]] += gradients[i] filter[v], for each i in turn, v < vectors. */
+/* The vector at image[pixels[i] * channels + at[v]] += the sum, over the entries e of that pixel, of
+ * gradients[e] times vector v of filter[e]; for each i in turn, v < vectors.
+ *
+ * heads tells the first entry of each pixel, and next the one behind each; -1 ends the chain. */
 static inline void NAME(spread_patches)(
-    int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *filter,
+    int vectors, ptrdiff_t count, const int32_t *pixels, ptrdiff_t channels, const int32_t *heads,
+    const int32_t *next, const int32_t *filter, const REAL *gradients, const REAL *filters, ptrdiff_t filter_size,
     const ptrdiff_t *at, REAL *image)
 {
     switch (vectors) {
-        CASES(NAME(spread_patches_of), count, origins, gradients, filter, at, image)
+        CASES(
+            NAME(spread_patches_of), count, pixels, channels, heads, next, filter, gradients, filters, filter_size,
+            at, image)
     }
 }
 

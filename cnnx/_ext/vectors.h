@@ -36,9 +36,23 @@
     /* Where a <= b fails, which a NaN in either makes it do. */ \
     static ALWAYS_INLINE mask_##kind not_less_equal_##kind(vector_##kind a, vector_##kind b) { return ~(a <= b); } \
     static ALWAYS_INLINE mask_##kind equal_##kind(vector_##kind a, vector_##kind b) { return a == b; } \
+    static ALWAYS_INLINE mask_##kind greater_##kind(vector_##kind a, vector_##kind b) { return a > b; } \
     static ALWAYS_INLINE vector_##kind select_##kind(mask_##kind mask, vector_##kind a, vector_##kind b) \
     { \
         return (vector_##kind)((mask & (mask_##kind)a) | (~mask & (mask_##kind)b)); \
+    } \
+    static ALWAYS_INLINE void store_integers_##kind(int32_t *to, mask_##kind numbers) \
+    { \
+        typedef int32_t narrow __attribute__((vector_size(VECTOR_BYTES / sizeof(kind) * 4))); \
+        narrow vector = __builtin_convertvector(numbers, narrow); \
+        memcpy(to, &vector, sizeof vector); \
+    } \
+    static ALWAYS_INLINE mask_##kind load_integers_##kind(const int32_t *from) \
+    { \
+        typedef int32_t narrow __attribute__((vector_size(VECTOR_BYTES / sizeof(kind) * 4))); \
+        narrow vector; \
+        memcpy(&vector, from, sizeof vector); \
+        return __builtin_convertvector(vector, mask_##kind); \
     }
 /* How many numbers a vector holds. */
 #define VECTOR_LANES(kind) ((int)(VECTOR_BYTES / sizeof(kind)))
@@ -50,7 +64,10 @@
     typedef integer mask_##kind; \
     static ALWAYS_INLINE mask_##kind not_less_equal_##kind(kind a, kind b) { return a <= b ? 0 : -1; } \
     static ALWAYS_INLINE mask_##kind equal_##kind(kind a, kind b) { return a == b ? -1 : 0; } \
-    static ALWAYS_INLINE kind select_##kind(integer mask, kind a, kind b) { return mask ? a : b; }
+    static ALWAYS_INLINE mask_##kind greater_##kind(kind a, kind b) { return a > b ? -1 : 0; } \
+    static ALWAYS_INLINE kind select_##kind(integer mask, kind a, kind b) { return mask ? a : b; } \
+    static ALWAYS_INLINE void store_integers_##kind(int32_t *to, integer number) { *to = (int32_t)number; } \
+    static ALWAYS_INLINE integer load_integers_##kind(const int32_t *from) { return *from; }
 #define VECTOR_LANES(kind) 1
 #endif
 
@@ -62,6 +79,9 @@
         return vector; \
     } \
     static ALWAYS_INLINE void store_##kind(kind *to, vector_##kind vector) { memcpy(to, &vector, sizeof vector); }
+
+/* The origin of a maximum that ReLU made zero. */
+#define DEAD -1
 
 DEFINE_VECTOR(float, int32_t)
 DEFINE_VECTOR(double, int64_t)

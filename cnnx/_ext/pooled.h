@@ -1,0 +1,83 @@
+/* The inner loop of max-pooling behind a convolution, with filters in the lanes, and of the ReLU there.
+ *
+ * One body serves float and double: this file includes itself with REAL defined as each.
+ */
+#ifndef REAL
+
+#ifndef CNNX_POOLED_H
+#define CNNX_POOLED_H
+
+#include "vectors.h"
+
+#define REAL float
+#define LANES LANES_FLOAT
+#define NAME(stem) stem##_float
+#include "pooled.h"
+#undef REAL
+#undef LANES
+#undef NAME
+
+#define REAL double
+#define LANES LANES_DOUBLE
+#define NAME(stem) stem##_double
+#include "pooled.h"
+#undef REAL
+#undef LANES
+#undef NAME
+
+#endif
+
+#else
+
+#define WIDTH VECTOR_LANES(REAL)
+
+static ALWAYS_INLINE void NAME(pool_lanes)(
+    int places, const int32_t *at, const int32_t *place_origins, int32_t origin, int relu,
+    const REAL *band, REAL *y, int32_t *origins)
+{
+    NAME(vector) zero = {0}, largest = NAME(load)(band + at[0]);
+    NAME(mask) winner = (NAME(mask)){0} + (origin + place_origins[0]);
+    for (int m = 1; m < places; m++) {
+        NAME(vector) value = NAME(load)(band + at[m]);
+        /* A NaN beats every number, and the first NaN stays. */
+        NAME(mask) wins = NAME(not_less_equal)(value, largest) & NAME(equal)(largest, largest);
+        largest = NAME(select)(wins, value, largest);
+        winner = (wins & ((NAME(mask)){0} + (origin + place_origins[m]))) | (~wins & winner);
+    }
+    if (relu) {
+        NAME(mask) live = NAME(greater)(largest, zero);
+        winner = (live & winner) | (~live & ((NAME(mask)){0} + DEAD));
+        largest = NAME(select)(NAME(not_less_equal)(largest, zero), largest, zero);
+    }
+    NAME(store)(y, largest);
+    NAME(store_integers)(origins, winner);
+}
+
+/* y[f] = the largest, over places m, of band[at[m] + f], then max(0, y[f]) if relu, for f < filters;
+ * origins[f] = origin + place_origins[m], of the first of equals, or DEAD if relu made y[f] zero.
+ *
+ * The band is read up to the next multiple of LANES.
+ */
+static inline void NAME(pool_window)(
+    ptrdiff_t filters, int places, const int32_t *at, const int32_t *place_origins, int32_t origin, int relu,
+    const REAL *band, REAL *y, int32_t *origins)
+{
+    ptrdiff_t f = 0;
+    for (; f + LANES <= filters; f += LANES)
+        for (int lane = 0; lane < LANES; lane += WIDTH)
+            NAME(pool_lanes)(
+                places, at, place_origins, origin, relu, band + f + lane, y + f + lane, origins + f + lane);
+    if (f < filters) {
+        REAL last_y[LANES];
+        int32_t last_origins[LANES];
+        for (int lane = 0; lane < LANES; lane += WIDTH)
+            NAME(pool_lanes)(
+                places, at, place_origins, origin, relu, band + f + lane, last_y + lane, last_origins + lane);
+        memcpy(y + f, last_y, (filters - f) * sizeof(REAL));
+        memcpy(origins + f, last_origins, (filters - f) * sizeof(int32_t));
+    }
+}
+
+#undef WIDTH
+
+#endif

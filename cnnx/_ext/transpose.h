@@ -1,0 +1,81 @@
+/* Transposes a matrix of 4-byte numbers, in blocks of 4 by 4 that fit registers; and of 8-byte numbers. */
+#ifndef CNNX_TRANSPOSE_H
+#define CNNX_TRANSPOSE_H
+
+#include "vectors.h"
+
+#if defined(__GNUC__)
+
+typedef float quad __attribute__((vector_size(16)));
+typedef int32_t quad_of_places __attribute__((vector_size(16)));
+
+/* to[c][r] = from[r][c], r < rows <= 4, c < columns <= 4; rows of `from` are read 4 wide. */
+static ALWAYS_INLINE void transpose_block(
+    int rows, int columns, const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
+{
+    quad row[4], column[4];
+    for (int r = 0; r < 4; r++)
+        memcpy(&row[r], from + (r < rows ? r : 0) * from_row, sizeof(quad));
+    const quad_of_places low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
+    quad a = __builtin_shuffle(row[0], row[1], low), b = __builtin_shuffle(row[2], row[3], low);
+    quad c = __builtin_shuffle(row[0], row[1], high), d = __builtin_shuffle(row[2], row[3], high);
+    column[0] = __builtin_shuffle(a, b, first);
+    column[1] = __builtin_shuffle(a, b, second);
+    column[2] = __builtin_shuffle(c, d, first);
+    column[3] = __builtin_shuffle(c, d, second);
+    for (int k = 0; k < columns; k++)
+        memcpy(to + k * to_row, &column[k], rows * sizeof(float));
+}
+
+/* to (columns, rows) = from (rows, columns), transposed; rows lie from_row and to_row apart, and those of
+ * `from` must be readable up to the next multiple of 4 columns. */
+static inline void transpose_float(
+    ptrdiff_t rows, ptrdiff_t columns, const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
+{
+#define BLOCKS_OF(height) \
+    { \
+        ptrdiff_t c = 0; \
+        for (; c + 4 <= columns; c += 4) \
+            transpose_block(height, 4, from + r * from_row + c, from_row, to + c * to_row + r, to_row); \
+        if (c < columns) \
+            transpose_block( \
+                height, (int)(columns - c), from + r * from_row + c, from_row, to + c * to_row + r, to_row); \
+    }
+    ptrdiff_t r = 0;
+    for (; r + 4 <= rows; r += 4)
+        BLOCKS_OF(4)
+    switch (rows - r) {
+        case 1: BLOCKS_OF(1) break;
+        case 2: BLOCKS_OF(2) break;
+        case 3: BLOCKS_OF(3) break;
+    }
+#undef BLOCKS_OF
+}
+
+#else
+
+static inline void transpose_float(
+    ptrdiff_t rows, ptrdiff_t columns, const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < columns; c++)
+            to[c * to_row + r] = from[r * from_row + c];
+}
+
+#endif
+
+static inline void transpose_double(
+    ptrdiff_t rows, ptrdiff_t columns, const double *from, ptrdiff_t from_row, double *to, ptrdiff_t to_row)
+{
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < columns; c++)
+            to[c * to_row + r] = from[r * from_row + c];
+}
+
+static inline void transpose_integers(
+    ptrdiff_t rows, ptrdiff_t columns, const int32_t *from, ptrdiff_t from_row, int32_t *to, ptrdiff_t to_row)
+{
+    transpose_float(rows, columns, (const float *)from, from_row, (float *)to, to_row);
+}
+
+#endif
