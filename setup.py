@@ -130,6 +130,8 @@ class BuildKernels(build_ext):
             'wraparound': False,
             'initializedcheck': checked,
             'cdivision': True,
+            'embedsignature': True,
+            'embedsignature.format': 'clinic',
         }
         options = ','.join(f'{name}={value}' for name, value in directives.items())
         if ext.name == SHARED:

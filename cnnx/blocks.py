@@ -91,8 +91,8 @@ class Program:
             return array_with_slack((capacity, *shape), dtype)
 
         self.x = y = buffer(groups[0].weighted.input_shape)
-        self._gather_x = backend.Gather(self.x)
-        blocks, self.dy = [self._gather_x], None
+        self._gathers = [backend.Gather(self.x)]
+        blocks, self.dy = [*self._gathers], None
         for group in groups:
             x, dx = y, self.dy
             y = buffer(group.output_shape)
@@ -101,25 +101,31 @@ class Program:
         self.y = y
         if loss:
             self.labels = np.zeros(capacity, np.int32)
-            self._gather_labels = backend.Gather(self.labels)
+            self._gathers.append(backend.Gather(self.labels))
             dlogits = self.dy if training else buffer(groups[-1].output_shape)
             self._loss = backend.CrossEntropyBlock(y, self.labels, dlogits)
-            blocks += [self._gather_labels, self._loss]
+            blocks += [self._gathers[-1], self._loss]
         if softmax:
             self.y = buffer(groups[-1].output_shape)
             blocks.append(backend.SoftmaxBlock(y, self.y))
         self._compiled = backend.Program(blocks, capacity)
 
-    def read_from(self, x, labels=None):
-        """Take the samples of `run_order` from these arrays: contiguous, of the program's dtypes."""
-        self._gather_x.read_from(x)
-        if labels is not None:
-            self._gather_labels.read_from(labels)
+    def run(self, samples, *, forward=True, backward=False, sources=(), order=None):
+        """Run a batch.
 
-    def run(self, samples, forward=True, backward=False, order=None, first=0):
-        """Run a batch of `samples`: order[first], order[first + 1], ... or what stands in `x` and `labels`."""
+        Args:
+            samples: how many; from `sources`, or what stands in `x`.
+            forward, backward: which passes.
+            sources: (x,) or (x, labels): arrays to read the samples from, contiguous, of the program's dtypes.
+            order: at which places they stand there, (samples,) int64; None for the first ones.
+        """
+        for gather, source in zip(self._gathers, sources, strict=False):
+            gather.read_from(source)
         threads = kernels.threads_for(samples * self._multiply_adds)
-        self._compiled.run(samples, self.training, forward, backward, threads, order, first)
+        self._compiled.run(samples, self.training, forward, backward, threads, order)
+        if sources:
+            for gather in self._gathers:
+                gather.read_from(None)
 
     def totals(self, samples):
         """Return the sum of the losses of the latest batch, and how many of its samples were classified right."""

@@ -35,6 +35,7 @@ def compare_backends(make_network, train_data, test_data, **train_options):
     for backend in reversed(BACKENDS):  # the compiled one first, since it may not be there
         with use_backend(backend):
             network = networks[backend] = make_network()
+            network.plan.run_layer_by_layer()
             watches = _attach_stopwatches(network.plan)
             history = network.train(*train_data, verbose=0, **train_options)
             milliseconds[backend] = [watch.milliseconds for watch in watches]
@@ -95,8 +96,8 @@ def _largest_differences(network, data):
     x, y = (array[:SAMPLES_COMPARED] for array in data)
     samples, plan = Samples(network, x, y), network.plan
     largest = np.zeros((len(plan.steps) + 1, 2))
-    for batch, targets in samples.batches(np.arange(len(samples)), BATCH_COMPARED):
-        found = _differences(plan, batch, targets)
+    for first in range(0, len(samples), BATCH_COMPARED):
+        found = _differences(plan, *samples.batch(slice(first, first + BATCH_COMPARED)))
         largest = np.maximum(largest, found)
     return largest
 

@@ -27,7 +27,8 @@ from cnnx.geometry import positive_int
 
 BACKENDS = ('auto', 'cython', 'numpy')
 TIERS = ('v4', 'v3', 'v2')
-BLOCK_MODULES = ('convolution_block', 'dense_block', 'loss_block')
+# Modules that are the same for every tier.
+COMPILED_ONCE = ('program',)
 MAX_THREADS = 256
 # How often a waiting OpenMP thread looks before it sleeps. Left to itself, gcc's OpenMP looks 300,000 times:
 # while another process holds a core, the threads of a small network then spend their time looking.
@@ -184,37 +185,22 @@ def _spin_count():
 
 
 def _backend(name, package, *, reason, tier=None, compiler=None, openmp=False):
-    """Gather the kernels of a package: the functions whose last parameter is `num_threads`."""
+    """Gather the kernels of a package: functions whose last parameter is `num_threads`, and blocks of programs."""
     kernels = {}
     for module_name in _module_names():
-        module = importlib.import_module(f'{package}.{module_name}')
-        kernels |= {key: value for key, value in vars(module).items() if _is_kernel(value)}
-    return SimpleNamespace(
-        name=name, reason=reason, tier=tier, compiler=compiler, openmp=openmp, **kernels, **_blocks(package, tier)
-    )
-
-
-def _blocks(package, tier):
-    """Gather the blocks of compiled programs, and what runs them."""
-    if tier is None:
-        return {}
-    program = importlib.import_module('cnnx._ext.program')
-    blocks = {'Program': program.Program, 'Gather': program.Gather}
-    for module_name in BLOCK_MODULES:
-        module = importlib.import_module(f'{package}.{module_name}')
-        blocks |= {
-            name: value
-            for name, value in vars(module).items()
-            if isinstance(value, type) and issubclass(value, program.Block) and value is not program.Block
-        }
-    return blocks
+        compiled_once = name == 'cython' and module_name in COMPILED_ONCE
+        module = importlib.import_module(f'{"cnnx._ext" if compiled_once else package}.{module_name}')
+        kernels |= {key: value for key, value in vars(module).items() if _is_kernel(value, module)}
+    return SimpleNamespace(name=name, reason=reason, tier=tier, compiler=compiler, openmp=openmp, **kernels)
 
 
 def _module_names():
     return [module.name for module in pkgutil.iter_modules(_numpy.__path__)]
 
 
-def _is_kernel(value):
+def _is_kernel(value, module):
+    if isinstance(value, type):
+        return value.__module__ == module.__name__
     code = getattr(value, '__code__', None)
     return code is not None and code.co_varnames[: code.co_argcount][-1:] == ('num_threads',)
 

@@ -1,13 +1,16 @@
 """How one batch runs: which layers, in which order, into which arrays.
 
-A plan owns the arrays that layers write into and lends them out again for the next batch, so that layers
-allocate nothing after the first step.
+A plan owns the arrays that layers write into and lends them out again for the next batch, so that a step
+after the first allocates nothing of the batch's size. Where blocks can run all layers, they do (blocks.py);
+elsewhere a batch goes layer by layer.
 """
 
 import math
 
 import numpy as np
 
+from cnnx import kernels
+from cnnx.blocks import Program, group
 from cnnx.layers import Sigmoid, Softmax
 from cnnx.losses import CategoricalCrossEntropy
 
@@ -49,7 +52,8 @@ class Plan:
     without the loss of digits in between; `outputs` are logits then.
 
     Attributes:
-        steps: what `forward` runs, in order.
+        steps: what `forward` runs, in order, where the layers run one by one.
+        groups: the layers that run as one block, or None where some cannot.
         lock: the network's; hold it from a call until its result is copied, since results are lent.
     """
 
@@ -63,12 +67,100 @@ class Plan:
         self.loss = CategoricalCrossEntropy(from_logits=True) if fused else loss
         self.steps = steps[:-1] if fused else steps
         self.backward_steps = self.steps[first_trained:][::-1]
+        self.groups = group(layers)
+        self._in_blocks = self.groups is not None and (fused or not isinstance(layers[-1], Softmax))
+        self._cross_entropy = isinstance(self.loss, CategoricalCrossEntropy) and self.loss.from_logits
+        self._softmax = isinstance(layers[-1], Softmax)
+        self._programs = {}
+
+    def learn(self, samples, index):
+        """Write the gradients of all parameters for a batch.
+
+        Args:
+            samples: a `cnnx.training.Samples`.
+            index: which of them make up the batch, (N,) int64.
+
+        Returns:
+            The sum of the losses, and how many samples the network classifies right (0 where the loss has
+            no accuracy).
+        """
+        program = self._program('learn', len(index))
+        if program is None:
+            outputs, targets = self._read_layers(samples, index, training=True)
+        elif self._cross_entropy:
+            self._read(program, samples, index, backward=True)
+            return program.totals(len(index))
+        else:
+            outputs, targets = self._read(program, samples, index)
+        found = self._sum_losses(samples, outputs, targets)
+        if program is None:
+            self.backward()
+        else:
+            program.dy[: len(index)] = self.loss_gradient()
+            program.run(len(index), forward=False, backward=True)
+        return found
+
+    def assess(self, samples, index):
+        """Return what `learn` does, for a batch that nothing is learned from."""
+        program = self._program('assess', len(index))
+        if program is None:
+            outputs, targets = self._read_layers(samples, index, training=False)
+        elif self._cross_entropy:
+            self._read(program, samples, index)
+            return program.totals(len(index))
+        else:
+            outputs, targets = self._read(program, samples, index)
+        return self._sum_losses(samples, outputs, targets)
 
     def predict(self, x):
-        """Return what the last layer makes of a batch."""
+        """Return what the last layer makes of a batch, contiguous and of the network's dtype."""
+        program = self._program('predict', len(x))
+        if program is not None:
+            program.run(len(x), sources=(x,))
+            return program.y[: len(x)]
         for step in self._all_steps:
             x = step.forward(x, training=False)
         return x
+
+    def run_layer_by_layer(self):
+        """Leave the blocks alone from here on."""
+        self.groups = None
+
+    def _program(self, purpose, samples):
+        """Return the blocks for a batch, or None where it goes layer by layer."""
+        if self.groups is None or not (self._in_blocks or purpose == 'predict'):
+            return None
+        key = purpose, kernels.current().name
+        program = self._programs.get(key)
+        if program is None or program.capacity < samples:
+            program = self._programs[key] = Program(
+                self.groups,
+                self.groups[0].weighted.dtype,
+                samples,
+                training=purpose == 'learn',
+                loss=purpose != 'predict' and self._cross_entropy,
+                softmax=purpose == 'predict' and self._softmax,
+            )
+        return program
+
+    def _read(self, program, samples, index, backward=False):
+        """Run the blocks over some samples; return the outputs and the targets."""
+        if samples.direct:
+            sources, order = (samples.x, samples.targets), index
+        else:
+            sources, order = samples.batch(index), None
+        program.run(len(index), backward=backward, sources=sources, order=order)
+        if self._cross_entropy:
+            return None
+        return program.y[: len(index)], samples.targets[index]
+
+    def _read_layers(self, samples, index, training):
+        x, targets = samples.batch(index)
+        return self.outputs(x, training), targets
+
+    def _sum_losses(self, samples, outputs, targets):
+        total = float(self.losses(outputs, targets).sum(dtype=np.float64))
+        return total, self.loss.count_correct(outputs, targets) if samples.measures_accuracy else 0
 
     def outputs(self, x, training):
         """Return what the loss is computed from."""

@@ -56,11 +56,14 @@ class Samples:
     def __len__(self):
         return len(self.x)
 
-    def batches(self, order, batch_size):
-        """Yield (x, targets) of the samples in that order; the last batch may be smaller."""
-        for first in range(0, len(order), batch_size):
-            index = order[first : first + batch_size]
-            yield np.ascontiguousarray(self.x[index], self.dtype), self.targets[index]
+    @property
+    def direct(self):
+        """Whether kernels can read x as it is."""
+        return self.x.dtype == self.dtype and self.x.dtype.isnative and self.x.flags.c_contiguous
+
+    def batch(self, index):
+        """Return (x, targets) of some samples, x as kernels take it."""
+        return np.ascontiguousarray(self.x[index], self.dtype), self.targets[index]
 
 
 class Mean:
@@ -70,13 +73,11 @@ class Mean:
         self.measures_accuracy = measures_accuracy
         self.loss = self.correct = self.count = 0
 
-    def add(self, plan, outputs, targets):
-        """Compute the losses of a batch and count them in."""
-        losses = plan.losses(outputs, targets)
-        self.loss += float(losses.sum(dtype=np.float64))
-        self.count += len(losses)
-        if self.measures_accuracy:
-            self.correct += plan.loss.count_correct(outputs, targets)
+    def add(self, count, loss, correct):
+        """Count a batch in: its size, the sum of its losses, and how many it has right."""
+        self.count += count
+        self.loss += loss
+        self.correct += correct
 
     def figures(self):
         figures = {'loss': self.loss / self.count}
@@ -187,22 +188,27 @@ def _train_epoch(network, samples, rates, batch_size, shuffle, shown):
     order = network.generator.permutation(N) if shuffle else np.arange(N)
     mean = Mean(samples.measures_accuracy)
     plan, parameters = network.plan, network.parameters.values()
-    for (x, targets), learning_rate in zip(samples.batches(order, batch_size), rates, strict=True):
+    for index, learning_rate in zip(_batches(order, batch_size), rates, strict=True):
         with plan.lock:
-            mean.add(plan, plan.outputs(x, training=True), targets)
-            plan.backward()
+            mean.add(len(index), *plan.learn(samples, index))
             network.optimizer.update(parameters, learning_rate)
-        shown.advance(len(x), mean)
+        shown.advance(len(index), mean)
     return mean.figures()
 
 
 def _evaluate(network, samples, batch_size):
     mean = Mean(samples.measures_accuracy)
     plan = network.plan
-    for x, targets in samples.batches(np.arange(len(samples)), batch_size):
+    for index in _batches(np.arange(len(samples)), batch_size):
         with plan.lock:
-            mean.add(plan, plan.outputs(x, training=False), targets)
+            mean.add(len(index), *plan.assess(samples, index))
     return mean.figures()
+
+
+def _batches(order, batch_size):
+    """Yield the indices of each batch; the last batch may be smaller."""
+    for first in range(0, len(order), batch_size):
+        yield order[first : first + batch_size]
 
 
 class Checkpoints:

@@ -16,7 +16,8 @@ FLOORS = [
     {'_numpy', '_ext'},
     {'kernels'},
     {'layers', 'losses', 'optimizers', 'schedules', 'checkpoint', 'progress'},
-    {'plan', 'architecture'},
+    {'blocks', 'architecture'},
+    {'plan'},
     {'training'},
     {'network', 'comparison'},
 ]

@@ -10,6 +10,7 @@ This module is compiled once, for any processor: the blocks that it calls are co
 
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
 from cython.parallel cimport parallel, prange, threadid
 
 import numpy as np
@@ -38,10 +39,8 @@ cdef class Block:
         """Return where an array's numbers stand, and keep it alive; NULL for None."""
         if array is None:
             return NULL
-        if not array.flags.c_contiguous:
-            raise ValueError('a block takes contiguous arrays')
         self._arrays.append(array)
-        return <void*> <size_t> array.ctypes.data
+        return pointer_to(array)
 
     cdef void* room(self, size_t size) except NULL:
         """Return aligned memory for the block's own use, all zero."""
@@ -79,15 +78,30 @@ cdef class Gather(Block):
         self.row = batch.nbytes // len(batch)
 
     def read_from(self, source):
-        """Take samples from another array, contiguous, of the batch's dtype and sample shape."""
+        """Take samples from an array, contiguous, of the batch's dtype and sample shape; None leaves them as they are."""
         self._source = source
-        self.source = <const char*> <size_t> source.ctypes.data
+        if source is None:
+            self.source = NULL
+        else:
+            self.source = <const char*> pointer_to(source)
 
     cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
         cdef Py_ssize_t i
-        if span.order != NULL:
-            for i in range(span.first, span.last):
-                memcpy(self.batch + i * self.row, self.source + span.order[i] * self.row, self.row)
+        if self.source == NULL:
+            return
+        for i in range(span.first, span.last):
+            memcpy(
+                self.batch + i * self.row,
+                self.source + (i if span.order == NULL else span.order[i]) * self.row, self.row)
+
+
+cdef void* pointer_to(array) except NULL:
+    """Return where a contiguous array's numbers stand."""
+    cdef Py_buffer buffer
+    PyObject_GetBuffer(array, &buffer, PyBUF_C_CONTIGUOUS)
+    cdef void* pointer = buffer.buf
+    PyBuffer_Release(&buffer)
+    return pointer
 
 
 cdef class Program:
@@ -138,7 +152,7 @@ cdef class Program:
 
     def run(
         self, Py_ssize_t samples, bint training, bint forward, bint backward, int num_threads,
-        const int64_t[::1] order=None, Py_ssize_t first=0,
+        const int64_t[::1] order=None,
     ):
         """Run a batch forward, backward or both, over what stands in the blocks' arrays.
 
@@ -147,15 +161,15 @@ cdef class Program:
             training: the forward pass keeps what the backward pass needs.
             forward, backward: which passes; both in one call go tile by tile.
             num_threads: how many threads share the work.
-            order: where the samples stand in the sources of `Gather` blocks: order[first], order[first + 1], ...
+            order: where the samples stand in the sources of `Gather` blocks; None for the first ones.
         """
         cdef const int64_t* places = NULL
         if not 0 <= samples <= self.capacity:
             raise ValueError(f'a program for {self.capacity} samples was given {samples}')
         if order is not None:
-            if first < 0 or order.shape[0] - first < samples:
-                raise ValueError(f'an order of {order.shape[0]} samples has no {samples} from {first} on')
-            places = &order[0] + first
+            if order.shape[0] != samples:
+                raise ValueError(f'expected an order of {samples} samples, got {order.shape[0]}')
+            places = &order[0]
         if samples == 0:
             return
         if num_threads > self.threads:

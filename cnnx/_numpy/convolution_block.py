@@ -1,0 +1,48 @@
+"""Convolution, bias, ReLU and max-pooling as a block of a program."""
+
+import numpy as np
+
+from cnnx._numpy.activations import relu_backward, relu_forward
+from cnnx._numpy.convolution import (
+    convolution_backward_input,
+    convolution_backward_weights,
+    convolution_forward,
+)
+from cnnx._numpy.pooling import maxpool_backward, maxpool_forward
+from cnnx._numpy.program import Block
+
+
+class ConvolutionBlock(Block):
+    """Convolution, then ReLU if `relu`, then max-pooling, one after the other."""
+
+    def __init__(
+        self, x, weights, bias, y, window, positions, pool, relu, dy=None, dx=None, dweights=None, dbias=None
+    ):
+        self.x, self.weights, self.bias, self.y = x, weights, bias, y
+        self.window, self.positions, self.pool, self.relu = window, positions, pool, relu
+        self.dy, self.dx, self.dweights, self.dbias = dy, dx, dweights, dbias
+        self.map = self.argmax = None
+
+    def forward(self, samples, training):
+        y = self.y[:samples]
+        self.map = np.empty((samples, *self.positions, y.shape[-1]), y.dtype)
+        convolution_forward(self.x[:samples], self.weights, self.bias, self.map, self.window, 1)
+        if self.relu:
+            relu_forward(self.map, self.map, 1)
+        if self.pool is None:
+            y[...] = self.map
+        else:
+            self.argmax = np.empty(y.shape, np.int32)
+            maxpool_forward(self.map, y, self.argmax, self.pool, 1)
+
+    def backward(self, samples):
+        dy = self.dy[:samples]
+        if self.pool is not None:
+            dmap = np.empty_like(self.map)
+            maxpool_backward(dy, self.argmax, dmap, self.pool, 1)
+            dy = dmap
+        if self.relu:
+            relu_backward(self.map, dy, dy, 1)
+        convolution_backward_weights(self.x[:samples], dy, self.dweights, self.dbias, self.window, 1)
+        if self.dx is not None:
+            convolution_backward_input(self.weights, dy, self.dx[:samples], self.window, 1)

@@ -1,0 +1,27 @@
+"""The dense layer as a block of a program, with the ReLU behind it."""
+
+from cnnx._numpy.activations import relu_backward, relu_forward
+from cnnx._numpy.dense import dense_backward_input, dense_backward_weights, dense_forward
+from cnnx._numpy.program import Block
+
+
+class DenseBlock(Block):
+    """y = x weights + bias, then max(0, y) if `relu`."""
+
+    def __init__(self, x, weights, bias, y, relu, dy=None, dx=None, dweights=None, dbias=None):
+        self.x, self.weights, self.bias, self.y, self.relu = x, weights, bias, y, relu
+        self.dy, self.dx, self.dweights, self.dbias = dy, dx, dweights, dbias
+
+    def forward(self, samples, training):
+        y = self.y[:samples]
+        dense_forward(self.x[:samples], self.weights, self.bias, y, 1)
+        if self.relu:
+            relu_forward(y, y, 1)
+
+    def backward(self, samples):
+        dy = self.dy[:samples]
+        if self.relu:
+            relu_backward(self.y[:samples], dy, dy, 1)
+        dense_backward_weights(self.x[:samples], dy, self.dweights, self.dbias, 1)
+        if self.dx is not None:
+            dense_backward_input(self.weights, dy, self.dx[:samples], 1)

@@ -1,0 +1,33 @@
+"""Softmax as the last block of a program: alone, to predict, or with cross-entropy, to learn."""
+
+import numpy as np
+
+from cnnx._numpy.program import Block
+from cnnx._numpy.softmax import softmax_cross_entropy_backward, softmax_cross_entropy_forward, softmax_forward
+
+
+class CrossEntropyBlock(Block):
+    """losses = -log softmax(logits)[label]; dlogits = (softmax - one-hot) / N."""
+
+    def __init__(self, logits, labels, dlogits):
+        self.logits, self.labels, self.dlogits = logits, labels, dlogits
+        self.losses = np.empty(len(logits), logits.dtype)
+
+    def totals(self, samples):
+        right = self.logits[:samples].argmax(axis=1) == self.labels[:samples]
+        return float(self.losses[:samples].sum(dtype=np.float64)), int(right.sum())
+
+    def forward(self, samples, training):
+        logits, labels, dlogits = self.logits[:samples], self.labels[:samples], self.dlogits[:samples]
+        softmax_cross_entropy_forward(logits, labels, dlogits, self.losses[:samples], 1)
+        softmax_cross_entropy_backward(dlogits, labels, dlogits, 1)
+
+
+class SoftmaxBlock(Block):
+    """y = softmax(x), row by row, forward only."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def forward(self, samples, training):
+        softmax_forward(self.x[:samples], self.y[:samples], 1)
