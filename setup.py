@@ -22,7 +22,7 @@ TIERS = {
     'v4': ['-march=x86-64-v4', '-mprefer-vector-width=512'],
 }
 SOURCES = Path('cnnx', '_ext')
-PLAIN = ('cpu', 'program')
+PLAIN = ('cpu', 'program', 'table')
 KERNELS = [path.stem for path in sorted(SOURCES.glob('*.pyx')) if path.stem not in PLAIN]
 # Cython's own runtime (memoryviews, conversions), compiled once and imported by every kernel.
 SHARED = 'cnnx._ext._cython'
@@ -130,8 +130,6 @@ class BuildKernels(build_ext):
             'wraparound': False,
             'initializedcheck': checked,
             'cdivision': True,
-            'embedsignature': True,
-            'embedsignature.format': 'clinic',
         }
         options = ','.join(f'{name}={value}' for name, value in directives.items())
         if ext.name == SHARED:

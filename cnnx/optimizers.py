@@ -9,8 +9,61 @@ import numpy as np
 from cnnx import kernels
 from cnnx.arrays import non_negative
 
+# An update reads and writes memory more than it computes: a number costs as much as so many multiply-adds.
+WORK_OF_UPDATE = 16
 
-class SGD:
+
+class Optimizer:
+    """What optimizers share.
+
+    A kind of optimizer names what it remembers of a parameter in `state_names`, and defines `step`.
+    """
+
+    state_names = ()
+
+    def __init__(self):
+        self._prepared = (None, None, None)
+
+    def __getstate__(self):
+        return {**vars(self), '_prepared': (None, None, None)}
+
+    def settings(self):
+        """Return the constructor's arguments as JSON can hold them."""
+        return {}
+
+    def update(self, parameters, learning_rate):
+        """Take one step.
+
+        Args:
+            parameters: `Parameter` objects, gradients written; those that are not trainable stay as they are.
+            learning_rate: the step's size.
+        """
+        table = self._table([parameter for parameter in parameters if parameter.trainable])
+        self.step(table, learning_rate, kernels.threads_for(WORK_OF_UPDATE * table.size))
+
+    def step(self, table, learning_rate, threads):
+        """Change all values of a table with rows (value, gradient, *what is remembered)."""
+        raise NotImplementedError
+
+    def _table(self, parameters):
+        """Return the arrays of these parameters, as kernels take them; the latest ones are kept at hand."""
+        backend, memory = kernels.current(), [parameter.state for parameter in parameters]
+        for parameter, state in zip(parameters, memory, strict=True):
+            for name in self.state_names:
+                if name not in state:
+                    state[name] = np.zeros_like(parameter.value)
+        states = [state[name] for state in memory for name in self.state_names]
+        key = [backend, *map(id, parameters), *map(id, states)]
+        if self._prepared[0] != key:
+            rows = [
+                tuple(array.reshape(-1) for array in (parameter.value, parameter.grad, *map(state.get, self.state_names)))
+                for parameter, state in zip(parameters, memory, strict=True)
+            ]
+            self._prepared = key, backend.ArrayTable(rows), (parameters, states)
+        return self._prepared[1]
+
+
+class SGD(Optimizer):
     """Stochastic gradient descent: value -= learning_rate * velocity, velocity = momentum * velocity + gradient.
 
     Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013,
@@ -26,29 +79,14 @@ class SGD:
     state_names = ('velocity',)
 
     def __init__(self, momentum=0.0):
+        super().__init__()
         self.momentum = non_negative(momentum, 'momentum', below=1)
 
     def settings(self):
-        """Return the constructor's arguments as JSON can hold them."""
         return {'momentum': self.momentum}
 
-    def update(self, parameters, learning_rate):
-        """Take one step.
-
-        Args:
-            parameters: `Parameter` objects, gradients written.
-            learning_rate: the step's size.
-        """
-        sgd_update = kernels.current().sgd_update
-        for parameter in parameters:
-            if not parameter.trainable:
-                continue
-            value, grad = parameter.value.reshape(-1), parameter.grad.reshape(-1)
-            if 'velocity' not in parameter.state:
-                parameter.state['velocity'] = np.zeros_like(parameter.value)
-            velocity = parameter.state['velocity']
-            threads = kernels.threads_for(value.size)
-            sgd_update(value, grad, velocity.reshape(-1), learning_rate, self.momentum, threads)
+    def step(self, table, learning_rate, threads):
+        kernels.current().sgd_update(table, learning_rate, self.momentum, threads)
 
 
 OPTIMIZERS = {kind.__name__: kind for kind in (SGD,)}

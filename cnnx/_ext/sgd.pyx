@@ -3,19 +3,38 @@
 from cython.parallel cimport prange
 
 from cnnx._ext.real cimport floating
+from cnnx._ext.table cimport ArrayTable
 
 
-def sgd_update(
-    floating[::1] value,                     # IN, OUT  (size)
-    const floating[::1] grad,                # IN       (size)
-    floating[::1] velocity,                  # IN, OUT  (size)
-    double learning_rate,
-    double momentum,
-    int num_threads,
-):
-    """velocity = momentum velocity + grad; value -= learning_rate velocity."""
+def sgd_update(ArrayTable table, double learning_rate, double momentum, int num_threads):
+    """velocity = momentum velocity + gradient; value -= learning_rate velocity.
+
+    The table's rows are (value, gradient, velocity).
+    """
     cdef Py_ssize_t i
-    cdef floating rate = <floating> learning_rate, keep = <floating> momentum
-    for i in prange(value.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        velocity[i] = keep * velocity[i] + grad[i]
-        value[i] -= rate * velocity[i]
+    cdef Py_ssize_t* chunk
+    cdef void** row
+    for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
+        chunk = table.chunk + 3 * i
+        row = table.pointers + 3 * chunk[0]
+        if table.doubles:
+            update(
+                <double*> row[0], <const double*> row[1], <double*> row[2], chunk[1], chunk[2],
+                learning_rate, momentum)
+        else:
+            update(
+                <float*> row[0], <const float*> row[1], <float*> row[2], chunk[1], chunk[2],
+                <float> learning_rate, <float> momentum)
+
+
+cdef void update(
+    floating* value,                         # IN, OUT
+    const floating* gradient,                # IN
+    floating* velocity,                      # IN, OUT
+    Py_ssize_t first, Py_ssize_t last,
+    floating learning_rate, floating momentum,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        velocity[i] = momentum * velocity[i] + gradient[i]
+        value[i] -= learning_rate * velocity[i]

@@ -16,9 +16,9 @@ PACKAGE = Path(cnnx.__file__).parent
 def signatures(backend):
     with cnnx.use_backend(backend):
         return {
-            name: str(inspect.signature(function))
-            for name, function in vars(kernels.current()).items()
-            if callable(function)
+            name: isinstance(kernel, type) or [parameter.name for parameter in inspect.signature(kernel).parameters.values()]
+            for name, kernel in vars(kernels.current()).items()
+            if callable(kernel) and name != 'Block'
         }
 
 
@@ -68,7 +68,7 @@ def test_the_kernels_of_loss_and_optimizer_agree(dtype):
             k.softmax_cross_entropy_forward(logits, labels, probabilities, losses, 2)
             k.softmax_cross_entropy_backward(probabilities, labels, gradient, 2)
             value, velocity = logits.ravel().copy(), np.ones(35, dtype)
-            k.sgd_update(value, gradient.reshape(-1), velocity, 0.1, 0.9, 2)
+            k.sgd_update(k.ArrayTable([(value, gradient.reshape(-1), velocity)]), 0.1, 0.9, 2)
             results.append((probabilities, losses, gradient, value, velocity))
     tolerance = {'float32': 2e-6, 'float64': 1e-14}[dtype]
     for compiled, reference in zip(*results, strict=True):
