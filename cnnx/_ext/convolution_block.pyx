@@ -23,7 +23,11 @@ from libc.string cimport memcpy, memset
 from cnnx._ext.gemm cimport Layout, lanes, multiply_columns, pack, round_up
 from cnnx._ext.program cimport Block, Span, share
 from cnnx._ext.real cimport floating
+from cnnx._ext.vectors cimport dot, transpose, transpose_integers
 from cnnx._ext.window cimport Window, as_window
+
+cdef extern from "copy.h" nogil:
+    void copy_short(void* to, const void* source, size_t size)
 
 cdef extern from "columns.h" nogil:
     int BLOCK_PLACES
@@ -42,15 +46,6 @@ cdef extern from "columns.h" nogil:
     void finish_columns_double(
         int filters, int count, int32_t origin, int32_t step, bint relu,
         double* best, const int32_t* best_origins, int32_t* origins)
-
-cdef extern from "transpose.h" nogil:
-    void transpose_float(
-        Py_ssize_t rows, Py_ssize_t columns, const float* origin, ptrdiff_t from_row, float* to, ptrdiff_t to_row)
-    void transpose_double(
-        Py_ssize_t rows, Py_ssize_t columns, const double* origin, ptrdiff_t from_row, double* to, ptrdiff_t to_row)
-    void transpose_integers(
-        Py_ssize_t rows, Py_ssize_t columns, const int32_t* origin, ptrdiff_t from_row,
-        int32_t* to, ptrdiff_t to_row)
 
 cdef extern from "pooled.h" nogil:
     int32_t DEAD
@@ -322,19 +317,17 @@ cdef void prepare(
                 filters[f * patch + k] = weights[k * s.F + f]
 
 
-cdef void copy_padded(const Shape* s, const floating* image, floating* padded) noexcept nogil:
-    """Copy the rows and columns that windows cover, with zeros where they are padding."""
-    cdef Py_ssize_t line = s.padded_columns * s.C, row, source
-    cdef Py_ssize_t begin = s.window.pad_left, end = min(s.padded_columns, s.window.pad_left + s.W)
-    for row in range(s.padded_rows):
-        source = row - s.window.pad_top
-        if 0 <= source < s.H:
-            memset(padded, 0, begin * s.C * sizeof(floating))
-            memcpy(padded + begin * s.C, image + source * s.W * s.C, (end - begin) * s.C * sizeof(floating))
-            memset(padded + end * s.C, 0, (s.padded_columns - end) * s.C * sizeof(floating))
-        else:
-            memset(padded, 0, line * sizeof(floating))
-        padded += line
+cdef const floating* with_padding(const Shape* s, const floating* image, floating* scratch) noexcept nogil:
+    """Return the rows and columns that windows cover, with zeros where they are padding."""
+    cdef Py_ssize_t line = s.padded_columns * s.C, begin = s.window.pad_left
+    cdef Py_ssize_t first = s.window.pad_top, last = min(s.padded_rows, s.window.pad_top + s.H), row
+    cdef size_t size = (min(s.padded_columns, begin + s.W) - begin) * s.C * sizeof(floating)
+    if first == 0 and begin == 0 and s.padded_columns == s.W and s.padded_rows <= s.H:
+        return image
+    memset(scratch, 0, s.padded_rows * line * sizeof(floating))
+    for row in range(first, last):
+        copy_short(scratch + row * line + begin * s.C, image + (row - first) * s.W * s.C, size)
+    return scratch
 
 
 cdef void forward(const Arrays* a, Span span, floating* scratch) noexcept nogil:
@@ -361,18 +354,17 @@ cdef void forward_wide(
     cdef const floating* weights = <const floating*> (a.packed if a.packed != NULL else a.weights)
     cdef Py_ssize_t line = s.padded_columns * s.C, row = s.columns * s.wide_F
     cdef Layout windows = Layout(s.window.stride_width * s.C, 1, line)
-    cdef floating* padded = scratch
+    cdef const floating* padded = with_padding(s, image, scratch)
     cdef floating* band = scratch + round_up(s.padded_rows * line + lanes(y), lanes(y))
     cdef int32_t* unused = <int32_t*> (band + s.pool.height * row)
     cdef Py_ssize_t p, q, pixel, next_row = 0, places = s.pool.height * s.pool.width
-    copy_padded(s, image, padded)
     for p in range(s.P):
         # The band is a ring of rows: where pooling windows overlap, the rows that they share stay.
         next_row = max(next_row, p * s.pool.stride_height)
         while next_row < p * s.pool.stride_height + s.pool.height:
             multiply_columns(
                 s.columns, s.F, s.window.height, s.window.width * s.C,
-                <const floating*> padded + next_row * s.window.stride_height * line, windows,
+                padded + next_row * s.window.stride_height * line, windows,
                 weights, s.wide_F, band + (next_row % s.pool.height) * row, s.wide_F,
                 <const floating*> a.bias, False)
             next_row += 1
@@ -417,7 +409,6 @@ cdef void forward_narrow(
     cdef floating* narrow = scratch
     cdef floating* best = scratch + s.padded_rows * s.C * s.period * s.phase_row
     cdef int32_t* best_origins = <int32_t*> (best + s.F * width)
-    cdef floating* pixels
     cdef bint keep = origins != NULL
     cdef Py_ssize_t p, q, f, place, block, group, part
     cdef int filters, some
@@ -444,15 +435,13 @@ cdef void forward_narrow(
                             weights + f, s.F, bias + f, a.place_origins + place, place > 0,
                             best + f * width, best_origins + f * width)
             origin = <int32_t> origin_of(s, p * s.pool.stride_height, q * s.pool.stride_width)
-            pixels = y + (p * s.Q + q) * s.F
             if floating is float:
                 finish_columns_float(
                     <int> s.F, <int> min(width, s.Q - q), origin, step, s.relu, best, best_origins, origins)
-                transpose_float(s.F, min(width, s.Q - q), best, width, pixels, s.F)
             else:
                 finish_columns_double(
                     <int> s.F, <int> min(width, s.Q - q), origin, step, s.relu, best, best_origins, origins)
-                transpose_double(s.F, min(width, s.Q - q), best, width, pixels, s.F)
+            transpose(s.F, min(width, s.Q - q), best, width, y + (p * s.Q + q) * s.F, s.F)
             if keep:
                 origins += s.F * width
 
@@ -487,11 +476,11 @@ cdef void backward(const Arrays* a, Span span, floating* scratch, floating* part
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t image = s.H * s.W * s.C, map = s.P * s.Q * s.F, n
     cdef Py_ssize_t padded_size = round_up(s.padded_rows * s.padded_columns * s.C + lanes(scratch), lanes(scratch))
-    cdef floating* padded = scratch
+    cdef const floating* padded
     cdef floating* dpadded = NULL if a.dx == NULL else scratch + padded_size
     cdef floating* rest = scratch + 2 * padded_size
     for n in range(span.first, span.last):
-        copy_padded(s, <const floating*> a.x + n * image, padded)
+        padded = with_padding(s, <const floating*> a.x + n * image, scratch)
         if dpadded != NULL:
             memset(dpadded, 0, padded_size * sizeof(floating))
         if s.pooled:
@@ -505,7 +494,7 @@ cdef void backward(const Arrays* a, Span span, floating* scratch, floating* part
 
 
 cdef void copy_unpadded(const Shape* s, const floating* padded, floating* image) noexcept nogil:
-    """Copy back what `copy_padded` copies; what no window covers is zero."""
+    """Copy back what `with_padding` copies; what no window covers is zero."""
     cdef Py_ssize_t line = s.padded_columns * s.C, row, from_row
     cdef Py_ssize_t columns = min(s.W, s.padded_columns - s.window.pad_left)
     for row in range(s.H):
@@ -535,16 +524,13 @@ cdef void backward_sparse(
     cdef floating* spare = gradients + size * s.F
     cdef int32_t* live = <int32_t*> (spare + 2 * s.F * s.band * s.Q)
     cdef int32_t* counts = live + size * s.F
-    cdef floating total
+    cdef const floating* no_factors = NULL
     for band in range((s.P + s.band - 1) // s.band):
         first = band * s.band
         rows = min(s.band, s.P - first)
         list_band(s, first, rows * s.Q, origins, dy + first * s.Q * s.F, live, gradients, counts, spare)
         for f in range(s.F):
-            total = 0
-            for i in range(counts[f]):
-                total += gradients[f * size + i]
-            partial[s.F * patch + f] += total
+            partial[s.F * patch + f] += dot(counts[f], gradients + f * size, no_factors)
             for i in range(s.chunks):
                 v = share(s.vectors, i, s.chunks)
                 next_v = share(s.vectors, i + 1, s.chunks)
@@ -634,10 +620,7 @@ cdef void list_band(
     cdef Py_ssize_t list = list_size(s), width = lanes(dy), blocks = round_up(s.Q, width) // width
     cdef Py_ssize_t f, row, block, place
     cdef int32_t* columns = <int32_t*> (spare + s.F * windows)
-    if floating is float:
-        transpose_float(windows, s.F, dy, s.F, spare, windows)
-    else:
-        transpose_double(windows, s.F, dy, s.F, spare, windows)
+    transpose(windows, s.F, dy, s.F, spare, windows)
     if not s.narrow:
         transpose_integers(windows, s.F, origins + first * s.Q * s.F, s.F, columns, windows)
         for f in range(s.F):

@@ -9,6 +9,7 @@ from libc.string cimport memset
 from cnnx._ext.gemm cimport Layout, lanes, multiply_columns, pack, round_up
 from cnnx._ext.program cimport Block, Span, share
 from cnnx._ext.real cimport floating
+from cnnx._ext.vectors cimport dot, transpose
 
 cdef enum:
     # For fewer samples than this, dx is dot products with the weights as they lie: transposing them
@@ -95,16 +96,9 @@ cdef void prepare(
             last - first, a.O - whole, weights + first * a.O + whole, Layout(a.O, 1, 0),
             <floating*> a.edge + first * width)
     if training and a.transposed != NULL and samples >= LEAST_SAMPLES_TO_TRANSPOSE:
-        transpose(weights, a.I, a.O, share(a.O, part, parts), share(a.O, part + 1, parts), <floating*> a.transposed)
-
-
-cdef void transpose(
-    const floating* weights, Py_ssize_t I, Py_ssize_t O, Py_ssize_t first, Py_ssize_t last, floating* transposed,
-) noexcept nogil:
-    cdef Py_ssize_t row = round_up(I, lanes(weights)), i, o
-    for i in range(I):
-        for o in range(first, last):
-            transposed[o * row + i] = weights[i * O + o]
+        transpose(
+            last - first, a.O, weights + first * a.O, a.O,
+            <floating*> a.transposed + first, round_up(a.I, width))
 
 
 cdef void forward(Arrays* a, Span span, const floating* kind) noexcept nogil:
@@ -141,15 +135,7 @@ cdef void backward(Arrays* a, Span span, const floating* kind) noexcept nogil:
         return
     for n in range(rows):
         for i in range(a.I):
-            dx[n * a.I + i] = dot(<const floating*> a.weights + i * a.O, dy + n * a.O, a.O)
-
-
-cdef floating dot(const floating* a, const floating* b, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef floating total = 0
-    for i in range(size):
-        total += a[i] * b[i]
-    return total
+            dx[n * a.I + i] = dot(a.O, <const floating*> a.weights + i * a.O, dy + n * a.O)
 
 
 cdef void finish(

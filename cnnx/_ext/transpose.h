@@ -9,9 +9,9 @@
 typedef float quad __attribute__((vector_size(16)));
 typedef int32_t quad_of_places __attribute__((vector_size(16)));
 
-/* to[c][r] = from[r][c], r < rows <= 4, c < columns <= 4; rows of `from` are read 4 wide. */
+/* to[c][r] = from[r][c], r < rows <= 4, c < 4; `rows` is a constant wherever this is inlined. */
 static ALWAYS_INLINE void transpose_block(
-    int rows, int columns, const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
+    const int rows, const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
 {
     quad row[4], column[4];
     for (int r = 0; r < 4; r++)
@@ -23,33 +23,33 @@ static ALWAYS_INLINE void transpose_block(
     column[1] = __builtin_shuffle(a, b, second);
     column[2] = __builtin_shuffle(c, d, first);
     column[3] = __builtin_shuffle(c, d, second);
-    for (int k = 0; k < columns; k++)
+    for (int k = 0; k < 4; k++)
         memcpy(to + k * to_row, &column[k], rows * sizeof(float));
 }
 
-/* to (columns, rows) = from (rows, columns), transposed; rows lie from_row and to_row apart, and those of
- * `from` must be readable up to the next multiple of 4 columns. */
+static ALWAYS_INLINE void transpose_rows(
+    const int rows, ptrdiff_t columns, const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
+{
+    ptrdiff_t c = 0;
+    for (; c + 4 <= columns; c += 4)
+        transpose_block(rows, from + c, from_row, to + c * to_row, to_row);
+    for (; c < columns; c++)
+        for (int r = 0; r < rows; r++)
+            to[c * to_row + r] = from[r * from_row + c];
+}
+
+/* to (columns, rows) = from (rows, columns), transposed; rows lie from_row and to_row apart. */
 static inline void transpose_float(
     ptrdiff_t rows, ptrdiff_t columns, const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
 {
-#define BLOCKS_OF(height) \
-    { \
-        ptrdiff_t c = 0; \
-        for (; c + 4 <= columns; c += 4) \
-            transpose_block(height, 4, from + r * from_row + c, from_row, to + c * to_row + r, to_row); \
-        if (c < columns) \
-            transpose_block( \
-                height, (int)(columns - c), from + r * from_row + c, from_row, to + c * to_row + r, to_row); \
-    }
     ptrdiff_t r = 0;
     for (; r + 4 <= rows; r += 4)
-        BLOCKS_OF(4)
+        transpose_rows(4, columns, from + r * from_row, from_row, to + r, to_row);
     switch (rows - r) {
-        case 1: BLOCKS_OF(1) break;
-        case 2: BLOCKS_OF(2) break;
-        case 3: BLOCKS_OF(3) break;
+        case 1: transpose_rows(1, columns, from + r * from_row, from_row, to + r, to_row); break;
+        case 2: transpose_rows(2, columns, from + r * from_row, from_row, to + r, to_row); break;
+        case 3: transpose_rows(3, columns, from + r * from_row, from_row, to + r, to_row); break;
     }
-#undef BLOCKS_OF
 }
 
 #else
