@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 DTYPES = ('float32', 'float64')
+# The widest vector that a kernel reads, in bytes.
+SLACK = 64
 
 
 def check_dtype(dtype):
@@ -40,3 +42,17 @@ def as_numbers(values, what):
 def new_array(name, shape, dtype):
     """Allocate an array, whatever its name: what a layer writes into when it works alone."""
     return np.empty(shape, dtype)
+
+
+def array_with_slack(shape, dtype):
+    """Return an array of zeros that can be read beyond its end: kernels read whole vectors."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape)
+    return np.zeros(size + SLACK // dtype.itemsize, dtype)[:size].reshape(shape)
+
+
+def copy_with_slack(values):
+    """Return a copy of an array that can be read beyond its end."""
+    copy = array_with_slack(values.shape, values.dtype)
+    copy[...] = values
+    return copy

@@ -5,16 +5,13 @@ convolution, ReLU and max-pooling; or a dense layer and ReLU. A program carries 
 blocks, forward and back, in one call.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from cnnx import kernels
+from cnnx.arrays import array_with_slack
 from cnnx.layers import Convolutional, Dense, Flatten, MaxPooling, ReLU, Softmax
-
-# Kernels read whole vectors, and so up to this many bytes beyond an array's end.
-SLACK = 64
 
 
 class Group(NamedTuple):
@@ -130,13 +127,6 @@ class Program:
     def totals(self, samples):
         """Return the sum of the losses of the latest batch, and how many of its samples were classified right."""
         return self._loss.totals(samples)
-
-
-def array_with_slack(shape, dtype):
-    """Return an array of zeros, with room behind its end."""
-    dtype = np.dtype(dtype)
-    size = math.prod(shape)
-    return np.zeros(size + SLACK // dtype.itemsize, dtype)[:size].reshape(shape)
 
 
 def _block(backend, group, x, y, dy, dx):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnx.arrays import as_numbers
+from cnnx.arrays import array_with_slack, as_numbers, copy_with_slack
 
 
 class Parameter:
@@ -23,8 +23,12 @@ class Parameter:
         self.name = name
         self.state = {}
         self.trainable = trainable
-        self._value = np.array(value, order='C')
-        self._grad = np.zeros_like(self._value)
+        self._value = copy_with_slack(np.asarray(value))
+        self._grad = array_with_slack(self._value.shape, self._value.dtype)
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._value, self._grad = copy_with_slack(self._value), copy_with_slack(self._grad)
 
     def __repr__(self):
         return f'Parameter({self.name!r}, shape={self.value.shape}, dtype={self.value.dtype})'

@@ -20,7 +20,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
-from cnnx._ext.gemm cimport Layout, lanes, multiply_columns, pack, round_up
+from cnnx._ext.gemm cimport Layout, lanes, multiply_columns, round_up
 from cnnx._ext.program cimport Block, Span, share
 from cnnx._ext.real cimport floating
 from cnnx._ext.vectors cimport dot, transpose, transpose_integers
@@ -131,7 +131,6 @@ cdef struct Arrays:
     void* dx                      # (N, H, W, C), or NULL
     void* dweights                # (R, S, C, F)
     void* dbias                   # (F)
-    void* packed                  # (K, wide_F), or NULL where weights need no packing
     void* filters                 # (F, vectors, width), zeros at the ends of rows; dense: (F, K rounded up)
     ptrdiff_t* at                 # (vectors) where a patch's vectors begin
     int32_t* taps                 # narrow: (K, places) where each tap of each place begins
@@ -203,8 +202,6 @@ cdef class ConvolutionBlock(Block):
             list_taps(s, a.taps)
             forward_size = s.padded_rows * s.C * s.period * s.phase_row + 3 * s.F * width
         else:
-            if s.wide_F != s.F:
-                a.packed = self.room(s.K * s.wide_F * size)
             a.band_places = <int32_t*> self.room(s.pool.height * places * sizeof(int32_t))
             for i in range(s.pool.height * places):
                 a.band_places[i] = <int32_t> (
@@ -232,7 +229,7 @@ cdef class ConvolutionBlock(Block):
             else:
                 self.partial_bytes = (s.K + 1) * s.wide_F * size
                 backward_size = 2 * image + s.P * s.Q * s.wide_F + s.tile * round_up(s.K, width)
-            a.filters = self.room(s.F * max(s.vectors * s.width, round_up(s.K, width)) * size)
+            a.filters = self.room(s.F * filter_size(s, width) * size)
         # A vector may be read beyond the end.
         self.scratch_bytes = (max(forward_size, backward_size) + width) * size
         return 0
@@ -295,26 +292,21 @@ cdef inline Py_ssize_t narrow_place(const Shape* s, Py_ssize_t row, Py_ssize_t c
 cdef void prepare(
     const Arrays* a, bint training, Py_ssize_t part, Py_ssize_t parts, const floating* kind,
 ) noexcept nogil:
-    """Lay the weights out as the passes read them."""
+    """Transpose the weights, one row of a filter at a time, for the backward pass."""
     cdef const Shape* s = &a.shape
-    cdef const floating* weights = <const floating*> a.weights
-    cdef floating* filters = <floating*> a.filters
-    cdef Py_ssize_t first = share(s.K, part, parts), last = share(s.K, part + 1, parts)
-    cdef Py_ssize_t row = s.window.width * s.C, k, f, patch
-    if a.packed != NULL:
-        pack(last - first, s.F, weights + first * s.F, Layout(s.F, 1, 0), <floating*> a.packed + first * s.wide_F)
+    cdef Py_ssize_t row = s.window.width * s.C, filter_row = s.per_row * s.width if s.pooled else row
+    cdef Py_ssize_t patch = filter_size(s, lanes(kind)), r
     if not training or a.dx == NULL:
         return
-    if s.pooled:
-        patch = s.vectors * s.width
-        for k in range(first, last):
-            for f in range(s.F):
-                filters[f * patch + (k // row) * s.per_row * s.width + k % row] = weights[k * s.F + f]
-    else:
-        patch = round_up(s.K, lanes(kind))
-        for k in range(first, last):
-            for f in range(s.F):
-                filters[f * patch + k] = weights[k * s.F + f]
+    for r in range(share(s.window.height, part, parts), share(s.window.height, part + 1, parts)):
+        transpose(
+            row, s.F, <const floating*> a.weights + r * row * s.F, s.F,
+            <floating*> a.filters + r * filter_row, patch)
+
+
+cdef inline Py_ssize_t filter_size(const Shape* s, Py_ssize_t width) noexcept nogil:
+    """Return how many numbers a filter takes, transposed, with the zeros at the ends of its rows."""
+    return s.vectors * s.width if s.pooled else round_up(s.K, width)
 
 
 cdef const floating* with_padding(const Shape* s, const floating* image, floating* scratch) noexcept nogil:
@@ -351,7 +343,6 @@ cdef void forward_wide(
     floating* scratch,
 ) noexcept nogil:
     cdef const Shape* s = &a.shape
-    cdef const floating* weights = <const floating*> (a.packed if a.packed != NULL else a.weights)
     cdef Py_ssize_t line = s.padded_columns * s.C, row = s.columns * s.wide_F
     cdef Layout windows = Layout(s.window.stride_width * s.C, 1, line)
     cdef const floating* padded = with_padding(s, image, scratch)
@@ -363,9 +354,9 @@ cdef void forward_wide(
         next_row = max(next_row, p * s.pool.stride_height)
         while next_row < p * s.pool.stride_height + s.pool.height:
             multiply_columns(
-                s.columns, s.F, s.window.height, s.window.width * s.C,
+                s.columns, s.wide_F, s.window.height, s.window.width * s.C,
                 padded + next_row * s.window.stride_height * line, windows,
-                weights, s.wide_F, band + (next_row % s.pool.height) * row, s.wide_F,
+                <const floating*> a.weights, s.F, band + (next_row % s.pool.height) * row, s.wide_F,
                 <const floating*> a.bias, False)
             next_row += 1
         for q in range(s.Q):
@@ -698,7 +689,7 @@ cdef void backward_dense(
     """dweights = windows, transposed, times dy; dx = dy times filters, each row added back to its window."""
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t line = s.padded_columns * s.C, row = s.window.width * s.C, map = s.P * s.Q
-    cdef Py_ssize_t patch = round_up(s.K, lanes(dy)), i, f, r, tile, first, count, top, left, k
+    cdef Py_ssize_t patch = filter_size(s, lanes(dy)), i, f, r, tile, first, count, top, left, k
     cdef floating* masked = scratch
     cdef floating* windows = masked + map * s.wide_F
     cdef floating* dbias = partial + s.K * s.wide_F
@@ -733,37 +724,49 @@ cdef void backward_dense(
                     pixels[k] += windows[i * patch + r * row + k]
 
 
+cdef void finish(
+    const Arrays* a, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts, floating* partials, Py_ssize_t size,
+) noexcept nogil:
+    """Add up the gradients of all tasks, in order, for some filters or some rows of the weights."""
+    cdef const Shape* s = &a.shape
+    cdef floating* dweights = <floating*> a.dweights
+    cdef floating* dbias = <floating*> a.dbias
+    cdef Py_ssize_t row = s.window.width * s.C, patch = filter_size(s, lanes(partials))
+    cdef Py_ssize_t bias_at = s.F * patch if s.pooled else s.K * s.wide_F, first, last, k, r
+    if s.pooled:
+        first = share(s.F, part, parts)
+        last = share(s.F, part + 1, parts)
+        add_up(partials, size, tasks, first * patch, last * patch)
+        for r in range(s.window.height):
+            transpose(
+                last - first, row, <const floating*> partials + first * patch + r * s.per_row * s.width, patch,
+                dweights + r * row * s.F + first, s.F)
+    else:
+        first = share(s.K, part, parts)
+        last = share(s.K, part + 1, parts)
+        add_up(partials, size, tasks, first * s.wide_F, last * s.wide_F)
+        for k in range(first, last):
+            memcpy(dweights + k * s.F, partials + k * s.wide_F, s.F * sizeof(floating))
+    if part == 0:
+        add_up(partials, size, tasks, bias_at, bias_at + s.F)
+        memcpy(dbias, partials + bias_at, s.F * sizeof(floating))
+
+
+cdef void add_up(
+    floating* partials,           # IN, OUT  (tasks, size): the sum goes into the first
+    Py_ssize_t size, Py_ssize_t tasks, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    cdef Py_ssize_t task, i
+    cdef const floating* partial
+    for task in range(1, tasks):
+        partial = partials + task * size
+        for i in range(first, last):
+            partials[i] += partial[i]
+
+
 cdef inline Py_ssize_t origin_place(const Shape* s, Py_ssize_t i, Py_ssize_t f, Py_ssize_t width) noexcept nogil:
     """Return where the origin of filter f at output position i is kept."""
     cdef Py_ssize_t row = i // s.Q, column = i % s.Q, blocks = (s.Q + width - 1) // width
     if not s.narrow:
         return i * s.F + f
     return ((row * blocks + column // width) * s.F + f) * width + column % width
-
-
-cdef void finish(
-    const Arrays* a, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts, const floating* partials, Py_ssize_t size,
-) noexcept nogil:
-    """Add up the gradients of all tasks, in order, for some filters or some rows of the weights."""
-    cdef const Shape* s = &a.shape
-    cdef floating* dweights = <floating*> a.dweights
-    cdef floating* dbias = <floating*> a.dbias
-    cdef Py_ssize_t row = s.window.width * s.C, patch = s.vectors * s.width, k, f, task, place
-    cdef Py_ssize_t bias_at = s.F * patch if s.pooled else s.K * s.wide_F
-    cdef floating total
-    for k in range(share(s.K, part, parts), share(s.K, part + 1, parts)):
-        for f in range(s.F):
-            if s.pooled:
-                place = f * patch + (k // row) * s.per_row * s.width + k % row
-            else:
-                place = k * s.wide_F + f
-            total = partials[place]
-            for task in range(1, tasks):
-                total += partials[task * size + place]
-            dweights[k * s.F + f] = total
-    if part == 0:
-        for f in range(s.F):
-            total = 0
-            for task in range(tasks):
-                total += partials[task * size + bias_at + f]
-            dbias[f] = total

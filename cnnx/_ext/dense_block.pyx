@@ -6,7 +6,7 @@ gradient waits until all samples are through, and is then cut into rows of weigh
 
 from libc.string cimport memset
 
-from cnnx._ext.gemm cimport Layout, lanes, multiply_columns, pack, round_up
+from cnnx._ext.gemm cimport Layout, lanes, multiply_columns, round_up
 from cnnx._ext.program cimport Block, Span, share
 from cnnx._ext.real cimport floating
 from cnnx._ext.vectors cimport dot, transpose
@@ -28,7 +28,6 @@ cdef struct Arrays:
     void* dx                      # (N, I), or NULL
     void* dweights                # (I, O)
     void* dbias                   # (O)
-    void* edge                    # (I, lanes): the columns of weights that fill no vector, and zeros
     void* transposed              # (O, I rounded up to lanes)
 
 
@@ -56,7 +55,6 @@ cdef class DenseBlock(Block):
         a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
         a.dy, a.dx = self.pointer(dy), self.pointer(dx)
         a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
-        a.edge = self.room(a.I * width * size) if a.O % width else NULL
         a.transposed = self.room(a.O * round_up(a.I, width) * size) if dx is not None else NULL
 
     cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
@@ -87,31 +85,20 @@ cdef class DenseBlock(Block):
 cdef void prepare(
     Arrays* a, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts, const floating* kind,
 ) noexcept nogil:
-    """Copy what of the weights cannot be read in whole vectors as it lies."""
-    cdef const floating* weights = <const floating*> a.weights
-    cdef Py_ssize_t width = lanes(kind), whole = a.O // width * width
+    """Transpose the weights for the backward pass."""
     cdef Py_ssize_t first = share(a.I, part, parts), last = share(a.I, part + 1, parts)
-    if a.edge != NULL:
-        pack(
-            last - first, a.O - whole, weights + first * a.O + whole, Layout(a.O, 1, 0),
-            <floating*> a.edge + first * width)
     if training and a.transposed != NULL and samples >= LEAST_SAMPLES_TO_TRANSPOSE:
         transpose(
-            last - first, a.O, weights + first * a.O, a.O,
-            <floating*> a.transposed + first, round_up(a.I, width))
+            last - first, a.O, <const floating*> a.weights + first * a.O, a.O,
+            <floating*> a.transposed + first, round_up(a.I, lanes(kind)))
 
 
 cdef void forward(Arrays* a, Span span, const floating* kind) noexcept nogil:
-    cdef Py_ssize_t rows = span.last - span.first, whole = a.O // lanes(kind) * lanes(kind), i
-    cdef const floating* x = <const floating*> a.x + span.first * a.I
+    cdef Py_ssize_t rows = span.last - span.first, i
     cdef floating* y = <floating*> a.y + span.first * a.O
-    cdef Layout layout = Layout(a.I, 1, 0)
     multiply_columns(
-        rows, whole, 1, a.I, x, layout, <const floating*> a.weights, a.O, y, a.O, <const floating*> a.bias, False)
-    if a.edge != NULL:
-        multiply_columns(
-            rows, a.O - whole, 1, a.I, x, layout, <const floating*> a.edge, lanes(kind),
-            y + whole, a.O, <const floating*> a.bias + whole, False)
+        rows, a.O, 1, a.I, <const floating*> a.x + span.first * a.I, Layout(a.I, 1, 0),
+        <const floating*> a.weights, a.O, y, a.O, <const floating*> a.bias, False)
     if a.relu:
         for i in range(rows * a.O):
             y[i] = 0 if y[i] <= 0 else y[i]

@@ -6,6 +6,7 @@ from cnnx._ext.real cimport floating
 
 cdef extern from "micro_kernel.h" nogil:
     int BLOCK_ROWS
+    int ROW_LANES
     int LANES_FLOAT
     int LANES_DOUBLE
     ctypedef struct matrix_float:
@@ -57,7 +58,7 @@ cdef inline void multiply_columns(
 
     Rows are shared out evenly: blocks of 10, 9 and 9 keep the registers busier than 12, 12 and 4.
     """
-    cdef Py_ssize_t width = 2 * lanes(b)
+    cdef Py_ssize_t width = (ROW_LANES if rows == 1 else 2) * lanes(b)
     cdef Py_ssize_t blocks = (rows + BLOCK_ROWS - 1) // BLOCK_ROWS
     cdef Py_ssize_t i, panel, block, first, last
     cdef int narrow

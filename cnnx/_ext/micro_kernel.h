@@ -24,6 +24,9 @@
 #define BLOCK_ROWS 4
 #endif
 
+/* A single row has no others to hide the latency of its sums behind: it takes more vectors of columns. */
+#define ROW_LANES 8
+
 #define REAL float
 #define LANES LANES_FLOAT
 #define NAME(stem) stem##_float
@@ -46,6 +49,7 @@
 
 #define WIDTH VECTOR_LANES(REAL)
 #define VECTORS (LANES / WIDTH)
+#define MAX_VECTORS (ROW_LANES * VECTORS)
 
 /* Matrix A as the micro-kernel reads it: element (i, s * depth + k) stands at
  * at[i * row + s * segment + k * column]. A segment is a stretch of columns that lie evenly: one row of a
@@ -61,26 +65,30 @@ static ALWAYS_INLINE void NAME(block_of)(
     const int rows, const int vectors, NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,
     const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, int columns, const REAL *bias, int accumulate)
 {
-    NAME(vector) sum[BLOCK_ROWS][2 * VECTORS];
-    REAL start[2 * LANES] = {0};
-    if (bias)
-        memcpy(start, bias, columns * sizeof(REAL));
+    NAME(vector) sum[BLOCK_ROWS][MAX_VECTORS], start[MAX_VECTORS];
+    const int whole = columns == vectors * WIDTH;
+    REAL line[MAX_VECTORS * WIDTH];
+    if (bias && !whole)
+        memcpy(line, bias, columns * sizeof(REAL));
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; v++)
+        start[v] = bias ? NAME(load)((whole ? bias : line) + v * WIDTH) : (NAME(vector)){0};
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < vectors; v++)
-            sum[i][v] = NAME(load)(start + v * WIDTH);
+            sum[i][v] = start[v];
 
     for (ptrdiff_t s = 0; s < segments; s++) {
         const REAL *column = a.at + s * a.segment;
         for (ptrdiff_t k = 0; k < depth; k++) {
-            NAME(vector) operand[2 * VECTORS];
-#pragma GCC unroll 4
+            NAME(vector) operand[MAX_VECTORS];
+#pragma GCC unroll 8
             for (int v = 0; v < vectors; v++)
                 operand[v] = NAME(load)(b + v * WIDTH);
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
                 for (int v = 0; v < vectors; v++)
                     sum[i][v] += column[i * a.row] * operand[v];
             column += a.column;
@@ -91,8 +99,8 @@ static ALWAYS_INLINE void NAME(block_of)(
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
         REAL *out = c + i * c_row;
-        if (columns == vectors * WIDTH) {
-#pragma GCC unroll 4
+        if (whole) {
+#pragma GCC unroll 8
             for (int v = 0; v < vectors; v++) {
                 NAME(vector) total = sum[i][v];
                 if (accumulate)
@@ -100,8 +108,7 @@ static ALWAYS_INLINE void NAME(block_of)(
                 NAME(store)(out + v * WIDTH, total);
             }
         } else {
-            REAL line[2 * LANES];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int v = 0; v < vectors; v++)
                 NAME(store)(line + v * WIDTH, sum[i][v]);
             for (int j = 0; j < columns; j++)
@@ -110,9 +117,23 @@ static ALWAYS_INLINE void NAME(block_of)(
     }
 }
 
+static inline void NAME(multiply_row)(
+    NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,
+    const REAL *b, ptrdiff_t b_row, REAL *c, int columns, const REAL *bias, int accumulate)
+{
+#define ROW(lanes) \
+    case lanes: \
+        NAME(block_of)(1, lanes * VECTORS, a, segments, depth, b, b_row, c, 0, columns, bias, accumulate); \
+        break;
+    switch ((columns + LANES - 1) / LANES) {
+        ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8)
+    }
+#undef ROW
+}
+
 /* C (rows, columns) = or += A (rows, segments * depth) B (segments * depth, columns) + bias (columns).
  *
- * rows <= BLOCK_ROWS and columns <= 2 * LANES. B's rows lie b_row apart and must be readable up to the
+ * rows <= BLOCK_ROWS and columns <= 2 * LANES, or ROW_LANES * LANES where rows is 1. B's rows lie b_row apart and must be readable up to the
  * next multiple of LANES. bias may be NULL. Each element is the same chain of multiply-adds whatever
  * `rows` is, so a row's bits do not depend on its place in the block.
  */
@@ -128,7 +149,8 @@ static inline void NAME(multiply_block)(
             NAME(block_of)(r, 2 * VECTORS, a, segments, depth, b, b_row, c, c_row, columns, bias, accumulate); \
         break;
     switch (rows) {
-        BLOCK(1) BLOCK(2) BLOCK(3) BLOCK(4)
+        case 1: NAME(multiply_row)(a, segments, depth, b, b_row, c, columns, bias, accumulate); break;
+        BLOCK(2) BLOCK(3) BLOCK(4)
 #if BLOCK_ROWS >= 6
         BLOCK(5) BLOCK(6)
 #endif
@@ -142,6 +164,7 @@ static inline void NAME(multiply_block)(
 #undef BLOCK
 }
 
+#undef MAX_VECTORS
 #undef VECTORS
 #undef WIDTH
 
