@@ -21,12 +21,6 @@ class Optimizer:
 
     state_names = ()
 
-    def __init__(self):
-        self._prepared = (None, None, None)
-
-    def __getstate__(self):
-        return {**vars(self), '_prepared': (None, None, None)}
-
     def settings(self):
         """Return the constructor's arguments as JSON can hold them."""
         return {}
@@ -38,29 +32,35 @@ class Optimizer:
             parameters: `Parameter` objects, gradients written; those that are not trainable stay as they are.
             learning_rate: the step's size.
         """
-        table = self._table([parameter for parameter in parameters if parameter.trainable])
-        self.step(table, learning_rate, kernels.threads_for(WORK_OF_UPDATE * table.size))
+        self.prepare(parameters)(learning_rate)
+
+    def prepare(self, parameters):
+        """Return a function of the learning rate that does what `update` does, for many steps.
+
+        It holds on to the arrays of the parameters and of what is remembered of them.
+        """
+        rows = [
+            tuple(array.reshape(-1) for array in (parameter.value, parameter.grad, *self._memory(parameter)))
+            for parameter in parameters
+            if parameter.trainable
+        ]
+        table = kernels.current().ArrayTable(rows)
+        work = WORK_OF_UPDATE * table.size
+
+        def step(learning_rate):
+            self.step(table, learning_rate, kernels.threads_for(work))
+
+        return step
 
     def step(self, table, learning_rate, threads):
         """Change all values of a table with rows (value, gradient, *what is remembered)."""
         raise NotImplementedError
 
-    def _table(self, parameters):
-        """Return the arrays of these parameters, as kernels take them; the latest ones are kept at hand."""
-        backend, memory = kernels.current(), [parameter.state for parameter in parameters]
-        for parameter, state in zip(parameters, memory, strict=True):
-            for name in self.state_names:
-                if name not in state:
-                    state[name] = np.zeros_like(parameter.value)
-        states = [state[name] for state in memory for name in self.state_names]
-        key = [backend, *map(id, parameters), *map(id, states)]
-        if self._prepared[0] != key:
-            rows = [
-                tuple(array.reshape(-1) for array in (parameter.value, parameter.grad, *map(state.get, self.state_names)))
-                for parameter, state in zip(parameters, memory, strict=True)
-            ]
-            self._prepared = key, backend.ArrayTable(rows), (parameters, states)
-        return self._prepared[1]
+    def _memory(self, parameter):
+        for name in self.state_names:
+            if name not in parameter.state:
+                parameter.state[name] = np.zeros_like(parameter.value)
+            yield parameter.state[name]
 
 
 class SGD(Optimizer):
@@ -79,7 +79,6 @@ class SGD(Optimizer):
     state_names = ('velocity',)
 
     def __init__(self, momentum=0.0):
-        super().__init__()
         self.momentum = non_negative(momentum, 'momentum', below=1)
 
     def settings(self):

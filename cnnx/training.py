@@ -187,11 +187,11 @@ def _train_epoch(network, samples, rates, batch_size, shuffle, shown):
     N = len(samples)
     order = network.generator.permutation(N) if shuffle else np.arange(N)
     mean = Mean(samples.measures_accuracy)
-    plan, parameters = network.plan, network.parameters.values()
+    plan, update = network.plan, network.optimizer.prepare(network.parameters.values())
     for index, learning_rate in zip(_batches(order, batch_size), rates, strict=True):
         with plan.lock:
             mean.add(len(index), *plan.learn(samples, index))
-            network.optimizer.update(parameters, learning_rate)
+            update(learning_rate)
         shown.advance(len(index), mean)
     return mean.figures()
 

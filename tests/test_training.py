@@ -17,14 +17,14 @@ def train(net, epochs=4, n=50, **options):
     return net.train(x, y, epochs=epochs, batch_size=8, **({'learning_rate': 0.05, 'verbose': 0} | options))
 
 
-def stop_after(steps, update):
-    """Return an optimizer's update that is interrupted, as by Ctrl-C, once it has taken so many steps."""
+def stop_after(steps, step):
+    """Return an optimizer's step that is interrupted, as by Ctrl-C, once it has taken so many steps."""
     calls = iter(range(steps))
 
     def interrupted(*arguments):
         if next(calls, None) is None:
             raise KeyboardInterrupt
-        update(*arguments)
+        step(*arguments)
 
     return interrupted
 
@@ -88,7 +88,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop, shuffle, dtype, s
     expected = train(whole, **options)
     options |= {'checkpoint_dir': tmp_path, 'checkpoint_prefix': 'run'}
     interrupted = small_network(dtype=dtype)
-    interrupted.optimizer.update = stop_after(7 * stop, interrupted.optimizer.update)
+    interrupted.optimizer.step = stop_after(7 * stop, interrupted.optimizer.step)
     with pytest.raises(KeyboardInterrupt):
         train(interrupted, **options)
     resumed = small_network(seed=99, dtype=dtype)
@@ -102,7 +102,7 @@ def test_an_interruption_within_an_epoch_costs_that_epoch_only(tmp_path):
     whole = small_network()
     train(whole)
     net = small_network()
-    net.optimizer.update = stop_after(17, net.optimizer.update)
+    net.optimizer.step = stop_after(17, net.optimizer.step)
     with pytest.raises(KeyboardInterrupt):
         train(net, checkpoint_dir=tmp_path)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ['model_epoch_1.npz', 'model_epoch_2.npz']
@@ -133,7 +133,7 @@ def test_a_run_that_begins_anew_is_resumed_and_not_the_one_before_it(tmp_path):
     whole = small_network(seed=1)
     train(whole)
     net = small_network(seed=1)
-    net.optimizer.update = stop_after(3, net.optimizer.update)
+    net.optimizer.step = stop_after(3, net.optimizer.step)
     with pytest.raises(KeyboardInterrupt):
         train(net, checkpoint_dir=tmp_path)
     resumed = small_network(seed=1)

@@ -12,6 +12,7 @@
 #ifndef CNNX_MICRO_KERNEL_H
 #define CNNX_MICRO_KERNEL_H
 
+#include "copy.h"
 #include "vectors.h"
 
 #if REGISTERS == 32 && VECTOR_BYTES == 64
@@ -69,7 +70,7 @@ static ALWAYS_INLINE void NAME(block_of)(
     const int whole = columns == vectors * WIDTH;
     REAL line[MAX_VECTORS * WIDTH];
     if (bias && !whole)
-        memcpy(line, bias, columns * sizeof(REAL));
+        copy_short(line, bias, columns * sizeof(REAL));
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; v++)
         start[v] = bias ? NAME(load)((whole ? bias : line) + v * WIDTH) : (NAME(vector)){0};
@@ -99,20 +100,20 @@ static ALWAYS_INLINE void NAME(block_of)(
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
         REAL *out = c + i * c_row;
-        if (whole) {
 #pragma GCC unroll 8
-            for (int v = 0; v < vectors; v++) {
+        for (int v = 0; v < vectors; v++) {
+            if ((v + 1) * WIDTH <= columns) {
                 NAME(vector) total = sum[i][v];
                 if (accumulate)
                     total += NAME(load)(out + v * WIDTH);
                 NAME(store)(out + v * WIDTH, total);
+            } else {
+                NAME(store)(line, sum[i][v]);
+                if (accumulate)
+                    for (int j = v * WIDTH; j < columns; j++)
+                        line[j - v * WIDTH] += out[j];
+                copy_short(out + v * WIDTH, line, (columns - v * WIDTH) * sizeof(REAL));
             }
-        } else {
-#pragma GCC unroll 8
-            for (int v = 0; v < vectors; v++)
-                NAME(store)(line + v * WIDTH, sum[i][v]);
-            for (int j = 0; j < columns; j++)
-                out[j] = accumulate ? out[j] + line[j] : line[j];
         }
     }
 }

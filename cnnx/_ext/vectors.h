@@ -78,27 +78,7 @@
         memcpy(&vector, from, sizeof vector); \
         return vector; \
     } \
-    static ALWAYS_INLINE void store_##kind(kind *to, vector_##kind vector) { memcpy(to, &vector, sizeof vector); } \
-    /* The sum of a[i] b[i]; without b, of a[i]. Four sums take turns, since one would wait for itself. */ \
-    static inline kind dot_##kind(ptrdiff_t size, const kind *a, const kind *b) \
-    { \
-        vector_##kind sum[4] = {{0}}; \
-        kind lanes[VECTOR_LANES(kind)], total = 0; \
-        ptrdiff_t i = 0; \
-        for (; i + 4 * VECTOR_LANES(kind) <= size; i += 4 * VECTOR_LANES(kind)) \
-            for (int k = 0; k < 4; k++) { \
-                const ptrdiff_t at = i + k * VECTOR_LANES(kind); \
-                sum[k] += b ? load_##kind(a + at) * load_##kind(b + at) : load_##kind(a + at); \
-            } \
-        for (; i + VECTOR_LANES(kind) <= size; i += VECTOR_LANES(kind)) \
-            sum[0] += b ? load_##kind(a + i) * load_##kind(b + i) : load_##kind(a + i); \
-        store_##kind(lanes, sum[0] + sum[1] + (sum[2] + sum[3])); \
-        for (int k = 0; k < VECTOR_LANES(kind); k++) \
-            total += lanes[k]; \
-        for (; i < size; i++) \
-            total += b ? a[i] * b[i] : a[i]; \
-        return total; \
-    }
+    static ALWAYS_INLINE void store_##kind(kind *to, vector_##kind vector) { memcpy(to, &vector, sizeof vector); }
 
 /* The origin of a maximum that ReLU made zero. */
 #define DEAD -1

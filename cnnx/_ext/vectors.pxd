@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t
 
 from cnnx._ext.real cimport floating
 
-cdef extern from "vectors.h" nogil:
+cdef extern from "dot.h" nogil:
     float dot_float(ptrdiff_t size, const float* a, const float* b)
     double dot_double(ptrdiff_t size, const double* a, const double* b)
 

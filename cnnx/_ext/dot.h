@@ -1,0 +1,93 @@
+/* Sums of products, and of numbers.
+ *
+ * One body serves float and double: this file includes itself with REAL defined as each.
+ */
+#ifndef REAL
+
+#ifndef CNNX_DOT_H
+#define CNNX_DOT_H
+
+#include "vectors.h"
+
+static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+#define REAL float
+#define LANES LANES_FLOAT
+#define NAME(stem) stem##_float
+#include "dot.h"
+#undef REAL
+#undef LANES
+#undef NAME
+
+#define REAL double
+#define LANES LANES_DOUBLE
+#define NAME(stem) stem##_double
+#include "dot.h"
+#undef REAL
+#undef LANES
+#undef NAME
+
+#endif
+
+#else
+
+#define WIDTH VECTOR_LANES(REAL)
+
+static ALWAYS_INLINE NAME(vector) NAME(products)(const REAL *a, const REAL *b)
+{
+    return b ? NAME(load)(a) * NAME(load)(b) : NAME(load)(a);
+}
+
+#if defined(__GNUC__)
+
+static ALWAYS_INLINE REAL NAME(sum_of_lanes)(NAME(vector) sum)
+{
+#pragma GCC unroll 4
+    for (int width = WIDTH / 2; width > 0; width /= 2) {
+        NAME(mask) partner = NAME(load_integers)(LANE_NUMBERS) ^ width;
+        sum += __builtin_shuffle(sum, partner);
+    }
+    return sum[0];
+}
+
+/* The lanes from `first` on; zero before. */
+static ALWAYS_INLINE NAME(vector) NAME(lanes_from)(int first, NAME(vector) numbers)
+{
+    return NAME(select)(NAME(load_integers)(LANE_NUMBERS) >= first, numbers, (NAME(vector)){0});
+}
+
+#else
+
+static ALWAYS_INLINE REAL NAME(sum_of_lanes)(REAL sum) { return sum; }
+static ALWAYS_INLINE REAL NAME(lanes_from)(int first, REAL number) { return first ? 0 : number; }
+
+#endif
+
+/* The sum of a[i] b[i]; without b, of a[i]. Four sums take turns, since one would wait for itself. */
+static inline REAL NAME(dot)(ptrdiff_t size, const REAL *a, const REAL *b)
+{
+    NAME(vector) sum[4] = {{0}};
+    REAL total = 0;
+    ptrdiff_t i = 0;
+    if (size < WIDTH) {
+        for (; i < size; i++)
+            total += b ? a[i] * b[i] : a[i];
+        return total;
+    }
+    for (; i + 4 * WIDTH <= size; i += 4 * WIDTH)
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++)
+            sum[k] += NAME(products)(a + i + k * WIDTH, b ? b + i + k * WIDTH : b);
+    for (; i + WIDTH <= size; i += WIDTH)
+        sum[0] += NAME(products)(a + i, b ? b + i : b);
+    if (i < size) {
+        /* The last vector's worth, without what is summed already. */
+        const ptrdiff_t last = size - WIDTH;
+        sum[1] += NAME(lanes_from)((int)(i - last), NAME(products)(a + last, b ? b + last : b));
+    }
+    return NAME(sum_of_lanes)(sum[0] + sum[1] + (sum[2] + sum[3]));
+}
+
+#undef WIDTH
+
+#endif
