@@ -5,6 +5,7 @@ convolution, ReLU and max-pooling; or a dense layer and ReLU. A program carries 
 blocks, forward and back, in one call.
 """
 
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,13 @@ class Group(NamedTuple):
     @property
     def multiply_adds(self):
         return self.weighted.multiply_adds
+
+    @property
+    def name(self):
+        """Which layers these are: '0-2 Convolutional, ReLU, MaxPooling'."""
+        first, last = self.layers[0].index, self.layers[-1].index
+        numbers = f'{first}' if first == last else f'{first}-{last}'
+        return f'{numbers} {", ".join(type(layer).__name__ for layer in self.layers)}'
 
 
 def group(layers):
@@ -74,6 +82,7 @@ class Program:
     Attributes:
         x: (capacity, ...), the batch.
         y: (capacity, ...), the network's output.
+        blocks, names: what runs, and which layers it stands for.
         dy: (capacity, ...), the gradient of y, to write between a forward and a backward pass; None if the
             loss is computed in the sweep, or without training.
     """
@@ -90,6 +99,7 @@ class Program:
         self.x = y = buffer(groups[0].weighted.input_shape)
         self._gathers = [backend.Gather(self.x)]
         blocks, self.dy = [*self._gathers], None
+        self.names = ['batch', *(group.name for group in groups)]
         for group in groups:
             x, dx = y, self.dy
             y = buffer(group.output_shape)
@@ -102,9 +112,12 @@ class Program:
             dlogits = self.dy if training else buffer(groups[-1].output_shape)
             self._loss = backend.CrossEntropyBlock(y, self.labels, dlogits)
             blocks += [self._gathers[-1], self._loss]
+            self.names += ['labels', 'CategoricalCrossEntropy']
         if softmax:
             self.y = buffer(groups[-1].output_shape)
             blocks.append(backend.SoftmaxBlock(y, self.y))
+            self.names.append('Softmax')
+        self.blocks = blocks
         self._compiled = backend.Program(blocks, capacity)
 
     def run(self, samples, *, forward=True, backward=False, sources=(), order=None):
@@ -124,6 +137,20 @@ class Program:
             for gather in self._gathers:
                 gather.read_from(None)
 
+    def times(self, samples):
+        """Run a batch block by block on one thread; return the seconds of each block's forward and backward pass.
+
+        What the first block reads and the last one starts from is what the latest `run` left.
+        """
+        passes = ((True, False), (False, True)) if self.training else ((True, False),)
+        seconds = np.zeros((len(self.blocks), 2))
+        for column, (forward, backward) in enumerate(passes):
+            for i in range(len(self.blocks))[:: 1 if forward else -1]:
+                began = time.perf_counter()
+                self._compiled.run(samples, self.training, forward, backward, 1, None, i, i + 1)
+                seconds[i, column] = time.perf_counter() - began
+        return seconds
+
     def totals(self, samples):
         """Return the sum of the losses of the latest batch, and how many of its samples were classified right."""
         return self._loss.totals(samples)
@@ -135,7 +162,11 @@ def _block(backend, group, x, y, dy, dx):
     gradients = (dy, dx, weights.grad, bias.grad) if dy is not None else ()
     if type(layer) is Dense:
         return backend.DenseBlock(
-            x.reshape(len(x), -1), weights.value, bias.value, y, group.relu,
+            x.reshape(len(x), -1),
+            weights.value,
+            bias.value,
+            y,
+            group.relu,
             *(gradients and (dy, None if dx is None else dx.reshape(len(x), -1), *gradients[2:])),
         )
     (window,) = layer._kernel_options
@@ -143,6 +174,13 @@ def _block(backend, group, x, y, dy, dx):
     if dy is not None:
         gradients = (dy.reshape(len(dy), *shape), *gradients[1:])
     return backend.ConvolutionBlock(
-        x, weights.value, bias.value, y.reshape(len(y), *shape), window, layer.output_shape[:2],
-        group.pooling and group.pooling._window, group.relu, *gradients,
+        x,
+        weights.value,
+        bias.value,
+        y.reshape(len(y), *shape),
+        window,
+        layer.output_shape[:2],
+        group.pooling and group.pooling._window,
+        group.relu,
+        *gradients,
     )

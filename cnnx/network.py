@@ -6,14 +6,14 @@ import weakref
 
 import numpy as np
 
-from cnnx import architecture, checkpoint, training
+from cnnx import architecture, checkpoint, profiling, training
 from cnnx.arrays import as_numbers, check_dtype
 from cnnx.checkpoint import CheckpointError
 from cnnx.geometry import is_whole, positive_int
 from cnnx.layers import Layer
 from cnnx.losses import Loss
 from cnnx.optimizers import OPTIMIZERS, SGD
-from cnnx.plan import Plan, check_loss_fits, fuses_softmax
+from cnnx.plan import Plan, check_loss_fits, fusions
 
 _networks = weakref.WeakSet()
 
@@ -158,6 +158,11 @@ class Network:
         self._needs_loss('evaluate')
         return training.evaluate(self, x, y, batch_size=batch_size)
 
+    def profile(self, x, y, batch_size=64, repeats=30):
+        """Print where the time of a training step goes; `cnnx.profiling.profile` tells the arguments."""
+        self._needs_loss('profile')
+        return profiling.profile(self, x, y, batch_size, repeats)
+
     def predict(self, x, batch_size=256):
         """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.
 
@@ -210,8 +215,8 @@ class Network:
         for row in rows:
             left = f'{row[0]:{widths[0]}}  {row[1]:{widths[1]}}'
             print(f'{left}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}')
-        if self.layers and fuses_softmax(self.layers, self.loss):
-            print(f'layer {len(self.layers) - 1} (Softmax) and CategoricalCrossEntropy train as one step')
+        for line in fusions(self.layers, self.loss):
+            print(line)
 
     def save_weights(self, path):
         """Write the weights to an .npz file: `weights_{i}` and `bias_{i}`, i being a layer's index.

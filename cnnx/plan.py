@@ -6,6 +6,7 @@ elsewhere a batch goes layer by layer.
 """
 
 import math
+import time
 
 import numpy as np
 
@@ -122,6 +123,38 @@ class Plan:
             x = step.forward(x, training=False)
         return x
 
+    def times(self, samples, index):
+        """Return the seconds of the forward and the backward pass of each part of `learn`, one by one."""
+        program = self._program('learn', len(index))
+        if program is not None:
+            return program.times(len(index))
+        x, targets = samples.batch(index)
+        seconds = np.zeros((len(self.steps) + 1, 2))
+        for i, step in enumerate(self.steps):
+            seconds[i, 0], x = _timed(step.forward, x, True)
+        seconds[-1, 0], _ = _timed(self.losses, x, targets)
+        seconds[-1, 1], gradient = _timed(self.loss_gradient)
+        for step in self.backward_steps:
+            seconds[self.steps.index(step), 1], gradient = _timed(step.backward, gradient)
+        return seconds
+
+    def timed_parts(self, samples):
+        """Return the names of the parts that `times` tells of, and their multiply-adds, both passes over a batch.
+
+        They are counted as if nothing were zero: a weighted layer takes as many for each of its gradients as
+        forward, and the first one has no gradient of its input.
+        """
+        program = self._program('learn', samples)
+        if program is None:
+            names = [f'{step.layer.index} {type(step.layer).__name__}' for step in self.steps]
+            names.append(type(self.loss).__name__)
+            counts = [step.layer.multiply_adds * (3 if step.input_gradient else 2) for step in self.steps] + [0]
+        else:
+            names, weighted = program.names, {group.name: group.multiply_adds for group in self.groups}
+            first = self.groups[0].name
+            counts = [weighted.get(name, 0) * (2 if name == first else 3) for name in names]
+        return names, [count * samples for count in counts]
+
     def run_layer_by_layer(self):
         """Leave the blocks alone from here on."""
         self.groups = None
@@ -183,9 +216,24 @@ class Plan:
             gradient = step.backward(gradient)
 
 
+def _timed(function, *arguments):
+    began = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - began, result
+
+
 def fuses_softmax(layers, loss):
     """Whether the last layer and the loss run as one step."""
     return isinstance(layers[-1], Softmax) and isinstance(loss, CategoricalCrossEntropy) and not loss.from_logits
+
+
+def fusions(layers, loss):
+    """Return lines that say which layers run as one."""
+    groups = group(layers) or []
+    lines = [f'layers {g.name} run as one block' for g in groups if len(g.layers) > 1]
+    if layers and fuses_softmax(layers, loss):
+        lines.append(f'layer {len(layers) - 1} (Softmax) and CategoricalCrossEntropy train as one step')
+    return lines
 
 
 def check_loss_fits(layers, loss):

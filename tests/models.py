@@ -3,25 +3,11 @@
 import numpy as np
 
 import cnnx
+from cnnx import models
 
 
-def lenet5(seed=0, dtype='float32', momentum=0.9):
-    net = cnnx.Network(seed=seed, dtype=dtype)
-    net.add(cnnx.Convolutional(input_shape=(28, 28, 1), num_filters=6, kernel_size=(5, 5), padding='same'))
-    net.add(cnnx.ReLU())
-    net.add(cnnx.MaxPooling(pool_size=(2, 2), stride=(2, 2)))
-    net.add(cnnx.Convolutional(input_shape=(14, 14, 6), num_filters=16, kernel_size=(5, 5), padding='valid'))
-    net.add(cnnx.ReLU())
-    net.add(cnnx.MaxPooling(pool_size=(2, 2), stride=(2, 2)))
-    net.add(cnnx.Flatten())
-    net.add(cnnx.Dense(400, 120))
-    net.add(cnnx.ReLU())
-    net.add(cnnx.Dense(120, 84))
-    net.add(cnnx.ReLU())
-    net.add(cnnx.Dense(84, 10))
-    net.add(cnnx.Softmax())
-    net.compile(cnnx.CategoricalCrossEntropy(), optimizer=cnnx.SGD(momentum=momentum))
-    return net
+def lenet5(seed=0, **options):
+    return models.lenet5(seed, **options)
 
 
 def small_network(seed=0, dtype='float32', filters=3, activation=cnnx.ReLU, loss=None):

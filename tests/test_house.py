@@ -19,7 +19,10 @@ FLOORS = [
     {'blocks', 'architecture'},
     {'plan'},
     {'training'},
+    {'profiling'},
     {'network', 'comparison'},
+    {'models'},
+    {'profile'},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 MODULES = sorted(path for path in PACKAGE.rglob('*.py') if path != PACKAGE / '__init__.py')

@@ -35,7 +35,8 @@ def test_summary_of_lenet5(capsys):
     assert lines[0].split() == ['layer', 'output', 'shape', 'parameters', 'multiply-adds']
     assert lines[4].split() == ['3', 'Convolutional', '(10,', '10,', '16)', '2,416', '240,000']
     assert lines[14].split() == ['total', '61,706', '416,520']
-    assert lines[15] == 'layer 12 (Softmax) and CategoricalCrossEntropy train as one step'
+    assert lines[15] == 'layers 0-2 Convolutional, ReLU, MaxPooling run as one block'
+    assert lines[-1] == 'layer 12 (Softmax) and CategoricalCrossEntropy train as one step'
 
 
 def test_layers_infer_their_input():

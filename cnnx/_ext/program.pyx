@@ -78,7 +78,7 @@ cdef class Gather(Block):
         self.row = batch.nbytes // len(batch)
 
     def read_from(self, source):
-        """Take samples from an array, contiguous, of the batch's dtype and sample shape; None leaves them as they are."""
+        """Take samples from an array like the batch's, contiguous, of any length; from None, take none."""
         self._source = source
         if source is None:
             self.source = NULL
@@ -133,7 +133,7 @@ cdef class Program:
             self.blocks[i] = <void*> block
             self.scratch_bytes = max(self.scratch_bytes, block.scratch_bytes)
             largest = max(largest, block.partial_bytes)
-        self.most_tasks = MAX_TASKS if largest == 0 else max(<size_t> 1, min(<size_t> MAX_TASKS, MAX_PARTIAL_BYTES // largest))
+        self.most_tasks = max(<size_t> 1, min(<size_t> MAX_TASKS, MAX_PARTIAL_BYTES // max(<size_t> 1, largest)))
         for i in range(self.count):
             block = blocks[i]
             if block.partial_bytes:
@@ -152,7 +152,7 @@ cdef class Program:
 
     def run(
         self, Py_ssize_t samples, bint training, bint forward, bint backward, int num_threads,
-        const int64_t[::1] order=None,
+        const int64_t[::1] order=None, Py_ssize_t begin=0, end=None,
     ):
         """Run a batch forward, backward or both, over what stands in the blocks' arrays.
 
@@ -162,8 +162,13 @@ cdef class Program:
             forward, backward: which passes; both in one call go tile by tile.
             num_threads: how many threads share the work.
             order: where the samples stand in the sources of `Gather` blocks; None for the first ones.
+            begin, end: run blocks[begin:end] alone.
         """
         cdef const int64_t* places = NULL
+        cdef void** blocks = self.blocks + begin
+        cdef Py_ssize_t count = (self.count if end is None else <Py_ssize_t> end) - begin
+        if begin < 0 or count < 0 or begin + count > self.count:
+            raise ValueError(f'expected a range of {self.count} blocks, got {begin} to {end}')
         if not 0 <= samples <= self.capacity:
             raise ValueError(f'a program for {self.capacity} samples was given {samples}')
         if order is not None:
@@ -175,48 +180,49 @@ cdef class Program:
         if num_threads > self.threads:
             self.scratch = <char*> self.room(num_threads * self.scratch_bytes)
             self.threads = num_threads
-        cdef Py_ssize_t tasks = self.tasks(samples), items = self.count * PARTS, i
-        cdef void** blocks = self.blocks
+        cdef Py_ssize_t tasks = self.tasks(samples), items = count * PARTS, i
         if num_threads == 1:
             with nogil:
                 if forward:
-                    for i in range(self.count):
+                    for i in range(count):
                         (<Block> blocks[i]).prepare(samples, training, 0, 1)
                 for i in range(tasks):
-                    self.run_task(samples, places, i, tasks, training, forward, backward, self.scratch)
+                    run_task(blocks, count, samples, places, i, tasks, training, forward, backward, self.scratch)
                 if backward:
-                    for i in range(self.count):
+                    for i in range(count):
                         (<Block> blocks[i]).finish(samples, tasks, 0, 1)
             return
         with nogil, parallel(num_threads=num_threads):
             if forward:
                 for i in prange(items, schedule='static'):
-                    (<Block> blocks[i % self.count]).prepare(samples, training, i // self.count, PARTS)
+                    (<Block> blocks[i % count]).prepare(samples, training, i // count, PARTS)
             for i in prange(tasks, schedule='dynamic'):
-                self.run_task(
-                    samples, places, i, tasks, training, forward, backward,
+                run_task(
+                    blocks, count, samples, places, i, tasks, training, forward, backward,
                     self.scratch + threadid() * self.scratch_bytes)
             if backward:
                 for i in prange(items, schedule='dynamic'):
-                    (<Block> blocks[i % self.count]).finish(samples, tasks, i // self.count, PARTS)
+                    (<Block> blocks[i % count]).finish(samples, tasks, i // count, PARTS)
 
-    cdef void run_task(
-        self, Py_ssize_t samples, const int64_t* order, Py_ssize_t task, Py_ssize_t tasks,
-        bint training, bint forward, bint backward, char* scratch,
-    ) noexcept nogil:
-        cdef Py_ssize_t first = share(samples, task, tasks), last = share(samples, task + 1, tasks)
-        cdef Py_ssize_t tiles = (last - first + TILE - 1) // TILE, tile, i
-        cdef Span span
-        span.samples = samples
-        span.task = task
-        span.order = order
-        for tile in range(tiles):
-            span.fresh = tile == 0
-            span.first = first + share(last - first, tile, tiles)
-            span.last = first + share(last - first, tile + 1, tiles)
-            if forward:
-                for i in range(self.count):
-                    (<Block> self.blocks[i]).forward(span, training, scratch)
-            if backward:
-                for i in range(self.count - 1, -1, -1):
-                    (<Block> self.blocks[i]).backward(span, scratch)
+
+cdef void run_task(
+    void** blocks, Py_ssize_t count, Py_ssize_t samples, const int64_t* order, Py_ssize_t task, Py_ssize_t tasks,
+    bint training, bint forward, bint backward, char* scratch,
+) noexcept nogil:
+    """Carry a task's tiles, one after the other, through the blocks."""
+    cdef Py_ssize_t first = share(samples, task, tasks), last = share(samples, task + 1, tasks)
+    cdef Py_ssize_t tiles = (last - first + TILE - 1) // TILE, tile, i
+    cdef Span span
+    span.samples = samples
+    span.task = task
+    span.order = order
+    for tile in range(tiles):
+        span.fresh = tile == 0
+        span.first = first + share(last - first, tile, tiles)
+        span.last = first + share(last - first, tile + 1, tiles)
+        if forward:
+            for i in range(count):
+                (<Block> blocks[i]).forward(span, training, scratch)
+        if backward:
+            for i in range(count - 1, -1, -1):
+                (<Block> blocks[i]).backward(span, scratch)

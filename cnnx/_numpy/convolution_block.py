@@ -15,9 +15,7 @@ from cnnx._numpy.program import Block
 class ConvolutionBlock(Block):
     """Convolution, then ReLU if `relu`, then max-pooling, one after the other."""
 
-    def __init__(
-        self, x, weights, bias, y, window, positions, pool, relu, dy=None, dx=None, dweights=None, dbias=None
-    ):
+    def __init__(self, x, weights, bias, y, window, positions, pool, relu, dy=None, dx=None, dweights=None, dbias=None):
         self.x, self.weights, self.bias, self.y = x, weights, bias, y
         self.window, self.positions, self.pool, self.relu = window, positions, pool, relu
         self.dy, self.dx, self.dweights, self.dbias = dy, dx, dweights, dbias

@@ -33,16 +33,17 @@ class Program:
         self.blocks = blocks
         self.capacity = capacity
 
-    def run(self, samples, training, forward, backward, num_threads, order=None):
+    def run(self, samples, training, forward, backward, num_threads, order=None, begin=0, end=None):
         if not 0 <= samples <= self.capacity:
             raise ValueError(f'a program for {self.capacity} samples was given {samples}')
         if order is not None and len(order) != samples:
             raise ValueError(f'expected an order of {samples} samples, got {len(order)}')
         if samples == 0:
             return
-        for block in self.blocks if forward else ():
+        blocks = self.blocks[begin:end]
+        for block in blocks if forward else ():
             if isinstance(block, Gather):
                 block.order = order
             block.forward(samples, training)
-        for block in reversed(self.blocks) if backward else ():
+        for block in reversed(blocks) if backward else ():
             block.backward(samples)

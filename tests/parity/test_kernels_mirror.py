@@ -16,7 +16,8 @@ PACKAGE = Path(cnnx.__file__).parent
 def signatures(backend):
     with cnnx.use_backend(backend):
         return {
-            name: isinstance(kernel, type) or [parameter.name for parameter in inspect.signature(kernel).parameters.values()]
+            name: isinstance(kernel, type)
+            or [parameter.name for parameter in inspect.signature(kernel).parameters.values()]
             for name, kernel in vars(kernels.current()).items()
             if callable(kernel) and name != 'Block'
         }

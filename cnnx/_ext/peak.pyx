@@ -1,0 +1,18 @@
+"""How fast the processor can multiply and add: what other kernels' speed is a share of."""
+
+from cython.parallel cimport prange
+
+cdef extern from "peak.h" nogil:
+    int SUMS
+    int LANES_FLOAT
+    float multiply_add(long rounds, float start)
+
+
+def multiply_adds(Py_ssize_t count, int num_threads):
+    """Do about `count` multiply-adds of float32 numbers on each thread, in registers; return how many in all."""
+    cdef int _thread
+    cdef long rounds = <long> (count // (SUMS * LANES_FLOAT)) + 1
+    cdef float total = 0
+    for _thread in prange(num_threads, num_threads=num_threads, nogil=True, schedule='static'):
+        total += multiply_add(rounds, 0.5)
+    return rounds * SUMS * LANES_FLOAT * num_threads if total > 0 else 0
