@@ -1,0 +1,1 @@
+"""Benchmarks of cnnx against its peers, in one run: `python -m benchmarks`."""

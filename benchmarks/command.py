@@ -1,0 +1,170 @@
+"""The command line: which rows to measure, and where to write what they come to."""
+
+import argparse
+import dataclasses
+import fnmatch
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import machine, models, peer, reports, rows, table, to_accuracy
+from benchmarks.data import mnist
+from benchmarks.measure import Result
+from benchmarks.worker import Worker
+from cnnx.data import DataError
+
+# Of another process's work, in processors, this much spoils times: threads that wait for each other lose most.
+BUSY = 0.2
+RESULTS = Path(__file__).with_name('results.json')
+
+
+class Row(NamedTuple):
+    """A row to measure: a function of settings and name, its further arguments, and what it cannot do without."""
+
+    measure: Callable
+    arguments: dict
+    mnist: bool = True
+    torch: bool = True
+
+
+def _lenet5(**arguments):
+    return Row(rows.lenet5_training, arguments)
+
+
+def _random(**arguments):
+    return Row(rows.random_training, arguments, mnist=False)
+
+
+ROWS = {
+    'train-64': _lenet5(batch_size=64, samples=6400, target=10),
+    'train-32': _lenet5(batch_size=32, samples=6400, target=10),
+    'train-512': _lenet5(batch_size=512, samples=10_240, target=7),
+    'train-1': _lenet5(batch_size=1, samples=600, target=25),
+    'train-64-one-thread': _lenet5(batch_size=64, samples=6400, target=8, threads=1),
+    'infer-1': Row(rows.inference_of_one, {'target': 8}),
+    'infer-10000': Row(rows.inference_of_many, {'target': 8}),
+    'larger': _random(build=models.larger, title='3-32-32-pool-64-64-pool-256-10', samples=640, target=1.2),
+    'stride-2': _random(build=models.strided, title='7x7 convolution of stride 2', samples=640, target=1.2),
+    'overlapping-pools': _random(
+        build=models.overlapping, title='3x3 pooling of stride 2', samples=640, target=1.2
+    ),
+    'numpy-kernels': Row(reports.numpy_kernels, {}, torch=False),
+    'loops': Row(reports.loops, {'target': 20}, torch=False),
+    'scaling': Row(reports.scaling, {}, torch=False),
+    'batch-sizes': Row(reports.batch_sizes, {}, torch=False),
+    'to-accuracy': Row(to_accuracy.to_accuracy, {}),
+    'memory': Row(reports.memory, {'limit': 350}, torch=False),
+    'import': Row(reports.import_time, {}, mnist=False, torch=False),
+}  # fmt: skip
+
+
+@dataclasses.dataclass
+class Settings:
+    """What a run was asked for, and what its rows share."""
+
+    quick: bool
+    threads: int
+    repeats: int
+    names: list
+    json: Path
+    busy: float | None = None
+    peaks: dict = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def workers(self):
+        """Two processes, for our side and for PyTorch's."""
+        return Worker(), Worker()
+
+    def samples(self, full, batch_size):
+        """Return the samples to a turn: a quarter where it has to be quick, in whole batches, at least two."""
+        return max(2, (full // 4 if self.quick else full) // batch_size) * batch_size
+
+    def with_rate(self, result, multiply_adds, seconds):
+        """Fill in how fast so much work was done, and which share of the peak that is."""
+        result.gflops = 2e-9 * multiply_adds / seconds
+        if result.threads in self.peaks:
+            result.share = 1e9 * result.gflops / self.peaks[result.threads]
+        return result
+
+
+def parse(arguments=None):
+    """Return the settings of a command line; leaves with a message where it makes no sense."""
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmarks',
+        description='Measure cnnx against its peers, by turns in one run; print a table and write it as JSON.',
+        epilog=f'Rows: {", ".join(ROWS)}. Full MNIST is read from CNNX_DATA_DIR, or downloaded.',
+    )
+    parser.add_argument('--quick', action='store_true', help='less work to a turn, and fewer turns: rougher numbers')
+    parser.add_argument('--rows', default='*', metavar='PATTERN', help="rows to measure, such as 'train-*' (all)")
+    parser.add_argument('--threads', type=at_least_1, metavar='N', help='of every side (2, or one a processor if less)')
+    parser.add_argument('--repeats', type=at_least_1, metavar='N', help='turns of every side (7; --quick: 3)')
+    parser.add_argument('--json', type=Path, default=RESULTS, metavar='FILE', help='to write (benchmarks/results.json)')
+    given = parser.parse_args(arguments)
+    names = fnmatch.filter(ROWS, given.rows)
+    if not names:
+        parser.error(f'--rows {given.rows}: fits none of {", ".join(ROWS)}')
+    if not given.json.parent.is_dir() or given.json.is_dir():
+        parser.error(f'--json {given.json}: expected a file in a folder that exists')
+    if given.threads and given.threads > machine.processors():
+        parser.error(f'--threads {given.threads}: there are {machine.processors()} processors')
+    return Settings(
+        given.quick,
+        given.threads or min(2, machine.processors()),
+        given.repeats or (3 if given.quick else 7),
+        names,
+        given.json,
+    )
+
+
+def at_least_1(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'expected a whole number of at least 1, got {text!r}')
+    return int(text)
+
+
+def measure(settings, name):
+    """Return the result of a row, which says why where it cannot be measured."""
+    row = ROWS[name]
+    try:
+        if row.torch and (reason := peer.missing()):
+            return Result(name, skipped=reason)
+        if row.mnist:
+            mnist()
+    except DataError as error:
+        return Result(name, skipped=f'no MNIST: {error}')
+    return row.measure(settings, name, **row.arguments)
+
+
+def write(settings, results, peaks_missing):
+    document = {
+        'machine': {**machine.describe(), 'busy_processors': settings.busy},
+        'settings': {'quick': settings.quick, 'threads': settings.threads, 'repeats': settings.repeats},
+        'time': time.strftime('%Y-%m-%dT%H:%M:%S%z'),
+        'peak_gflops': {str(count): peak / 1e9 for count, peak in settings.peaks.items()},
+        'peak_missing': peaks_missing,
+        'rows': [{**dataclasses.asdict(result), 'ratio': result.ratio, 'met': result.met} for result in results],
+    }
+    settings.json.write_text(json.dumps(document, indent=1) + '\n', encoding='utf-8')
+
+
+def main(arguments=None):
+    settings = parse(arguments)
+    began = time.perf_counter()
+    settings.busy = machine.busy_processors()
+    if settings.busy is not None and settings.busy > BUSY:
+        print(f'{settings.busy:.1f} processors are at work on something else: these times will not count for much')
+    settings.peaks, peaks_missing = machine.measure_peaks((1, settings.threads))
+    results = []
+    for name in settings.names:
+        results.append(measure(settings, name))
+        print(table.describe(results[-1]), flush=True)
+        write(settings, results, peaks_missing)
+    print('', *table.format_results(results), '', sep='\n')
+    print(peaks_missing or ', '.join(f'peak of {n} threads: {p / 1e9:.0f} GFLOP/s' for n, p in settings.peaks.items()))
+    print(f'{settings.threads} threads, {time.perf_counter() - began:.0f} s; written to {settings.json}')
+    if all(result.skipped is not None for result in results):
+        sys.exit('python -m benchmarks: nothing could be measured')

@@ -1,0 +1,130 @@
+"""The networks that are measured, and our side of a row."""
+
+import math
+
+from benchmarks.data import samples_for
+from cnnx import (
+    SGD,
+    CategoricalCrossEntropy,
+    Convolutional,
+    Dense,
+    Flatten,
+    MaxPooling,
+    Network,
+    ReLU,
+    Softmax,
+    set_num_threads,
+)
+
+MOMENTUM = 0.9
+
+
+def lenet5():
+    return _network(
+        Convolutional(6, 5, padding='same', input_shape=(28, 28, 1)),
+        ReLU(),
+        MaxPooling(2),
+        Convolutional(16, 5),
+        ReLU(),
+        MaxPooling(2),
+        Flatten(),
+        Dense(output_size=120),
+        ReLU(),
+        Dense(output_size=84),
+        ReLU(),
+        Dense(output_size=10),
+    )
+
+
+def larger():
+    """Return a network of 3x3 convolutions, 3-32-32-pool-64-64-pool, and dense layers 4096-256-10."""
+    layers = []
+    for first, filters in ((True, 32), (False, 64)):
+        layers += [Convolutional(filters, 3, padding='same', input_shape=(32, 32, 3) if first else None), ReLU()]
+        layers += [Convolutional(filters, 3, padding='same'), ReLU(), MaxPooling(2)]
+    return _network(*layers, Flatten(), Dense(output_size=256), ReLU(), Dense(output_size=10))
+
+
+def strided():
+    """Return a network that begins with a 7x7 convolution of stride 2."""
+    return _network(
+        Convolutional(32, 7, stride=2, padding='same', input_shape=(64, 64, 3)),
+        ReLU(),
+        MaxPooling(2),
+        Convolutional(64, 3, padding='same'),
+        ReLU(),
+        MaxPooling(2),
+        Flatten(),
+        Dense(output_size=10),
+    )
+
+
+def overlapping():
+    """Return a network whose 3x3 pooling windows move by 2."""
+    return _network(
+        Convolutional(32, 3, padding='same', input_shape=(32, 32, 3)),
+        ReLU(),
+        MaxPooling(3, stride=2),
+        Convolutional(64, 3, padding='same'),
+        ReLU(),
+        MaxPooling(3, stride=2),
+        Flatten(),
+        Dense(output_size=10),
+    )
+
+
+def training_work(net):
+    """Return the multiply-adds of a dense training step for one sample.
+
+    Forward, gradient of the weights and gradient of the input cost the same; the first layer's input needs none.
+    """
+    work = [layer.multiply_adds for layer in net.layers]
+    return 3 * sum(work) - next(filter(None, work))
+
+
+class Ours:
+    """A cnnx network with data to train on."""
+
+    def __init__(self, net, x, y, batch_size, rate):
+        self.net, self.x, self.y = net, x, y
+        self.batch_size, self.rate = batch_size, rate
+
+    def train(self, first, count, shuffle=True):
+        """Train on `count` samples from place `first` on."""
+        span = slice(first, first + count)
+        history = self.net.train(
+            self.x[span],
+            self.y[span],
+            epochs=1,
+            learning_rate=self.rate,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            verbose=0,
+        )
+        if not math.isfinite(history['loss'][0]):
+            raise FloatingPointError('ours: the loss is no number any more')
+
+    def infer(self, count, times=1):
+        """Compute the probabilities of the first samples, several times."""
+        x = self.x[:count]
+        for _ in range(times):
+            self.net.predict(x)
+
+    def probabilities(self, count):
+        """Return the probabilities of the first samples' classes, (count, 10)."""
+        return self.net.predict(self.x[:count])
+
+
+def make_ours(build, source, batch_size, rate, threads):
+    """Return `Ours` with a network of `build`, seed 0, and samples of `source` (see data.py)."""
+    set_num_threads(threads)
+    net = build()
+    return Ours(net, *samples_for(net, source), batch_size, rate)
+
+
+def _network(*layers):
+    net = Network(seed=0)
+    for layer in (*layers, Softmax()):
+        net.add(layer)
+    net.compile(CategoricalCrossEntropy(), SGD(momentum=MOMENTUM))
+    return net

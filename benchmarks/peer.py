@@ -1,0 +1,190 @@
+"""PyTorch's side of a row. torch is imported where it is used, since most of the package works without it."""
+
+import importlib.util
+import math
+
+import numpy as np
+
+from benchmarks.data import samples_for
+from benchmarks.measure import DifferentWorkError
+from benchmarks.models import MOMENTUM
+from cnnx import Convolutional, Dense, Flatten, MaxPooling, ReLU, Softmax
+
+LAYOUTS = {'PyTorch': False, 'channels_last': True}
+TOLERANCE = 1e-4
+# Of what two training steps change in the outputs.
+TOLERANCE_OF_CHANGE = 0.02
+
+
+def missing():
+    """Return why there is no PyTorch to compare with, or None."""
+    if importlib.util.find_spec('torch') is None:
+        return 'PyTorch is not installed: pip install -e ".[bench]"'
+    return None
+
+
+class Peer:
+    """A PyTorch network with the weights of a cnnx network, used as PyTorch's users do.
+
+    Args:
+        name: a key of LAYOUTS.
+        net: the cnnx network.
+        x, y: samples as cnnx takes them: (N, H, W, C), labels (N,).
+        batch_size, rate: of training.
+    """
+
+    def __init__(self, name, net, x, y, batch_size, rate):
+        import torch
+
+        self.torch, self.name, self.batch_size = torch, name, batch_size
+        self.channels_last = LAYOUTS[name]
+        self.module = twin(net)
+        if self.channels_last:
+            self.module = self.module.to(memory_format=torch.channels_last)
+        self.x, self.y = self.arranged(x), torch.from_numpy(y)
+        self.loss = torch.nn.CrossEntropyLoss()
+        self.optimizer = torch.optim.SGD(self.module.parameters(), lr=rate, momentum=MOMENTUM)
+
+    def arranged(self, x):
+        """Return samples as a tensor whose first axis can be indexed without a change of layout."""
+        return self.torch.from_numpy(np.ascontiguousarray(x if self.channels_last else x.transpose(0, 3, 1, 2)))
+
+    def logits(self, arranged):
+        return self.module(arranged.permute(0, 3, 1, 2) if self.channels_last else arranged)
+
+    def train(self, first, count, shuffle=True):
+        """Train on `count` samples from place `first` on."""
+        order = self.torch.randperm(count) if shuffle else self.torch.arange(count)
+        self.train_in_order(order + first)
+
+    def train_in_order(self, order):
+        """Train on the samples at these places, batch by batch, reading each batch's loss."""
+        total = 0.0
+        for first in range(0, len(order), self.batch_size):
+            index = order[first : first + self.batch_size]
+            self.optimizer.zero_grad()
+            loss = self.loss(self.logits(self.x[index]), self.y[index])
+            loss.backward()
+            self.optimizer.step()
+            total += loss.item() * len(index)
+        if not math.isfinite(total):
+            raise FloatingPointError(f'{self.name}: the loss is no number any more')
+
+    def infer(self, count, times=1, batch_size=None):
+        """Compute the probabilities of the first samples, several times."""
+        x = self.x[:count]
+        for _ in range(times):
+            self.predict(x, batch_size or count)
+
+    def probabilities(self, count):
+        """Return the probabilities of the first samples' classes, (count, 10)."""
+        return self.torch.cat(self.predict(self.x[:count], count)).numpy()
+
+    def predict(self, arranged, batch_size):
+        """Return the probabilities of arranged samples, batch by batch, as tensors."""
+        with self.torch.inference_mode():
+            return [
+                self.torch.softmax(self.logits(arranged[first : first + batch_size]), 1)
+                for first in range(0, len(arranged), batch_size)
+            ]
+
+
+def make_peer(name, build, source, batch_size, rate, threads):
+    """Return a `Peer` with the weights of a network of `build`, seed 0, and samples of `source` (see data.py)."""
+    import torch
+
+    torch.set_num_threads(threads)
+    net = build()
+    return Peer(name, net, *samples_for(net, source), batch_size, rate)
+
+
+def twin(net):
+    """Return a PyTorch module with the layers and weights of a cnnx network, but for a Softmax at the end."""
+    from torch import nn
+
+    modules, flattened = [], None
+    for layer in net.layers:
+        kind = type(layer)
+        if kind is Convolutional:
+            modules += _convolution(layer)
+        elif kind is Dense:
+            modules.append(_linear(layer, flattened))
+            flattened = None
+        elif kind is ReLU:
+            modules.append(nn.ReLU())
+        elif kind is MaxPooling:
+            modules.append(nn.MaxPool2d(layer.pool_size, layer.stride))
+        elif kind is Flatten:
+            modules.append(nn.Flatten())
+            flattened = layer.input_shape
+        elif kind is not Softmax or layer is not net.layers[-1]:
+            raise NotImplementedError(f'no PyTorch layer for {layer!r}')
+    return nn.Sequential(*modules)
+
+
+def check_same_work(ours, peers, count=64):
+    """Raise a DifferentWorkError unless outputs, and what two training steps change in them, are the same.
+
+    Args:
+        ours, peers: sides with weights and samples that are the same.
+        count: of how many samples to compare the outputs.
+    """
+    contestants = (ours, *peers)
+    before = [contestant.probabilities(count) for contestant in contestants]
+    for peer, outputs in zip(peers, before[1:], strict=True):
+        difference = np.abs(outputs - before[0]).max()
+        if not difference <= TOLERANCE:
+            raise DifferentWorkError(f'{peer.name}: its outputs differ from ours by up to {difference:.2g}')
+    changes = []
+    for contestant, outputs in zip(contestants, before, strict=True):
+        contestant.train(0, 2 * contestant.batch_size, False)
+        changes.append(contestant.probabilities(count) - outputs)
+    largest = np.abs(changes[0]).max()
+    for peer, change in zip(peers, changes[1:], strict=True):
+        difference = np.abs(change - changes[0]).max()
+        if not difference <= TOLERANCE_OF_CHANGE * largest:
+            raise DifferentWorkError(
+                f'{peer.name}: two steps change its outputs otherwise than ours, '
+                f'by up to {difference:.2g} of {largest:.2g}'
+            )
+
+
+def _convolution(layer):
+    """Return the modules of a convolution; PyTorch pads both ends alike, so other padding is a module of its own."""
+    import torch
+    from torch import nn
+
+    ends = []
+    for axis in range(2):
+        size, outputs = layer.input_shape[axis], layer.output_shape[axis]
+        covered = (outputs - 1) * layer.stride[axis] + layer.kernel_size[axis]
+        total = max(covered - size, 0) if layer.padding == 'same' else 0
+        ends.append((total // 2, total - total // 2))
+    (top, bottom), (left, right) = ends
+    alike = top == bottom and left == right
+    module = nn.Conv2d(
+        layer.input_shape[2], layer.num_filters, layer.kernel_size, layer.stride, padding=(top, left) if alike else 0
+    )
+    _fill(module, torch.from_numpy(layer.weights).permute(3, 2, 0, 1), layer.bias)
+    return [module] if alike else [nn.ZeroPad2d((left, right, top, bottom)), module]
+
+
+def _linear(layer, flattened):
+    """Return the module of a dense layer; behind images, its inputs come channel by channel."""
+    import torch
+    from torch import nn
+
+    weights = layer.weights
+    if flattened is not None and len(flattened) == 3:
+        weights = weights.reshape(*flattened, -1).transpose(2, 0, 1, 3).reshape(weights.shape)
+    module = nn.Linear(*weights.shape)
+    _fill(module, torch.from_numpy(np.ascontiguousarray(weights.T)), layer.bias)
+    return module
+
+
+def _fill(module, weights, bias):
+    import torch
+
+    with torch.no_grad():
+        module.weight.copy_(weights)
+        module.bias.copy_(torch.from_numpy(bias))

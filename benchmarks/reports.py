@@ -1,0 +1,175 @@
+"""Rows about cnnx alone, or against something else than PyTorch."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import cnnx
+from benchmarks import machine, models
+from benchmarks.data import mnist
+from benchmarks.loops import LoopNetwork
+from benchmarks.measure import Contestant, Result, interleave, race, threads, timed
+from benchmarks.models import MOMENTUM, Ours
+from benchmarks.rows import EPOCH, LENET_RATE
+from benchmarks.table import format_table, number
+
+ROOT = Path(__file__).parents[1]
+SIZES = tuple(2**power for power in range(11))
+CLIFF = 1.25  # a rise of the time per sample, from one batch size to the next, that is pointed out
+IMPORT = """
+import time, numpy
+began = time.perf_counter()
+import cnnx
+imported = time.perf_counter()
+cnnx.kernels.current()
+print(imported - began, time.perf_counter() - imported)
+"""
+
+
+def numpy_kernels(settings, name):
+    """Measure training LeNet-5 on the compiled kernels against the NumPy ones."""
+    (x, y), _ = mnist()
+    samples = settings.samples(1280, 64)
+    ours, numpy_side = (Ours(models.lenet5(), x, y, 64, LENET_RATE) for _ in range(2))
+
+    def train(count):
+        with cnnx.use_backend('numpy'):
+            numpy_side.train(0, count)
+
+    contestants = [
+        Contestant('ours', timed(lambda: ours.train(0, samples)), lambda: ours.train(0, 128)),
+        Contestant('NumPy', timed(lambda: train(samples)), lambda: train(128)),
+    ]
+    title = 'LeNet-5, training, batch 64, compiled kernels against the NumPy ones'
+    with threads(settings.threads):
+        return race(
+            contestants, settings.repeats, EPOCH / samples, name=name, title=title, unit='s/epoch',
+            threads=settings.threads,
+        )  # fmt: skip
+
+
+def loops(settings, name, *, target):
+    """Measure the NumPy kernels against a network that loops in Python."""
+    (x, y), _ = mnist()
+    x, y = x[:32], y[:32]
+    ours = Ours(models.lenet5(), x, y, len(x), LENET_RATE)
+    looping = LoopNetwork(ours.net, LENET_RATE, MOMENTUM)
+    contestants = [
+        Contestant('ours', timed(lambda: ours.train(0, len(x))), lambda: ours.train(0, len(x))),
+        Contestant('loops', timed(lambda: looping.step(x, y))),
+    ]
+    title = 'LeNet-5, training step, batch 32, the NumPy kernels against Python loops'
+    with threads(settings.threads), cnnx.use_backend('numpy'):
+        return race(
+            contestants, settings.repeats, 1e3, name=name, title=title, unit='ms/step', target=target,
+            threads=settings.threads,
+        )  # fmt: skip
+
+
+def scaling(settings, name):
+    """Measure training LeNet-5 on 1, 2, 4, 8, 16 threads, as far as there are processors."""
+    (x, y), _ = mnist()
+    samples = settings.samples(6400, 64)
+    ours = Ours(models.lenet5(), x, y, 64, LENET_RATE)
+    counts = [count for count in (1, 2, 4, 8, 16) if count <= machine.processors()]
+
+    def train(count, samples):
+        with threads(count):
+            ours.train(0, samples)
+
+    contestants = [
+        Contestant(str(count), timed(lambda count=count: train(count, samples)), lambda count=count: train(count, 128))
+        for count in counts
+    ]
+    times = [[taken * EPOCH / samples for taken in times] for times in interleave(contestants, settings.repeats)]
+    medians = list(map(statistics.median, times))
+    rows = [(count, number(median), number(medians[0] / median)) for count, median in zip(counts, medians, strict=True)]
+    return Result(
+        name,
+        'LeNet-5, training, batch 64, by threads',
+        's/epoch',
+        ours=medians[-1],
+        threads=counts[-1],
+        times=dict(zip(map(str, counts), times, strict=True)),
+        details={'seconds': dict(zip(map(str, counts), medians, strict=True))},
+        lines=format_table(('threads', 's/epoch', 'speed-up'), rows),
+    )
+
+
+def batch_sizes(settings, name):
+    """Measure a training step of LeNet-5 by the size of its batch, in microseconds a sample."""
+    (x, y), _ = mnist()
+    least = 512 if settings.quick else 2048
+    contestants, scales = [], []
+    for size in SIZES:
+        samples = max(2 * size, min(least, 128 * size))
+        side = Ours(models.lenet5(), x, y, size, LENET_RATE)
+        contestants.append(
+            Contestant(
+                str(size),
+                timed(lambda side=side, n=samples: side.train(0, n)),
+                lambda side=side, n=size: side.train(0, n),
+            )
+        )
+        scales.append(1e6 / samples)
+    with threads(settings.threads):
+        taken = interleave(contestants, settings.repeats)
+    times = [[seconds * scale for seconds in times] for times, scale in zip(taken, scales, strict=True)]
+    medians = list(map(statistics.median, times))
+    rises = cliffs(SIZES, medians)
+    rows = [
+        (size, number(median), f'cliff: {rises[size]:.2f} times' if size in rises else '')
+        for size, median in zip(SIZES, medians, strict=True)
+    ]
+    return Result(
+        name,
+        'LeNet-5, training step, by batch size',
+        'us/sample',
+        ours=medians[SIZES.index(64)],
+        threads=settings.threads,
+        times=dict(zip(map(str, SIZES), times, strict=True)),
+        details={'microseconds': dict(zip(map(str, SIZES), medians, strict=True)), 'cliffs': rises},
+        lines=format_table(('batch', 'us/sample', ''), rows),
+    )
+
+
+def cliffs(sizes, medians):
+    """Return {size: factor} for the batch sizes at which a sample takes much longer than at the size before."""
+    factors = {size: after / before for size, before, after in zip(sizes[1:], medians, medians[1:], strict=False)}
+    return {size: factor for size, factor in factors.items() if factor > CLIFF}
+
+
+def import_time(settings, name):
+    """Measure what `import cnnx` takes where NumPy is imported already, in fresh processes, in milliseconds."""
+    both = [tuple(map(float, _run('-c', IMPORT).split())) for _ in range(max(5, settings.repeats))]
+    imports, kernels = ([1e3 * seconds for seconds in column] for column in zip(*both, strict=True))
+    return Result(
+        name,
+        'import cnnx, beyond import numpy',
+        'ms',
+        ours=statistics.median(imports),
+        times={'ours': imports, 'kernels': kernels},
+        details={'kernels': statistics.median(kernels)},
+        lines=[f'loading the kernels, at their first use: {number(statistics.median(kernels))} ms more'],
+    )
+
+
+def memory(settings, name, *, limit):
+    """Measure the peak memory of `train_mnist.py --full --epochs 1`, in MiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = [sys.executable, str(ROOT / 'train_mnist.py'), '--full', '--epochs', '1', '--checkpoint-dir', folder]
+        peak = float(_run('-m', 'benchmarks.child_memory', *script, '--threads', str(settings.threads)))
+    title = 'peak memory of train_mnist.py --full --epochs 1'
+    return Result(name, title, 'MiB', ours=peak, limit=limit, threads=settings.threads)
+
+
+def _run(*arguments):
+    """Run Python in a fresh process and return what it printed."""
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    finished = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return finished.stdout
