@@ -54,13 +54,15 @@ class Optimizer:
                     state[name] = np.zeros_like(parameter.value)
         states = [state[name] for state in memory for name in self.state_names]
         key = [backend, *map(id, parameters), *map(id, states)]
-        if self._prepared[0] != key:
+        # Read and set in one go: networks that share an optimizer may train side by side.
+        prepared = self._prepared
+        if prepared[0] != key:
             rows = [
                 tuple(array.reshape(-1) for array in (parameter.value, parameter.grad, *map(state.get, self.state_names)))
                 for parameter, state in zip(parameters, memory, strict=True)
             ]
-            self._prepared = key, backend.ArrayTable(rows), (parameters, states)
-        return self._prepared[1]
+            self._prepared = prepared = key, backend.ArrayTable(rows), (parameters, states)
+        return prepared[1]
 
 
 class SGD(Optimizer):
