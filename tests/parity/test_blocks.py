@@ -275,7 +275,9 @@ HAND_PICKED = {
     'wide': Convolution((3, 300), 1, 2, pool=(1, 3)),
     'tall, several bands': Convolution((200, 40), 4, 3, padding='same', pool=(2, 2), batch=2),
     'wide, several bands': Convolution((20, 900), 2, 5, padding='same', pool=(2, 2), batch=2),
-    'several bands that overlap': Convolution((120, 50), 6, 17, padding='same', pool=(3, 3), pool_stride=(2, 2), batch=1),
+    'several bands that overlap': Convolution(
+        (120, 50), 6, 17, padding='same', pool=(3, 3), pool_stride=(2, 2), batch=1
+    ),
     'rows wider than a band': Convolution((6, 7000), 1, 2, padding='same', pool=(2, 2), batch=1),
     'nothing is covered at the end': Convolution((11, 11), 2, 6, (2, 2), (4, 4), pool=(2, 2)),
     'stride beyond the kernel': Convolution((13, 13), 5, 8, (1, 1), (3, 3)),
