@@ -1,5 +1,6 @@
 """Networks that run in blocks: against their layers one by one, and what a step leaves behind."""
 
+import contextvars
 import gc
 import hashlib
 import os
@@ -326,7 +327,8 @@ def test_networks_train_side_by_side(shared, threads, compiled_kernels):
     def train(place):
         together[place] = trained_hash(nets[place], x, y, 7, epochs=4)
 
-    workers = [threading.Thread(target=train, args=(place,)) for place in range(2)]
+    # In copies of this context, which says what backend runs.
+    workers = [threading.Thread(target=contextvars.copy_context().run, args=(train, place)) for place in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
