@@ -58,7 +58,8 @@ cdef void forward(CrossEntropyBlock block, Span span, const floating* logits, fl
         cross_entropy_row(row, block.labels[n], gradient, &loss, C)
         largest = 0
         for c in range(1, C):
-            if row[c] > row[largest]:
+            # A NaN beats every number, and the first NaN stays, as in NumPy.
+            if not row[c] <= row[largest] and row[largest] == row[largest]:
                 largest = c
         block.losses[n] = loss
         block.right[n] = largest == block.labels[n]

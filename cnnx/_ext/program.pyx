@@ -17,6 +17,7 @@ import numpy as np
 
 cdef enum:
     TILE = 8                      # samples that go through the network together
+    LEAST_TASKS = 4               # where there are so many samples
     MAX_TASKS = 32
     PARTS = 16                    # into how many the work on weights is cut
 
@@ -146,9 +147,11 @@ cdef class Program:
         return <void*> ((<size_t> array.ctypes.data + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
     cdef Py_ssize_t tasks(self, Py_ssize_t samples):
-        """Return into how many tasks a batch is cut: few samples still make work for several threads."""
-        cdef Py_ssize_t tile = min(<Py_ssize_t> TILE, (samples + 3) // 4)
-        return min(self.most_tasks, (samples + tile - 1) // tile)
+        """Return into how many tasks a batch is cut: few samples still make work for several threads.
+
+        Never fewer than for a smaller batch: the memory of the tasks is made for the largest.
+        """
+        return min(self.most_tasks, max(min(samples, <Py_ssize_t> LEAST_TASKS), (samples + TILE - 1) // TILE))
 
     def run(
         self, Py_ssize_t samples, bint training, bint forward, bint backward, int num_threads,

@@ -1,0 +1,350 @@
+"""Networks that run in blocks: against their layers one by one, and what a step leaves behind."""
+
+import contextvars
+import gc
+import hashlib
+import os
+import signal
+import threading
+import tracemalloc
+import warnings
+import weakref
+
+import numpy as np
+import pytest
+from models import bits, lenet5, small_data, small_network
+
+import cnnx
+from cnnx import (
+    SGD,
+    CategoricalCrossEntropy,
+    Convolutional,
+    Dense,
+    Flatten,
+    MaxPooling,
+    MeanSquaredError,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    kernels,
+)
+from cnnx.blocks import group
+from cnnx.training import Samples
+
+SHAPE = (12, 13, 2)
+
+
+def first(filters=5, kernel=3, **settings):
+    return Convolutional(filters, kernel, input_shape=SHAPE, **settings)
+
+
+def end():
+    return Flatten(), Dense(output_size=4), Softmax()
+
+
+# Layers, the loss, and whether blocks can run them.
+NETWORKS = {
+    'convolution alone': lambda: ((first(), *end()), CategoricalCrossEntropy(), True),
+    'convolution and ReLU': lambda: ((first(17), ReLU(), *end()), CategoricalCrossEntropy(), True),
+    'ReLU, then pooling': lambda: ((first(), ReLU(), MaxPooling(2), *end()), CategoricalCrossEntropy(), True),
+    'pooling, then ReLU': lambda: ((first(), MaxPooling(2), ReLU(), *end()), CategoricalCrossEntropy(), True),
+    'ReLU behind Flatten': lambda: (
+        (first(), MaxPooling(3, stride=2), Flatten(), ReLU(), Dense(output_size=4), Softmax()),
+        CategoricalCrossEntropy(),
+        True,
+    ),
+    'two convolutions': lambda: (
+        (first(6, padding='same'), ReLU(), MaxPooling(2), Convolutional(9, 3), MaxPooling(2), *end()),
+        CategoricalCrossEntropy(),
+        True,
+    ),
+    'convolutions in a row': lambda: (
+        (first(17, (3, 2), padding='same'), ReLU(), Convolutional(3, 3, stride=2), ReLU(), *end()),
+        CategoricalCrossEntropy(),
+        True,
+    ),
+    'strides': lambda: (
+        (first(6, (2, 3), stride=(3, 2), padding='same'), ReLU(), MaxPooling((1, 2), stride=3), *end()),
+        CategoricalCrossEntropy(),
+        True,
+    ),
+    'logits': lambda: ((first(), ReLU(), *end()[:2]), CategoricalCrossEntropy(from_logits=True), True),
+    'means of squares': lambda: ((first(), ReLU(), MaxPooling(2), *end()[:2], ReLU()), MeanSquaredError(), True),
+    'images come out': lambda: ((first(2, padding='same'), ReLU(), Convolutional(1, 3)), MeanSquaredError(), True),
+    'Softmax and means of squares': lambda: ((first(), ReLU(), *end()), MeanSquaredError(), True),
+    'Sigmoid': lambda: ((first(), Sigmoid(), MaxPooling(2), *end()), CategoricalCrossEntropy(), False),
+    'pooling first': lambda: (
+        (MaxPooling(2, input_shape=SHAPE), Convolutional(3, 3), *end()),
+        CategoricalCrossEntropy(),
+        False,
+    ),
+    'ReLU twice': lambda: ((first(), ReLU(), ReLU(), *end()), CategoricalCrossEntropy(), False),
+    'dense layers alone': lambda: (
+        (Dense(int(np.prod(SHAPE)), 33), ReLU(), Dense(output_size=16), Dense(output_size=4), ReLU(), Softmax()),
+        CategoricalCrossEntropy(),
+        True,
+    ),
+}
+
+
+def network(name, dtype='float64', seed=0):
+    net = cnnx.Network(seed=seed, dtype=dtype)
+    layers, loss, _ = NETWORKS[name]()
+    for layer in layers:
+        net.add(layer)
+    for index, parameter in enumerate(net.parameters.values()):
+        if parameter.name == 'bias':
+            parameter.value = np.random.default_rng(index).normal(size=parameter.value.shape) / 4
+    net.compile(loss, SGD(momentum=0.9))
+    return net
+
+
+def data(net, n, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, *net.layers[0].input_shape)).astype(net.dtype)
+    shape = net.layers[-1].output_shape
+    if isinstance(net.loss, CategoricalCrossEntropy):
+        return x, rng.integers(0, shape[0], n)
+    return x, rng.random((n, *shape)).astype(net.dtype)
+
+
+def gradients(net):
+    return {name: parameter.grad.copy() for name, parameter in net.parameters.items()}
+
+
+both_dtypes = pytest.mark.parametrize('dtype', ['float32', 'float64'])
+
+
+@pytest.mark.parametrize('backend', ['cython', 'numpy'])
+@pytest.mark.parametrize('name', NETWORKS)
+def test_blocks_compute_what_layers_do(name, backend, compiled_kernels):
+    with cnnx.use_backend(backend):
+        fused, plain = network(name), network(name)
+        assert (group(fused.layers) is not None) == NETWORKS[name]()[2]
+        plain.plan.run_layer_by_layer()
+        x, y = data(fused, 11)
+        for index in (np.arange(9), np.array([10, 2, 2, 0]), np.array([5]), np.arange(11)):
+            found = []
+            for net in (fused, plain):
+                samples = Samples(net, x, y)
+                found.append((net.plan.learn(samples, index), gradients(net), net.plan.assess(samples, index)))
+            assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
+            assert found[0][2] == pytest.approx(found[1][2], rel=1e-12)
+            for parameter, gradient in found[1][1].items():
+                np.testing.assert_allclose(found[0][1][parameter], gradient, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(fused.predict(x, 4), plain.predict(x, 4), rtol=1e-11, atol=1e-12)
+        assert fused.evaluate(x, y, 4) == pytest.approx(plain.evaluate(x, y, 4), rel=1e-12)
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_gradients_are_those_of_the_loss(name):
+    net = network(name)
+    x, y = data(net, 5)
+    samples, index = Samples(net, x, y), np.arange(5)
+    net.plan.learn(samples, index)
+    analytic = gradients(net)
+    for parameter_name, parameter in net.parameters.items():
+        flat = parameter.value.reshape(-1)
+        for place in np.random.default_rng(0).integers(0, flat.size, 4):
+            value, ends = flat[place], []
+            for step in (1e-6, -1e-6):
+                flat[place] = value + step
+                ends.append(net.plan.learn(samples, index)[0] / 5)
+            flat[place] = value
+            expected = (ends[0] - ends[1]) / 2e-6
+            assert analytic[parameter_name].flat[place] == pytest.approx(expected, rel=1e-3, abs=1e-7)
+
+
+def trained_hash(net, x, y, batch_size, epochs=1):
+    net.train(x, y, epochs=epochs, learning_rate=0.01, batch_size=batch_size, verbose=0)
+    return hashlib.sha256(b''.join(bits(net).values())).hexdigest()
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Let the test set the number of threads, which then work on small batches too."""
+    monkeypatch.setattr(kernels, 'SERIAL_WORK', 0)
+    before = kernels.num_threads()
+    yield cnnx.set_num_threads
+    cnnx.set_num_threads(before)
+
+
+@both_dtypes
+@pytest.mark.parametrize(('samples', 'batch_size'), [(41, 8), (19, 1), (21, 5), (22, 9), (30, 50), (100, 33)])
+def test_the_number_of_threads_changes_no_bit(dtype, samples, batch_size, threads, compiled_kernels):
+    hashes = set()
+    for count in (1, 2, 3, 4, 8):
+        threads(count)
+        net = network('two convolutions', dtype)
+        hashes.add(trained_hash(net, *data(net, samples), batch_size))
+    assert len(hashes) == 1
+
+
+@both_dtypes
+def test_the_number_of_threads_changes_no_bit_of_lenet5(dtype, threads, compiled_kernels):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((70, 28, 28, 1)).astype(dtype), rng.integers(0, 10, 70)
+    hashes = set()
+    for count in (1, 2, 3, 4, 8):
+        threads(count)
+        hashes.add(trained_hash(lenet5(dtype=dtype), x, y, 23))
+    assert len(hashes) == 1
+
+
+def memory_mapped(x, folder):
+    np.save(folder / 'x.npy', x)
+    return np.load(folder / 'x.npy', mmap_mode='r')
+
+
+def read_only(x):
+    x = x.copy()
+    x.setflags(write=False)
+    return x
+
+
+def misaligned(x):
+    memory = np.zeros(x.nbytes + 1, np.uint8)
+    memory[1:] = x.view(np.uint8).reshape(-1)
+    return memory[1:].view(x.dtype).reshape(x.shape)
+
+
+FORMS = {
+    'strided': lambda x, folder: np.repeat(x, 2, axis=0)[::2],
+    'backwards': lambda x, folder: x[::-1].copy()[::-1],
+    'channels first': lambda x, folder: np.ascontiguousarray(x.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1),
+    'broadcast': lambda x, folder: np.broadcast_to(x[:1], x.shape),
+    'read-only': lambda x, folder: read_only(x),
+    'big-endian': lambda x, folder: x.astype('>f4'),
+    'Fortran order': lambda x, folder: np.asfortranarray(x),
+    'memory-mapped': memory_mapped,
+    'misaligned': lambda x, folder: misaligned(x),
+    'uint8': lambda x, folder: x.astype('u1'),
+    'int64': lambda x, folder: x.astype('i8'),
+    'float64': lambda x, folder: x.astype('f8'),
+    'float16': lambda x, folder: x.astype('f2'),
+    'a list': lambda x, folder: x.tolist(),
+    'a subclass': lambda x, folder: x.view(np.ma.MaskedArray),
+}
+
+
+@pytest.mark.parametrize('name', ['two convolutions', 'Softmax and means of squares'])
+@pytest.mark.parametrize('form', FORMS)
+def test_samples_of_any_form_give_the_same(form, name, tmp_path):
+    nets = [network(name, 'float32') for _ in range(2)]
+    _, y = data(nets[0], 10)
+    x = np.random.default_rng(0).integers(0, 9, (10, *SHAPE)).astype('f4')
+    given = FORMS[form](x, tmp_path)
+    plain = np.array(given, 'f4', order='C')
+    targets = y[::-1].copy()[::-1] if form == 'backwards' else y.astype('>i8' if y.dtype.kind == 'i' else '>f4')
+    found = []
+    for net, samples, labels in zip(nets, (given, plain), (targets, y), strict=True):
+        net.train(samples, labels, epochs=2, batch_size=4, learning_rate=0.001, verbose=0)
+        found.append((bits(net), net.evaluate(samples, labels, 3), net.predict(samples, 3).tobytes()))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize('loss', [CategoricalCrossEntropy, MeanSquaredError])
+def test_a_step_allocates_nothing_of_the_batchs_size(loss, compiled_kernels):
+    net = lenet5()
+    if loss is MeanSquaredError:
+        net = network('means of squares', 'float32')
+    x, y = data(net, 512)
+    samples, index = Samples(net, x, y), np.arange(256)
+
+    def step():
+        net.plan.learn(samples, index)
+        net.optimizer.update(net.parameters.values(), 0.01)
+        net.plan.assess(samples, index)
+
+    step()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        step()
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        step()
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The targets of a batch are copied where blocks do not read them.
+    assert peak - before < 16_384 + 2 * y[:256].nbytes
+    assert after - before < 1024
+
+
+@pytest.mark.parametrize('name', ['two convolutions', 'means of squares', 'Sigmoid'])
+def test_training_does_not_keep_the_data(name):
+    net = network(name)
+    x, y = data(net, 20)
+    held = weakref.ref(x)
+    samples = Samples(net, x, y)
+    targets = weakref.ref(samples.targets)
+    net.plan.learn(samples, np.arange(7))
+    net.plan.assess(samples, np.arange(7))
+    net.train(x, y, epochs=1, verbose=0)
+    net.evaluate(x, y)
+    if name != 'Sigmoid':  # layer by layer, the layers keep the latest samples, which may be a part of x
+        net.predict(x)
+    del x, y, samples
+    gc.collect()
+    assert held() is None
+    assert targets() is None
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
+def test_a_child_trains_after_its_parent_did_with_threads(threads, compiled_kernels):
+    threads(4)
+    net = network('two convolutions', 'float32')
+    x, y = data(net, 30)
+    trained_hash(net, x, y, 8)
+    twin = network('two convolutions', 'float32')
+    expected = trained_hash(twin, x, y, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12 and newer advise against such a fork
+        child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        status = 1
+        try:
+            fresh = trained_hash(network('two convolutions', 'float32'), x, y, 8)
+            net.train(x, y, epochs=1, verbose=0)
+            status = 0 if fresh == expected else 3
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize('shared', [False, True])
+def test_networks_train_side_by_side(shared, threads, compiled_kernels):
+    threads(2)
+    names = ['two convolutions', 'strides']
+    x, y = data(network(names[0]), 60)
+    alone = [trained_hash(network(name), x, y, 7, epochs=4) for name in names]
+    nets, together = [network(name) for name in names], {}
+    if shared:
+        nets[1].optimizer = nets[0].optimizer
+
+    def train(place):
+        together[place] = trained_hash(nets[place], x, y, 7, epochs=4)
+
+    # In copies of this context, which says what backend runs.
+    workers = [threading.Thread(target=contextvars.copy_context().run, args=(train, place)) for place in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [together.get(place) for place in range(2)] == alone
+
+
+def test_a_plan_follows_what_changes():
+    """The program that a plan keeps sees new weights, larger batches, and another backend."""
+    net, twin = small_network(dtype='float64'), small_network(dtype='float64')
+    twin.plan.run_layer_by_layer()
+    x, y = small_data(30)
+    for n, backend in ((4, 'auto'), (30, 'auto'), (7, 'numpy'), (9, 'auto'), (5, 'auto'), (4, 'auto')):
+        with cnnx.use_backend(backend):
+            for network_ in (net, twin):
+                network_.train(x[:n], y[:n], epochs=1, batch_size=n, learning_rate=0.1, verbose=0)
+            np.testing.assert_allclose(net.predict(x), twin.predict(x), rtol=1e-8)
+        for network_ in (net, twin):
+            network_.layers[0].weights = network_.layers[0].weights * 1.01
