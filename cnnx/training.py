@@ -185,7 +185,7 @@ def _rates(schedule, epoch, epochs, batches):
 
 def _train_epoch(network, samples, rates, batch_size, shuffle, shown):
     N = len(samples)
-    order = network.generator.permutation(N) if shuffle else np.arange(N)
+    order = network.generator.permutation(N) if shuffle else np.arange(N, dtype=np.int64)
     mean = Mean(samples.measures_accuracy)
     plan, update = network.plan, network.optimizer.prepare(network.parameters.values())
     for index, learning_rate in zip(_batches(order, batch_size), rates, strict=True):
@@ -199,7 +199,7 @@ def _train_epoch(network, samples, rates, batch_size, shuffle, shown):
 def _evaluate(network, samples, batch_size):
     mean = Mean(samples.measures_accuracy)
     plan = network.plan
-    for index in _batches(np.arange(len(samples)), batch_size):
+    for index in _batches(np.arange(len(samples), dtype=np.int64), batch_size):
         with plan.lock:
             mean.add(len(index), *plan.assess(samples, index))
     return mean.figures()

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnx import _numpy, kernels
-from cnnx.blocks import SLACK
+from cnnx.arrays import SLACK
 from cnnx.geometry import window_over
 
 try:
@@ -143,7 +143,7 @@ class Arrays:
             'x': (capacity, *sample), 'dx': (capacity, *sample), 'y': (capacity, *output), 'dy': (capacity, *output),
             'weights': weights, 'dweights': weights, 'bias': bias, 'dbias': bias,
         }.items():  # fmt: skip
-            slack = SLACK if name in ('x', 'dx', 'y', 'dy') else 0
+            slack = 0 if name in ('dweights', 'dbias') else SLACK
             setattr(self, name, self._place(name, shape, np.dtype(dtype), slack))
 
     def _guarded(self, name, shape, dtype, slack):
