@@ -34,10 +34,15 @@ class Optimizer:
         """
         self.prepare(parameters)(learning_rate)
 
-    def prepare(self, parameters):
+    def prepare(self, parameters, work=0):
         """Return a function of the learning rate that does what `update` does, for many steps.
 
         It holds on to the arrays of the parameters and of what is remembered of them.
+
+        Args:
+            parameters: as for `update`.
+            work: multiply-adds of a step. Threads that share those are awake, and have their part of the
+                gradients in the cache.
         """
         rows = [
             tuple(array.reshape(-1) for array in (parameter.value, parameter.grad, *self._memory(parameter)))
@@ -45,7 +50,7 @@ class Optimizer:
             if parameter.trainable
         ]
         table = kernels.current().ArrayTable(rows)
-        work = WORK_OF_UPDATE * table.size
+        work = max(work, WORK_OF_UPDATE * table.size)
 
         def step(learning_rate):
             self.step(table, learning_rate, kernels.threads_for(work))

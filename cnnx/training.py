@@ -187,7 +187,9 @@ def _train_epoch(network, samples, rates, batch_size, shuffle, shown):
     N = len(samples)
     order = network.generator.permutation(N) if shuffle else np.arange(N, dtype=np.int64)
     mean = Mean(samples.measures_accuracy)
-    plan, update = network.plan, network.optimizer.prepare(network.parameters.values())
+    plan = network.plan
+    work = 3 * min(N, batch_size) * sum(layer.multiply_adds for layer in network.layers)
+    update = network.optimizer.prepare(network.parameters.values(), work)
     for index, learning_rate in zip(_batches(order, batch_size), rates, strict=True):
         with plan.lock:
             mean.add(len(index), *plan.learn(samples, index))

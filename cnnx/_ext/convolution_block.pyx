@@ -166,6 +166,7 @@ cdef class ConvolutionBlock(Block):
         a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
         a.dy, a.dx = self.pointer(dy), self.pointer(dx)
         a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
+        self.weights_size = weights.size
         s.H, s.W, s.C = x.shape[1:]
         s.P, s.Q, s.F = y.shape[1:]
         s.rows, s.columns = positions
@@ -727,23 +728,24 @@ cdef void backward_dense(
 cdef void finish(
     const Arrays* a, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts, floating* partials, Py_ssize_t size,
 ) noexcept nogil:
-    """Add up the gradients of all tasks, in order, for some filters or some rows of the weights."""
+    """Add up the gradients of all tasks, in order, for some rows of the weights."""
     cdef const Shape* s = &a.shape
     cdef floating* dweights = <floating*> a.dweights
     cdef floating* dbias = <floating*> a.dbias
     cdef Py_ssize_t row = s.window.width * s.C, patch = filter_size(s, lanes(partials))
-    cdef Py_ssize_t bias_at = s.F * patch if s.pooled else s.K * s.wide_F, first, last, k, r
+    cdef Py_ssize_t bias_at = s.F * patch if s.pooled else s.K * s.wide_F
+    cdef Py_ssize_t first = share(s.K, part, parts), last = share(s.K, part + 1, parts), k, r, f, begin, end, place
     if s.pooled:
-        first = share(s.F, part, parts)
-        last = share(s.F, part + 1, parts)
-        add_up(partials, size, tasks, first * patch, last * patch)
-        for r in range(s.window.height):
+        for r in range(first // row, (last + row - 1) // row):
+            begin = max(first - r * row, 0)
+            end = min(last - r * row, row)
+            place = r * s.per_row * s.width + begin
+            for f in range(s.F):
+                add_up(partials, size, tasks, f * patch + place, f * patch + place + end - begin)
             transpose(
-                last - first, row, <const floating*> partials + first * patch + r * s.per_row * s.width, patch,
-                dweights + r * row * s.F + first, s.F)
+                s.F, end - begin, <const floating*> partials + place, patch,
+                dweights + (r * row + begin) * s.F, s.F)
     else:
-        first = share(s.K, part, parts)
-        last = share(s.K, part + 1, parts)
         add_up(partials, size, tasks, first * s.wide_F, last * s.wide_F)
         for k in range(first, last):
             memcpy(dweights + k * s.F, partials + k * s.wide_F, s.F * sizeof(floating))

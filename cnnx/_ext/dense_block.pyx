@@ -51,6 +51,7 @@ cdef class DenseBlock(Block):
         cdef Py_ssize_t width = lanes(<double*> NULL) if size == sizeof(double) else lanes(<float*> NULL)
         self.doubles = size == sizeof(double)
         a.I, a.O = weights.shape
+        self.weights_size = a.I * a.O
         a.relu = relu
         a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
         a.dy, a.dx = self.pointer(dy), self.pointer(dx)

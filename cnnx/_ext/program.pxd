@@ -22,6 +22,7 @@ cdef class Block:
     cdef Py_ssize_t capacity      # samples that its arrays hold
     cdef size_t scratch_bytes     # what it needs for each thread
     cdef size_t partial_bytes     # what it needs for each task of a backward pass
+    cdef Py_ssize_t weights_size  # how many numbers `prepare` and `finish` go through
     cdef char* partials
 
     cdef void* pointer(self, array) except? NULL

@@ -9,17 +9,20 @@ This module is compiled once, for any processor: the blocks that it calls are co
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport parallel, prange
 
 import numpy as np
+
+cdef extern from "claim.h" nogil:
+    bint claim(char* taken)
 
 cdef enum:
     TILE = 8                      # samples that go through the network together
     LEAST_TASKS = 4               # where there are so many samples
     MAX_TASKS = 32
-    PARTS = 16                    # into how many the work on weights is cut
+    PART = 4096                   # weights that one thread prepares, or finishes, at a time
 
 cdef size_t ALIGNMENT = 64
 cdef size_t MAX_PARTIAL_BYTES = 1 << 26   # of all tasks of a block
@@ -116,6 +119,7 @@ cdef class Program:
     cdef list _blocks
     cdef list _memory
     cdef void** blocks
+    cdef Py_ssize_t* parts        # (blocks + 1) how many parts the blocks before have, all together
     cdef Py_ssize_t count, capacity, most_tasks
     cdef size_t scratch_bytes
     cdef char* scratch
@@ -129,8 +133,10 @@ cdef class Program:
         self.count = len(blocks)
         self.capacity = capacity
         self.blocks = <void**> self.room(max(1, self.count) * sizeof(void*))
+        self.parts = <Py_ssize_t*> self.room((self.count + 1) * sizeof(Py_ssize_t))
         for i in range(self.count):
             block = blocks[i]
+            self.parts[i + 1] = self.parts[i] + (block.weights_size + PART - 1) // PART
             self.blocks[i] = <void*> block
             self.scratch_bytes = max(self.scratch_bytes, block.scratch_bytes)
             largest = max(largest, block.partial_bytes)
@@ -183,7 +189,9 @@ cdef class Program:
         if num_threads > self.threads:
             self.scratch = <char*> self.room(num_threads * self.scratch_bytes)
             self.threads = num_threads
-        cdef Py_ssize_t tasks = self.tasks(samples), items = count * PARTS, i
+        cdef Py_ssize_t tasks = self.tasks(samples), i
+        cdef char[MAX_TASKS] taken
+        cdef Py_ssize_t* parts = self.parts + begin
         if num_threads == 1:
             with nogil:
                 if forward:
@@ -195,17 +203,56 @@ cdef class Program:
                     for i in range(count):
                         (<Block> blocks[i]).finish(samples, tasks, 0, 1)
             return
+        memset(taken, 0, MAX_TASKS)
         with nogil, parallel(num_threads=num_threads):
             if forward:
-                for i in prange(items, schedule='static'):
-                    (<Block> blocks[i % count]).prepare(samples, training, i // count, PARTS)
-            for i in prange(tasks, schedule='dynamic'):
-                run_task(
-                    blocks, count, samples, places, i, tasks, training, forward, backward,
-                    self.scratch + threadid() * self.scratch_bytes)
+                for i in prange(parts[0], parts[count], schedule='static'):
+                    prepare_part(blocks, parts, i, samples, training)
+            for i in prange(num_threads, schedule='static', chunksize=1):
+                run_tasks(
+                    blocks, count, samples, places, i, num_threads, tasks, taken, training, forward, backward,
+                    self.scratch + i * self.scratch_bytes)
             if backward:
-                for i in prange(items, schedule='dynamic'):
-                    (<Block> blocks[i % count]).finish(samples, tasks, i // count, PARTS)
+                for i in prange(parts[0], parts[count], schedule='static'):
+                    finish_part(blocks, parts, i, samples, tasks)
+
+
+cdef inline Py_ssize_t block_of(const Py_ssize_t* parts, Py_ssize_t part) noexcept nogil:
+    """Return which block a part belongs to."""
+    cdef Py_ssize_t i = 0
+    while parts[i + 1] <= part:
+        i += 1
+    return i
+
+
+cdef void prepare_part(
+    void** blocks, const Py_ssize_t* parts, Py_ssize_t part, Py_ssize_t samples, bint training,
+) noexcept nogil:
+    cdef Py_ssize_t i = block_of(parts, part)
+    (<Block> blocks[i]).prepare(samples, training, part - parts[i], parts[i + 1] - parts[i])
+
+
+cdef void finish_part(
+    void** blocks, const Py_ssize_t* parts, Py_ssize_t part, Py_ssize_t samples, Py_ssize_t tasks,
+) noexcept nogil:
+    cdef Py_ssize_t i = block_of(parts, part)
+    (<Block> blocks[i]).finish(samples, tasks, part - parts[i], parts[i + 1] - parts[i])
+
+
+cdef void run_tasks(
+    void** blocks, Py_ssize_t count, Py_ssize_t samples, const int64_t* order,
+    Py_ssize_t thread, Py_ssize_t threads, Py_ssize_t tasks, char* taken,
+    bint training, bint forward, bint backward, char* scratch,
+) noexcept nogil:
+    """Run a thread's own tasks, and then those that others have not come to.
+
+    They are the same ones from step to step, so that what they write stays in the caches of one processor.
+    """
+    cdef Py_ssize_t first = share(tasks, thread, threads), i, task
+    for i in range(tasks):
+        task = (first + i) % tasks
+        if claim(taken + task):
+            run_task(blocks, count, samples, order, task, tasks, training, forward, backward, scratch)
 
 
 cdef void run_task(
