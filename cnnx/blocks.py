@@ -69,7 +69,7 @@ def group(layers):
 
 
 class Program:
-    """A network's compiled blocks with their arrays, for batches of up to `capacity` samples.
+    """A network's blocks with their arrays, for batches of up to `capacity` samples.
 
     Args:
         groups: as `group` gives them.
@@ -80,53 +80,78 @@ class Program:
         softmax: computes the softmax of the last block's output, in the same sweep.
 
     Attributes:
-        x: (capacity, ...), the batch.
-        y: (capacity, ...), the network's output.
+        threads: how many it can use.
         blocks, names: what runs, and which layers it stands for.
-        dy: (capacity, ...), the gradient of y, to write between a forward and a backward pass; None if the
-            loss is computed in the sweep, or without training.
+        y: (capacity, ...), the network's output.
+        dy: (capacity, ...), the gradient of y, to write between a forward and a backward pass.
     """
 
     def __init__(self, groups, dtype, capacity, *, training=False, loss=False, softmax=False):
-        backend = kernels.current()
         self.capacity = capacity
         self.training = training
+        self.threads = kernels.num_threads()
+        self._dtype = dtype
+        self._backend = kernels.current()
         self._multiply_adds = sum(group.multiply_adds for group in groups) * (3 if training else 1)
-
-        def buffer(shape):
-            return array_with_slack((capacity, *shape), dtype)
-
-        self.x = y = buffer(groups[0].weighted.input_shape)
-        self._gathers = [backend.Gather(self.x)]
-        blocks, self.dy = [*self._gathers], None
-        self.names = ['batch', *(group.name for group in groups)]
-        for group in groups:
-            x, dx = y, self.dy
-            y = buffer(group.output_shape)
-            self.dy = buffer(group.output_shape) if training else None
-            blocks.append(_block(backend, group, x, y, self.dy, dx))
-        self.y = y
+        # With the loss in the sweep, or without a backward pass, a tile is through when the next one comes.
+        self._in_tiles = self._backend.Program.tile is not None and (loss or not training)
+        self.blocks, self.names, self._gathers = [], [], []
+        self._add_groups(groups, softmax)
         if loss:
-            self.labels = np.zeros(capacity, np.int32)
-            self._gathers.append(backend.Gather(self.labels))
-            dlogits = self.dy if training else buffer(groups[-1].output_shape)
-            self._loss = backend.CrossEntropyBlock(y, self.labels, dlogits)
-            blocks += [self._gathers[-1], self._loss]
-            self.names += ['labels', 'CategoricalCrossEntropy']
+            self._add_loss()
         if softmax:
-            self.y = buffer(groups[-1].output_shape)
-            blocks.append(backend.SoftmaxBlock(y, self.y))
-            self.names.append('Softmax')
-        self.blocks = blocks
-        self._compiled = backend.Program(blocks, capacity)
+            self._add_softmax()
+        self._compiled = self._backend.Program(self.blocks, capacity, self.threads)
+
+    def _add_groups(self, groups, softmax):
+        x_local = self._is_local(groups[0])
+        y, dy = self._buffer(groups[0].weighted.input_shape, x_local), None
+        self._add_gather('batch', y, x_local)
+        for group, following in zip(groups, [*groups[1:], None], strict=True):
+            y_local = self._is_local(following) if following else softmax and self._in_tiles
+            x, dx = y, dy
+            y = self._buffer(group.output_shape, y_local)
+            dy = self._buffer(group.output_shape, y_local) if self.training else None
+            self._add(group.name, _block(self._backend, group, x, y, dy, dx), x_local, y_local)
+            x_local = y_local
+        self.y, self.dy = y, dy
+
+    def _add_loss(self):
+        labels = np.zeros(self.capacity, np.int32)
+        dlogits = np.empty_like(self.y) if self.dy is None else self.dy
+        self._add_gather('labels', labels)
+        self._loss = self._backend.CrossEntropyBlock(self.y, labels, dlogits)
+        self._add('CategoricalCrossEntropy', self._loss)
+
+    def _add_softmax(self):
+        logits, self.y = self.y, self._buffer(self.y.shape[1:])
+        self._add('Softmax', self._backend.SoftmaxBlock(logits, self.y), self._in_tiles)
+
+    def _add_gather(self, name, batch, local=False):
+        self._gathers.append(self._backend.Gather(batch))
+        self._add(name, self._gathers[-1], False, local)
+
+    def _add(self, name, block, x_local=False, y_local=False):
+        block.x_local, block.y_local = x_local, y_local
+        self.blocks.append(block)
+        self.names.append(name)
+
+    def _is_local(self, consumer):
+        """Whether what a group reads may hold tiles alone: a dense layer's gradient is made from whole batches."""
+        return self._in_tiles and not (self.training and type(consumer.weighted) is Dense)
+
+    def _buffer(self, shape, local=False):
+        samples = self.threads * self._backend.Program.tile if local else self.capacity
+        return array_with_slack((samples, *shape), self._dtype)
 
     def run(self, samples, *, forward=True, backward=False, sources=(), order=None):
         """Run a batch.
 
         Args:
-            samples: how many; from `sources`, or what stands in `x`.
+            samples: how many.
             forward, backward: which passes.
-            sources: (x,) or (x, labels): arrays to read the samples from, contiguous, of the program's dtypes.
+            sources: (x,) or (x, labels): arrays to read the samples from, contiguous, of the program's dtypes;
+                none for what a forward pass was run over before.
             order: at which places they stand there, (samples,) int64; None for the first ones.
         """
         for gather, source in zip(self._gathers, sources, strict=False):

@@ -165,7 +165,7 @@ class Plan:
             return None
         key = purpose, kernels.current().name
         program = self._programs.get(key)
-        if program is None or program.capacity < samples:
+        if program is None or program.capacity < samples or program.threads < kernels.num_threads():
             program = self._programs[key] = Program(
                 self.groups,
                 self.groups[0].weighted.dtype,

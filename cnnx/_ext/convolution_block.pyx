@@ -173,9 +173,9 @@ cdef class ConvolutionBlock(Block):
         s.window, s.relu, s.pooled = as_window(window), relu, pool is not None
         s.pool = as_window(pool if s.pooled else (1, 1, 1, 1, 0, 0))
         if self.doubles:
-            self.lay_out(len(x), size, lanes(<double*> NULL))
+            self.lay_out(len(y), size, lanes(<double*> NULL))
         else:
-            self.lay_out(len(x), size, lanes(<float*> NULL))
+            self.lay_out(len(y), size, lanes(<float*> NULL))
 
     cdef int lay_out(self, Py_ssize_t capacity, size_t size, Py_ssize_t width) except -1:
         """Choose the ways to compute, and make room for what they need."""
@@ -325,15 +325,17 @@ cdef const floating* with_padding(const Shape* s, const floating* image, floatin
 
 cdef void forward(const Arrays* a, Span span, floating* scratch) noexcept nogil:
     cdef const Shape* s = &a.shape
-    cdef Py_ssize_t image = s.H * s.W * s.C, map = s.P * s.Q * s.F, n
+    cdef Py_ssize_t image = s.H * s.W * s.C, map = s.P * s.Q * s.F, i
+    cdef const floating* x = <const floating*> a.x + span.x * image
+    cdef floating* y = <floating*> a.y + span.y * map
     cdef int32_t* origins = NULL
-    for n in range(span.first, span.last):
+    for i in range(span.last - span.first):
         if a.origins != NULL:
-            origins = a.origins + n * s.map
+            origins = a.origins + (span.y + i) * s.map
         if s.narrow:
-            forward_narrow(a, <const floating*> a.x + n * image, <floating*> a.y + n * map, origins, scratch)
+            forward_narrow(a, x + i * image, y + i * map, origins, scratch)
         else:
-            forward_wide(a, <const floating*> a.x + n * image, <floating*> a.y + n * map, origins, scratch)
+            forward_wide(a, x + i * image, y + i * map, origins, scratch)
 
 
 cdef void forward_wide(
@@ -466,23 +468,24 @@ cdef void lay_out_narrow(const Shape* s, const floating* image, floating* narrow
 cdef void backward(const Arrays* a, Span span, floating* scratch, floating* partial) noexcept nogil:
     """Add the gradient of some samples to `partial`, and write dx."""
     cdef const Shape* s = &a.shape
-    cdef Py_ssize_t image = s.H * s.W * s.C, map = s.P * s.Q * s.F, n
+    cdef Py_ssize_t image = s.H * s.W * s.C, map = s.P * s.Q * s.F, i
     cdef Py_ssize_t padded_size = round_up(s.padded_rows * s.padded_columns * s.C + lanes(scratch), lanes(scratch))
+    cdef const floating* x = <const floating*> a.x + span.x * image
+    cdef const floating* dy = <const floating*> a.dy + span.y * map
+    cdef const int32_t* origins = a.origins + span.y * s.map
     cdef const floating* padded
     cdef floating* dpadded = NULL if a.dx == NULL else scratch + padded_size
     cdef floating* rest = scratch + 2 * padded_size
-    for n in range(span.first, span.last):
-        padded = with_padding(s, <const floating*> a.x + n * image, scratch)
+    for i in range(span.last - span.first):
+        padded = with_padding(s, x + i * image, scratch)
         if dpadded != NULL:
             memset(dpadded, 0, padded_size * sizeof(floating))
         if s.pooled:
-            backward_sparse(
-                a, padded, a.origins + n * s.map, <const floating*> a.dy + n * map, dpadded, partial, rest)
+            backward_sparse(a, padded, origins + i * s.map, dy + i * map, dpadded, partial, rest)
         else:
-            backward_dense(
-                a, padded, a.origins + n * s.map, <const floating*> a.dy + n * map, dpadded, partial, rest)
+            backward_dense(a, padded, origins + i * s.map, dy + i * map, dpadded, partial, rest)
         if dpadded != NULL:
-            copy_unpadded(s, dpadded, <floating*> a.dx + n * image)
+            copy_unpadded(s, dpadded, <floating*> a.dx + (span.x + i) * image)
 
 
 cdef void copy_unpadded(const Shape* s, const floating* padded, floating* image) noexcept nogil:

@@ -96,9 +96,9 @@ cdef void prepare(
 
 cdef void forward(Arrays* a, Span span, const floating* kind) noexcept nogil:
     cdef Py_ssize_t rows = span.last - span.first, i
-    cdef floating* y = <floating*> a.y + span.first * a.O
+    cdef floating* y = <floating*> a.y + span.y * a.O
     multiply_columns(
-        rows, a.O, 1, a.I, <const floating*> a.x + span.first * a.I, Layout(a.I, 1, 0),
+        rows, a.O, 1, a.I, <const floating*> a.x + span.x * a.I, Layout(a.I, 1, 0),
         <const floating*> a.weights, a.O, y, a.O, <const floating*> a.bias, False)
     if a.relu:
         for i in range(rows * a.O):
@@ -107,9 +107,9 @@ cdef void forward(Arrays* a, Span span, const floating* kind) noexcept nogil:
 
 cdef void backward(Arrays* a, Span span, const floating* kind) noexcept nogil:
     cdef Py_ssize_t rows = span.last - span.first, row = round_up(a.I, lanes(kind)), i, n
-    cdef const floating* y = <const floating*> a.y + span.first * a.O
-    cdef floating* dy = <floating*> a.dy + span.first * a.O
-    cdef floating* dx = <floating*> a.dx + span.first * a.I
+    cdef const floating* y = <const floating*> a.y + span.y * a.O
+    cdef floating* dy = <floating*> a.dy + span.y * a.O
+    cdef floating* dx = <floating*> a.dx + span.x * a.I
     cdef const floating* no_bias = NULL
     if a.relu:
         for i in range(rows * a.O):

@@ -53,8 +53,8 @@ cdef void forward(CrossEntropyBlock block, Span span, const floating* logits, fl
     cdef const floating* row
     cdef floating* gradient
     for n in range(span.first, span.last):
-        row = logits + n * C
-        gradient = dlogits + n * C
+        row = logits + (span.x + n - span.first) * C
+        gradient = dlogits + (span.x + n - span.first) * C
         cross_entropy_row(row, block.labels[n], gradient, &loss, C)
         largest = 0
         for c in range(1, C):
@@ -84,9 +84,10 @@ cdef class SoftmaxBlock(Block):
         self.x, self.y = self.pointer(x), self.pointer(y)
 
     cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
-        cdef Py_ssize_t n, C = self.classes
-        for n in range(span.first, span.last):
+        cdef Py_ssize_t i, C = self.classes, x, y
+        for i in range(span.last - span.first):
+            x, y = (span.x + i) * C, (span.y + i) * C
             if self.doubles:
-                softmax_row(<const double*> self.x + n * C, <double*> self.y + n * C, C)
+                softmax_row(<const double*> self.x + x, <double*> self.y + y, C)
             else:
-                softmax_row(<const float*> self.x + n * C, <float*> self.y + n * C, C)
+                softmax_row(<const float*> self.x + x, <float*> self.y + y, C)

@@ -9,6 +9,8 @@ cdef struct Span:
     # in what a Gather block copies from.
     Py_ssize_t first
     Py_ssize_t last
+    Py_ssize_t x                  # where the first of them stands in the x and dx of a block
+    Py_ssize_t y                  # and where in its y and dy
     Py_ssize_t samples
     Py_ssize_t task
     bint fresh
@@ -19,7 +21,8 @@ cdef class Block:
     cdef list _arrays             # keeps alive what the pointers of a block point into
     cdef readonly object dtype
     cdef bint doubles             # float64, not float32
-    cdef Py_ssize_t capacity      # samples that its arrays hold
+    cdef public bint x_local      # x and dx hold a tile for each thread, not a batch
+    cdef public bint y_local      # and so do y and dy
     cdef size_t scratch_bytes     # what it needs for each thread
     cdef size_t partial_bytes     # what it needs for each task of a backward pass
     cdef Py_ssize_t weights_size  # how many numbers `prepare` and `finish` go through

@@ -34,6 +34,10 @@ cdef class Block:
     A pass runs in four phases, each complete before the next begins: `prepare`, in parts, what is made
     from weights alone; `forward` and `backward`, for spans of samples; `finish`, in parts, the gradients of
     the weights.
+
+    Attributes:
+        x_local, y_local: whether the arrays before and behind the block hold a tile for each thread instead of
+            a batch: what nobody reads after the tile is through need not leave the cache.
     """
 
     def __cinit__(self, *arguments, **settings):
@@ -93,10 +97,11 @@ cdef class Gather(Block):
         cdef Py_ssize_t i
         if self.source == NULL:
             return
-        for i in range(span.first, span.last):
+        for i in range(span.last - span.first):
             memcpy(
-                self.batch + i * self.row,
-                self.source + (i if span.order == NULL else span.order[i]) * self.row, self.row)
+                self.batch + (span.y + i) * self.row,
+                self.source + (span.first + i if span.order == NULL else span.order[span.first + i]) * self.row,
+                self.row)
 
 
 cdef void* pointer_to(array) except NULL:
@@ -114,7 +119,13 @@ cdef class Program:
     Args:
         blocks: in the order of the forward pass; each writes what the next one reads.
         capacity: samples that their arrays hold.
+        most_threads: threads whose tiles their local arrays hold; more are not used.
+
+    Attributes:
+        tile: samples to a tile, at most.
     """
+
+    tile = TILE
 
     cdef list _blocks
     cdef list _memory
@@ -123,15 +134,16 @@ cdef class Program:
     cdef Py_ssize_t count, capacity, most_tasks
     cdef size_t scratch_bytes
     cdef char* scratch
-    cdef int threads
+    cdef int threads, most_threads
 
-    def __init__(self, list blocks, Py_ssize_t capacity):
+    def __init__(self, list blocks, Py_ssize_t capacity, int most_threads=256):
         cdef Block block
         cdef size_t largest = 0
         self._memory = []
         self._blocks = blocks
         self.count = len(blocks)
         self.capacity = capacity
+        self.most_threads = most_threads
         self.blocks = <void**> self.room(max(1, self.count) * sizeof(void*))
         self.parts = <Py_ssize_t*> self.room((self.count + 1) * sizeof(Py_ssize_t))
         for i in range(self.count):
@@ -186,6 +198,7 @@ cdef class Program:
             places = &order[0]
         if samples == 0:
             return
+        num_threads = min(num_threads, self.most_threads)
         if num_threads > self.threads:
             self.scratch = <char*> self.room(num_threads * self.scratch_bytes)
             self.threads = num_threads
@@ -198,7 +211,7 @@ cdef class Program:
                     for i in range(count):
                         (<Block> blocks[i]).prepare(samples, training, 0, 1)
                 for i in range(tasks):
-                    run_task(blocks, count, samples, places, i, tasks, training, forward, backward, self.scratch)
+                    run_task(blocks, count, samples, places, 0, i, tasks, training, forward, backward, self.scratch)
                 if backward:
                     for i in range(count):
                         (<Block> blocks[i]).finish(samples, tasks, 0, 1)
@@ -252,11 +265,12 @@ cdef void run_tasks(
     for i in range(tasks):
         task = (first + i) % tasks
         if claim(taken + task):
-            run_task(blocks, count, samples, order, task, tasks, training, forward, backward, scratch)
+            run_task(blocks, count, samples, order, thread, task, tasks, training, forward, backward, scratch)
 
 
 cdef void run_task(
-    void** blocks, Py_ssize_t count, Py_ssize_t samples, const int64_t* order, Py_ssize_t task, Py_ssize_t tasks,
+    void** blocks, Py_ssize_t count, Py_ssize_t samples, const int64_t* order,
+    Py_ssize_t thread, Py_ssize_t task, Py_ssize_t tasks,
     bint training, bint forward, bint backward, char* scratch,
 ) noexcept nogil:
     """Carry a task's tiles, one after the other, through the blocks."""
@@ -272,7 +286,15 @@ cdef void run_task(
         span.last = first + share(last - first, tile + 1, tiles)
         if forward:
             for i in range(count):
+                enter(<Block> blocks[i], &span, thread)
                 (<Block> blocks[i]).forward(span, training, scratch)
         if backward:
             for i in range(count - 1, -1, -1):
+                enter(<Block> blocks[i], &span, thread)
                 (<Block> blocks[i]).backward(span, scratch)
+
+
+cdef inline void enter(Block block, Span* span, Py_ssize_t thread) noexcept nogil:
+    """Tell where a span stands in a block's arrays."""
+    span.x = thread * TILE if block.x_local else span.first
+    span.y = thread * TILE if block.y_local else span.first

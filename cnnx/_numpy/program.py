@@ -27,9 +27,11 @@ class Gather(Block):
 
 
 class Program:
-    """Blocks in a row, over batches of up to `capacity` samples."""
+    """Blocks in a row, over batches of up to `capacity` samples. There are no tiles, and no local arrays."""
 
-    def __init__(self, blocks, capacity):
+    tile = None
+
+    def __init__(self, blocks, capacity, most_threads=256):
         self.blocks = blocks
         self.capacity = capacity
 
