@@ -156,7 +156,7 @@ class Program:
         """
         for gather, source in zip(self._gathers, sources, strict=False):
             gather.read_from(source)
-        threads = kernels.threads_for(samples * self._multiply_adds)
+        threads = kernels.threads_for(samples * self._multiply_adds, kernels.SERIAL_STEP_WORK)
         self._compiled.run(samples, self.training, forward, backward, threads, order)
         if sources:
             for gather in self._gathers:

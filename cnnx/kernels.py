@@ -33,8 +33,10 @@ MAX_THREADS = 256
 # How often a waiting OpenMP thread looks before it sleeps. Left to itself, gcc's OpenMP looks 300,000 times:
 # while another process holds a core, the threads of a small network then spend their time looking.
 SPIN_COUNT = '1000'
-# Below this many multiply-adds, waking a second thread costs more than it saves.
+# Below this many multiply-adds, waking a second thread costs more than it saves: of a kernel alone, and of
+# a step in blocks, which does more of them in the same time.
 SERIAL_WORK = 2_000_000
+SERIAL_STEP_WORK = 8_000_000
 
 _chosen = contextvars.ContextVar('cnnx backend', default=None)
 _threads = SimpleNamespace(wanted=None, woken=False, forked=False)
@@ -90,9 +92,9 @@ def set_num_threads(n, name='set_num_threads'):
     _threads.wanted = int(n)
 
 
-def threads_for(multiply_adds):
-    """Return how many threads a kernel with so much to do should use."""
-    threads = num_threads() if multiply_adds >= SERIAL_WORK else 1
+def threads_for(multiply_adds, least=SERIAL_WORK):
+    """Return how many threads should share so much work; one if it is less than `least`."""
+    threads = num_threads() if multiply_adds >= least else 1
     _threads.woken = _threads.woken or threads > 1
     return threads
 

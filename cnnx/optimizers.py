@@ -53,7 +53,7 @@ class Optimizer:
         work = max(work, WORK_OF_UPDATE * table.size)
 
         def step(learning_rate):
-            self.step(table, learning_rate, kernels.threads_for(work))
+            self.step(table, learning_rate, kernels.threads_for(work, kernels.SERIAL_STEP_WORK))
 
         return step
 

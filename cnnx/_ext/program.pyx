@@ -19,7 +19,7 @@ cdef extern from "claim.h" nogil:
     bint claim(char* taken)
 
 cdef enum:
-    TILE = 8                      # samples that go through the network together
+    TILE = 12                     # samples that go through the network together: a block of rows
     LEAST_TASKS = 4               # where there are so many samples
     MAX_TASKS = 32
     PART = 4096                   # weights that one thread prepares, or finishes, at a time
