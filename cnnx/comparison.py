@@ -12,34 +12,42 @@ SAMPLES_COMPARED = 1000
 BATCH_COMPARED = 100
 
 
-def compare_backends(make_network, train_data, test_data, **train_options):
-    """Train a network once on each backend, from one seed on the same batches, and print the comparison.
+def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_size=32, **train_options):
+    """Train a network on each backend, from one seed on the same batches, and print the comparison.
 
-    Times are those of the training runs, forward and backward, per batch. Differences are taken layer by
-    layer on equal input, gradient and weights, so that each is a layer's own: with the weights before
-    training and with those that the compiled run ended with, over the first 1,000 samples, the larger of
-    the two. The backward difference is the largest among the gradients of a layer's input and parameters.
+    Layers are compared one by one: times are those of a training run that leaves the blocks out, forward and
+    backward, per batch. A second run, in blocks, gives the time of whole steps as networks take them.
+    Differences are taken on equal input, gradient and weights, so that each is a layer's own: with the weights
+    before training and with those that the compiled run ended with, over the first 1,000 samples, the larger
+    of the two. The backward difference is the largest among the gradients of a layer's input and parameters.
 
     Args:
         make_network: a function that makes a compiled network, from the same seed each time.
         train_data, test_data: pairs (x, y).
-        train_options: passed on to `Network.train`.
+        epochs, batch_size, train_options: passed on to `Network.train`.
 
     Returns:
-        (rows, results): a dict for each layer, and for each backend a dict of 'history' and 'test'.
+        (rows, results): a dict for each layer, and for each backend a dict of 'history', 'test', and
+            'milliseconds' of a step in blocks.
 
     Raises:
         BackendError: there are no compiled kernels to compare with.
     """
+    train_options |= {'epochs': epochs, 'batch_size': batch_size, 'verbose': 0}
+    steps = epochs * -(-len(train_data[0]) // batch_size)
     networks, milliseconds, results = {}, {}, {}
     for backend in reversed(BACKENDS):  # the compiled one first, since it may not be there
         with use_backend(backend):
             network = networks[backend] = make_network()
             network.plan.run_layer_by_layer()
             watches = _attach_stopwatches(network.plan)
-            history = network.train(*train_data, verbose=0, **train_options)
+            history = network.train(*train_data, **train_options)
             milliseconds[backend] = [watch.milliseconds for watch in watches]
-            results[backend] = {'history': history.history, 'test': network.evaluate(*test_data)}
+            results[backend] = {
+                'history': history.history,
+                'test': network.evaluate(*test_data),
+                'milliseconds': _milliseconds(make_network(), train_data, train_options) / steps,
+            }
     differences = [_largest_differences(network, train_data) for network in (make_network(), networks['cython'])]
     rows = [
         {
@@ -51,9 +59,16 @@ def compare_backends(make_network, train_data, test_data, **train_options):
         for step, name in enumerate(_step_names(networks['cython'].plan))
     ]
     _print_layers(rows)
+    _print_speeds('steps in blocks, update included', *(results[backend]['milliseconds'] for backend in BACKENDS))
     print()
     _print_results(results)
     return rows, results
+
+
+def _milliseconds(network, data, train_options):
+    began = time.perf_counter()
+    network.train(*data, **train_options)
+    return 1000 * (time.perf_counter() - began)
 
 
 class Stopwatch:
@@ -134,7 +149,11 @@ def _print_layers(rows):
             f'  {row["numpy"]:9.3f} {row["cython"]:9.3f} {row["numpy"] / row["cython"]:8.1f}x'
         )
     numpy, compiled = (sum(row[backend] for row in rows) for backend in BACKENDS)
-    print(f'{"all":45}  {numpy:9.3f} {compiled:9.3f} {numpy / compiled:8.1f}x')
+    _print_speeds('all', numpy, compiled)
+
+
+def _print_speeds(name, numpy, compiled):
+    print(f'{name:45}  {numpy:9.3f} {compiled:9.3f} {numpy / compiled:8.1f}x')
 
 
 def _print_results(results):

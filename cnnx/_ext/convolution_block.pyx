@@ -177,7 +177,7 @@ cdef class ConvolutionBlock(Block):
         else:
             self.lay_out(len(y), size, lanes(<float*> NULL))
 
-    cdef int lay_out(self, Py_ssize_t capacity, size_t size, Py_ssize_t width) except -1:
+    cdef int lay_out(self, Py_ssize_t capacity, Py_ssize_t size, Py_ssize_t width) except -1:
         """Choose the ways to compute, and make room for what they need."""
         cdef Arrays* a = &self.a
         cdef Shape* s = &a.shape

@@ -12,7 +12,6 @@
 #ifndef CNNX_MICRO_KERNEL_H
 #define CNNX_MICRO_KERNEL_H
 
-#include "copy.h"
 #include "vectors.h"
 
 #if REGISTERS == 32 && VECTOR_BYTES == 64
@@ -66,11 +65,12 @@ static ALWAYS_INLINE void NAME(block_of)(
     const int rows, const int vectors, NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,
     const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, int columns, const REAL *bias, int accumulate)
 {
-    NAME(vector) sum[BLOCK_ROWS][MAX_VECTORS], start[MAX_VECTORS];
+    NAME(vector) sum[2 * BLOCK_ROWS * VECTORS], start[MAX_VECTORS];
     const int whole = columns == vectors * WIDTH;
-    REAL line[MAX_VECTORS * WIDTH];
+    REAL line[MAX_VECTORS * WIDTH] = {0};
     if (bias && !whole)
-        copy_short(line, bias, columns * sizeof(REAL));
+        for (int j = 0; j < columns; j++)
+            line[j] = bias[j];
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; v++)
         start[v] = bias ? NAME(load)((whole ? bias : line) + v * WIDTH) : (NAME(vector)){0};
@@ -78,7 +78,7 @@ static ALWAYS_INLINE void NAME(block_of)(
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++)
-            sum[i][v] = start[v];
+            sum[i * vectors + v] = start[v];
 
     for (ptrdiff_t s = 0; s < segments; s++) {
         const REAL *column = a.at + s * a.segment;
@@ -91,7 +91,7 @@ static ALWAYS_INLINE void NAME(block_of)(
             for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
                 for (int v = 0; v < vectors; v++)
-                    sum[i][v] += column[i * a.row] * operand[v];
+                    sum[i * vectors + v] += column[i * a.row] * operand[v];
             column += a.column;
             b += b_row;
         }
@@ -102,17 +102,16 @@ static ALWAYS_INLINE void NAME(block_of)(
         REAL *out = c + i * c_row;
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++) {
-            if ((v + 1) * WIDTH <= columns) {
-                NAME(vector) total = sum[i][v];
+            const int left = columns - v * WIDTH;
+            if (left >= WIDTH) {
+                NAME(vector) total = sum[i * vectors + v];
                 if (accumulate)
                     total += NAME(load)(out + v * WIDTH);
                 NAME(store)(out + v * WIDTH, total);
-            } else {
-                NAME(store)(line, sum[i][v]);
-                if (accumulate)
-                    for (int j = v * WIDTH; j < columns; j++)
-                        line[j - v * WIDTH] += out[j];
-                copy_short(out + v * WIDTH, line, (columns - v * WIDTH) * sizeof(REAL));
+            } else if (left > 0) {
+                NAME(store)(line, sum[i * vectors + v]);
+                for (int j = 0; j < left; j++)
+                    out[v * WIDTH + j] = accumulate ? out[v * WIDTH + j] + line[j] : line[j];
             }
         }
     }

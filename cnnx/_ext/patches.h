@@ -6,6 +6,7 @@
  *     has the filter added to it, times the gradient, in the image's gradient (spread_patches).
  * A patch is up to MAX_PATCH_VECTORS vectors, which start at[0], at[1], ... behind its first pixel. The
  * vectors may reach over the ends of the patch's rows: there, sums are to be ignored and filters are zero.
+ * (So a gradient that is NaN or infinite also reaches the pixels beside its patch, as NaN.)
  *
  * Vectors come whole and half, for patches with short rows. One body serves all four kinds: this file
  * includes itself with REAL and VECTOR defined as each.
