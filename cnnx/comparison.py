@@ -56,7 +56,7 @@ def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_si
             'backward': max(pair[step, 1] for pair in differences),
             **{backend: milliseconds[backend][step] for backend in BACKENDS},
         }
-        for step, name in enumerate(_step_names(networks['cython'].plan))
+        for step, name in enumerate(networks['cython'].plan.step_names)
     ]
     _print_layers(rows)
     _print_speeds('steps in blocks, update included', *(results[backend]['milliseconds'] for backend in BACKENDS))
@@ -99,11 +99,6 @@ class Stopwatch:
 def _attach_stopwatches(plan):
     watches = [Stopwatch(step, 'forward', 'backward') for step in plan.steps]
     return [*watches, Stopwatch(plan.loss, 'compute', 'compute_gradient')]
-
-
-def _step_names(plan):
-    names = [f'{step.layer.index} {type(step.layer).__name__}' for step in plan.steps]
-    return [*names, type(plan.loss).__name__]
 
 
 def _largest_differences(network, data):

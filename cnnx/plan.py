@@ -138,6 +138,12 @@ class Plan:
             seconds[self.steps.index(step), 1], gradient = _timed(step.backward, gradient)
         return seconds
 
+    @property
+    def step_names(self):
+        """What the steps are called where the layers run one by one, the loss last."""
+        names = [f'{step.layer.index} {type(step.layer).__name__}' for step in self.steps]
+        return [*names, type(self.loss).__name__]
+
     def timed_parts(self, samples):
         """Return the names of the parts that `times` tells of, and their multiply-adds, both passes over a batch.
 
@@ -146,8 +152,7 @@ class Plan:
         """
         program = self._program('learn', samples)
         if program is None:
-            names = [f'{step.layer.index} {type(step.layer).__name__}' for step in self.steps]
-            names.append(type(self.loss).__name__)
+            names = self.step_names
             counts = [step.layer.multiply_adds * (3 if step.input_gradient else 2) for step in self.steps] + [0]
         else:
             names, weighted = program.names, {group.name: group.multiply_adds for group in self.groups}

@@ -5,7 +5,7 @@
  * `places` of a pooling window, each a convolution of its own, are computed side by side in registers and
  * compared there, so that the map before pooling is never stored.
  *
- * One body serves float and double: this file includes itself with REAL defined as each.
+ * One body serves float and double: each_kind.h includes this file again for each.
  */
 #ifndef REAL
 
@@ -22,21 +22,9 @@
 #define BLOCK_FILTERS 2
 #endif
 
-#define REAL float
-#define LANES LANES_FLOAT
-#define NAME(stem) stem##_float
-#include "columns.h"
-#undef REAL
-#undef LANES
-#undef NAME
-
-#define REAL double
-#define LANES LANES_DOUBLE
-#define NAME(stem) stem##_double
-#include "columns.h"
-#undef REAL
-#undef LANES
-#undef NAME
+#define BODY "columns.h"
+#include "each_kind.h"
+#undef BODY
 
 #endif
 

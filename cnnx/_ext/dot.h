@@ -1,6 +1,6 @@
 /* Sums of products, and of numbers.
  *
- * One body serves float and double: this file includes itself with REAL defined as each.
+ * One body serves float and double: each_kind.h includes this file again for each.
  */
 #ifndef REAL
 
@@ -11,21 +11,9 @@
 
 static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-#define REAL float
-#define LANES LANES_FLOAT
-#define NAME(stem) stem##_float
-#include "dot.h"
-#undef REAL
-#undef LANES
-#undef NAME
-
-#define REAL double
-#define LANES LANES_DOUBLE
-#define NAME(stem) stem##_double
-#include "dot.h"
-#undef REAL
-#undef LANES
-#undef NAME
+#define BODY "dot.h"
+#include "each_kind.h"
+#undef BODY
 
 #endif
 

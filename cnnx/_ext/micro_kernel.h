@@ -5,7 +5,7 @@
  * operands, and each step does R * P multiply-adds for R + P loads. The sizes below fill the 32
  * registers of AVX-512 and NEON and the 16 of AVX2 and SSE.
  *
- * One body serves float and double: this file includes itself with REAL defined as each.
+ * One body serves float and double: each_kind.h includes this file again for each.
  */
 #ifndef REAL
 
@@ -27,21 +27,9 @@
 /* A single row has no others to hide the latency of its sums behind: it takes more vectors of columns. */
 #define ROW_LANES 8
 
-#define REAL float
-#define LANES LANES_FLOAT
-#define NAME(stem) stem##_float
-#include "micro_kernel.h"
-#undef REAL
-#undef LANES
-#undef NAME
-
-#define REAL double
-#define LANES LANES_DOUBLE
-#define NAME(stem) stem##_double
-#include "micro_kernel.h"
-#undef REAL
-#undef LANES
-#undef NAME
+#define BODY "micro_kernel.h"
+#include "each_kind.h"
+#undef BODY
 
 #endif
 
@@ -133,9 +121,9 @@ static inline void NAME(multiply_row)(
 
 /* C (rows, columns) = or += A (rows, segments * depth) B (segments * depth, columns) + bias (columns).
  *
- * rows <= BLOCK_ROWS and columns <= 2 * LANES, or ROW_LANES * LANES where rows is 1. B's rows lie b_row apart and must be readable up to the
- * next multiple of LANES. bias may be NULL. Each element is the same chain of multiply-adds whatever
- * `rows` is, so a row's bits do not depend on its place in the block.
+ * rows <= BLOCK_ROWS and columns <= 2 * LANES, or ROW_LANES * LANES where rows is 1. B's rows lie b_row
+ * apart and must be readable up to the next multiple of LANES. bias may be NULL. Each element is the same
+ * chain of multiply-adds whatever `rows` is, so a row's bits do not depend on its place in the block.
  */
 static inline void NAME(multiply_block)(
     int rows, NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,

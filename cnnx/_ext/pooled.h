@@ -1,6 +1,6 @@
 /* The inner loop of max-pooling behind a convolution, with filters in the lanes, and of the ReLU there.
  *
- * One body serves float and double: this file includes itself with REAL defined as each.
+ * One body serves float and double: each_kind.h includes this file again for each.
  */
 #ifndef REAL
 
@@ -9,21 +9,9 @@
 
 #include "vectors.h"
 
-#define REAL float
-#define LANES LANES_FLOAT
-#define NAME(stem) stem##_float
-#include "pooled.h"
-#undef REAL
-#undef LANES
-#undef NAME
-
-#define REAL double
-#define LANES LANES_DOUBLE
-#define NAME(stem) stem##_double
-#include "pooled.h"
-#undef REAL
-#undef LANES
-#undef NAME
+#define BODY "pooled.h"
+#include "each_kind.h"
+#undef BODY
 
 #endif
 

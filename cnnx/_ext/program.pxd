@@ -19,7 +19,6 @@ cdef struct Span:
 
 cdef class Block:
     cdef list _arrays             # keeps alive what the pointers of a block point into
-    cdef readonly object dtype
     cdef bint doubles             # float64, not float32
     cdef public bint x_local      # x and dx hold a tile for each thread, not a batch
     cdef public bint y_local      # and so do y and dy

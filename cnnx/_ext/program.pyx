@@ -10,10 +10,11 @@ This module is compiled once, for any processor: the blocks that it calls are co
 
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
 from cython.parallel cimport parallel, prange
 
 import numpy as np
+
+from cnnx._ext.memory cimport pointer_to
 
 cdef extern from "claim.h" nogil:
     bint claim(char* taken)
@@ -52,9 +53,7 @@ cdef class Block:
 
     cdef void* room(self, size_t size) except NULL:
         """Return aligned memory for the block's own use, all zero."""
-        array = np.zeros(size + ALIGNMENT, np.uint8)
-        self._arrays.append(array)
-        return <void*> ((<size_t> array.ctypes.data + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+        return aligned(size, self._arrays)
 
     cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
         pass
@@ -104,13 +103,11 @@ cdef class Gather(Block):
                 self.row)
 
 
-cdef void* pointer_to(array) except NULL:
-    """Return where a contiguous array's numbers stand."""
-    cdef Py_buffer buffer
-    PyObject_GetBuffer(array, &buffer, PyBUF_C_CONTIGUOUS)
-    cdef void* pointer = buffer.buf
-    PyBuffer_Release(&buffer)
-    return pointer
+cdef void* aligned(size_t size, list kept) except NULL:
+    """Return memory at the beginning of a cache line, all zero, that lives as long as the list."""
+    array = np.zeros(size + ALIGNMENT, np.uint8)
+    kept.append(array)
+    return <void*> ((<size_t> pointer_to(array) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
 
 cdef class Program:
@@ -144,8 +141,8 @@ cdef class Program:
         self.count = len(blocks)
         self.capacity = capacity
         self.most_threads = most_threads
-        self.blocks = <void**> self.room(max(1, self.count) * sizeof(void*))
-        self.parts = <Py_ssize_t*> self.room((self.count + 1) * sizeof(Py_ssize_t))
+        self.blocks = <void**> aligned(max(1, self.count) * sizeof(void*), self._memory)
+        self.parts = <Py_ssize_t*> aligned((self.count + 1) * sizeof(Py_ssize_t), self._memory)
         for i in range(self.count):
             block = blocks[i]
             self.parts[i + 1] = self.parts[i] + (block.weights_size + PART - 1) // PART
@@ -158,11 +155,6 @@ cdef class Program:
             if block.partial_bytes:
                 block.partials = <char*> block.room(self.tasks(capacity) * block.partial_bytes)
         self.scratch_bytes = (self.scratch_bytes + ALIGNMENT) // ALIGNMENT * ALIGNMENT
-
-    cdef void* room(self, size_t size):
-        array = np.zeros(size + ALIGNMENT, np.uint8)
-        self._memory.append(array)
-        return <void*> ((<size_t> array.ctypes.data + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
     cdef Py_ssize_t tasks(self, Py_ssize_t samples):
         """Return into how many tasks a batch is cut: few samples still make work for several threads.
@@ -200,7 +192,7 @@ cdef class Program:
             return
         num_threads = min(num_threads, self.most_threads)
         if num_threads > self.threads:
-            self.scratch = <char*> self.room(num_threads * self.scratch_bytes)
+            self.scratch = <char*> aligned(num_threads * self.scratch_bytes, self._memory)
             self.threads = num_threads
         cdef Py_ssize_t tasks = self.tasks(samples), i
         cdef char[MAX_TASKS] taken

@@ -1,7 +1,8 @@
 """Arrays that are changed together, looked up once: what an optimizer goes through at every step."""
 
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free, malloc
+
+from cnnx._ext.memory cimport pointer_to
 
 cdef enum:
     CHUNK = 4096                  # numbers that one thread takes at a time
@@ -19,7 +20,6 @@ cdef class ArrayTable:
 
     def __cinit__(self, list rows):
         cdef Py_ssize_t i, j, first
-        cdef Py_buffer buffer
         self._rows = rows
         self.columns = len(rows[0]) if rows else 0
         self.doubles = bool(rows) and rows[0][0].dtype.itemsize == sizeof(double)
@@ -32,9 +32,7 @@ cdef class ArrayTable:
         j = 0
         for i, row in enumerate(rows):
             for column, array in enumerate(row):
-                PyObject_GetBuffer(array, &buffer, PyBUF_C_CONTIGUOUS)
-                self.pointers[i * self.columns + column] = buffer.buf
-                PyBuffer_Release(&buffer)
+                self.pointers[i * self.columns + column] = pointer_to(array)
             first = 0
             while first < row[0].size:
                 self.chunk[3 * j] = i

@@ -1,7 +1,7 @@
 /* Vectors as wide as the tier's registers, through the compiler's vector extensions.
  *
- * REAL is float or double wherever this file's users include themselves with it defined; NAME(stem) then
- * names the function or type of that kind, such as vector_float.
+ * Where each_kind.h includes a file, REAL is float or double, and NAME(stem) names the function or type of
+ * that kind, such as vector_float.
  */
 #ifndef CNNX_VECTORS_H
 #define CNNX_VECTORS_H
