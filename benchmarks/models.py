@@ -13,6 +13,7 @@ from cnnx import (
     Network,
     ReLU,
     Softmax,
+    models,
     set_num_threads,
 )
 
@@ -20,20 +21,7 @@ MOMENTUM = 0.9
 
 
 def lenet5():
-    return _network(
-        Convolutional(6, 5, padding='same', input_shape=(28, 28, 1)),
-        ReLU(),
-        MaxPooling(2),
-        Convolutional(16, 5),
-        ReLU(),
-        MaxPooling(2),
-        Flatten(),
-        Dense(output_size=120),
-        ReLU(),
-        Dense(output_size=84),
-        ReLU(),
-        Dense(output_size=10),
-    )
+    return models.lenet5(seed=0, momentum=MOMENTUM)
 
 
 def larger():
