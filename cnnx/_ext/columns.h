@@ -32,6 +32,28 @@
 
 #define WIDTH VECTOR_LANES(REAL)
 
+#if defined(__GNUC__)
+/* Every second number of two vectors. */
+static ALWAYS_INLINE NAME(vector) NAME(evens)(NAME(vector) a, NAME(vector) b)
+{
+    return __builtin_shuffle(a, b, 2 * NAME(load_integers)(LANE_NUMBERS));
+}
+#else
+static ALWAYS_INLINE REAL NAME(evens)(REAL a, REAL b) { return a; }
+#endif
+
+/* to[j] = from[j * step], j < count; `readable` numbers stand at `from`. Writes up to LANES - 1 more. */
+static inline void NAME(take_columns)(
+    ptrdiff_t count, ptrdiff_t step, const REAL *from, ptrdiff_t readable, REAL *to)
+{
+    ptrdiff_t j = 0;
+    if (step == 2)
+        for (; j < count && 2 * (j + WIDTH) <= readable; j += WIDTH)
+            NAME(store)(to + j, NAME(evens)(NAME(load)(from + 2 * j), NAME(load)(from + 2 * j + WIDTH)));
+    for (; j < count; j++)
+        to[j] = from[j * step];
+}
+
 /* `places` and `filters` are constants wherever this is inlined, so that the loops over them unroll. */
 static ALWAYS_INLINE void NAME(columns_of)(
     const int places, const int filters, int taps, const int32_t *at, int at_row, const REAL *x,
@@ -66,7 +88,9 @@ static ALWAYS_INLINE void NAME(columns_of)(
             winner = NAME(load_integers)(best_origins + f * LANES);
         }
 #pragma GCC unroll 4
-        for (int m = go_on ? 0 : 1; m < places; m++) {
+        for (int m = 0; m < places; m++) {
+            if (m == 0 && !go_on)
+                continue;
             /* A NaN beats every number, and the first NaN stays. */
             NAME(mask) wins = NAME(not_less_equal)(sum[m][f], largest) & NAME(equal)(largest, largest);
             largest = NAME(select)(wins, sum[m][f], largest);
@@ -114,10 +138,8 @@ static inline void NAME(finish_columns)(
     const NAME(vector) zero = {0};
     const NAME(mask) none = {0}, dead = none + DEAD;
     for (int lane = 0; lane < LANES; lane += WIDTH) {
-        int32_t steps[LANES];
-        for (int j = 0; j < WIDTH; j++)
-            steps[j] = lane + j < count ? origin + (lane + j) * step : -1;
-        const NAME(mask) base = NAME(load_integers)(steps), used = ~(base >> 31);
+        const NAME(mask) column = NAME(load_integers)(LANE_NUMBERS) + lane;
+        const NAME(mask) base = column * step + origin, used = (column - count) >> 31;
         for (int f = 0; f < filters; f++) {
             REAL *value = best + f * LANES + lane;
             NAME(vector) largest = NAME(load)(value);

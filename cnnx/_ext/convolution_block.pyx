@@ -32,6 +32,10 @@ cdef extern from "copy.h" nogil:
 cdef extern from "columns.h" nogil:
     int BLOCK_PLACES
     int BLOCK_FILTERS
+    void take_columns_float(
+        ptrdiff_t count, ptrdiff_t step, const float* source, ptrdiff_t readable, float* to)
+    void take_columns_double(
+        ptrdiff_t count, ptrdiff_t step, const double* source, ptrdiff_t readable, double* to)
     void columns_block_float(
         int places, int filters, int taps, const int32_t* at, int at_row, const float* x,
         const float* weights, ptrdiff_t weights_row, const float* bias,
@@ -68,34 +72,38 @@ cdef extern from "patches.h" nogil:
         int vectors, ptrdiff_t count, const int32_t* origins, const float* gradients,
         const float* image, ptrdiff_t channels, const ptrdiff_t* at, float* sums)
     void spread_patches_float(
-        int vectors, ptrdiff_t count, const int32_t* pixels, ptrdiff_t channels, const int32_t* heads,
-        const int32_t* next, const int32_t* filter, const float* gradients, const float* filters,
-        ptrdiff_t filter_size, const ptrdiff_t* at, float* image)
+        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const float* gradients,
+        const float* filter, ptrdiff_t pixel, const ptrdiff_t* at, float* image)
     void add_patches_double(
         int vectors, ptrdiff_t count, const int32_t* origins, const double* gradients,
         const double* image, ptrdiff_t channels, const ptrdiff_t* at, double* sums)
     void spread_patches_double(
-        int vectors, ptrdiff_t count, const int32_t* pixels, ptrdiff_t channels, const int32_t* heads,
-        const int32_t* next, const int32_t* filter, const double* gradients, const double* filters,
-        ptrdiff_t filter_size, const ptrdiff_t* at, double* image)
+        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const double* gradients,
+        const double* filter, ptrdiff_t pixel, const ptrdiff_t* at, double* image)
     void add_patches_half_float(
         int vectors, ptrdiff_t count, const int32_t* origins, const float* gradients,
         const float* image, ptrdiff_t channels, const ptrdiff_t* at, float* sums)
     void spread_patches_half_float(
-        int vectors, ptrdiff_t count, const int32_t* pixels, ptrdiff_t channels, const int32_t* heads,
-        const int32_t* next, const int32_t* filter, const float* gradients, const float* filters,
-        ptrdiff_t filter_size, const ptrdiff_t* at, float* image)
+        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const float* gradients,
+        const float* filter, ptrdiff_t pixel, const ptrdiff_t* at, float* image)
     void add_patches_half_double(
         int vectors, ptrdiff_t count, const int32_t* origins, const double* gradients,
         const double* image, ptrdiff_t channels, const ptrdiff_t* at, double* sums)
     void spread_patches_half_double(
-        int vectors, ptrdiff_t count, const int32_t* pixels, ptrdiff_t channels, const int32_t* heads,
-        const int32_t* next, const int32_t* filter, const double* gradients, const double* filters,
-        ptrdiff_t filter_size, const ptrdiff_t* at, double* image)
+        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const double* gradients,
+        const double* filter, ptrdiff_t pixel, const ptrdiff_t* at, double* image)
+
+cdef extern from "slots.h" nogil:
+    void add_slots_float(
+        ptrdiff_t size, ptrdiff_t count, ptrdiff_t row, ptrdiff_t step, const float* slots, ptrdiff_t slot,
+        float* line)
+    void add_slots_double(
+        ptrdiff_t size, ptrdiff_t count, ptrdiff_t row, ptrdiff_t step, const double* slots, ptrdiff_t slot,
+        double* line)
 
 cdef enum:
-    # A band of the backward pass: as many pooled rows as keep the image's rows below this in the cache.
-    BAND_BYTES = 24576
+    # A band of the backward pass: as many pooled rows as keep what is added to below this.
+    BAND_BYTES = 40960
     # A tile of the dense backward pass: as many positions as keep their windows below this.
     TILE_BYTES = 24576
 
@@ -115,6 +123,10 @@ cdef struct Shape:
     # Patches: `vectors` of them, of `width` numbers each, `per_row` to a row of the window.
     Py_ssize_t width, per_row, vectors, chunks
     bint half                     # width is half of lanes
+    # dx is added up in slots, one to a pixel, or in place where patches begin at whole vectors.
+    bint slotted
+    Py_ssize_t pixel              # from one pixel to the next: the size of a slot, or C
+    Py_ssize_t image              # the padded image's numbers, rounded up, and a vector more
     Py_ssize_t map                # origins to a sample
     Py_ssize_t band               # pooled rows to a band of the backward pass
     Py_ssize_t tile               # positions to a tile of the dense backward pass
@@ -132,7 +144,8 @@ cdef struct Arrays:
     void* dweights                # (R, S, C, F)
     void* dbias                   # (F)
     void* filters                 # (F, vectors, width), zeros at the ends of rows; dense: (F, K rounded up)
-    ptrdiff_t* at                 # (vectors) where a patch's vectors begin
+    ptrdiff_t* at                 # (vectors) where a patch's vectors begin, in the image
+    ptrdiff_t* slot_at            # (vectors) and where in the slots
     int32_t* taps                 # narrow: (K, places) where each tap of each place begins
     int32_t* place_origins        # (places) origins of a pooling window's places, seen from its first one's
     int32_t* band_places          # wide: (pool.height, places) where they stand in the band, by its first row
@@ -182,7 +195,7 @@ cdef class ConvolutionBlock(Block):
         cdef Arrays* a = &self.a
         cdef Shape* s = &a.shape
         cdef Py_ssize_t places = s.pool.height * s.pool.width, row = s.window.width * s.C
-        cdef Py_ssize_t image, forward_size, backward_size = 0
+        cdef Py_ssize_t forward_size, backward_size = 0
         s.K = s.window.height * row
         s.padded_rows = (s.rows - 1) * s.window.stride_height + s.window.height
         s.padded_columns = (s.columns - 1) * s.window.stride_width + s.window.width
@@ -197,7 +210,7 @@ cdef class ConvolutionBlock(Block):
         if a.dy != NULL:
             a.origins = <int32_t*> self.room(capacity * s.map * sizeof(int32_t))
         # Beyond the image's end a vector may be read.
-        image = round_up(s.padded_rows * s.padded_columns * s.C + width, width)
+        s.image = round_up(s.padded_rows * s.padded_columns * s.C + width, width)
         if s.narrow:
             a.taps = <int32_t*> self.room(s.K * places * sizeof(int32_t))
             list_taps(s, a.taps)
@@ -208,7 +221,7 @@ cdef class ConvolutionBlock(Block):
                 a.band_places[i] = <int32_t> (
                     ((i // places + i % places // s.pool.width) % s.pool.height * s.columns + i % s.pool.width)
                     * s.wide_F)
-            forward_size = image + s.pool.height * s.columns * s.wide_F + s.F
+            forward_size = s.image + s.pool.height * s.columns * s.wide_F + s.F
         if a.dy != NULL:
             s.half = HALF_VECTORS and row <= width // 2
             s.width = width // 2 if s.half else width
@@ -216,20 +229,24 @@ cdef class ConvolutionBlock(Block):
             s.vectors = s.window.height * s.per_row
             s.chunks = (s.vectors + MAX_PATCH_VECTORS - 1) // MAX_PATCH_VECTORS
             a.at = <ptrdiff_t*> self.room(s.vectors * sizeof(ptrdiff_t))
+            s.slotted = s.pooled and a.dx != NULL and s.window.stride_width * s.C % width != 0
+            s.pixel = round_up(row + width - 1, s.width) if s.slotted else s.C
+            a.slot_at = <ptrdiff_t*> self.room(s.vectors * sizeof(ptrdiff_t))
             for i in range(s.vectors):
                 a.at[i] = (i // s.per_row) * s.padded_columns * s.C + (i % s.per_row) * s.width
+                a.slot_at[i] = (i // s.per_row) * s.padded_columns * s.pixel + (i % s.per_row) * s.width
             s.band = max(1, min(s.P, <Py_ssize_t> BAND_BYTES // (
-                s.padded_columns * s.C * size * s.window.stride_height * s.pool.stride_height)))
+                s.padded_columns * s.pixel * size * s.window.stride_height * s.pool.stride_height)))
             s.tile = max(<Py_ssize_t> 12, <Py_ssize_t> (TILE_BYTES // (s.K * size)))
             if s.pooled:
                 self.partial_bytes = (s.F * s.vectors * s.width + s.F) * size
-                # Gradients and origins, transposed and as lists; chains of them, and the pixels where they begin.
+                # Slots; gradients and origins, as lists and transposed.
                 backward_size = (
-                    2 * image + 4 * list_size(s) * s.F + s.F + 2 * s.F * s.band * s.Q
-                    + band_pixels(s) + s.rows * s.columns)
+                    2 * s.image + (band_rows(s) * s.padded_columns * s.pixel if s.slotted else 0)
+                    + 2 * list_size(s) * s.F + s.F + 2 * s.F * s.band * s.Q)
             else:
                 self.partial_bytes = (s.K + 1) * s.wide_F * size
-                backward_size = 2 * image + s.P * s.Q * s.wide_F + s.tile * round_up(s.K, width)
+                backward_size = 2 * s.image + s.P * s.Q * s.wide_F + s.tile * round_up(s.K, width)
             a.filters = self.room(s.F * filter_size(s, width) * size)
         # A vector may be read beyond the end.
         self.scratch_bytes = (max(forward_size, backward_size) + width) * size
@@ -442,44 +459,43 @@ cdef void forward_narrow(
 
 cdef void lay_out_narrow(const Shape* s, const floating* image, floating* narrow) noexcept nogil:
     """Copy the image so that the columns that neighbouring lanes read are neighbours."""
-    cdef Py_ssize_t row, source, phase, c, first, last, j
-    cdef const floating* pixels
-    cdef floating* to = narrow
-    for row in range(s.padded_rows):
-        source = row - s.window.pad_top
-        for c in range(s.C):
-            for phase in range(s.period):
-                memset(to, 0, s.phase_row * sizeof(floating))
-                if 0 <= source < s.H:
-                    # Columns phase + period j - pad_left that lie inside the image.
-                    first = max(0, (s.window.pad_left - phase + s.period - 1) // s.period)
-                    last = max(0, (s.W + s.window.pad_left - phase + s.period - 1) // s.period)
-                    last = min(last, s.phase_row)
-                    pixels = image + (source * s.W + phase - s.window.pad_left) * s.C + c
-                    if s.period * s.C == 2:
-                        for j in range(first, last):
-                            to[j] = pixels[2 * j]
-                    else:
-                        for j in range(first, last):
-                            to[j] = pixels[j * s.period * s.C]
-                to += s.phase_row
+    cdef Py_ssize_t line = s.C * s.period * s.phase_row, size = s.H * s.W * s.C
+    cdef Py_ssize_t top = s.window.pad_top, end = min(s.padded_rows, top + s.H)
+    cdef Py_ssize_t phase, c, row, first, last, from_
+    cdef floating* to
+    memset(narrow, 0, top * line * sizeof(floating))
+    memset(narrow + end * line, 0, (s.padded_rows - end) * line * sizeof(floating))
+    for phase in range(s.period):
+        # Columns phase + period j - pad_left that lie inside the image, first <= j < last.
+        first = max(0, (s.window.pad_left - phase + s.period - 1) // s.period)
+        last = max(0, (s.W + s.window.pad_left - phase + s.period - 1) // s.period)
+        last = min(last, s.phase_row)
+        for row in range(top, end):
+            for c in range(s.C):
+                to = narrow + row * line + (c * s.period + phase) * s.phase_row
+                from_ = ((row - top) * s.W + phase + s.period * first - s.window.pad_left) * s.C + c
+                memset(to, 0, first * sizeof(floating))
+                if floating is float:
+                    take_columns_float(last - first, s.period * s.C, image + from_, size - from_, to + first)
+                else:
+                    take_columns_double(last - first, s.period * s.C, image + from_, size - from_, to + first)
+                memset(to + last, 0, (s.phase_row - last) * sizeof(floating))
 
 
 cdef void backward(const Arrays* a, Span span, floating* scratch, floating* partial) noexcept nogil:
     """Add the gradient of some samples to `partial`, and write dx."""
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t image = s.H * s.W * s.C, map = s.P * s.Q * s.F, i
-    cdef Py_ssize_t padded_size = round_up(s.padded_rows * s.padded_columns * s.C + lanes(scratch), lanes(scratch))
     cdef const floating* x = <const floating*> a.x + span.x * image
     cdef const floating* dy = <const floating*> a.dy + span.y * map
     cdef const int32_t* origins = a.origins + span.y * s.map
     cdef const floating* padded
-    cdef floating* dpadded = NULL if a.dx == NULL else scratch + padded_size
-    cdef floating* rest = scratch + 2 * padded_size
+    cdef floating* dpadded = NULL if a.dx == NULL else scratch + s.image
+    cdef floating* rest = scratch + 2 * s.image
     for i in range(span.last - span.first):
         padded = with_padding(s, x + i * image, scratch)
         if dpadded != NULL:
-            memset(dpadded, 0, padded_size * sizeof(floating))
+            memset(dpadded, 0, s.image * sizeof(floating))
         if s.pooled:
             backward_sparse(a, padded, origins + i * s.map, dy + i * map, dpadded, partial, rest)
         else:
@@ -514,16 +530,20 @@ cdef void backward_sparse(
     """Visit the origins that carry gradient, in bands of rows that stay in the cache."""
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t size = list_size(s), patch = s.vectors * s.width
+    cdef Py_ssize_t slots_size = band_rows(s) * s.padded_columns * s.pixel if s.slotted else 0
     cdef Py_ssize_t band, first, rows, f, i, v, next_v
-    cdef floating* gradients = scratch
+    cdef floating* gradients = scratch + slots_size
     cdef floating* spare = gradients + size * s.F
     cdef int32_t* live = <int32_t*> (spare + 2 * s.F * s.band * s.Q)
     cdef int32_t* counts = live + size * s.F
+    cdef const floating* filter
     cdef const floating* no_factors = NULL
     for band in range((s.P + s.band - 1) // s.band):
         first = band * s.band
         rows = min(s.band, s.P - first)
         list_band(s, first, rows * s.Q, origins, dy + first * s.Q * s.F, live, gradients, counts, spare)
+        if slots_size:
+            memset(scratch, 0, slots_size * sizeof(floating))
         for f in range(s.F):
             partial[s.F * patch + f] += dot(counts[f], gradients + f * size, no_factors)
             for i in range(s.chunks):
@@ -532,74 +552,42 @@ cdef void backward_sparse(
                 add_patches(
                     s, <int> (next_v - v), counts[f], live + f * size, gradients + f * size, padded, a.at + v,
                     partial + f * patch + v * s.width)
-        if dpadded != NULL:
-            spread_band(a, first, rows, live, gradients, counts, dpadded, counts + s.F)
+                if dpadded == NULL:
+                    continue
+                filter = <const floating*> a.filters + f * patch + v * s.width
+                if s.slotted:
+                    spread_patches(
+                        s, <int> (next_v - v), counts[f], live + f * size,
+                        origin_of(s, first * s.pool.stride_height, 0), gradients + f * size, filter,
+                        a.slot_at + v, scratch)
+                else:
+                    spread_patches(
+                        s, <int> (next_v - v), counts[f], live + f * size, 0, gradients + f * size, filter,
+                        a.at + v, dpadded)
+        if slots_size:
+            add_band(s, first * s.pool.stride_height * s.window.stride_height, scratch, dpadded)
 
 
-cdef void spread_band(
-    const Arrays* a, Py_ssize_t first, Py_ssize_t rows,
-    const int32_t* live,          # IN       (F, list)
-    const floating* gradients,    # IN       (F, list)
-    const int32_t* counts,        # IN       (F)
-    floating* dpadded,            # OUT      (padded_rows, padded_columns, C), added to
-    int32_t* scratch,
+cdef inline Py_ssize_t band_rows(const Shape* s) noexcept nogil:
+    """Return how many rows of the padded image the windows of a band cover."""
+    cdef Py_ssize_t map_rows = (s.band - 1) * s.pool.stride_height + s.pool.height
+    return (map_rows - 1) * s.window.stride_height + s.window.height
+
+
+cdef void add_band(
+    const Shape* s, Py_ssize_t first,
+    const floating* slots,        # IN   (band_rows, padded_columns, pixel)
+    floating* dpadded,            # OUT  (padded_rows, padded_columns, C), added to from row `first` on
 ) noexcept nogil:
-    """Add the filters, times their gradients, to the patches of a band: all filters of a patch at once."""
-    cdef const Shape* s = &a.shape
-    cdef Py_ssize_t size = list_size(s), patch = s.vectors * s.width, f, i, v, next_v
-    cdef Py_ssize_t first_pixel = origin_of(s, first * s.pool.stride_height, 0)
-    cdef Py_ssize_t map_rows = (rows - 1) * s.pool.stride_height + s.pool.height
-    cdef int32_t* next = scratch
-    cdef int32_t* filter = next + size * s.F
-    cdef int32_t* heads = filter + size * s.F
-    cdef int32_t* pixels = heads + band_pixels(s)
-    cdef int32_t pixel
-    cdef Py_ssize_t count
-    memset(heads, -1, band_pixels(s) * sizeof(int32_t))
-    for f in range(s.F):
-        for i in range(f * size, f * size + counts[f]):
-            pixel = live[i] - <int32_t> first_pixel
-            next[i] = heads[pixel]
-            filter[i] = <int32_t> f
-            heads[pixel] = <int32_t> i
-    count = list_pixels(s, map_rows, heads, pixels)
-    for i in range(s.chunks):
-        v = share(s.vectors, i, s.chunks)
-        next_v = share(s.vectors, i + 1, s.chunks)
-        spread_patches(
-            s, <int> (next_v - v), count, pixels, heads, next, filter, gradients,
-            <const floating*> a.filters + v * s.width, patch, a.at + v, dpadded + first_pixel * s.C)
-
-
-cdef inline Py_ssize_t band_pixels(const Shape* s) noexcept nogil:
-    """Return how many pixels lie between the first and the last origin of a band."""
-    return origin_of(s, (s.band - 1) * s.pool.stride_height + s.pool.height - 1, s.columns - 1) + 1
-
-
-cdef Py_ssize_t list_pixels(
-    const Shape* s, Py_ssize_t map_rows, const int32_t* heads, int32_t* pixels,
-) noexcept nogil:
-    """List the pixels that begin a chain, and return how many they are.
-
-    Patches that follow each other in the list do not overlap, or reading one would have to wait until
-    the one before is written.
-    """
-    cdef Py_ssize_t row_step = (s.window.height + s.window.stride_height - 1) // s.window.stride_height
-    cdef Py_ssize_t column_step = (s.window.width + s.window.stride_width - 1) // s.window.stride_width
-    cdef Py_ssize_t first_row, first_column, row, column, count = 0
-    cdef int32_t pixel
-    for first_row in range(min(row_step, map_rows)):
-        for first_column in range(min(column_step, s.columns)):
-            row = first_row
-            while row < map_rows:
-                column = first_column
-                while column < s.columns:
-                    pixel = <int32_t> origin_of(s, row, column)
-                    pixels[count] = pixel
-                    count += heads[pixel] >= 0
-                    column += column_step
-                row += row_step
-    return count
+    cdef Py_ssize_t line = s.padded_columns * s.C, row = s.window.width * s.C, step = s.window.stride_width * s.C
+    cdef Py_ssize_t pixels = s.window.stride_width * s.pixel, r
+    for r in range(min(band_rows(s), s.padded_rows - first)):
+        if floating is float:
+            add_slots_float(
+                line, s.columns, row, step, slots + r * s.padded_columns * s.pixel, pixels, dpadded + (first + r) * line)
+        else:
+            add_slots_double(
+                line, s.columns, row, step, slots + r * s.padded_columns * s.pixel, pixels, dpadded + (first + r) * line)
 
 
 cdef void list_band(
@@ -662,23 +650,18 @@ cdef inline void add_patches(
 
 
 cdef inline void spread_patches(
-    const Shape* s, int vectors, Py_ssize_t count, const int32_t* pixels, const int32_t* heads,
-    const int32_t* next, const int32_t* filter, const floating* gradients,
-    const floating* filters, Py_ssize_t patch, const ptrdiff_t* at, floating* image,
+    const Shape* s, int vectors, Py_ssize_t count, const int32_t* live, Py_ssize_t first, const floating* gradients,
+    const floating* filter, const ptrdiff_t* at, floating* image,
 ) noexcept nogil:
     if floating is float:
         if s.half:
-            spread_patches_half_float(
-                vectors, count, pixels, s.C, heads, next, filter, gradients, filters, patch, at, image)
+            spread_patches_half_float(vectors, count, live, first, gradients, filter, s.pixel, at, image)
         else:
-            spread_patches_float(
-                vectors, count, pixels, s.C, heads, next, filter, gradients, filters, patch, at, image)
+            spread_patches_float(vectors, count, live, first, gradients, filter, s.pixel, at, image)
     elif s.half:
-        spread_patches_half_double(
-            vectors, count, pixels, s.C, heads, next, filter, gradients, filters, patch, at, image)
+        spread_patches_half_double(vectors, count, live, first, gradients, filter, s.pixel, at, image)
     else:
-        spread_patches_double(
-            vectors, count, pixels, s.C, heads, next, filter, gradients, filters, patch, at, image)
+        spread_patches_double(vectors, count, live, first, gradients, filter, s.pixel, at, image)
 
 
 cdef void backward_dense(

@@ -9,8 +9,6 @@
 
 #include "vectors.h"
 
-static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
 #define BODY "dot.h"
 #include "each_kind.h"
 #undef BODY

@@ -169,27 +169,23 @@ static ALWAYS_INLINE void NAME(add_patches_of)(
 }
 
 static ALWAYS_INLINE void NAME(spread_patches_of)(
-    const int vectors, ptrdiff_t count, const int32_t *pixels, ptrdiff_t channels, const int32_t *heads,
-    const int32_t *next, const int32_t *filter, const REAL *gradients, const REAL *filters, ptrdiff_t filter_size,
-    const ptrdiff_t *at, REAL *image)
+    const int vectors, ptrdiff_t count, const int32_t *origins, ptrdiff_t first, const REAL *gradients,
+    const REAL *filter, ptrdiff_t pixel, const ptrdiff_t *at, REAL *image)
 {
+    VECTOR weights[MAX_PATCH_VECTORS];
+    ptrdiff_t offset[MAX_PATCH_VECTORS];
+#pragma GCC unroll 20
+    for (int v = 0; v < vectors; v++) {
+        weights[v] = NAME(patch_load)(filter + v * WIDTH);
+        offset[v] = at[v];
+    }
     for (ptrdiff_t i = 0; i < count; i++) {
-        VECTOR sum[MAX_PATCH_VECTORS];
-#pragma GCC unroll 20
-        for (int v = 0; v < vectors; v++)
-            sum[v] = (VECTOR){0};
-        for (int32_t e = heads[pixels[i]]; e >= 0; e = next[e]) {
-            const REAL gradient = gradients[e];
-            const REAL *weights = filters + filter[e] * filter_size;
-#pragma GCC unroll 20
-            for (int v = 0; v < vectors; v++)
-                sum[v] += gradient * NAME(patch_load)(weights + v * WIDTH);
-        }
-        REAL *patch = image + pixels[i] * channels;
+        REAL *patch = image + (origins[i] - first) * pixel;
+        const REAL gradient = gradients[i];
 #pragma GCC unroll 20
         for (int v = 0; v < vectors; v++) {
-            sum[v] += NAME(patch_load)(patch + at[v]);
-            memcpy(patch + at[v], &sum[v], sizeof(VECTOR));
+            VECTOR sum = NAME(patch_load)(patch + offset[v]) + gradient * weights[v];
+            memcpy(patch + offset[v], &sum, sizeof sum);
         }
     }
 }
@@ -221,19 +217,14 @@ static inline void NAME(add_patches)(
     }
 }
 
-/* The vector at image[pixels[i] * channels + at[v]] += the sum, over the entries e of that pixel, of
- * gradients[e] times vector v of filter[e]; for each i in turn, v < vectors.
- *
- * heads tells the first entry of each pixel, and next the one behind each; -1 ends the chain. */
+/* The vector at image[(origins[i] - first) * pixel + at[v]] += gradients[i] times vector v of the filter,
+ * for each i in turn, v < vectors. */
 static inline void NAME(spread_patches)(
-    int vectors, ptrdiff_t count, const int32_t *pixels, ptrdiff_t channels, const int32_t *heads,
-    const int32_t *next, const int32_t *filter, const REAL *gradients, const REAL *filters, ptrdiff_t filter_size,
-    const ptrdiff_t *at, REAL *image)
+    int vectors, ptrdiff_t count, const int32_t *origins, ptrdiff_t first, const REAL *gradients,
+    const REAL *filter, ptrdiff_t pixel, const ptrdiff_t *at, REAL *image)
 {
     switch (vectors) {
-        CASES(
-            NAME(spread_patches_of), count, pixels, channels, heads, next, filter, gradients, filters, filter_size,
-            at, image)
+        CASES(NAME(spread_patches_of), count, origins, first, gradients, filter, pixel, at, image)
     }
 }
 

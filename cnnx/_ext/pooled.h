@@ -19,12 +19,14 @@
 
 #define WIDTH VECTOR_LANES(REAL)
 
+/* `places` may be a constant wherever this is inlined, so that the loop over them unrolls. */
 static ALWAYS_INLINE void NAME(pool_lanes)(
-    int places, const int32_t *at, const int32_t *place_origins, int32_t origin, int relu,
+    const int places, const int32_t *at, const int32_t *place_origins, int32_t origin, int relu,
     const REAL *band, REAL *y, int32_t *origins)
 {
     NAME(vector) zero = {0}, largest = NAME(load)(band + at[0]);
     NAME(mask) winner = (NAME(mask)){0} + (origin + place_origins[0]);
+#pragma GCC unroll 4
     for (int m = 1; m < places; m++) {
         NAME(vector) value = NAME(load)(band + at[m]);
         /* A NaN beats every number, and the first NaN stays. */
@@ -41,13 +43,8 @@ static ALWAYS_INLINE void NAME(pool_lanes)(
     NAME(store_integers)(origins, winner);
 }
 
-/* y[f] = the largest, over places m, of band[at[m] + f], then max(0, y[f]) if relu, for f < filters;
- * origins[f] = origin + place_origins[m], of the first of equals, or DEAD if relu made y[f] zero.
- *
- * The band is read up to the next multiple of LANES.
- */
-static inline void NAME(pool_window)(
-    ptrdiff_t filters, int places, const int32_t *at, const int32_t *place_origins, int32_t origin, int relu,
+static ALWAYS_INLINE void NAME(pool_window_of)(
+    ptrdiff_t filters, const int places, const int32_t *at, const int32_t *place_origins, int32_t origin, int relu,
     const REAL *band, REAL *y, int32_t *origins)
 {
     ptrdiff_t f = 0;
@@ -64,6 +61,21 @@ static inline void NAME(pool_window)(
         memcpy(y + f, last_y, (filters - f) * sizeof(REAL));
         memcpy(origins + f, last_origins, (filters - f) * sizeof(int32_t));
     }
+}
+
+/* y[f] = the largest, over places m, of band[at[m] + f], then max(0, y[f]) if relu, for f < filters;
+ * origins[f] = origin + place_origins[m], of the first of equals, or DEAD if relu made y[f] zero.
+ *
+ * The band is read up to the next multiple of LANES.
+ */
+static inline void NAME(pool_window)(
+    ptrdiff_t filters, int places, const int32_t *at, const int32_t *place_origins, int32_t origin, int relu,
+    const REAL *band, REAL *y, int32_t *origins)
+{
+    if (places == 4)
+        NAME(pool_window_of)(filters, 4, at, place_origins, origin, relu, band, y, origins);
+    else
+        NAME(pool_window_of)(filters, places, at, place_origins, origin, relu, band, y, origins);
 }
 
 #undef WIDTH

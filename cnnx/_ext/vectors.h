@@ -80,6 +80,8 @@
     } \
     static ALWAYS_INLINE void store_##kind(kind *to, vector_##kind vector) { memcpy(to, &vector, sizeof vector); }
 
+static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
 /* The origin of a maximum that ReLU made zero. */
 #define DEAD -1
 
