@@ -14,6 +14,7 @@ from cython.parallel cimport prange, threadid
 
 from cnnx._ext.gemm cimport Layout, multiply, panel_size
 from cnnx._ext.real cimport floating
+from cnnx._ext.sizes cimport share
 from cnnx._ext.window cimport Window, as_window
 
 cdef extern from "copy.h" nogil:
@@ -105,7 +106,7 @@ def convolution_forward(
     cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
     cdef Py_ssize_t tiles = tiles_in(P * Q, tile)
     cdef Py_ssize_t task, n, first, last
-    cdef Layout columns_layout = Layout(K, 1, 0), weights_layout = Layout(F, 1, 0)
+    cdef Layout columns_layout = Layout(K, 1, 0, 0), weights_layout = Layout(F, 1, 0, 0)
     cdef floating* columns = NULL
     cdef Py_ssize_t per_thread = tile * K + panel_size(K, columns)
     cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
@@ -151,7 +152,7 @@ def convolution_backward_weights(
     for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
         columns = scratch + threadid() * per_thread
         add_weight_gradient(
-            x, dy, w, part * N // parts, (part + 1) * N // parts,
+            x, dy, w, share(N, part, parts), share(N, part + 1, parts),
             partial + part * size, partial + part * size + K * F, columns, columns + tile * K)
     cdef floating* flat = &dweights[0, 0, 0, 0]
     for i in range(size):
@@ -181,7 +182,7 @@ cdef void add_weight_gradient(
     cdef Py_ssize_t K = window.height * window.width * C
     cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
     cdef Py_ssize_t n, t, first, last, position, f
-    cdef Layout transposed_columns = Layout(1, K, 0), dy_layout = Layout(F, 1, 0)
+    cdef Layout transposed_columns = Layout(1, K, 0, 0), dy_layout = Layout(F, 1, 0, 0)
     cdef const floating* dy_tile
     cdef const floating* no_bias = NULL
     memset(dweights, 0, K * F * sizeof(floating))
@@ -214,7 +215,7 @@ def convolution_backward_input(
     cdef Py_ssize_t K = w.height * w.width * C
     cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
     cdef Py_ssize_t n, t, first, last
-    cdef Layout dy_layout = Layout(F, 1, 0), transposed_weights = Layout(1, F, 0)
+    cdef Layout dy_layout = Layout(F, 1, 0, 0), transposed_weights = Layout(1, F, 0, 0)
     cdef const floating* no_bias = NULL
     cdef floating* columns = NULL
     cdef Py_ssize_t per_thread = tile * K + panel_size(F, columns)

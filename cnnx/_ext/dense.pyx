@@ -49,7 +49,7 @@ def dense_forward(
     if N == 0:
         return
     parallel_product(
-        N, O, I, &x[0, 0], Layout(I, 1, 0), &weights[0, 0], Layout(O, 1, 0), &y[0, 0], &bias[0], num_threads)
+        N, O, I, &x[0, 0], Layout(I, 1, 0, 0), &weights[0, 0], Layout(O, 1, 0, 0), &y[0, 0], &bias[0], num_threads)
 
 
 def dense_backward_weights(
@@ -72,7 +72,7 @@ def dense_backward_weights(
         for o in range(O):
             dbias[o] += dy[n, o]
     parallel_product(
-        I, O, N, &x[0, 0], Layout(1, I, 0), &dy[0, 0], Layout(O, 1, 0), &dweights[0, 0], no_bias, num_threads)
+        I, O, N, &x[0, 0], Layout(1, I, 0, 0), &dy[0, 0], Layout(O, 1, 0, 0), &dweights[0, 0], no_bias, num_threads)
 
 
 def dense_backward_input(
@@ -87,4 +87,4 @@ def dense_backward_input(
     if N == 0:
         return
     parallel_product(
-        N, I, O, &dy[0, 0], Layout(O, 1, 0), &weights[0, 0], Layout(1, O, 0), &dx[0, 0], no_bias, num_threads)
+        N, I, O, &dy[0, 0], Layout(O, 1, 0, 0), &weights[0, 0], Layout(1, O, 0, 0), &dx[0, 0], no_bias, num_threads)

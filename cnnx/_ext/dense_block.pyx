@@ -6,9 +6,10 @@ gradient waits until all samples are through, and is then cut into rows of weigh
 
 from libc.string cimport memset
 
-from cnnx._ext.gemm cimport Layout, lanes, multiply_columns, round_up
-from cnnx._ext.program cimport Block, Span, share
+from cnnx._ext.gemm cimport Layout, lanes, multiply_columns
+from cnnx._ext.program cimport Block, Span
 from cnnx._ext.real cimport floating
+from cnnx._ext.sizes cimport round_up, share
 from cnnx._ext.vectors cimport dot, transpose
 
 cdef enum:
@@ -98,7 +99,7 @@ cdef void forward(Arrays* a, Span span, const floating* kind) noexcept nogil:
     cdef Py_ssize_t rows = span.last - span.first, i
     cdef floating* y = <floating*> a.y + span.y * a.O
     multiply_columns(
-        rows, a.O, 1, a.I, <const floating*> a.x + span.x * a.I, Layout(a.I, 1, 0),
+        rows, a.O, 1, a.I, <const floating*> a.x + span.x * a.I, Layout(a.I, 1, 0, 0),
         <const floating*> a.weights, a.O, y, a.O, <const floating*> a.bias, False)
     if a.relu:
         for i in range(rows * a.O):
@@ -118,7 +119,7 @@ cdef void backward(Arrays* a, Span span, const floating* kind) noexcept nogil:
         return
     if span.samples >= LEAST_SAMPLES_TO_TRANSPOSE:
         multiply_columns(
-            rows, a.I, 1, a.O, <const floating*> dy, Layout(a.O, 1, 0), <const floating*> a.transposed, row,
+            rows, a.I, 1, a.O, <const floating*> dy, Layout(a.O, 1, 0, 0), <const floating*> a.transposed, row,
             dx, a.I, no_bias, False)
         return
     for n in range(rows):
@@ -135,7 +136,7 @@ cdef void finish(
     cdef floating* dbias = <floating*> a.dbias
     cdef const floating* no_bias = NULL
     multiply_columns(
-        last - first, a.O, 1, samples, <const floating*> a.x + first, Layout(1, a.I, 0), dy, a.O,
+        last - first, a.O, 1, samples, <const floating*> a.x + first, Layout(1, a.I, 0, 0), dy, a.O,
         <floating*> a.dweights + first * a.O, a.O, no_bias, False)
     if part == 0:
         memset(dbias, 0, a.O * sizeof(floating))

@@ -3,6 +3,7 @@
 from libc.stddef cimport ptrdiff_t
 
 from cnnx._ext.real cimport floating
+from cnnx._ext.sizes cimport round_up, share
 
 cdef extern from "micro_kernel.h" nogil:
     int BLOCK_ROWS
@@ -14,36 +15,35 @@ cdef extern from "micro_kernel.h" nogil:
         ptrdiff_t row
         ptrdiff_t column
         ptrdiff_t segment
+        ptrdiff_t group
     ctypedef struct matrix_double:
         const double* at
         ptrdiff_t row
         ptrdiff_t column
         ptrdiff_t segment
+        ptrdiff_t group
     void multiply_block_float(
-        int rows, matrix_float a, ptrdiff_t segments, ptrdiff_t depth,
-        const float* b, ptrdiff_t b_row, float* c, ptrdiff_t c_row, int columns,
+        int groups, int rows, matrix_float a, ptrdiff_t segments, ptrdiff_t depth,
+        const float* b, ptrdiff_t b_row, float* c, ptrdiff_t c_row, ptrdiff_t c_group, int columns,
         const float* bias, bint accumulate)
     void multiply_block_double(
-        int rows, matrix_double a, ptrdiff_t segments, ptrdiff_t depth,
-        const double* b, ptrdiff_t b_row, double* c, ptrdiff_t c_row, int columns,
+        int groups, int rows, matrix_double a, ptrdiff_t segments, ptrdiff_t depth,
+        const double* b, ptrdiff_t b_row, double* c, ptrdiff_t c_row, ptrdiff_t c_group, int columns,
         const double* bias, bint accumulate)
 
 
 cdef struct Layout:
     # How far apart a matrix's rows and columns lie, in elements: (1, n) reads a row-major
-    # (k, n) matrix as its transpose. Segments: see micro_kernel.h.
+    # (k, n) matrix as its transpose. Segments and groups: see micro_kernel.h.
     ptrdiff_t row
     ptrdiff_t column
     ptrdiff_t segment
+    ptrdiff_t group
 
 
 cdef inline Py_ssize_t lanes(const floating* kind) noexcept nogil:
     """Return how many numbers a vector holds; the pointer only names the type."""
     return LANES_FLOAT if floating is float else LANES_DOUBLE
-
-
-cdef inline Py_ssize_t round_up(Py_ssize_t size, Py_ssize_t multiple) noexcept nogil:
-    return (size + multiple - 1) // multiple * multiple
 
 
 cdef inline void multiply_columns(
@@ -53,8 +53,11 @@ cdef inline void multiply_columns(
     floating* c, ptrdiff_t c_row,             # OUT  (rows, columns)
     const floating* bias,                     # IN   (columns), or NULL
     bint accumulate,
+    int groups=1, ptrdiff_t c_group=0,
 ) noexcept nogil:
     """Write A B + bias into C, or add A B to it, where B's rows can be read in whole vectors.
+
+    Two groups of rows, c_group apart in C, need columns <= lanes, and more rows than one to each.
 
     Rows are shared out evenly: blocks of 10, 9 and 9 keep the registers busier than 12, 12 and 4.
     """
@@ -69,19 +72,19 @@ cdef inline void multiply_columns(
         if bias != NULL:
             panel_bias = bias + panel
         for block in range(blocks):
-            first = block * rows // blocks
-            last = (block + 1) * rows // blocks
+            first = share(rows, block, blocks)
+            last = share(rows, block + 1, blocks)
             if floating is float:
                 multiply_block_float(
-                    <int> (last - first),
-                    matrix_float(a + first * layout.row, layout.row, layout.column, layout.segment),
-                    segments, depth, b + panel, b_row, c + first * c_row + panel, c_row, narrow,
+                    groups, <int> (last - first),
+                    matrix_float(a + first * layout.row, layout.row, layout.column, layout.segment, layout.group),
+                    segments, depth, b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow,
                     panel_bias, accumulate)
             else:
                 multiply_block_double(
-                    <int> (last - first),
-                    matrix_double(a + first * layout.row, layout.row, layout.column, layout.segment),
-                    segments, depth, b + panel, b_row, c + first * c_row + panel, c_row, narrow,
+                    groups, <int> (last - first),
+                    matrix_double(a + first * layout.row, layout.row, layout.column, layout.segment, layout.group),
+                    segments, depth, b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow,
                     panel_bias, accumulate)
 
 

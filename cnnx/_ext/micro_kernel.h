@@ -39,19 +39,21 @@
 #define VECTORS (LANES / WIDTH)
 #define MAX_VECTORS (ROW_LANES * VECTORS)
 
-/* Matrix A as the micro-kernel reads it: element (i, s * depth + k) stands at
- * at[i * row + s * segment + k * column]. A segment is a stretch of columns that lie evenly: one row of a
- * window, where A is the matrix of an image's windows, which is so never stored.
+/* Matrix A as the micro-kernel reads it: element (i, s * depth + k) of group g stands at
+ * at[g * group + i * row + s * segment + k * column]. A segment is a stretch of columns that lie evenly: one
+ * row of a window, where A is the matrix of an image's windows, which is so never stored. A group is a
+ * stretch of rows that lie evenly: the windows of one row of the image.
  */
 typedef struct {
     const REAL *at;
-    ptrdiff_t row, column, segment;
+    ptrdiff_t row, column, segment, group;
 } NAME(matrix);
 
-/* `rows` and `vectors` are constants wherever this is inlined, so that the loops over them unroll. */
+/* `groups`, `rows` and `vectors` are constants wherever this is inlined, so that the loops over them unroll. */
 static ALWAYS_INLINE void NAME(block_of)(
-    const int rows, const int vectors, NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,
-    const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, int columns, const REAL *bias, int accumulate)
+    const int groups, const int rows, const int vectors, NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,
+    const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, ptrdiff_t c_group, int columns, const REAL *bias,
+    int accumulate)
 {
     NAME(vector) sum[2 * BLOCK_ROWS * VECTORS], start[MAX_VECTORS];
     const int whole = columns == vectors * WIDTH;
@@ -62,32 +64,37 @@ static ALWAYS_INLINE void NAME(block_of)(
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; v++)
         start[v] = bias ? NAME(load)((whole ? bias : line) + v * WIDTH) : (NAME(vector)){0};
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 24
+    for (int i = 0; i < groups * rows; i++)
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++)
             sum[i * vectors + v] = start[v];
 
+    ptrdiff_t row = a.row;
     for (ptrdiff_t s = 0; s < segments; s++) {
-        const REAL *column = a.at + s * a.segment;
+        const REAL *column[2] = {a.at + s * a.segment, a.at + s * a.segment + a.group};
         for (ptrdiff_t k = 0; k < depth; k++) {
             NAME(vector) operand[MAX_VECTORS];
+            HIDE(row);
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; v++)
                 operand[v] = NAME(load)(b + v * WIDTH);
+#pragma GCC unroll 2
+            for (int g = 0; g < groups; g++) {
 #pragma GCC unroll 16
-            for (int i = 0; i < rows; i++)
+                for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
-                for (int v = 0; v < vectors; v++)
-                    sum[i * vectors + v] += column[i * a.row] * operand[v];
-            column += a.column;
+                    for (int v = 0; v < vectors; v++)
+                        sum[(g * rows + i) * vectors + v] += column[g][i * row] * operand[v];
+                column[g] += a.column;
+            }
             b += b_row;
         }
     }
 
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) {
-        REAL *out = c + i * c_row;
+#pragma GCC unroll 24
+    for (int i = 0; i < groups * rows; i++) {
+        REAL *out = c + i / rows * c_group + i % rows * c_row;
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++) {
             const int left = columns - v * WIDTH;
@@ -111,7 +118,7 @@ static inline void NAME(multiply_row)(
 {
 #define ROW(lanes) \
     case lanes: \
-        NAME(block_of)(1, lanes * VECTORS, a, segments, depth, b, b_row, c, 0, columns, bias, accumulate); \
+        NAME(block_of)(1, 1, lanes * VECTORS, a, segments, depth, b, b_row, c, 0, 0, columns, bias, accumulate); \
         break;
     switch ((columns + LANES - 1) / LANES) {
         ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8)
@@ -119,22 +126,29 @@ static inline void NAME(multiply_row)(
 #undef ROW
 }
 
-/* C (rows, columns) = or += A (rows, segments * depth) B (segments * depth, columns) + bias (columns).
+/* C (groups, rows, columns) = or += A (groups, rows, segments * depth) B (segments * depth, columns)
+ * + bias (columns).
  *
- * rows <= BLOCK_ROWS and columns <= 2 * LANES, or ROW_LANES * LANES where rows is 1. B's rows lie b_row
- * apart and must be readable up to the next multiple of LANES. bias may be NULL. Each element is the same
+ * rows <= BLOCK_ROWS and columns <= 2 * LANES, or ROW_LANES * LANES where rows is 1. Two groups share what
+ * is loaded of B; they need columns <= LANES, and more rows than one. B's rows lie b_row apart and must be readable up to the next multiple of LANES. bias may be NULL. Each element is the same
  * chain of multiply-adds whatever `rows` is, so a row's bits do not depend on its place in the block.
  */
 static inline void NAME(multiply_block)(
-    int rows, NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,
-    const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, int columns, const REAL *bias, int accumulate)
+    int groups, int rows, NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,
+    const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, ptrdiff_t c_group, int columns, const REAL *bias,
+    int accumulate)
 {
+#define BLOCK_OF(groups, r, vectors) \
+    NAME(block_of)( \
+        groups, r, vectors, a, segments, depth, b, b_row, c, c_row, c_group, columns, bias, accumulate)
 #define BLOCK(r) \
     case r: \
-        if (columns <= LANES) \
-            NAME(block_of)(r, VECTORS, a, segments, depth, b, b_row, c, c_row, columns, bias, accumulate); \
+        if (columns > LANES) \
+            BLOCK_OF(1, r, 2 * VECTORS); \
+        else if (groups == 2) \
+            BLOCK_OF(2, r, VECTORS); \
         else \
-            NAME(block_of)(r, 2 * VECTORS, a, segments, depth, b, b_row, c, c_row, columns, bias, accumulate); \
+            BLOCK_OF(1, r, VECTORS); \
         break;
     switch (rows) {
         case 1: NAME(multiply_row)(a, segments, depth, b, b_row, c, columns, bias, accumulate); break;
@@ -150,6 +164,7 @@ static inline void NAME(multiply_block)(
 #endif
     }
 #undef BLOCK
+#undef BLOCK_OF
 }
 
 #undef MAX_VECTORS

@@ -33,8 +33,3 @@ cdef class Block:
     cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil
     cdef void backward(self, Span span, char* scratch) noexcept nogil
     cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil
-
-
-cdef inline Py_ssize_t share(Py_ssize_t size, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
-    """Return where a part begins when `size` things are shared out evenly."""
-    return part * size // parts

@@ -15,6 +15,7 @@ from cython.parallel cimport parallel, prange
 import numpy as np
 
 from cnnx._ext.memory cimport pointer_to
+from cnnx._ext.sizes cimport share
 
 cdef extern from "claim.h" nogil:
     bint claim(char* taken)

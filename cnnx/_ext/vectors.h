@@ -29,6 +29,9 @@
 #define LANES_DOUBLE (VECTOR_BYTES / (int)sizeof(double))
 
 #if defined(__GNUC__)
+/* Makes the compiler work out multiples of a distance where they are used, as part of an address. It would
+ * do so ahead of the loop, and then lack registers to keep them in. */
+#define HIDE(distance) __asm__("" : "+r"(distance))
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define DEFINE_VECTOR(kind, integer) \
     typedef kind vector_##kind __attribute__((vector_size(VECTOR_BYTES))); \
@@ -58,6 +61,7 @@
 #define VECTOR_LANES(kind) ((int)(VECTOR_BYTES / sizeof(kind)))
 #else
 /* No vector extensions: a vector is one number, and the compiler is left to group them. */
+#define HIDE(distance)
 #define ALWAYS_INLINE __forceinline
 #define DEFINE_VECTOR(kind, integer) \
     typedef kind vector_##kind; \
