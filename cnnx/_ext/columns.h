@@ -12,7 +12,7 @@
 #ifndef CNNX_COLUMNS_H
 #define CNNX_COLUMNS_H
 
-#include "vectors.h"
+#include "maxima.h"
 
 /* Places and filters to a block: their product is the number of accumulators. */
 #define BLOCK_PLACES 4
@@ -88,14 +88,9 @@ static ALWAYS_INLINE void NAME(columns_of)(
             winner = NAME(load_integers)(best_origins + f * LANES);
         }
 #pragma GCC unroll 4
-        for (int m = 0; m < places; m++) {
-            if (m == 0 && !go_on)
-                continue;
-            /* A NaN beats every number, and the first NaN stays. */
-            NAME(mask) wins = NAME(not_less_equal)(sum[m][f], largest) & NAME(equal)(largest, largest);
-            largest = NAME(select)(wins, sum[m][f], largest);
-            winner = (wins & ((NAME(mask)){0} + place_origins[m])) | (~wins & winner);
-        }
+        for (int m = 0; m < places; m++)
+            if (m > 0 || go_on)
+                NAME(contend)(sum[m][f], place_origins[m], &largest, &winner);
         NAME(store)(best + f * LANES, largest);
         NAME(store_integers)(best_origins + f * LANES, winner);
     }
@@ -135,20 +130,19 @@ static inline void NAME(finish_columns)(
     int filters, int count, int32_t origin, int32_t step, int relu, REAL *best, const int32_t *best_origins,
     int32_t *origins)
 {
-    const NAME(vector) zero = {0};
-    const NAME(mask) none = {0}, dead = none + DEAD;
     for (int lane = 0; lane < LANES; lane += WIDTH) {
         const NAME(mask) column = NAME(load_integers)(LANE_NUMBERS) + lane;
         const NAME(mask) base = column * step + origin, used = (column - count) >> 31;
         for (int f = 0; f < filters; f++) {
             REAL *value = best + f * LANES + lane;
             NAME(vector) largest = NAME(load)(value);
-            NAME(mask) keep = used, place = NAME(load_integers)(best_origins + f * LANES + lane) + base;
+            NAME(mask) place = NAME(load_integers)(best_origins + f * LANES + lane) + base;
             if (relu) {
-                keep &= NAME(greater)(largest, zero);
-                NAME(store)(value, NAME(select)(NAME(not_less_equal)(largest, zero), largest, zero));
+                NAME(rectify)(&largest, &place);
+                NAME(store)(value, largest);
             }
-            NAME(store_integers)(origins + f * LANES + lane, (keep & place) | (~keep & dead));
+            NAME(store_integers)(
+                origins + f * LANES + lane, NAME(select_integers)(used, place, (NAME(mask)){0} + DEAD));
         }
     }
 }

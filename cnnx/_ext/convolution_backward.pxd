@@ -13,11 +13,13 @@ from cnnx._ext.real cimport floating
 from cnnx._ext.sizes cimport round_up, share
 from cnnx._ext.vectors cimport dot, transpose, transpose_integers
 
-cdef extern from "patches.h" nogil:
+cdef extern from "lists.h" nogil:
     Py_ssize_t list_live_float(
         Py_ssize_t count, const int32_t* origins, const float* gradients, int32_t* live, float* live_gradients)
     Py_ssize_t list_live_double(
         Py_ssize_t count, const int32_t* origins, const double* gradients, int32_t* live, double* live_gradients)
+
+cdef extern from "patches.h" nogil:
     int MAX_PATCH_VECTORS
     bint HALF_VECTORS
     void add_patches_float(

@@ -14,7 +14,7 @@ from cnnx._ext.window cimport Window
 cdef extern from "copy.h" nogil:
     void copy_short(void* to, const void* source, size_t size)
 
-cdef extern from "patches.h" nogil:
+cdef extern from "lists.h" nogil:
     int32_t DEAD
     Py_ssize_t LIST_SLACK
 

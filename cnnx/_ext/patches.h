@@ -18,57 +18,6 @@
 
 #include "vectors.h"
 
-#if defined(__AVX512F__) && defined(__AVX512VL__)
-#include <immintrin.h>
-
-static inline ptrdiff_t list_live_float(
-    ptrdiff_t count, const int32_t *origins, const float *gradients, int32_t *live, float *live_gradients)
-{
-    ptrdiff_t found = 0;
-    for (ptrdiff_t i = 0; i < count; i += 16) {
-        __mmask16 some = count - i < 16 ? (__mmask16)((1u << (count - i)) - 1) : (__mmask16)-1;
-        __m512i places = _mm512_maskz_loadu_epi32(some, origins + i);
-        __mmask16 alive = _mm512_mask_cmpneq_epi32_mask(some, places, _mm512_set1_epi32(DEAD));
-        __m512 values = _mm512_maskz_loadu_ps(some, gradients + i);
-        _mm512_storeu_si512(live + found, _mm512_maskz_compress_epi32(alive, places));
-        _mm512_storeu_ps(live_gradients + found, _mm512_maskz_compress_ps(alive, values));
-        found += __builtin_popcount(alive);
-    }
-    return found;
-}
-
-#else
-
-static inline ptrdiff_t list_live_float(
-    ptrdiff_t count, const int32_t *origins, const float *gradients, int32_t *live, float *live_gradients)
-{
-    ptrdiff_t found = 0;
-    for (ptrdiff_t i = 0; i < count; i++) {
-        live[found] = origins[i];
-        live_gradients[found] = gradients[i];
-        found += origins[i] != DEAD;
-    }
-    return found;
-}
-
-#endif
-
-/* Write those of `count` origins that are not DEAD, with their gradients, and return how many they are.
- * The lists are written up to LIST_SLACK beyond their ends. */
-static inline ptrdiff_t list_live_double(
-    ptrdiff_t count, const int32_t *origins, const double *gradients, int32_t *live, double *live_gradients)
-{
-    ptrdiff_t found = 0;
-    for (ptrdiff_t i = 0; i < count; i++) {
-        live[found] = origins[i];
-        live_gradients[found] = gradients[i];
-        found += origins[i] != DEAD;
-    }
-    return found;
-}
-
-#define LIST_SLACK 16
-
 #if REGISTERS == 32
 #define MAX_PATCH_VECTORS 20
 #else

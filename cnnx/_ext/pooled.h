@@ -7,7 +7,7 @@
 #ifndef CNNX_POOLED_H
 #define CNNX_POOLED_H
 
-#include "vectors.h"
+#include "maxima.h"
 
 #define BODY "pooled.h"
 #include "each_kind.h"
@@ -24,21 +24,13 @@ static ALWAYS_INLINE void NAME(pool_lanes)(
     const int places, const int32_t *at, const int32_t *place_origins, int32_t origin, int relu,
     const REAL *band, REAL *y, int32_t *origins)
 {
-    NAME(vector) zero = {0}, largest = NAME(load)(band + at[0]);
+    NAME(vector) largest = NAME(load)(band + at[0]);
     NAME(mask) winner = (NAME(mask)){0} + (origin + place_origins[0]);
 #pragma GCC unroll 4
-    for (int m = 1; m < places; m++) {
-        NAME(vector) value = NAME(load)(band + at[m]);
-        /* A NaN beats every number, and the first NaN stays. */
-        NAME(mask) wins = NAME(not_less_equal)(value, largest) & NAME(equal)(largest, largest);
-        largest = NAME(select)(wins, value, largest);
-        winner = (wins & ((NAME(mask)){0} + (origin + place_origins[m]))) | (~wins & winner);
-    }
-    if (relu) {
-        NAME(mask) live = NAME(greater)(largest, zero);
-        winner = (live & winner) | (~live & ((NAME(mask)){0} + DEAD));
-        largest = NAME(select)(NAME(not_less_equal)(largest, zero), largest, zero);
-    }
+    for (int m = 1; m < places; m++)
+        NAME(contend)(NAME(load)(band + at[m]), origin + place_origins[m], &largest, &winner);
+    if (relu)
+        NAME(rectify)(&largest, &winner);
     NAME(store)(y, largest);
     NAME(store_integers)(origins, winner);
 }
