@@ -62,16 +62,24 @@ def col2im(columns, window, positions, dx):
 
 def convolution_forward(x, weights, bias, y, window, num_threads):
     """Y = windows of x times weights, plus bias."""
+    multiply_columns(im2col(x, window, y.shape[1:3]), weights, bias, y)
+
+
+def multiply_columns(columns, weights, bias, y):
+    """Y (N, P, Q, F) = the rows that im2col makes, times weights, plus bias."""
     F = weights.shape[-1]
-    columns = im2col(x, window, y.shape[1:3])
     np.matmul(columns, weights.reshape(-1, F), out=y.reshape(-1, F))
     y += bias
 
 
 def convolution_backward_weights(x, dy, dweights, dbias, window, num_threads):
     """Dweights = windows of x, transposed, times dy; dbias = sum of dy."""
+    multiply_transposed(im2col(x, window, dy.shape[1:3]), dy, dweights, dbias)
+
+
+def multiply_transposed(columns, dy, dweights, dbias):
+    """Dweights = the rows that im2col makes, transposed, times dy (N, P, Q, F); dbias = sum of dy."""
     F = dy.shape[-1]
-    columns = im2col(x, window, dy.shape[1:3])
     rows = dy.reshape(-1, F)
     np.matmul(columns.T, rows, out=dweights.reshape(-1, F))
     np.sum(rows, axis=0, out=dbias)

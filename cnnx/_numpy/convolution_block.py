@@ -3,11 +3,7 @@
 import numpy as np
 
 from cnnx._numpy.activations import relu_backward, relu_forward
-from cnnx._numpy.convolution import (
-    convolution_backward_input,
-    convolution_backward_weights,
-    convolution_forward,
-)
+from cnnx._numpy.convolution import convolution_backward_input, im2col, multiply_columns, multiply_transposed
 from cnnx._numpy.pooling import maxpool_backward, maxpool_forward
 from cnnx._numpy.program import Block
 
@@ -19,12 +15,14 @@ class ConvolutionBlock(Block):
         self.x, self.weights, self.bias, self.y = x, weights, bias, y
         self.window, self.positions, self.pool, self.relu = window, positions, pool, relu
         self.dy, self.dx, self.dweights, self.dbias = dy, dx, dweights, dbias
-        self.map = self.argmax = None
+        self.columns = self.map = self.argmax = None
 
     def forward(self, samples, training):
         y = self.y[:samples]
         self.map = np.empty((samples, *self.positions, y.shape[-1]), y.dtype)
-        convolution_forward(self.x[:samples], self.weights, self.bias, self.map, self.window, 1)
+        columns = im2col(self.x[:samples], self.window, self.positions)
+        multiply_columns(columns, self.weights, self.bias, self.map)
+        self.columns = columns if training else None
         if self.relu:
             relu_forward(self.map, self.map, 1)
         if self.pool is None:
@@ -41,6 +39,6 @@ class ConvolutionBlock(Block):
             dy = dmap
         if self.relu:
             relu_backward(self.map, dy, dy, 1)
-        convolution_backward_weights(self.x[:samples], dy, self.dweights, self.dbias, self.window, 1)
+        multiply_transposed(self.columns, dy, self.dweights, self.dbias)
         if self.dx is not None:
             convolution_backward_input(self.weights, dy, self.dx[:samples], self.window, 1)

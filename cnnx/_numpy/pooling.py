@@ -23,4 +23,4 @@ def maxpool_backward(dy, argmax, dx, window, num_threads):
     dx[...] = 0
     for place, (r, s) in enumerate(np.ndindex(window.height, window.width)):
         touched = dx[:, *pixels_under(window, positions, r, s)]
-        np.add(touched, dy, out=touched, where=argmax == place)
+        touched += np.where(argmax == place, dy, 0)
