@@ -5,6 +5,8 @@ import importlib.metadata
 import io
 import os
 import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -45,6 +47,19 @@ def busy_processors():
     except OSError:
         return None
     return (1 - idle / total) * os.cpu_count() if total else None
+
+
+@contextlib.contextmanager
+def keep_busy(count):
+    """Keep so many processors at work, each by a process of its own, inside a `with` block."""
+    loop = [sys.executable, '-c', 'print(flush=True)\nwhile True: pass']
+    processes = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            processes.append(stack.enter_context(subprocess.Popen(loop, stdout=subprocess.PIPE)))
+            stack.callback(processes[-1].kill)
+            processes[-1].stdout.readline()
+        yield processes
 
 
 def measure_peaks(counts):

@@ -142,6 +142,36 @@ def cliffs(sizes, medians):
     return {size: factor for size, factor in factors.items() if factor > CLIFF}
 
 
+def busy_processors(settings, name):
+    """Measure a training step of LeNet-5 beside processes that keep 0, 1, 2 processors busy, in milliseconds."""
+    (x, y), _ = mnist()
+    samples = settings.samples(6400, 64)
+    ours = Ours(models.lenet5(), x, y, 64, LENET_RATE)
+    counts = range(min(2, machine.processors()) + 1)
+
+    def run(turn, busy):
+        with machine.keep_busy(busy):
+            ours.train(0, 640)
+            return timed(lambda: ours.train(0, samples))(turn)
+
+    contestants = [Contestant(str(busy), lambda turn, busy=busy: run(turn, busy)) for busy in counts]
+    with threads(settings.threads):
+        taken = interleave(contestants, settings.repeats)
+    times = [[1e3 * seconds * 64 / samples for seconds in times] for times in taken]
+    medians = list(map(statistics.median, times))
+    rows = [(busy, number(median), number(median / medians[0])) for busy, median in zip(counts, medians, strict=True)]
+    return Result(
+        name,
+        'LeNet-5, training step, batch 64, beside busy processors',
+        'ms/step',
+        ours=medians[0],
+        threads=settings.threads,
+        times=dict(zip(map(str, counts), times, strict=True)),
+        details={'milliseconds': dict(zip(map(str, counts), medians, strict=True))},
+        lines=format_table(('busy', 'ms/step', 'times as long'), rows),
+    )
+
+
 def import_time(settings, name):
     """Measure what `import cnnx` takes where NumPy is imported already, in fresh processes, in milliseconds."""
     both = [tuple(map(float, _run('-c', IMPORT).split())) for _ in range(max(5, settings.repeats))]

@@ -8,7 +8,7 @@ import pytest
 from models import small_network
 
 import cnnx
-from benchmarks import command, measure, peer, table
+from benchmarks import command, machine, measure, peer, table
 from benchmarks.loops import LoopNetwork
 from benchmarks.measure import Contestant, Result, interleave, race, timed
 from benchmarks.models import Ours, larger, lenet5, make_ours, overlapping, strided, training_work
@@ -214,3 +214,9 @@ def test_torch_does_the_same_work(worker, layout, build):
     theirs.train(0, 4)
     with pytest.raises(measure.DifferentWorkError, match=layout):
         peer.check_same_work(ours, [theirs], 4)
+
+
+def test_busy_processors_are_kept_busy_and_let_go():
+    with machine.keep_busy(1) as processes:
+        assert [process.poll() for process in processes] == [None]
+    assert processes[0].poll() is not None

@@ -10,7 +10,7 @@ from cnnx._ext.gemm cimport Layout, lanes, multiply_columns
 from cnnx._ext.program cimport Block, Span
 from cnnx._ext.real cimport floating
 from cnnx._ext.sizes cimport round_up, share
-from cnnx._ext.vectors cimport dot, transpose
+from cnnx._ext.vectors cimport dots, transpose
 
 cdef enum:
     # For fewer samples than this, dx is dot products with the weights as they lie: transposing them
@@ -123,8 +123,7 @@ cdef void backward(Arrays* a, Span span, const floating* kind) noexcept nogil:
             dx, a.I, no_bias, False)
         return
     for n in range(rows):
-        for i in range(a.I):
-            dx[n * a.I + i] = dot(a.O, <const floating*> a.weights + i * a.O, dy + n * a.O)
+        dots(a.I, a.O, <const floating*> a.weights, a.O, dy + n * a.O, dx + n * a.I)
 
 
 cdef void finish(
@@ -135,11 +134,24 @@ cdef void finish(
     cdef const floating* dy = <const floating*> a.dy
     cdef floating* dbias = <floating*> a.dbias
     cdef const floating* no_bias = NULL
-    multiply_columns(
-        last - first, a.O, 1, samples, <const floating*> a.x + first, Layout(1, a.I, 0, 0), dy, a.O,
-        <floating*> a.dweights + first * a.O, a.O, no_bias, False)
+    if samples == 1:
+        multiply_outer(last - first, a.O, <const floating*> a.x + first, dy, <floating*> a.dweights + first * a.O)
+    else:
+        multiply_columns(
+            last - first, a.O, 1, samples, <const floating*> a.x + first, Layout(1, a.I, 0, 0), dy, a.O,
+            <floating*> a.dweights + first * a.O, a.O, no_bias, False)
     if part == 0:
         memset(dbias, 0, a.O * sizeof(floating))
         for n in range(samples):
             for o in range(a.O):
                 dbias[o] += dy[n * a.O + o]
+
+
+cdef void multiply_outer(
+    Py_ssize_t rows, Py_ssize_t columns, const floating* x, const floating* dy, floating* product,
+) noexcept nogil:
+    """product[i][o] = x[i] dy[o]."""
+    cdef Py_ssize_t i, o
+    for i in range(rows):
+        for o in range(columns):
+            product[i * columns + o] = x[i] * dy[o]

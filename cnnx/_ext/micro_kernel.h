@@ -57,10 +57,10 @@ static ALWAYS_INLINE void NAME(block_of)(
 {
     NAME(vector) sum[2 * BLOCK_ROWS * VECTORS], start[MAX_VECTORS];
     const int whole = columns == vectors * WIDTH;
-    REAL line[MAX_VECTORS * WIDTH] = {0};
+    REAL line[MAX_VECTORS * WIDTH];
     if (bias && !whole)
-        for (int j = 0; j < columns; j++)
-            line[j] = bias[j];
+        for (int j = 0; j < vectors * WIDTH; j++)
+            line[j] = j < columns ? bias[j] : 0;
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; v++)
         start[v] = bias ? NAME(load)((whole ? bias : line) + v * WIDTH) : (NAME(vector)){0};

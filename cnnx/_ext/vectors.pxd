@@ -9,6 +9,11 @@ cdef extern from "dot.h" nogil:
     float dot_float(ptrdiff_t size, const float* a, const float* b)
     double dot_double(ptrdiff_t size, const double* a, const double* b)
 
+    void dots_float(
+        ptrdiff_t rows, ptrdiff_t size, const float* a, ptrdiff_t row, const float* b, float* y)
+    void dots_double(
+        ptrdiff_t rows, ptrdiff_t size, const double* a, ptrdiff_t row, const double* b, double* y)
+
 cdef extern from "transpose.h" nogil:
     void transpose_float(
         ptrdiff_t rows, ptrdiff_t columns, const float* matrix, ptrdiff_t row, float* to, ptrdiff_t to_row)
@@ -24,6 +29,16 @@ cdef inline floating dot(Py_ssize_t size, const floating* a, const floating* b) 
         return dot_float(size, a, b)
     else:
         return dot_double(size, a, b)
+
+
+cdef inline void dots(
+    Py_ssize_t rows, Py_ssize_t size, const floating* a, Py_ssize_t row, const floating* b, floating* y,
+) noexcept nogil:
+    """y[r] = the sum of a[r * row + i] b[i]."""
+    if floating is float:
+        dots_float(rows, size, a, row, b, y)
+    else:
+        dots_double(rows, size, a, row, b, y)
 
 
 cdef inline void transpose(
