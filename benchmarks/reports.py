@@ -118,11 +118,11 @@ def batch_sizes(settings, name):
     with threads(settings.threads):
         taken = interleave(contestants, settings.repeats)
     times = [[seconds * scale for seconds in times] for times, scale in zip(taken, scales, strict=True)]
-    medians = list(map(statistics.median, times))
-    rises = cliffs(SIZES, medians)
+    medians, least_times = list(map(statistics.median, times)), list(map(min, times))
+    rises = cliffs(SIZES, least_times)
     rows = [
-        (size, number(median), f'cliff: {rises[size]:.2f} times' if size in rises else '')
-        for size, median in zip(SIZES, medians, strict=True)
+        (size, number(median), number(least_time), f'cliff: {rises[size]:.2f} times' if size in rises else '')
+        for size, median, least_time in zip(SIZES, medians, least_times, strict=True)
     ]
     return Result(
         name,
@@ -132,13 +132,16 @@ def batch_sizes(settings, name):
         threads=settings.threads,
         times=dict(zip(map(str, SIZES), times, strict=True)),
         details={'microseconds': dict(zip(map(str, SIZES), medians, strict=True)), 'cliffs': rises},
-        lines=format_table(('batch', 'us/sample', ''), rows),
+        lines=format_table(('batch', 'us/sample', 'least', ''), rows),
     )
 
 
-def cliffs(sizes, medians):
-    """Return {size: factor} for the batch sizes at which a sample takes much longer than at the size before."""
-    factors = {size: after / before for size, before, after in zip(sizes[1:], medians, medians[1:], strict=False)}
+def cliffs(sizes, times):
+    """Return {size: factor} for the batch sizes at which a sample takes much longer than at the size before.
+
+    The times are the least ones taken: a cliff is there every time, what else the machine does is not.
+    """
+    factors = {size: after / before for size, before, after in zip(sizes[1:], times, times[1:], strict=False)}
     return {size: factor for size, factor in factors.items() if factor > CLIFF}
 
 
