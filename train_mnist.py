@@ -19,7 +19,8 @@ PICTURES = ('.png', '.pdf', '.svg')
 def parse_settings():
     parser = argparse.ArgumentParser(
         description='Train LeNet-5 to read handwritten digits, and print how many of the test digits it reads right.',
-        epilog='Ctrl-C stops a run; the same command with --resume takes it to the weights that it would have had.',
+        epilog='Ctrl-C or SIGTERM saves and stops a run, with status 130 or 143; the same command with --resume takes '
+        'it to the weights that it would have had.',
     )
     data = parser.add_argument_group('data')
     data.add_argument('--full', action='store_true', help='all 60,000 + 10,000 images, downloaded at first use')
@@ -38,6 +39,8 @@ def parse_settings():
     saving = parser.add_argument_group('checkpoints')
     saving.add_argument('--resume', action='store_true', help='go on from the newest checkpoint')
     saving.add_argument('--checkpoint-dir', default='checkpoints', metavar='DIR', help='where they go (checkpoints)')
+    saving.add_argument('--checkpoint-every', metavar='N|TIME', help='also within epochs: each N batches, or 30s, 5m')
+    saving.add_argument('--keep', type=at_least_1, metavar='N', help="only the last N epochs' (all)")
     saving.add_argument('--checkpoint-prefix', metavar='NAME', help='how they begin (model_subset; --full: model_full)')
     more = parser.add_argument_group('more')
     more.add_argument('--plot', metavar='FILE.png', help='draw loss and accuracy by epoch')
@@ -56,6 +59,8 @@ def parse_settings():
     settings.train_samples = settings.train_samples or (None if settings.full else 1000)
     settings.test_samples = settings.test_samples or (None if settings.full else 200)
     settings.schedule = settings.schedule or ('cosine' if settings.full else 'constant')
+    if settings.checkpoint_every is not None and settings.checkpoint_every.isdecimal():
+        settings.checkpoint_every = int(settings.checkpoint_every)
     if settings.checkpoint_prefix is None:
         settings.checkpoint_prefix = 'model_full' if settings.full else 'model_subset'
     return settings
@@ -99,6 +104,8 @@ def train(net, train_data, test_data, settings):
         batch_size=settings.batch_size,
         checkpoint_dir=settings.checkpoint_dir,
         checkpoint_prefix=settings.checkpoint_prefix,
+        checkpoint_every=settings.checkpoint_every,
+        keep=settings.keep,
         resume_from_checkpoint=settings.resume,
         validation_data=test_data,
     )
@@ -157,13 +164,10 @@ def main():
             cnnx.set_num_threads(settings.threads)
         with cnnx.use_backend(settings.backend) if settings.backend else contextlib.nullcontext():
             run(settings)
-    except (ValueError, OSError, cnnx.BackendError) as error:
+    except (ValueError, OSError, cnnx.BackendError, cnnx.DivergenceError) as error:
         sys.exit(f'train_mnist.py: {error}')
     except KeyboardInterrupt:
-        print(
-            '\ninterrupted' + ('' if settings.compare else '; --resume goes on from the last finished epoch'),
-            file=sys.stderr,
-        )
+        print('\ninterrupted' + ('' if settings.compare else '; --resume goes on from there'), file=sys.stderr)
         sys.exit(130)
 
 

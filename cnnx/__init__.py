@@ -2,6 +2,7 @@
 
 from cnnx._version import __version__
 from cnnx.checkpoint import CheckpointError
+from cnnx.divergence import DivergenceError
 from cnnx.kernels import BACKENDS, BackendError, num_threads, set_num_threads, show_config, use_backend
 from cnnx.layers import Convolutional, Dense, Flatten, Layer, MaxPooling, ReLU, Sigmoid, Softmax
 from cnnx.losses import CategoricalCrossEntropy, MeanSquaredError
@@ -17,6 +18,7 @@ __all__ = [
     'CheckpointError',
     'Convolutional',
     'Dense',
+    'DivergenceError',
     'Flatten',
     'History',
     'Layer',

@@ -35,7 +35,7 @@ class Optimizer:
         self.prepare(parameters)(learning_rate)
 
     def prepare(self, parameters, work=0):
-        """Return a function of the learning rate that does what `update` does, for many steps.
+        """Return an `Update`, which does what `update` does, for many steps.
 
         It holds on to the arrays of the parameters and of what is remembered of them.
 
@@ -49,13 +49,7 @@ class Optimizer:
             for parameter in parameters
             if parameter.trainable
         ]
-        table = kernels.current().ArrayTable(rows)
-        work = max(work, WORK_OF_UPDATE * table.size)
-
-        def step(learning_rate):
-            self.step(table, learning_rate, kernels.threads_for(work, kernels.SERIAL_STEP_WORK))
-
-        return step
+        return Update(self, kernels.current().ArrayTable(rows), work)
 
     def step(self, table, learning_rate, threads):
         """Change all values of a table with rows (value, gradient, *what is remembered)."""
@@ -66,6 +60,25 @@ class Optimizer:
             if name not in parameter.state:
                 parameter.state[name] = np.zeros_like(parameter.value)
             yield parameter.state[name]
+
+
+class Update:
+    """An optimizer's step over arrays that were looked up once: a function of the learning rate."""
+
+    def __init__(self, optimizer, table, work):
+        self._optimizer = optimizer
+        self._table = table
+        self._work = max(work, WORK_OF_UPDATE * table.size)
+
+    def __call__(self, learning_rate):
+        self._optimizer.step(self._table, learning_rate, self._threads())
+
+    def gradients_are_finite(self):
+        """Return whether no gradient is NaN or infinite."""
+        return self._table.size == 0 or kernels.current().all_finite(self._table, 1, self._threads())
+
+    def _threads(self):
+        return kernels.threads_for(self._work, kernels.SERIAL_STEP_WORK)
 
 
 class SGD(Optimizer):

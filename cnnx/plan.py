@@ -160,6 +160,14 @@ class Plan:
             counts = [weighted.get(name, 0) * (2 if name == first else 3) for name in names]
         return names, [count * samples for count in counts]
 
+    def first_not_finite(self, x):
+        """Return the first layer that makes NaN or infinity of a batch of finite numbers, or None."""
+        for step in self._all_steps:
+            x = step.forward(x, training=False)
+            if not np.isfinite(x).all():
+                return step.layer
+        return None
+
     def run_layer_by_layer(self):
         """Leave the blocks alone from here on."""
         self.groups = None

@@ -1,15 +1,18 @@
-"""The training loop: epochs, batches, what is printed and what is saved. The network is handed in."""
+"""The training loop: epochs, batches, what is printed and when it is saved. The network is handed in."""
 
+import contextlib
 import math
 import time
-import uuid
-from pathlib import Path
 
 import numpy as np
 
-from cnnx import checkpoint, kernels
+from cnnx import kernels
+from cnnx.architecture import make_generator
+from cnnx.divergence import check_finite
 from cnnx.geometry import positive_int
+from cnnx.interruption import Interruption
 from cnnx.progress import Progress
+from cnnx.runs import Every, Position, Run
 from cnnx.schedules import as_schedule
 
 
@@ -67,22 +70,26 @@ class Samples:
 
 
 class Mean:
-    """The mean loss and accuracy of samples that come in batches, each counting with its own size."""
+    """The mean loss and accuracy of samples that come in batches, each counting with its own size.
 
-    def __init__(self, measures_accuracy):
+    Args:
+        measures_accuracy: whether there is one.
+        sums: of the losses, of what was right, of the samples: to go on from.
+    """
+
+    def __init__(self, measures_accuracy, sums=None):
         self.measures_accuracy = measures_accuracy
-        self.loss = self.correct = self.count = 0
+        self.sums = sums or [0.0, 0, 0]
 
     def add(self, count, loss, correct):
         """Count a batch in: its size, the sum of its losses, and how many it has right."""
-        self.count += count
-        self.loss += loss
-        self.correct += correct
+        self.sums = [total + part for total, part in zip(self.sums, (loss, correct, count), strict=True)]
 
     def figures(self):
-        figures = {'loss': self.loss / self.count}
+        loss, correct, count = self.sums
+        figures = {'loss': loss / count}
         if self.measures_accuracy:
-            figures['accuracy'] = self.correct / self.count
+            figures['accuracy'] = correct / count
         return figures
 
 
@@ -96,6 +103,8 @@ def train(
     batch_size,
     checkpoint_dir,
     checkpoint_prefix,
+    checkpoint_every,
+    keep,
     resume_from_checkpoint,
     validation_data,
     shuffle,
@@ -111,7 +120,11 @@ def train(
         learning_rate: the size of a step, or a schedule of `cnnx.schedules`.
         batch_size: samples to a step; the last batch of an epoch has what is left.
         checkpoint_dir: the folder for a checkpoint an epoch, made if need be; None saves none.
-        checkpoint_prefix: files are named `{prefix}_epoch_{n}.npz`.
+        checkpoint_prefix: files are named `{prefix}_epoch_{n}.npz`, those within an epoch
+            `{prefix}_epoch_{n}_batch_{b}.npz`.
+        checkpoint_every: when to save within epochs as well: a number of batches, or a time such as '30s',
+            '5m' or a `datetime.timedelta`; None for never. Only the newest of these files stays.
+        keep: how many checkpoints of epochs stay; None for all.
         resume_from_checkpoint: go on from the newest of these files, exactly as if the run that wrote it
             had not been interrupted; begin anew where there is none.
         validation_data: (x, y) to evaluate after each epoch, or None.
@@ -124,40 +137,112 @@ def train(
     Raises:
         ValueError: an argument is wrong; nothing is trained then.
         CheckpointError: the checkpoint to resume from is another network's, or all are damaged.
-        OSError: a checkpoint cannot be written.
+        OSError: a checkpoint cannot be written, or another run is saving under the same names.
+        DivergenceError: a loss or gradient is NaN or infinite; the weights are those from before that batch.
+        KeyboardInterrupt, SystemExit: Ctrl-C, or SIGTERM (status 143), on the main thread; the batch is
+            finished then, and saved where there is a checkpoint_dir.
     """
     epochs, batch_size = positive_int(epochs, 'epochs'), positive_int(batch_size, 'batch_size')
-    schedule = as_schedule(learning_rate)
+    schedule, every = as_schedule(learning_rate), Every(checkpoint_every)
     samples = Samples(network, x, y)
     validation = None if validation_data is None else _validation_samples(network, validation_data)
     progress = Progress(verbose, epochs)
-    saver = None
+    run = None
     if checkpoint_dir is not None:
         settings = {'epochs': epochs, 'samples': len(samples), 'batch_size': batch_size, 'shuffle': bool(shuffle)}
-        saver = Checkpoints(checkpoint_dir, checkpoint_prefix, settings | _other_settings(network, schedule))
+        run = Run(checkpoint_dir, checkpoint_prefix, settings | _other_settings(network, schedule), keep)
     elif resume_from_checkpoint:
         raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
-    history = History()
-    if resume_from_checkpoint:
-        history = saver.resume(network, progress)
-    elif saver is not None:
-        saver.begin(network)
-    done = len(history.history.get('loss', ()))
-    if done >= epochs:
-        progress.say(f'{done} epochs are done already, {epochs} were asked for: nothing to train')
-    for epoch in range(done + 1, epochs + 1):
-        with progress.epoch(epoch, len(samples)) as shown:
+    elif checkpoint_every is not None or keep is not None:
+        raise ValueError('checkpoint_every and keep: give the checkpoint_dir to save into')
+    with run or contextlib.nullcontext(), Interruption() as interruption:
+        position = Position()
+        if resume_from_checkpoint:
+            position = run.resume(network, progress.say)
+        elif run is not None:
+            position = run.begin(network)
+        if position.epoch > epochs:
+            progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
+        loop = _Loop(network, samples, validation, schedule, batch_size, shuffle, progress, run, every, interruption)
+        while position.epoch <= epochs:
+            position = loop.train_epoch(position)
+    return History(position.history)
+
+
+class _Loop:
+    """What the epochs of a run share."""
+
+    def __init__(self, network, samples, validation, schedule, batch_size, shuffle, progress, run, every, interruption):
+        self.network, self.samples, self.validation = network, samples, validation
+        self.schedule, self.batch_size, self.shuffle = schedule, batch_size, shuffle
+        self.progress, self.run, self.every, self.interruption = progress, run, every, interruption
+        self.batches = -(-len(samples) // batch_size)
+
+    def train_epoch(self, position):
+        """Go through an epoch from a position to its end, save, and return the position behind it."""
+        with self.progress.epoch(position.epoch, len(self.samples)) as shown:
             began = time.perf_counter()
-            rates = _rates(schedule, epoch, epochs, -(-len(samples) // batch_size))
-            figures = _train_epoch(network, samples, rates, batch_size, shuffle, shown)
-            if validation is not None:
-                results = _evaluate(network, validation, batch_size=256)
+            figures = self._train_batches(position, shown)
+            if self.validation is not None:
+                results = _evaluate(self.network, self.validation, 256, lambda: self._stop_if_asked(position))
                 figures |= {f'val_{key}': value for key, value in results.items()}
             shown.finish(figures, time.perf_counter() - began)
+        history = History({key: list(values) for key, values in position.history.items()})
         history.append(figures)
-        if saver is not None:
-            saver.save(network, epoch, history)
-    return history
+        after = Position(history.history, position.epoch + 1)
+        self._save(after)
+        self._stop_if_asked(after)
+        return after
+
+    def _train_batches(self, position, shown):
+        """Train what is left of an epoch, move the position along, and return the epoch's figures."""
+        network, samples = self.network, self.samples
+        order = self._order(position)
+        mean = Mean(samples.measures_accuracy, position.mean)
+        work = 3 * min(len(samples), self.batch_size) * sum(layer.multiply_adds for layer in network.layers)
+        update = network.optimizer.prepare(network.parameters.values(), work)
+        shown.advance(min(position.batch * self.batch_size, len(samples)), mean)
+        steps = self.progress.epochs * self.batches
+        for batch in range(position.batch, self.batches):
+            self._stop_if_asked(position)
+            index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            rate = self.schedule((position.epoch - 1) * self.batches + batch, steps)
+            with network.plan.lock:
+                loss, correct = network.plan.learn(samples, index)
+                where = f'epoch {position.epoch}, batch {batch + 1} of {self.batches}'
+                check_finite(network, update, samples, index, loss, where, rate)
+                update(rate)
+            mean.add(len(index), loss, correct)
+            position.batch, position.mean = batch + 1, mean.sums
+            shown.advance(len(index), mean)
+            if self.every.due() and position.batch < self.batches:
+                self._save(position)
+        return mean.figures()
+
+    def _order(self, position):
+        """Return the order of an epoch's samples: a new one, or that of the epoch that a checkpoint lies within."""
+        if not self.shuffle:
+            return np.arange(len(self.samples), dtype=np.int64)
+        if position.batch:
+            return make_generator(position.order).permutation(len(self.samples))
+        position.order = self.network.generator.bit_generator.state
+        return self.network.generator.permutation(len(self.samples))
+
+    def _stop_if_asked(self, position):
+        """Save, if need be, and leave, where a signal has come."""
+        if self.interruption.signal is None:
+            return
+        if self.run is not None:
+            if position.batch:
+                self._save(position)
+            saved = 'there was nothing to save' if self.run.path is None else f'saved in {self.run.path}'
+            self.progress.say(f'{self.interruption.signal.name}: stopped, {saved}')
+        self.interruption.leave()
+
+    def _save(self, position):
+        if self.run is not None:
+            self.run.save(self.network, position)
+            self.every.saved()
 
 
 def evaluate(network, x, y, *, batch_size):
@@ -177,92 +262,16 @@ def _other_settings(network, schedule):
     }
 
 
-def _rates(schedule, epoch, epochs, batches):
-    """Return the learning rate of each of an epoch's batches."""
-    done = (epoch - 1) * batches
-    return [schedule(done + batch, epochs * batches) for batch in range(batches)]
-
-
-def _train_epoch(network, samples, rates, batch_size, shuffle, shown):
-    N = len(samples)
-    order = network.generator.permutation(N) if shuffle else np.arange(N, dtype=np.int64)
+def _evaluate(network, samples, batch_size, before_batch=lambda: None):
     mean = Mean(samples.measures_accuracy)
     plan = network.plan
-    work = 3 * min(N, batch_size) * sum(layer.multiply_adds for layer in network.layers)
-    update = network.optimizer.prepare(network.parameters.values(), work)
-    for index, learning_rate in zip(_batches(order, batch_size), rates, strict=True):
+    for first in range(0, len(samples), batch_size):
+        before_batch()
+        index = np.arange(first, min(first + batch_size, len(samples)), dtype=np.int64)
         with plan.lock:
-            mean.add(len(index), *plan.learn(samples, index))
-            update(learning_rate)
-        shown.advance(len(index), mean)
+            loss, correct = plan.assess(samples, index)
+        mean.add(len(index), loss, correct)
     return mean.figures()
-
-
-def _evaluate(network, samples, batch_size):
-    mean = Mean(samples.measures_accuracy)
-    plan = network.plan
-    for index in _batches(np.arange(len(samples), dtype=np.int64), batch_size):
-        with plan.lock:
-            mean.add(len(index), *plan.assess(samples, index))
-    return mean.figures()
-
-
-def _batches(order, batch_size):
-    """Yield the indices of each batch; the last batch may be smaller."""
-    for first in range(0, len(order), batch_size):
-        yield order[first : first + batch_size]
-
-
-class Checkpoints:
-    """A run's checkpoints in their folder: a file an epoch, with all that the rest of the run depends on."""
-
-    def __init__(self, folder, prefix, settings):
-        self.folder = Path(folder)
-        self.prefix = checkpoint.check_prefix(prefix)
-        self.settings = settings
-        self.run = {'id': uuid.uuid4().hex, 'started': time.time()}
-        if self.folder.exists() and not self.folder.is_dir():
-            raise ValueError(f'checkpoint_dir: expected a folder, {folder} is a file')
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def begin(self, network):
-        """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them."""
-        newest = checkpoint.newest_start(self.folder, self.prefix)
-        if newest is not None:
-            self.run['started'] = max(self.run['started'], math.nextafter(newest, math.inf))
-            self.save(network, 0, History())
-
-    def save(self, network, epoch, history):
-        description = {
-            **network.describe(),
-            'epoch': epoch,
-            'history': history.history,
-            'settings': self.settings,
-            'run': self.run,
-        }
-        path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch)
-        checkpoint.write(path, network.checkpoint_arrays(), description)
-
-    def resume(self, network, progress):
-        """Bring the network to where the newest checkpoint was written, and return the history up to there."""
-        found = checkpoint.read_newest(self.folder, self.prefix)
-        if found is None:
-            progress.say(f'no checkpoint named {self.prefix} in {self.folder}: training begins at epoch 1')
-            return History()
-        path, arrays, description, damage = found
-        for line in damage:
-            progress.say(f'passed over {line}')
-        try:
-            run, settings, history = (dict(description[key]) for key in ('run', 'settings', 'history'))
-        except (LookupError, TypeError, ValueError) as error:
-            raise checkpoint.CheckpointError(f'{path}: not a checkpoint of a training run ({error})') from error
-        network.restore(arrays, description, path)
-        self.run = run
-        progress.say(f'resumed from {path}')
-        for key, value in self.settings.items():
-            if settings.get(key) != value:
-                progress.say(f'{key} was {settings.get(key)} up to here and is {value} from here on')
-        return History(history)
 
 
 def _validation_samples(network, data):

@@ -199,7 +199,7 @@ def test_a_worker_does_what_the_process_itself_would_do(worker):
 def test_a_loss_that_is_no_number_stops_a_row():
     net = small_network()
     net.layers[-2].bias = np.full(3, np.nan)
-    with pytest.raises(FloatingPointError, match='ours'):
+    with pytest.raises(cnnx.DivergenceError, match='the loss is nan'):
         Ours(net, np.zeros((4, 6, 6, 1), np.float32), np.zeros(4, int), 2, 0.1).train(0, 4)
 
 

@@ -1,0 +1,52 @@
+"""Whether numbers are finite."""
+
+from cython.parallel cimport prange
+from libc.stdint cimport uint32_t, uint64_t
+
+from cnnx._ext.table cimport ArrayTable
+
+cdef enum:
+    FLOAT_EXPONENT = 0x7F800000
+
+cdef extern from *:
+    """
+    #define DOUBLE_EXPONENT 0x7FF0000000000000ULL
+    """
+    const uint64_t DOUBLE_EXPONENT
+
+
+def all_finite(ArrayTable table, int column, int num_threads):
+    """Return whether all numbers of a column of a table are finite: neither NaN nor infinite.
+
+    All bits of the exponent are set in those that are not.
+    """
+    cdef Py_ssize_t i
+    cdef Py_ssize_t* chunk
+    cdef void* numbers
+    cdef int others = 0
+    if not 0 <= column < table.columns:
+        raise ValueError(f'expected one of {table.columns} columns, got {column}')
+    for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
+        chunk = table.chunk + 3 * i
+        numbers = table.pointers[chunk[0] * table.columns + column]
+        if table.doubles:
+            others |= doubles_not_finite(<const uint64_t*> numbers, chunk[1], chunk[2])
+        else:
+            others |= floats_not_finite(<const uint32_t*> numbers, chunk[1], chunk[2])
+    return not others
+
+
+cdef int floats_not_finite(const uint32_t* bits, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef uint32_t found = 0
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        found |= (bits[i] & <uint32_t> FLOAT_EXPONENT) == <uint32_t> FLOAT_EXPONENT
+    return found != 0
+
+
+cdef int doubles_not_finite(const uint64_t* bits, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef uint64_t found = 0
+    cdef Py_ssize_t i
+    for i in range(first, last):
+        found |= (bits[i] & DOUBLE_EXPONENT) == DOUBLE_EXPONENT
+    return found != 0

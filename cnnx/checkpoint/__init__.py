@@ -1,0 +1,33 @@
+"""Files of weights, networks and training runs.
+
+`python -m cnnx.checkpoint verify FILE|FOLDER` tells what is in them and whether they are good;
+`python -m cnnx.checkpoint diff A B` says in what two of them differ.
+"""
+
+from cnnx.checkpoint.files import FORMAT, CheckpointError, read, read_description, write
+from cnnx.checkpoint.folder import (
+    Found,
+    check_prefix,
+    checkpoint_path,
+    checkpoints,
+    newest_start,
+    read_newest,
+    remove_leftovers,
+    remove_older,
+)
+
+__all__ = [
+    'FORMAT',
+    'CheckpointError',
+    'Found',
+    'check_prefix',
+    'checkpoint_path',
+    'checkpoints',
+    'newest_start',
+    'read',
+    'read_description',
+    'read_newest',
+    'remove_leftovers',
+    'remove_older',
+    'write',
+]

@@ -1,0 +1,260 @@
+"""Arrays and a description in JSON, to an .npz file and back. Layers are not known here.
+
+A file is an uncompressed .npz, which NumPy alone can read, with one array more, `description`: text in JSON,
+with the version of this format and the dtype and shape of each other array. It ends with the checksum of all
+that stands before it, as the comment of the zip file.
+"""
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import math
+import os
+import threading
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+FORMAT = 1
+# The zip comment that ends each file: the checksum of all before its digits.
+SEAL = b'cnnx sha256 '
+DIGITS = 64
+CHUNK = 1 << 20
+# Plain .npz files of weights may be compressed; more than this many times is a trap, not weights.
+LARGEST_RATIO = 20
+SMALL = 1 << 20
+NUMBERS = 'biuf'
+# What NumPy and zipfile raise for files that are damaged or are something else.
+DAMAGE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class CheckpointError(ValueError):
+    """A file cannot be read as weights, a network or a checkpoint, or belongs to another network."""
+
+
+def write(path, arrays, description=None):
+    """Write an .npz file that is either whole or, whatever happens meanwhile, not there.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and take the name at
+    the end, which is flushed too; a file of that name from before stays until then.
+
+    Args:
+        path: where to; used as it is, no suffix is added. A link is followed.
+        arrays: arrays of numbers by name.
+        description: what JSON can hold, by name.
+
+    Raises:
+        OSError: the file cannot be written; it names the path.
+        ValueError: an array holds something else than numbers, or has the name `description`.
+    """
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in NUMBERS or name == 'description':
+            raise ValueError(f'{name}: expected an array of numbers under another name, got {array.dtype}')
+    manifest = {name: {'dtype': array.dtype.str, 'shape': array.shape} for name, array in arrays.items()}
+    text = json.dumps({'format': FORMAT, 'arrays': manifest, **(description or {})})
+    _replace(Path(path), _pack({**arrays, 'description': np.array(text)}))
+
+
+def read(path):
+    """Return the arrays of an .npz file by name, and its description, or {} where it has none.
+
+    All of a file of `write` is checked. Of other .npz files, what zip and NumPy know of them is; nothing in
+    any file is executed, and no more memory taken than the file's size accounts for.
+
+    Raises:
+        CheckpointError: it is not a whole .npz file of numbers, or newer than this version of cnnx.
+        OSError: there is no such file, or it cannot be opened.
+    """
+    with _opened(path) as (archive, stream):
+        members = _members(archive, stream)
+        sealed = _check_seal(stream)
+        arrays = {name: _array(archive, member) for name, member in members.items()}
+        description = _description(arrays.pop('description', None))
+        if not description:
+            return arrays, {}
+        version, manifest = description.pop('format', None), description.pop('arrays', None)
+        if isinstance(version, int) and version > FORMAT:
+            raise CheckpointError(
+                f'{path}: written in format {version}, this version of cnnx reads format {FORMAT}; install a newer cnnx'
+            )
+        if not sealed:
+            raise ValueError('its checksum is missing')
+        found = {name: {'dtype': array.dtype.str, 'shape': list(array.shape)} for name, array in arrays.items()}
+        if version != FORMAT or manifest != found:
+            raise ValueError('its arrays are not those that it lists')
+    return arrays, description
+
+
+def read_description(path):
+    """Return a file's description, {} where it has none, without reading or checking anything else."""
+    with _opened(path) as (archive, stream):
+        member = _members(archive, stream).get('description')
+        description = {} if member is None else _description(_array(archive, member))
+        return {key: value for key, value in description.items() if key not in ('format', 'arrays')}
+
+
+def temporary_name(path):
+    """Return the file that becomes `path` when it is whole, for this process and thread alone."""
+    return path.with_name(f'.{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp')
+
+
+def _pack(arrays):
+    """Return the bytes of an .npz file, as `np.savez` writes it, that ends with the checksum of all before it."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, 'w') as archive:
+        archive.comment = SEAL + DIGITS * b'0'
+        for name, array in arrays.items():
+            # Without a date, equal contents make equal files.
+            with archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    content = stream.getbuffer()
+    content[-DIGITS:] = hashlib.sha256(content[:-DIGITS]).hexdigest().encode()
+    return content
+
+
+def _replace(path, content):
+    """Give a name to bytes: to all of them, or it stays with what it was."""
+    target = Path(os.path.realpath(path))
+    temporary = temporary_name(target)
+    try:
+        try:
+            _write_through(temporary, content)
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def _write_through(path, content):
+    """Write a file, down to the disk. A flush that fails is not tried again: the next would claim success."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, 'O_BINARY', 0), 0o666)
+    try:
+        written = 0
+        while written < len(content):
+            written += os.write(descriptor, content[written : written + CHUNK])
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder):
+    """Make a rename last through a power cut, where folders can be opened and flushed at all."""
+    if os.name != 'posix':
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """Open an .npz file; yield it and its stream. What damage raises meanwhile becomes a CheckpointError."""
+    with open(path, 'rb') as stream:
+        try:
+            if not zipfile.is_zipfile(stream):
+                raise CheckpointError(f'{path}: not an .npz file')
+            stream.seek(0)
+            with zipfile.ZipFile(stream) as archive:
+                yield archive, stream
+        except CheckpointError:
+            raise
+        except DAMAGE as error:
+            raise CheckpointError(f'{path}: damaged, or no .npz file of numbers ({error})') from error
+
+
+def _members(archive, stream):
+    """Return the members of an .npz file by the names of their arrays, or raise a ValueError."""
+    members = {}
+    for member in archive.infolist():
+        name = member.filename.removesuffix('.npy')
+        if name == member.filename:
+            raise ValueError(f'{name} is no array')
+        if name in members:
+            raise ValueError(f'{name} is there twice')
+        if member.flag_bits & 1:
+            raise ValueError(f'{name} is encrypted')
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f'{name} is compressed in a way that NumPy does not use')
+        members[name] = member
+    size = os.fstat(stream.fileno()).st_size
+    packed, unpacked = (sum(getattr(m, key) for m in members.values()) for key in ('compress_size', 'file_size'))
+    if packed > size or unpacked > max(SMALL, LARGEST_RATIO * size):
+        raise ValueError(f'it announces {unpacked:,} bytes of arrays in {size:,} bytes of file')
+    return members
+
+
+def _array(archive, member):
+    """Return an array of an .npz file. Its header is held to what is there before any memory is taken."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f'{member.filename} is of version {version} of the .npy format')
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran_order, dtype = read_header(file)
+        if dtype.hasobject:
+            raise ValueError(f'{member.filename} holds Python objects, which are never loaded')
+        if dtype.kind not in NUMBERS + 'U':
+            raise ValueError(f'{member.filename} holds {dtype}, not numbers')
+        size = math.prod(shape) * dtype.itemsize
+        if min(shape, default=0) < 0 or file.tell() + size != member.file_size:
+            raise ValueError(f'{member.filename} announces {dtype} of shape {shape}, and has another size')
+        content = bytearray(file.read(size))
+        if len(content) < size or file.read(1):
+            raise ValueError(f'{member.filename} is cut short')
+    return np.ndarray(shape, dtype, content, order='F' if fortran_order else 'C')
+
+
+def _check_seal(stream):
+    """Return whether a zip file ends with a checksum, or raise a ValueError if that is wrong."""
+    left = stream.seek(0, os.SEEK_END) - DIGITS
+    stream.seek(max(left - len(SEAL), 0))
+    if stream.read(len(SEAL)) != SEAL:
+        return False
+    seal = stream.read()
+    stream.seek(0)
+    digest = hashlib.sha256()
+    while left:
+        chunk = stream.read(min(left, CHUNK))
+        digest.update(chunk)
+        left -= len(chunk)
+    if seal != digest.hexdigest().encode():
+        raise ValueError('its checksum is wrong')
+    return True
+
+
+def _description(array):
+    if array is None:
+        return {}
+    if array.shape != () or array.dtype.kind != 'U':
+        raise ValueError('its description is not text')
+    description = json.loads(array.item())
+    if not isinstance(description, dict):
+        raise ValueError('its description is not an object')
+    return description

@@ -1,0 +1,57 @@
+"""Runs that diverge: a loss or gradient that is NaN or infinite, and where it came from."""
+
+import math
+
+import numpy as np
+
+
+class DivergenceError(ArithmeticError):
+    """A loss or a gradient is NaN or infinite. The weights are those from before the batch that made it so."""
+
+
+def check_finite(network, update, samples, index, loss, where, learning_rate):
+    """Raise a `DivergenceError` unless a batch's loss and all its gradients are finite.
+
+    Args:
+        network: whose plan has just learned the batch; its lock is held.
+        update: the optimizer's `Update`, not called yet for this batch.
+        samples, index: the samples, and which of them make up the batch.
+        loss: the sum of the batch's losses.
+        where: the batch's name in the message.
+        learning_rate: the step's.
+    """
+    if math.isfinite(loss) and update.gradients_are_finite():
+        return
+    what = f'the loss is {loss / len(index)}'
+    if math.isfinite(loss):
+        what = f'the gradient of {_first_gradient(network)} is not finite'
+    raise DivergenceError(
+        f'{where}: {what}; {_cause(network, samples, index)}. The weights are those from before this batch. '
+        f'The learning rate was {learning_rate:g}: try a smaller one, or look at the data'
+    )
+
+
+def _first_gradient(network):
+    """Return the name of the first gradient, in the order that they are computed in, that is not finite."""
+    for layer in reversed(network.layers):
+        for parameter in layer.parameters:
+            if not np.isfinite(parameter.grad).all():
+                return f'{parameter.name} of {layer.where}'
+    return 'a parameter'
+
+
+def _cause(network, samples, index):
+    x, targets = samples.batch(index)
+    for name, numbers in (('x', x), ('y', targets)):
+        bad = ~np.isfinite(numbers.reshape(len(index), -1)).all(axis=1)
+        if bad.any():
+            return f'sample {index[bad.argmax()]} of {name} holds a number that is not finite'
+    for layer in network.layers:
+        for parameter in layer.parameters:
+            if not np.isfinite(parameter.value).all():
+                return f'the {parameter.name} of {layer.where} were not finite before'
+    with np.errstate(all='ignore'):
+        layer = network.plan.first_not_finite(x)
+    if layer is None:
+        return 'the outputs of all layers are finite, and too large for the loss or its gradient'
+    return f'{layer.where} is the first whose output is not finite'

@@ -1,0 +1,182 @@
+"""A training run in its folder: saved at the end of epochs and within them, and resumed from there."""
+
+import contextlib
+import datetime
+import math
+import re
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cnnx import checkpoint
+from cnnx.architecture import make_generator
+from cnnx.geometry import positive_int
+
+SECONDS = {'s': 1, 'm': 60, 'h': 3600}
+# What the place within an epoch depends on.
+ORDER = ('samples', 'batch_size', 'shuffle')
+
+
+@dataclass
+class Position:
+    """How far a run is.
+
+    Attributes:
+        history: lists of figures, one an epoch that is done.
+        epoch: the one to go on with, from 1.
+        batch: how many of its batches are done.
+        order: the generator's state from before this epoch was shuffled; None at its beginning.
+        mean: what its batches came to, as `cnnx.training.Mean` holds it.
+    """
+
+    history: dict = field(default_factory=dict)
+    epoch: int = 1
+    batch: int = 0
+    order: dict | None = None
+    mean: list | None = None
+
+
+class Every:
+    """When to save within an epoch: `checkpoint_every` of `train`.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+
+    def __init__(self, interval):
+        self.batches = self.seconds = math.inf
+        if isinstance(interval, datetime.timedelta):
+            self.seconds = interval.total_seconds()
+        elif isinstance(interval, str) and (match := re.fullmatch(r'([0-9]*\.?[0-9]+)([smh])', interval)):
+            self.seconds = float(match[1]) * SECONDS[match[2]]
+        elif interval is not None:
+            try:
+                self.batches = positive_int(interval, 'checkpoint_every')
+            except ValueError as error:
+                raise ValueError(f"{error}; or a time, such as '30s', '5m' or a timedelta") from None
+        if not self.seconds > 0:
+            raise ValueError(f'checkpoint_every: expected a time of more than 0 seconds, got {interval!r}')
+        self.saved()
+
+    def saved(self):
+        """Count from here on."""
+        self._done, self._since = 0, time.monotonic()
+
+    def due(self):
+        """Count a batch; return whether to save behind it."""
+        self._done += 1
+        return self._done >= self.batches or time.monotonic() - self._since >= self.seconds
+
+
+class Run:
+    """A context in which a run has its folder and prefix for itself.
+
+    Args:
+        folder: where the checkpoints go; made if need be.
+        prefix: how their names begin.
+        settings: what, beside the network, the run's bits depend on, as JSON can hold it.
+        keep: how many checkpoints of epochs stay; None for all.
+
+    Raises:
+        ValueError: the folder is a file, or the prefix none.
+        OSError: the folder cannot be written into, or another run is at work there.
+    """
+
+    def __init__(self, folder, prefix, settings, keep=None):
+        self.folder = Path(folder)
+        self.prefix = checkpoint.check_prefix(prefix)
+        self.settings = settings
+        self.keep = None if keep is None else positive_int(keep, 'keep')
+        self.path = None
+        self._run = {'id': uuid.uuid4().hex, 'started': time.time()}
+        self._exit = contextlib.ExitStack()
+
+    def __enter__(self):
+        from filelock import FileLock, Timeout  # takes 20 ms to import, which runs without checkpoints need not spend
+
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f'checkpoint_dir: expected a folder, {self.folder} is a file')
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._exit.enter_context(FileLock(self.folder / f'.{self.prefix}.lock', timeout=0))
+        except Timeout:
+            raise BlockingIOError(
+                f'{self.folder}: another run is saving checkpoints named {self.prefix} here; '
+                'wait for its end, or give another checkpoint_prefix or checkpoint_dir'
+            ) from None
+        checkpoint.remove_leftovers(self.folder, self.prefix)
+        return self
+
+    def __exit__(self, *exception):
+        self._exit.close()
+
+    def begin(self, network):
+        """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them."""
+        newest = checkpoint.newest_start(self.folder, self.prefix)
+        if newest is not None:
+            self._run['started'] = max(self._run['started'], math.nextafter(newest, math.inf))
+            self.save(network, Position())
+        return Position()
+
+    def save(self, network, position):
+        """Write a checkpoint, read it again, and remove those that it makes superfluous.
+
+        Raises:
+            CheckpointError: the disk gives back something else than what was written.
+            OSError: the checkpoint cannot be written.
+        """
+        description = {
+            **network.describe(),
+            'epoch': position.epoch - 1,
+            'history': position.history,
+            'settings': self.settings,
+            'run': self._run,
+        }
+        batch = None
+        if position.batch:
+            batch = position.batch
+            description['within_epoch'] = {'batch': batch, 'order': position.order, 'mean': position.mean}
+        epoch = position.epoch if batch else position.epoch - 1
+        path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch, batch)
+        checkpoint.write(path, network.checkpoint_arrays(), description)
+        checkpoint.remove_older(path, self.keep)
+        self.path = path
+
+    def resume(self, network, say):
+        """Bring the network to where the newest checkpoint was written, and return the `Position` there.
+
+        Raises:
+            CheckpointError: it is another network's, or all checkpoints are damaged.
+        """
+        found = checkpoint.read_newest(self.folder, self.prefix)
+        if found is None:
+            say(f'no checkpoint named {self.prefix} in {self.folder}: training begins at epoch 1')
+            return Position()
+        for line in found.damage:
+            say(f'passed over {line}')
+        try:
+            run, settings, position = _described(found.description)
+        except (LookupError, TypeError, ValueError) as error:
+            raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
+        network.restore(found.arrays, found.description, found.path)
+        self._run, self.path = run, found.path
+        say(f'resumed from {found.path}')
+        for key, value in self.settings.items():
+            if settings.get(key) != value:
+                say(f'{key} was {settings.get(key)} up to here and is {value} from here on')
+        if position.batch and any(settings.get(key) != self.settings[key] for key in ORDER):
+            say(f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches')
+            position = Position(position.history, position.epoch)
+        return position
+
+
+def _described(description):
+    """Return run, settings and position of a checkpoint's description; raises what a wrong one makes of it."""
+    run, settings, history = (dict(description[key]) for key in ('run', 'settings', 'history'))
+    position = Position({key: list(map(float, values)) for key, values in history.items()}, description['epoch'] + 1)
+    if (within := description.get('within_epoch')) is not None:
+        position.batch, position.order = positive_int(within['batch'], 'batch'), within['order']
+        position.mean = [float(number) for number in within['mean']]
+        make_generator(position.order)
+    return run, settings, position
