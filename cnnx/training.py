@@ -201,7 +201,8 @@ class _Loop:
         mean = Mean(samples.measures_accuracy, position.mean)
         work = 3 * min(len(samples), self.batch_size) * sum(layer.multiply_adds for layer in network.layers)
         update = network.optimizer.prepare(network.parameters.values(), work)
-        shown.advance(min(position.batch * self.batch_size, len(samples)), mean)
+        if position.batch:
+            shown.advance(min(position.batch * self.batch_size, len(samples)), mean)
         steps = self.progress.epochs * self.batches
         for batch in range(position.batch, self.batches):
             self._stop_if_asked(position)

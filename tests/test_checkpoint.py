@@ -74,7 +74,6 @@ def test_round_trip(path, description):
 def test_description_alone(path):
     checkpoint.write(path, ARRAYS, DESCRIPTION)
     found = checkpoint.read_description(path)
-    assert found.pop('format') == checkpoint.FORMAT
     assert found == DESCRIPTION
 
 
@@ -128,26 +127,26 @@ def fail(error):
     return failing
 
 
-def fail_midway(error):
-    def write_array(file, array, allow_pickle):
-        file.write(b'PK\3\4 and no more')
+def fail_midway(error, write=os.write):
+    def failing(descriptor, content):
+        write(descriptor, b'PK\3\4 and no more')
         raise error
 
-    return write_array
+    return failing
 
 
 ERRORS = [OSError(errno.ENOSPC, 'No space left on device'), ValueError('bad'), MemoryError(), KeyboardInterrupt()]
 
 
 @pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize('step', ['write_array', 'fsync', 'replace'])
+@pytest.mark.parametrize('step', ['write', 'fsync', 'replace'])
 @pytest.mark.parametrize('before', [True, False], ids=['over a file', 'no file'])
 def test_an_error_leaves_the_file_from_before_and_nothing_else(path, monkeypatch, step, error, before):
     if before:
         checkpoint.write(path, ARRAYS)
     content = path.read_bytes() if before else None
-    if step == 'write_array':
-        monkeypatch.setattr(np.lib.format, 'write_array', fail_midway(error))
+    if step == 'write':
+        monkeypatch.setattr(os, 'write', fail_midway(error))
     else:
         monkeypatch.setattr(os, step, fail(error))
     with pytest.raises(type(error)):
@@ -157,11 +156,11 @@ def test_an_error_leaves_the_file_from_before_and_nothing_else(path, monkeypatch
     assert not before or path.read_bytes() == content
 
 
-@pytest.mark.parametrize('step', ['write_array', 'fsync', 'replace'])
+@pytest.mark.parametrize('step', ['write', 'fsync', 'replace'])
 def test_an_os_error_names_the_final_path_and_the_reason(path, monkeypatch, step):
     error = OSError(errno.ENOSPC, 'No space left on device', '/some/temporary/file')
-    if step == 'write_array':
-        monkeypatch.setattr(np.lib.format, 'write_array', fail_midway(error))
+    if step == 'write':
+        monkeypatch.setattr(os, 'write', fail_midway(error))
     else:
         monkeypatch.setattr(os, step, fail(error))
     with pytest.raises(OSError, match='No space left on device') as caught:
@@ -172,7 +171,7 @@ def test_an_os_error_names_the_final_path_and_the_reason(path, monkeypatch, step
 
 
 def test_an_os_error_without_a_number_keeps_its_reason(path, monkeypatch):
-    monkeypatch.setattr(np.lib.format, 'write_array', fail_midway(OSError('6 requested and 4 written')))
+    monkeypatch.setattr(os, 'write', fail_midway(OSError('6 requested and 4 written')))
     with pytest.raises(OSError, match='6 requested and 4 written') as caught:
         checkpoint.write(path, ARRAYS)
     assert str(path) in str(caught.value)
@@ -321,28 +320,8 @@ def flips(tmp_path_factory):
     return outcomes
 
 
-def test_a_flipped_bit_raises_nothing_but_checkpoint_errors(flips):
-    errors = [(position, bit, found) for position, bit, found in flips if isinstance(found, str)]
-    assert len(errors) > len(flips) / 2
-    assert [outcome for outcome in errors if outcome[2] != 'CheckpointError'] == []
-
-
-def test_a_flipped_bit_changes_no_number_unseen(flips):
-    for position, bit, found in flips:
-        if isinstance(found, str):
-            continue
-        for name in found[0].keys() & FLIPPED.keys():
-            assert found[0][name].tobytes() == FLIPPED[name].tobytes(), (position, bit, name)
-
-
-def test_a_flipped_bit_loses_no_array_unseen(flips):
-    read = [(position, bit, *found) for position, bit, found in flips if not isinstance(found, str)]
-    lost = [
-        (position, bit, list(arrays), description)
-        for position, bit, arrays, description in read
-        if arrays.keys() != FLIPPED.keys() or description != {'format': checkpoint.FORMAT, 'epoch': 1}
-    ]
-    assert lost == []
+def test_every_flipped_bit_is_refused(flips):
+    assert [outcome for outcome in flips if outcome[2] != 'CheckpointError'] == []
 
 
 @pytest.mark.parametrize('name', ['weights_0', 'description'])

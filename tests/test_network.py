@@ -231,7 +231,7 @@ def test_weights_go_to_a_file_and_back(tmp_path):
     net, other, path = small_network(0), small_network(1), tmp_path / 'weights'
     net.save_weights(path)
     with np.load(path) as file:
-        assert set(file.files) == {'weights_0', 'bias_0', 'weights_4', 'bias_4'}
+        assert set(file.files) == {'weights_0', 'bias_0', 'weights_4', 'bias_4', 'description'}
     other.load_weights(path)
     assert bits(other) == bits(net)
 

@@ -140,7 +140,7 @@ def test_writes_checkpoints_with_the_documented_names_and_arrays(quick):
     folder, _ = quick
     assert sorted(path.name for path in folder.iterdir()) == ['checkpoints']
     names = ['model_subset_epoch_1.npz', 'model_subset_epoch_2.npz']
-    assert sorted(path.name for path in (folder / 'checkpoints').iterdir()) == names
+    assert sorted(path.name for path in (folder / 'checkpoints').iterdir()) == ['.model_subset.lock', *names]
     arrays, description = load(folder / 'checkpoints' / names[1])
     parameters = {f'{name}_{layer}' for name in ('weights', 'bias') for layer in (0, 3, 7, 9, 11)}
     assert arrays.keys() == parameters | {f'velocity_{name}' for name in parameters}
@@ -259,7 +259,7 @@ def test_ctrl_c_and_resume_ends_with_the_weights_of_an_uninterrupted_run(tmp_pat
     assert status == 130
     assert 'Traceback' not in text
     assert '--resume' in text
-    assert not [path for path in (tmp_path / 'checkpoints').iterdir() if path.suffix != '.npz']
+    assert [path.name for path in (tmp_path / 'checkpoints').glob('.*')] == ['.model_subset.lock']
     run(*LONG, '--resume', cwd=tmp_path)
     assert_equal_checkpoints(tmp_path / 'checkpoints' / uninterrupted.name, uninterrupted)
 

@@ -105,7 +105,7 @@ def test_an_interruption_within_an_epoch_costs_that_epoch_only(tmp_path):
     net.optimizer.step = stop_after(17, net.optimizer.step)
     with pytest.raises(KeyboardInterrupt):
         train(net, checkpoint_dir=tmp_path)
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ['model_epoch_1.npz', 'model_epoch_2.npz']
+    assert sorted(path.name for path in tmp_path.glob('*.npz')) == ['model_epoch_1.npz', 'model_epoch_2.npz']
     resumed = small_network()
     train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
     assert bits(resumed) == bits(whole)
