@@ -1,6 +1,5 @@
 """The networks that are measured, and our side of a row."""
 
-
 from benchmarks.data import samples_for
 from cnnx import (
     SGD,

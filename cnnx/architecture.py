@@ -20,15 +20,24 @@ def describe(network):
     }
 
 
-def rebuild(network_class, description):
+def rebuild(network_class, description, arrays):
     """Make a network from what `describe` gave; its weights are still to be set.
+
+    Layers are built only where their weights are among the arrays: a description of a few bytes can ask for
+    layers of any size.
 
     Raises:
         LookupError, TypeError, ValueError: it is not such a description.
     """
     network = network_class(dtype=description['architecture']['dtype'])
     for settings in description['architecture']['layers']:
-        network.add(_make(LAYERS, {**settings, **_known_initializer(settings)}))
+        layer = _make(LAYERS, {**settings, **_known_initializer(settings)})
+        for name, shape in layer.parameter_shapes().items():
+            name = f'{name}_{len(network.layers)}'
+            if name not in arrays or arrays[name].shape != shape:
+                found = arrays[name].shape if name in arrays else 'none'
+                raise ValueError(f'{settings["kind"]}: expected {name} of shape {shape}, found {found}')
+        network.add(layer)
     if description['loss'] is not None:
         network.compile(_make(LOSSES, description['loss']), _make(OPTIMIZERS, description['optimizer']))
     network.generator = make_generator(description['generator'])

@@ -262,7 +262,7 @@ class Network:
                 f'{path}: holds no architecture; for a file of weights alone, build the network and use load_weights'
             )
         try:
-            network = architecture.rebuild(cls, description)
+            network = architecture.rebuild(cls, description, arrays)
         except (LookupError, OverflowError, TypeError, ValueError) as error:
             raise CheckpointError(f'{path}: cannot build its network ({error})') from error
         network._set_weights(arrays, path)

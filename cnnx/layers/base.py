@@ -67,6 +67,10 @@ class Layer:
         """Return the constructor's arguments, but for `input_shape`, as JSON can hold them."""
         return {}
 
+    def parameter_shapes(self):
+        """Return {name: shape} of the parameters that `build` makes; takes no memory for them."""
+        return {}
+
     def build(self, input_shape=None, rng=None, dtype='float32'):
         """Settle shapes and dtype and draw the weights; does nothing to a layer that is built so already.
 
@@ -211,6 +215,12 @@ class WeightedLayer(Layer):
 
     def settings(self):
         return {'kernel_initializer': describe_initializer(self.kernel_initializer)}
+
+    def parameter_shapes(self):
+        if self.input_shape is None:
+            raise ValueError(f'{self.where}: the shape of its input is not known')
+        shape = self._weights_shape()
+        return {'weights': shape, 'bias': shape[-1:]}
 
     def _parameter(self, position):
         if self.output_shape is None:
