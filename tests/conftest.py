@@ -1,7 +1,9 @@
+import contextlib
 import os
 
 import pytest
 from hypothesis import settings
+from mirrors import Mirror
 
 import cnnx
 
@@ -20,3 +22,16 @@ def compiled_kernels():
         pytest.skip(f'the compiled kernels are not there: {error}')
     yield
     context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def serve():
+    """Return a function that starts a mirror with some files; all are stopped at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(files):
+            mirror = Mirror(files)
+            stack.callback(mirror.stop)
+            return mirror
+
+        yield start

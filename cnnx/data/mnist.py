@@ -4,8 +4,12 @@ The first 5,000 training and 1,000 test images come with the package; tools/make
 them. All 70,000 are read from a folder, or downloaded once into the user's cache.
 """
 
+import contextlib
 import hashlib
+import io
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,22 +23,31 @@ MIRRORS = (
     'https://storage.googleapis.com/cvdf-datasets/mnist/',
 )
 TIMEOUT = 30  # seconds without a byte
+# A download may take GRACE seconds and the time that its size takes at the slowest rate, in bytes per second.
+GRACE = 120
+SLOWEST_RATE = 10_000
+# The file of a download in progress is never that many seconds old; its limit is below 20 minutes.
+LEFTOVER_AGE = 3600
 
-# The sha256 of each file as it is downloaded, and of what is in it once decompressed.
+# The size and the sha256 of each file as it is downloaded, and the sha256 of what is in it once decompressed.
 FILES = {
     'train-images-idx3-ubyte.gz': (
+        9_912_422,
         '440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609',
         'ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db',
     ),
     'train-labels-idx1-ubyte.gz': (
+        28_881,
         '3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c',
         '65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5',
     ),
     't10k-images-idx3-ubyte.gz': (
+        1_648_877,
         '8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6',
         '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7',
     ),
     't10k-labels-idx1-ubyte.gz': (
+        4_542,
         'f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6',
         'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2',
     ),
@@ -76,8 +89,8 @@ def _one_hot(labels):
 
 def _read_full(data_dir):
     folder = os.environ.get('CNNX_DATA_DIR') if data_dir is None else data_dir
-    paths = _find(Path(folder)) if folder else [_download(name) for name in FILES]
-    return [_read_checked(path, content) for path, (_, content) in zip(paths, FILES.values(), strict=True)]
+    paths = _find(Path(folder)) if folder else _find_in_cache()
+    return [_read_checked(path, content) for path, (_, _, content) in zip(paths, FILES.values(), strict=True)]
 
 
 def _find(folder):
@@ -91,11 +104,28 @@ def _find(folder):
     return [packed if packed.is_file() else plain for packed, plain in paths]
 
 
-def _download(name):
-    """Return the path of an official file in the user's cache, downloaded if it is not there whole."""
-    import pooch  # takes 100 ms to import, which only downloads need
+def _find_in_cache():
+    """Return the paths of the official files in the user's cache, downloading what is not there whole."""
+    import pooch  # takes 100 ms to import, which only the cache needs
 
-    sha256, _ = FILES[name]
+    cache = pooch.os_cache('cnnx') / 'mnist'
+    _remove_leftovers(cache)
+    return [_download(name, cache) for name in FILES]
+
+
+def _remove_leftovers(cache):
+    """Remove what downloads left that were killed: pooch names a file tmp* until it is whole and checked."""
+    for path in cache.glob('tmp*'):
+        with contextlib.suppress(OSError):  # another process was quicker, or the cache is read-only
+            if time.time() - path.stat().st_mtime > LEFTOVER_AGE:
+                path.unlink()
+
+
+def _download(name, cache):
+    """Return the path of an official file in the cache, downloaded if it is not there whole."""
+    import pooch
+
+    size, sha256, _ = FILES[name]
     failures = []
     for mirror in MIRRORS:
         try:
@@ -104,16 +134,61 @@ def _download(name):
                     mirror + name,
                     known_hash=f'sha256:{sha256}',
                     fname=name,
-                    path=pooch.os_cache('cnnx') / 'mnist',
-                    downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
+                    path=cache,
+                    downloader=lambda url, path, _: _fetch(url, path, size),
                 )
             )
         except (OSError, ValueError) as error:
             failures.append(f'{mirror}{name}: {error}')
     raise DataError(
-        f'{name} cannot be downloaded:\n  ' + '\n  '.join(failures) + '\n'
-        'Try again later, or get the four files of MNIST from elsewhere and give their folder as data_dir'
+        f'{name} cannot be downloaded into {cache}:\n  ' + '\n  '.join(failures) + '\n'
+        'Try again later, see that this folder can be written to and has room, '
+        'or get the four files of MNIST from elsewhere and give their folder as data_dir'
     )
+
+
+def _fetch(url, path, size):
+    """Download by pooch, but no more than size bytes and for no longer than those may take.
+
+    It is done in a thread, which can be given up: the timeout of a socket starts anew with each byte, and looking
+    up a name has none. A thread that was given up ends as soon as it wants to write, since its file is closed.
+
+    Raises:
+        TimeoutError: it took too long.
+        OSError, ValueError: it failed, or there were more than size bytes.
+    """
+    limit = GRACE + size / SLOWEST_RATE
+    errors = []
+    with _BoundedFile(path, size) as file:
+        thread = threading.Thread(target=_fetch_into, args=(url, file, errors), daemon=True)
+        thread.start()
+        thread.join(limit)
+        if thread.is_alive():
+            raise TimeoutError(f'not whole after {limit:,.0f} seconds')
+    if errors:
+        raise errors.pop()
+
+
+def _fetch_into(url, file, errors):
+    import pooch
+
+    try:
+        pooch.HTTPDownloader(timeout=TIMEOUT)(url, file, None)
+    except Exception as error:
+        errors.append(error)
+
+
+class _BoundedFile(io.BufferedWriter):
+    """A new file that refuses to grow beyond a size, lest an endless download fill the disk."""
+
+    def __init__(self, path, size):
+        super().__init__(io.FileIO(path, 'w'))
+        self.size = size
+
+    def write(self, data):
+        if self.tell() + len(data) > self.size:
+            raise ValueError(f'goes on after the {self.size:,} bytes of that file')
+        return super().write(data)
 
 
 def _read_checked(path, sha256):

@@ -1,22 +1,20 @@
-import contextlib
+import errno
 import gzip
-import hashlib
 import importlib.util
 import os
+import signal
 import socket
-import struct
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mirrors import BAD_ANSWERS, NAMES, SLOW_ANSWERS, described, files_below, made_up_files, start_loading
 
 from cnnx.data import DataError, mnist, preprocess_mnist_data, read_idx
 
 REPOSITORY = Path(__file__).parents[2]
-NAMES = tuple(mnist.FILES)
 IMAGES = NAMES[0]
 FULL_DATA = os.environ.get('CNNX_DATA_DIR')
 needs_full_data = pytest.mark.skipif(not FULL_DATA, reason='CNNX_DATA_DIR does not name a folder with the full MNIST')
@@ -34,16 +32,9 @@ def subset():
 
 @pytest.fixture
 def official(monkeypatch):
-    """Make small stand-ins for the official files: their bytes by name, and their checksums in place of MNIST's."""
-    rng = np.random.default_rng(1)
-    files = {}
-    for name in NAMES:
-        count = 7 if name.startswith('train') else 3
-        shape, largest = ((count, 28, 28), 256) if 'images' in name else ((count,), 10)
-        head = struct.pack(f'>HBB{len(shape)}I', 0, 0x08, len(shape), *shape)
-        files[name] = head + rng.integers(0, largest, shape, np.uint8).tobytes()
-    packed = {name: gzip.compress(content, mtime=0) for name, content in files.items()}
-    monkeypatch.setattr(mnist, 'FILES', {name: (_sha256(packed[name]), _sha256(files[name])) for name in NAMES})
+    """Make small stand-ins for the official files: their bytes by name; mnist.FILES tells of them."""
+    packed = made_up_files()
+    monkeypatch.setattr(mnist, 'FILES', described(packed))
     return packed
 
 
@@ -55,72 +46,12 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / 'cache' / 'cnnx' / 'mnist'
 
 
-class Mirror:
-    """A server on loopback that answers each path with what `files` holds, and writes down what it is asked for.
-
-    A value is bytes to serve, a pair (bytes, length) to announce another length than is served, or an int to
-    fail with; what is not there is a 404.
-    """
-
-    def __init__(self, files):
-        self.files = dict(files)
-        self.asked = []
-        mirror = self
-
-        class Handler(BaseHTTPRequestHandler):
-            timeout = 5
-
-            def do_GET(self):
-                name = self.path.removeprefix('/mnist/')
-                mirror.asked.append(name)
-                answer = mirror.files.get(name, 404)
-                if isinstance(answer, int):
-                    self.send_error(answer)
-                    return
-                body, length = answer if isinstance(answer, tuple) else (answer, len(answer))
-                self.send_response(200)
-                self.send_header('Content-Length', str(length))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *arguments):
-                pass
-
-        self.server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self.server.daemon_threads = False  # so that server_close waits for them
-        self.url = f'http://127.0.0.1:{self.server.server_port}/mnist/'
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True)
-        self.thread.start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(5)
-
-
-@pytest.fixture
-def serve():
-    """Return a function that starts a mirror with some files; all are stopped at the end."""
-    with contextlib.ExitStack() as stack:
-
-        def start(files):
-            mirror = Mirror(files)
-            stack.callback(mirror.stop)
-            return mirror
-
-        yield start
-
-
 @pytest.fixture
 def refusing():
     """Return the URL of a port that is taken and refuses connections."""
     with socket.socket() as bound:
         bound.bind(('127.0.0.1', 0))
         yield f'http://127.0.0.1:{bound.getsockname()[1]}/mnist/'
-
-
-def _sha256(data):
-    return hashlib.sha256(data).hexdigest()
 
 
 def save_all(folder, files):
@@ -134,6 +65,11 @@ def use_mirrors(monkeypatch, *urls):
     monkeypatch.setattr(mnist, 'MIRRORS', urls)
 
 
+def limit_downloads(monkeypatch, seconds):
+    monkeypatch.setattr(mnist, 'GRACE', seconds)
+    monkeypatch.setattr(mnist, 'SLOWEST_RATE', 1e9)
+
+
 def assert_is_official(data, official):
     """Assert that data is what the official files hold."""
     (x_train, y_train), (x_test, y_test) = data
@@ -143,10 +79,6 @@ def assert_is_official(data, official):
         np.testing.assert_array_equal(x, pixels.astype(np.float32) / np.float32(255))
         np.testing.assert_array_equal(y, digits[:, np.newaxis] == np.arange(10))
         assert x.dtype == y.dtype == np.float32
-
-
-def files_below(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob('*') if path.is_file())
 
 
 # The bundled subset
@@ -362,17 +294,6 @@ def test_the_second_mirror_is_used_when_the_first_refuses(official, cache, monke
     assert sorted(mirror.asked) == files_below(cache) == sorted(NAMES)
 
 
-BAD_ANSWERS = {
-    '404': lambda data: 404,
-    '503': lambda data: 503,
-    'wrong bytes': lambda data: data[:-1] + bytes([data[-1] ^ 1]),
-    'a web page': lambda data: b'<html>moved</html>',
-    'empty': lambda data: b'',
-    'truncated body': lambda data: (data[: len(data) // 2], len(data)),
-    'half of it': lambda data: data[: len(data) // 2],
-}
-
-
 @pytest.mark.parametrize('kind', BAD_ANSWERS)
 def test_the_second_mirror_is_used_when_the_first_serves_badly(official, cache, monkeypatch, serve, kind):
     bad = serve({**official, IMAGES: BAD_ANSWERS[kind](official[IMAGES])})
@@ -380,6 +301,18 @@ def test_the_second_mirror_is_used_when_the_first_serves_badly(official, cache, 
     use_mirrors(monkeypatch, bad.url, good.url)
     assert_is_official(preprocess_mnist_data(full=True), official)
     assert IMAGES in bad.asked
+    assert good.asked == [IMAGES]
+    assert files_below(cache) == sorted(NAMES)
+
+
+@pytest.mark.parametrize('kind', SLOW_ANSWERS)
+def test_the_second_mirror_is_used_when_the_first_is_slow(official, cache, monkeypatch, serve, kind):
+    monkeypatch.setattr(mnist, 'TIMEOUT', 0.5)
+    limit_downloads(monkeypatch, seconds=1)
+    bad = serve({**official, IMAGES: SLOW_ANSWERS[kind](official[IMAGES])})
+    good = serve(official)
+    use_mirrors(monkeypatch, bad.url, good.url)
+    assert_is_official(preprocess_mnist_data(full=True), official)
     assert good.asked == [IMAGES]
     assert files_below(cache) == sorted(NAMES)
 
@@ -432,16 +365,125 @@ def test_a_damaged_file_in_the_cache_is_not_used_when_all_mirrors_fail(official,
         preprocess_mnist_data(full=True)
 
 
+@pytest.mark.parametrize(('kind', 'words'), [('trickles', 'not whole after'), ('goes on for ever', 'goes on after')])
+def test_what_was_given_up_is_told(official, cache, monkeypatch, serve, kind, words):
+    limit_downloads(monkeypatch, seconds=0.2)
+    answers = BAD_ANSWERS | SLOW_ANSWERS
+    mirror = serve({IMAGES: answers[kind](official[IMAGES])})
+    use_mirrors(monkeypatch, mirror.url)
+    with pytest.raises(DataError, match=words) as caught:
+        preprocess_mnist_data(full=True)
+    assert f'{mirror.url}{IMAGES}' in str(caught.value)
+    assert str(cache) in str(caught.value)
+    assert files_below(cache) == []
+
+
+def test_a_full_disk(official, cache, monkeypatch, serve):
+    def write(file, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(mnist._BoundedFile, 'write', write)
+    use_mirrors(monkeypatch, serve(official).url)
+    with pytest.raises(DataError, match=os.strerror(errno.ENOSPC)) as caught:
+        preprocess_mnist_data(full=True)
+    assert str(cache) in str(caught.value)
+    assert files_below(cache) == []
+
+
+@pytest.fixture
+def read_only(cache):
+    """Return the cache, into which nothing can be written."""
+    cache.mkdir(parents=True)
+    cache.chmod(0o555)
+    if os.access(cache, os.W_OK):
+        pytest.skip('this user may write anywhere')
+    yield cache
+    cache.chmod(0o755)
+
+
+def test_a_cache_that_cannot_be_written(official, read_only, monkeypatch, serve):
+    use_mirrors(monkeypatch, serve(official).url)
+    with pytest.raises(DataError, match=r'cannot be downloaded[\s\S]*data_dir') as caught:
+        preprocess_mnist_data(full=True)
+    assert str(read_only) in str(caught.value)
+
+
+def test_a_full_cache_need_not_be_writable(official, read_only, monkeypatch, refusing):
+    read_only.chmod(0o755)
+    age(save_all(read_only, {**official, 'tmpleftover': b''}) / 'tmpleftover')
+    read_only.chmod(0o555)
+    use_mirrors(monkeypatch, refusing)
+    assert_is_official(preprocess_mnist_data(full=True), official)
+
+
+def age(path):
+    long_ago = time.time() - 2 * mnist.LEFTOVER_AGE
+    os.utime(path, (long_ago, long_ago))
+
+
+def test_old_leftovers_are_removed_and_downloads_in_progress_left_alone(official, cache, monkeypatch, refusing):
+    save_all(cache, {**official, 'tmpold': b'half a file', 'tmpnew': b'half a file'})
+    age(cache / 'tmpold')
+    for name in NAMES:
+        age(cache / name)
+    use_mirrors(monkeypatch, refusing)
+    assert_is_official(preprocess_mnist_data(full=True), official)
+    assert files_below(cache) == sorted((*NAMES, 'tmpnew'))
+
+
+def test_an_interrupted_download_leaves_nothing(official, cache, monkeypatch, serve):
+    def interrupt(handler):
+        handler.begin(len(official[IMAGES]))
+        handler.wfile.write(official[IMAGES][:100])
+        os.kill(os.getpid(), signal.SIGINT)
+        handler.stopping.wait()
+
+    use_mirrors(monkeypatch, serve({**official, IMAGES: interrupt}).url)
+    with pytest.raises(KeyboardInterrupt):
+        preprocess_mnist_data(full=True)
+    assert files_below(cache) == []
+
+
+def test_a_killed_download_is_done_again(official, cache, monkeypatch, serve):
+    def kill(handler):
+        handler.begin(len(official[IMAGES]))
+        handler.wfile.write(official[IMAGES][:-1])
+        process.kill()
+
+    process = start_loading(official, serve({**official, IMAGES: kill}).url)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    (leftover,) = files_below(cache)
+    age(cache / leftover)
+    use_mirrors(monkeypatch, serve(official).url)
+    assert_is_official(preprocess_mnist_data(full=True), official)
+    assert files_below(cache) == sorted(NAMES)
+
+
+def test_processes_at_once_all_succeed(official, cache, serve):
+    url = serve(official).url
+    for process in [start_loading(official, url) for _ in range(3)]:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    assert {name: (cache / name).read_bytes() for name in files_below(cache)} == official
+
+
 def test_mirrors_and_checksums_are_those_of_mnist():
     assert len(mnist.MIRRORS) == 2
     assert all(url.startswith('https://') and url.endswith('/') for url in mnist.MIRRORS)
-    assert {name: sha256[:8] for name, (sha256, _) in mnist.FILES.items()} == {
+    assert {name: size for name, (size, _, _) in mnist.FILES.items()} == {
+        'train-images-idx3-ubyte.gz': 9912422,
+        'train-labels-idx1-ubyte.gz': 28881,
+        't10k-images-idx3-ubyte.gz': 1648877,
+        't10k-labels-idx1-ubyte.gz': 4542,
+    }
+    assert {name: sha256[:8] for name, (_, sha256, _) in mnist.FILES.items()} == {
         'train-images-idx3-ubyte.gz': '440fcabf',
         'train-labels-idx1-ubyte.gz': '3552534a',
         't10k-images-idx3-ubyte.gz': '8d422c7b',
         't10k-labels-idx1-ubyte.gz': 'f7ae60f9',
     }
-    assert {name: content[:8] for name, (_, content) in mnist.FILES.items()} == {
+    assert {name: content[:8] for name, (_, _, content) in mnist.FILES.items()} == {
         'train-images-idx3-ubyte.gz': 'ba891046',
         'train-labels-idx1-ubyte.gz': '65a50cbb',
         't10k-images-idx3-ubyte.gz': '0fa7898d',
