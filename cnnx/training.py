@@ -208,7 +208,8 @@ class _Loop:
             self._stop_if_asked(position)
             index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             rate = self.schedule((position.epoch - 1) * self.batches + batch, steps)
-            with network.plan.lock:
+            # What overflows is told by check_finite, not by NumPy's warnings.
+            with network.plan.lock, np.errstate(over='ignore', invalid='ignore'):
                 loss, correct = network.plan.learn(samples, index)
                 where = f'epoch {position.epoch}, batch {batch + 1} of {self.batches}'
                 check_finite(network, update, samples, index, loss, where, rate)
@@ -222,12 +223,9 @@ class _Loop:
 
     def _order(self, position):
         """Return the order of an epoch's samples: a new one, or that of the epoch that a checkpoint lies within."""
-        if not self.shuffle:
-            return np.arange(len(self.samples), dtype=np.int64)
-        if position.batch:
-            return make_generator(position.order).permutation(len(self.samples))
-        position.order = self.network.generator.bit_generator.state
-        return self.network.generator.permutation(len(self.samples))
+        generator = make_generator(position.order) if position.batch else self.network.generator
+        position.order = generator.bit_generator.state
+        return generator.permutation(len(self.samples)) if self.shuffle else np.arange(len(self.samples))
 
     def _stop_if_asked(self, position):
         """Save, if need be, and leave, where a signal has come."""

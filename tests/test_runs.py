@@ -1,0 +1,383 @@
+"""Runs that are interrupted and resumed, their checkpoints, and who may write them."""
+
+import datetime
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from models import bits, small_data, small_network
+
+from cnnx import CheckpointError, checkpoint, runs
+from cnnx.optimizers import OPTIMIZERS
+from cnnx.schedules import SCHEDULES
+
+N, BATCH, EPOCHS = 22, 8, 3
+BATCHES = 3  # of an epoch
+# One of each kind; what is added to the package needs a line here.
+OPTIMIZER_ARGUMENTS = {'SGD': [{}, {'momentum': 0.9}]}
+SCHEDULE_ARGUMENTS = {'Constant': (0.05,), 'Cosine': (0.05, 0.001)}
+POSIX = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
+
+
+def train(net, **options):
+    x, y = small_data(N)
+    settings = {
+        'epochs': EPOCHS,
+        'batch_size': BATCH,
+        'learning_rate': 0.05,
+        'verbose': 0,
+        'validation_data': small_data(10, seed=1),
+    }
+    return net.train(x, y, **(settings | options))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob('*.npz'))
+
+
+def signal_at(net, call, number=signal.SIGINT, method='learn'):
+    """Have a signal come while a network's plan learns or assesses a batch, the call-th from now on."""
+    plan, calls = net.plan, []
+    real = getattr(plan, method)
+
+    def signalled(*arguments):
+        calls.append(None)
+        if len(calls) == call:
+            signal.raise_signal(number)
+        return real(*arguments)
+
+    setattr(plan, method, signalled)
+
+
+def test_the_matrix_is_complete():
+    assert OPTIMIZER_ARGUMENTS.keys() == OPTIMIZERS.keys()
+    assert SCHEDULE_ARGUMENTS.keys() == {kind.__name__ for kind in SCHEDULES}
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('shuffle', [True, False])
+@pytest.mark.parametrize('schedule', SCHEDULES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    ('optimizer', 'arguments'), [(kind, given) for kind in OPTIMIZERS for given in OPTIMIZER_ARGUMENTS[kind]]
+)
+def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer, arguments, schedule, shuffle):
+    options = {'learning_rate': schedule(*SCHEDULE_ARGUMENTS[schedule.__name__]), 'shuffle': shuffle}
+
+    def network(seed=0):
+        net = small_network(seed)
+        net.compile(net.loss, OPTIMIZERS[optimizer](**arguments))
+        return net
+
+    whole = network()
+    history = train(whole, **options)
+    for stop in range(1, EPOCHS * BATCHES + 1):
+        options |= {'checkpoint_dir': tmp_path / str(stop)}
+        net = network()
+        signal_at(net, stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(net, **options)
+        resumed = network(seed=99)
+        assert train(resumed, resume_from_checkpoint=True, **options).history == history.history
+        assert bits(resumed) == bits(whole), stop
+        assert resumed.generator.bit_generator.state == whole.generator.bit_generator.state
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('stop', [1, 2, 3])
+def test_a_run_stopped_while_it_validates_ends_with_the_same_bits(tmp_path, stop):
+    whole, net, resumed = small_network(), small_network(), small_network(9)
+    history = train(whole)
+    signal_at(net, stop, method='assess')
+    with pytest.raises(KeyboardInterrupt):
+        train(net, checkpoint_dir=tmp_path)
+    assert train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True).history == history.history
+    assert bits(resumed) == bits(whole)
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_run_stopped_at_each_batch_in_turn_ends_with_the_same_bits(tmp_path):
+    whole = small_network()
+    train(whole)
+    for _ in range(EPOCHS * BATCHES - 1):
+        net = small_network()
+        signal_at(net, 1)
+        with pytest.raises(KeyboardInterrupt):
+            train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    net = small_network()
+    train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(net) == bits(whole)
+
+
+# Checkpoints within epochs, and how many stay
+
+
+@pytest.mark.parametrize('every', [1, 2, '0.000001s', datetime.timedelta(microseconds=1)])
+def test_checkpoints_within_epochs_make_way_for_later_ones(tmp_path, every, monkeypatch):
+    written = []
+    write = checkpoint.write
+    monkeypatch.setattr(checkpoint, 'write', lambda path, *rest: (written.append(path.name), write(path, *rest)))
+    whole, net = small_network(), small_network()
+    train(whole)
+    train(net, checkpoint_dir=tmp_path, checkpoint_every=every)
+    assert bits(net) == bits(whole)
+    within = [1, 2] if every != 2 else [2]
+    assert written == [
+        name
+        for epoch in range(1, EPOCHS + 1)
+        for name in [*(f'model_epoch_{epoch}_batch_{batch}.npz' for batch in within), f'model_epoch_{epoch}.npz']
+    ]
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in range(1, EPOCHS + 1)]
+
+
+def test_a_time_that_has_not_passed_saves_nothing(tmp_path):
+    train(small_network(), checkpoint_dir=tmp_path, checkpoint_every='1h', epochs=1)
+    assert names(tmp_path) == ['model_epoch_1.npz']
+
+
+@pytest.mark.parametrize('every', [0, -1, 1.5, 'soon', '5', '0s', '-5s', datetime.timedelta(0), True, b'5s'])
+def test_wrong_intervals_are_refused(tmp_path, every):
+    with pytest.raises(ValueError, match='checkpoint_every: expected'):
+        train(small_network(), checkpoint_dir=tmp_path / 'new', checkpoint_every=every)
+    assert not (tmp_path / 'new').exists()
+
+
+@pytest.mark.parametrize('options', [{'checkpoint_every': 5}, {'keep': 2}])
+def test_saving_needs_a_folder(options):
+    with pytest.raises(ValueError, match='give the checkpoint_dir'):
+        train(small_network(), **options)
+
+
+@pytest.mark.parametrize(('keep', 'left'), [(1, [5]), (2, [4, 5]), (9, [1, 2, 3, 4, 5]), (None, [1, 2, 3, 4, 5])])
+def test_the_last_epochs_are_kept(tmp_path, keep, left):
+    train(small_network(), epochs=5, checkpoint_dir=tmp_path, keep=keep)
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in left]
+
+
+@pytest.mark.parametrize('keep', [0, -1, 1.5, 'all'])
+def test_wrong_numbers_to_keep_are_refused(tmp_path, keep):
+    with pytest.raises(ValueError, match='keep: expected'):
+        train(small_network(), checkpoint_dir=tmp_path, keep=keep)
+
+
+def test_other_runs_are_left_alone(tmp_path):
+    train(small_network(), epochs=4, checkpoint_dir=tmp_path, checkpoint_prefix='other')
+    train(small_network(), epochs=4, checkpoint_dir=tmp_path)
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path, keep=1)
+    assert names(tmp_path) == [
+        'model_epoch_2.npz',
+        *(f'model_epoch_{epoch}.npz' for epoch in (3, 4)),
+        *(f'other_epoch_{epoch}.npz' for epoch in (1, 2, 3, 4)),
+    ]
+
+
+def test_a_checkpoint_that_cannot_be_read_again_removes_none(tmp_path, monkeypatch):
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+    write = checkpoint.write
+
+    def write_badly(path, *rest):
+        write(path, *rest)
+        path.write_bytes(path.read_bytes()[:-1] + b'x')
+
+    monkeypatch.setattr(checkpoint, 'write', write_badly)
+    with pytest.raises(CheckpointError, match=r'model_epoch_3\.npz'):
+        train(small_network(), epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in (1, 2, 3)]
+
+
+def test_damage_ahead_of_a_resumed_run_never_counts_as_kept(tmp_path):
+    whole = small_network()
+    train(whole, epochs=5)
+    train(small_network(), epochs=4, checkpoint_dir=tmp_path)
+    for epoch in (3, 4):
+        path = tmp_path / f'model_epoch_{epoch}.npz'
+        content = bytearray(path.read_bytes())
+        content[200] ^= 1
+        path.write_bytes(content)
+    net = small_network()
+    net.optimizer.step = lambda *rest: (_ for _ in ()).throw(RuntimeError)  # after the first batch of epoch 3
+    with pytest.raises(RuntimeError):
+        train(net, epochs=5, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
+    net = small_network()
+    train(net, epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
+    assert names(tmp_path) == ['model_epoch_3.npz', 'model_epoch_4.npz']
+    checkpoint.read(tmp_path / 'model_epoch_3.npz')
+    train(net, epochs=5, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
+    assert bits(net) == bits(whole)
+
+
+def test_an_epoch_whose_batches_have_changed_begins_anew(tmp_path, capsys):
+    class StopError(Exception):
+        pass
+
+    def stop(*arguments):
+        raise StopError
+
+    net = small_network()
+    train(net, epochs=1, checkpoint_dir=tmp_path, checkpoint_every=1)
+    step, calls = net.optimizer.step, iter(range(2))
+    net.optimizer.step = lambda *rest: stop() if next(calls, None) is None else step(*rest)
+    with pytest.raises(StopError):
+        train(net, epochs=2, checkpoint_dir=tmp_path, checkpoint_every=1, resume_from_checkpoint=True)
+    assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2_batch_2.npz']
+    resumed = small_network()
+    train(resumed, epochs=2, batch_size=4, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
+    out = capsys.readouterr().out
+    assert 'batch_size was 8 up to here and is 4 from here on' in out
+    assert 'epoch 2 begins anew, with the weights from after 2 of its batches' in out
+    assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2.npz']
+
+
+def test_a_damaged_checkpoint_within_an_epoch_costs_that_epoch(tmp_path):
+    whole, net = small_network(), small_network()
+    train(whole)
+    train(net, epochs=1, checkpoint_dir=tmp_path)
+    (tmp_path / 'model_epoch_2_batch_2.npz').write_bytes((tmp_path / 'model_epoch_1.npz').read_bytes()[:-9])
+    resumed = small_network()
+    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(resumed) == bits(whole)
+
+
+# One run at a time
+
+
+def test_a_second_run_under_the_same_names_is_told(tmp_path):
+    with runs.Run(tmp_path, 'model', {}):
+        before = small_network()
+        expected = bits(before)
+        for resume in (False, True):
+            with pytest.raises(BlockingIOError, match='another run is saving checkpoints named model'):
+                train(before, checkpoint_dir=tmp_path, resume_from_checkpoint=resume)
+        assert bits(before) == expected
+        assert names(tmp_path) == []
+        train(small_network(), checkpoint_dir=tmp_path, checkpoint_prefix='other', epochs=1)
+    train(small_network(), checkpoint_dir=tmp_path, epochs=1)
+
+
+def test_what_killed_runs_left_half_written_is_removed(tmp_path):
+    leftover, others = tmp_path / '.model_epoch_3.npz.123-124.tmp', tmp_path / '.model2_epoch_3.npz.123-124.tmp'
+    within, stranger = tmp_path / '.model_epoch_3_batch_7.npz.1-2.tmp', tmp_path / '.notes.tmp'
+    for path in (leftover, others, within, stranger):
+        path.write_bytes(b'half')
+    train(small_network(), checkpoint_dir=tmp_path, epochs=1)
+    assert [path.exists() for path in (leftover, others, within, stranger)] == [False, True, False, True]
+
+
+# Signals
+
+
+@pytest.fixture
+def default_handlers():
+    before = [signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)]
+    yield
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
+
+
+def handlers():
+    return signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize(
+    ('number', 'error', 'status'), [(signal.SIGINT, KeyboardInterrupt, None), (signal.SIGTERM, SystemExit, 143)]
+)
+def test_a_signal_finishes_the_batch_saves_and_leaves(tmp_path, capsys, number, error, status):
+    before, net = handlers(), small_network()
+    signal_at(net, 5, number)
+    with pytest.raises(error) as caught:
+        train(net, checkpoint_dir=tmp_path, verbose=1)
+    assert status is None or caught.value.code == status
+    assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2_batch_2.npz']
+    path = tmp_path / 'model_epoch_2_batch_2.npz'
+    assert f'{number.name}: stopped, saved in {path}' in capsys.readouterr().out
+    assert handlers() == before
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_second_signal_does_no_harm(tmp_path, monkeypatch):
+    write = checkpoint.write
+
+    def write_through_signals(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        write(*arguments)
+
+    monkeypatch.setattr(checkpoint, 'write', write_through_signals)
+    net = small_network()
+    signal_at(net, 2)
+    with pytest.raises(KeyboardInterrupt):
+        train(net, checkpoint_dir=tmp_path)
+    checkpoint.read(tmp_path / 'model_epoch_1_batch_2.npz')
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_signal_without_checkpoints_finishes_the_batch():
+    expected, net = small_network(), small_network()
+    train(expected, epochs=1, validation_data=None)
+    signal_at(net, 3)
+    with pytest.raises(KeyboardInterrupt):
+        train(net)
+    assert bits(net) == bits(expected)
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_handlers_of_the_user_stay():
+    noted = []
+    signal.signal(signal.SIGTERM, lambda number, frame: noted.append(number))
+    net, before = small_network(), handlers()
+    signal_at(net, 2, signal.SIGTERM)
+    history = train(net)
+    assert noted == [signal.SIGTERM]
+    assert len(history['loss']) == EPOCHS
+    assert handlers() == before
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_handlers_are_left_alone_off_the_main_thread():
+    before, during = handlers(), []
+    net = small_network()
+    assess = net.plan.assess
+    net.plan.assess = lambda *arguments: (during.append(handlers()), assess(*arguments))[1]
+    thread = threading.Thread(target=train, args=(net,))
+    thread.start()
+    thread.join()
+    assert set(during) == {before}
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_handlers_come_back_after_an_error(tmp_path):
+    before = handlers()
+    with pytest.raises(ValueError, match='checkpoint_dir'):
+        train(small_network(), checkpoint_dir=__file__)
+    assert handlers() == before
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_stop_takes_no_longer_than_a_batch_and_a_save(tmp_path):
+    net = small_network()
+    signal_at(net, 1, signal.SIGTERM)
+    began = time.monotonic()
+    with pytest.raises(SystemExit):
+        train(net, checkpoint_dir=tmp_path, epochs=10**6)
+    assert time.monotonic() - began < 2
+
+
+def test_history_stays_a_history(tmp_path):
+    net = small_network()
+    history = train(net, checkpoint_dir=tmp_path, epochs=2)
+    again = train(net, checkpoint_dir=tmp_path, epochs=2, resume_from_checkpoint=True)
+    assert again.history == history.history
+    assert all(np.isfinite(values).all() for values in again.history.values())
