@@ -1,17 +1,22 @@
 import errno
+import hashlib
 import io
 import json
 import os
 import subprocess
 import sys
+import time
+import tracemalloc
+import warnings
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import cnnx
 from cnnx import checkpoint
-from cnnx.checkpoint import CheckpointError
+from cnnx.checkpoint import CheckpointError, files
 
 ARRAYS = {
     'weights_0': np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -550,3 +555,135 @@ def test_good_prefixes(tmp_path, prefix):
     assert checkpoint.check_prefix(prefix) == prefix
     save(tmp_path, prefix, 4)
     assert_newest(tmp_path, prefix, 4)
+
+
+# Crafted files
+
+
+def sealed(content):
+    """Return the bytes of a zip file, closed with the checksum that belongs to it."""
+    stream = io.BytesIO(content)
+    with zipfile.ZipFile(stream, 'a') as file:
+        file.comment = files.SEAL + files.DIGITS * b'0'
+    content = stream.getvalue()
+    return content[: -files.DIGITS] + hashlib.sha256(content[: -files.DIGITS]).hexdigest().encode()
+
+
+def with_manifest(description, listed, **arrays):
+    """Return a sealed file that lists some arrays and has others."""
+    manifest = {name: {'dtype': array.dtype.str, 'shape': array.shape} for name, array in listed.items()}
+    return sealed(described({'format': 1, 'arrays': manifest, **description}, **arrays))
+
+
+def header(text, data=b''):
+    """Return the bytes of a .npy file with any header."""
+    text = text.encode().ljust(53) + b'\n'
+    return b'\x93NUMPY\1\0' + len(text).to_bytes(2, 'little') + text + data
+
+
+def raw_zip(members, **options):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, 'w', **options) as file:
+        for name, content in members:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # of names that are there twice
+                file.writestr(name, content)
+    return stream.getvalue()
+
+
+ONES = np.ones(2)
+EMPTY = header("{'descr':'<f8','fortran_order':False,'shape':(0,)}")
+CRAFTED = {
+    'an array that is not listed': with_manifest({}, {'x': ONES}, x=ONES, y=ONES),
+    'a listed array that is missing': with_manifest({}, {'x': ONES, 'y': ONES}, x=ONES),
+    'another dtype': with_manifest({}, {'x': ONES.astype('f4')}, x=ONES),
+    'another shape': with_manifest({}, {'x': ONES[:, None]}, x=ONES),
+    'no list': sealed(described({'format': 1, 'epoch': 1}, x=ONES)),
+    'no format': sealed(described({'arrays': {}, 'epoch': 1})),
+    'a format of text': sealed(described({'format': 'one', 'arrays': {}})),
+    'a list of something else': sealed(described({'format': 1, 'arrays': [1, 2]})),
+    'junk at the end': with_manifest({}, {'x': ONES}, x=ONES) + b'junk',
+    'junk in front': b'junk' + with_manifest({}, {'x': ONES}, x=ONES),
+    'zeros': bytes(1000),
+    'zeros at the end': with_manifest({}, {'x': ONES}, x=ONES)[:-100] + bytes(100),
+    'an array that is there twice': raw_zip([('x.npy', EMPTY)] * 2),
+    'a folder': raw_zip([('x/', b'')]),
+    'an array beside a text': raw_zip([('x.txt', b'hello')]),
+    'a shape larger than the data': npz(x=header("{'descr':'<f8','fortran_order':False,'shape':(9**9,)}")),
+    'a huge shape': npz(x=header("{'descr':'<f8','fortran_order':False,'shape':(99999999999,)}")),
+    'a negative shape': npz(x=header("{'descr':'<f8','fortran_order':False,'shape':(-1,)}", b'12345678')),
+    'too many dimensions': npz(x=header("{'descr':'<f8','fortran_order':False,'shape':(0,)*99}")),
+    'a smaller shape than the data': npz(x=header("{'descr':'<f8','fortran_order':False,'shape':(1,)}", bytes(99))),
+    'a structured dtype': npz(x=np.zeros(2, [('a', 'f4'), ('b', 'i4')])),
+    'dates': npz(x=np.zeros(2, 'M8[s]')),
+    'complex numbers': npz(x=np.zeros(2, complex)),
+    'a header that is a program': npz(x=header("__import__('os').abort()")),
+    'no header': npz(x=b'\x93NUMPY\1\0'),
+    'a version of the future': npz(x=b'\x93NUMPY\x09\0' + bytes(99)),
+    'nesting without end': sealed(described('[' * 100_000)),
+    'a bomb': raw_zip([('x.npy', header("{'descr':'<f8','fortran_order':False,'shape':(99999999,)}", bytes(10**8)))],
+                      compression=zipfile.ZIP_DEFLATED),
+    'a bomb in the description': raw_zip([('description.npy', bytes(10**8))], compression=zipfile.ZIP_DEFLATED),
+    'other compression': raw_zip([('x.npy', bytes(1000))], compression=zipfile.ZIP_LZMA),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('reader', [checkpoint.read, checkpoint.read_description])
+@pytest.mark.parametrize('kind', CRAFTED)
+def test_crafted_files_are_refused_without_much_time_or_memory(path, kind, reader):
+    path.write_bytes(CRAFTED[kind])
+    began = time.perf_counter()
+    tracemalloc.start()
+    try:
+        reader(path)
+    except CheckpointError as error:
+        assert str(path) in str(error)
+        assert 'pickle' not in str(error)
+    else:
+        # What stands beside the description is for `read` alone to look at.
+        assert reader is checkpoint.read_description
+        assert not kind.startswith(('a bomb', 'zeros'))
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 100e6
+    assert time.perf_counter() - began < 1
+
+
+def test_encrypted_members_are_refused(path):
+    content = bytearray(npz(x=ONES))
+    for mark, offset in ((b'PK\3\4', 6), (b'PK\1\2', 8)):
+        content[content.index(mark) + offset] |= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match='x is encrypted'):
+        checkpoint.read(path)
+
+
+def test_compressed_weights_of_others_are_read(path):
+    arrays = {'weights_0': np.random.default_rng(0).random(1000), 'bias_0': np.zeros(1000)}
+    np.savez_compressed(path, **arrays)
+    assert_same_arrays(checkpoint.read(path)[0], arrays)
+
+
+@pytest.mark.parametrize(
+    'layers',
+    [
+        [{'kind': 'Dense', 'input_shape': [10**7], 'output_size': 10**7, 'kernel_initializer': 'he_normal'}],
+        [{'kind': 'Dense', 'input_shape': [10**30], 'output_size': 10**30, 'kernel_initializer': 'he_normal'}],
+        [{'kind': 'Convolutional', 'input_shape': [9, 9, 10**5], 'num_filters': 10**5, 'kernel_size': [9, 9],
+          'stride': [1, 1], 'padding': 'same', 'kernel_initializer': 'zeros'}],
+        [{'kind': 'Flatten', 'input_shape': [10**9, 10**9]}] * 2,
+        [{'kind': 'Nonsense'}], [{}], [3], 'x', None,
+    ],
+)  # fmt: skip
+def test_a_network_too_large_for_its_file_is_refused(path, layers):
+    description = {'architecture': {'dtype': 'float32', 'layers': layers}, 'loss': None, 'optimizer': None}
+    checkpoint.write(path, {}, {**description, 'generator': np.random.default_rng(0).bit_generator.state})
+    tracemalloc.start()
+    began = time.perf_counter()
+    with pytest.raises(CheckpointError, match='model.npz: '):
+        cnnx.Network.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10e6
+    assert time.perf_counter() - began < 1
