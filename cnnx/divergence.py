@@ -49,7 +49,7 @@ def _cause(network, samples, index):
     for layer in network.layers:
         for parameter in layer.parameters:
             if not np.isfinite(parameter.value).all():
-                return f'the {parameter.name} of {layer.where} were not finite before'
+                return f'the {parameter.name} of {layer.where} already held numbers that are not finite'
     with np.errstate(all='ignore'):
         layer = network.plan.first_not_finite(x)
     if layer is None:

@@ -71,7 +71,7 @@ def test_weights_that_were_not_finite_before_are_named():
     net = small_network()
     net.layers[4].bias[1] = np.inf
     message, _ = diverge(net, x, y, 'epoch 1, batch 1 of 3: the loss is')
-    assert 'the bias of layer 4 (Dense) were not finite before' in message
+    assert 'the bias of layer 4 (Dense) already held numbers that are not finite' in message
 
 
 def test_a_gradient_that_overflows_while_the_loss_is_finite():
