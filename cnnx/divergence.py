@@ -9,23 +9,20 @@ class DivergenceError(ArithmeticError):
     """A loss or a gradient is NaN or infinite. The weights are those from before the batch that made it so."""
 
 
-def check_finite(network, update, samples, index, loss, where, learning_rate):
-    """Raise a `DivergenceError` unless a batch's loss and all its gradients are finite.
+def diverged(network, samples, index, loss, where, learning_rate):
+    """Return the `DivergenceError` for a batch whose loss or gradients are not finite.
 
     Args:
-        network: whose plan has just learned the batch; its lock is held.
-        update: the optimizer's `Update`, not called yet for this batch.
+        network: whose plan has just learned the batch, without an update after it; its lock is held.
         samples, index: the samples, and which of them make up the batch.
         loss: the sum of the batch's losses.
         where: the batch's name in the message.
         learning_rate: the step's.
     """
-    if math.isfinite(loss) and update.gradients_are_finite():
-        return
     what = f'the loss is {loss / len(index)}'
     if math.isfinite(loss):
         what = f'the gradient of {_first_gradient(network)} is not finite'
-    raise DivergenceError(
+    return DivergenceError(
         f'{where}: {what}; {_cause(network, samples, index)}. The weights are those from before this batch. '
         f'The learning rate was {learning_rate:g}: try a smaller one, or look at the data'
     )

@@ -3,12 +3,13 @@
 import contextlib
 import math
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
 from cnnx import kernels
 from cnnx.architecture import make_generator
-from cnnx.divergence import check_finite
+from cnnx.divergence import diverged
 from cnnx.geometry import positive_int
 from cnnx.interruption import Interruption
 from cnnx.progress import Progress
@@ -83,7 +84,8 @@ class Mean:
 
     def add(self, count, loss, correct):
         """Count a batch in: its size, the sum of its losses, and how many it has right."""
-        self.sums = [total + part for total, part in zip(self.sums, (loss, correct, count), strict=True)]
+        total_loss, total_correct, total_count = self.sums
+        self.sums = [total_loss + loss, total_correct + correct, total_count + count]
 
     def figures(self):
         loss, correct, count = self.sums
@@ -169,14 +171,20 @@ def train(
     return History(position.history)
 
 
+@dataclass
 class _Loop:
     """What the epochs of a run share."""
 
-    def __init__(self, network, samples, validation, schedule, batch_size, shuffle, progress, run, every, interruption):
-        self.network, self.samples, self.validation = network, samples, validation
-        self.schedule, self.batch_size, self.shuffle = schedule, batch_size, shuffle
-        self.progress, self.run, self.every, self.interruption = progress, run, every, interruption
-        self.batches = -(-len(samples) // batch_size)
+    network: object
+    samples: Samples
+    validation: Samples | None
+    schedule: object
+    batch_size: int
+    shuffle: bool
+    progress: Progress
+    run: Run | None
+    every: Every
+    interruption: Interruption
 
     def train_epoch(self, position):
         """Go through an epoch from a position to its end, save, and return the position behind it."""
@@ -198,27 +206,29 @@ class _Loop:
         """Train what is left of an epoch, move the position along, and return the epoch's figures."""
         network, samples = self.network, self.samples
         order = self._order(position)
+        batches = -(-len(samples) // self.batch_size)
         mean = Mean(samples.measures_accuracy, position.mean)
         work = 3 * min(len(samples), self.batch_size) * sum(layer.multiply_adds for layer in network.layers)
         update = network.optimizer.prepare(network.parameters.values(), work)
         if position.batch:
             shown.advance(min(position.batch * self.batch_size, len(samples)), mean)
-        steps = self.progress.epochs * self.batches
-        for batch in range(position.batch, self.batches):
-            self._stop_if_asked(position)
-            index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            rate = self.schedule((position.epoch - 1) * self.batches + batch, steps)
-            # What overflows is told by check_finite, not by NumPy's warnings.
-            with network.plan.lock, np.errstate(over='ignore', invalid='ignore'):
-                loss, correct = network.plan.learn(samples, index)
-                where = f'epoch {position.epoch}, batch {batch + 1} of {self.batches}'
-                check_finite(network, update, samples, index, loss, where, rate)
-                update(rate)
-            mean.add(len(index), loss, correct)
-            position.batch, position.mean = batch + 1, mean.sums
-            shown.advance(len(index), mean)
-            if self.every.due() and position.batch < self.batches:
-                self._save(position)
+        # NumPy need not warn of what overflows: it ends the run.
+        with np.errstate(over='ignore', invalid='ignore'):
+            for batch in range(position.batch, batches):
+                self._stop_if_asked(position)
+                index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+                rate = self.schedule((position.epoch - 1) * batches + batch, self.progress.epochs * batches)
+                with network.plan.lock:
+                    loss, correct = network.plan.learn(samples, index)
+                    if not (math.isfinite(loss) and update.gradients_are_finite()):
+                        where = f'epoch {position.epoch}, batch {batch + 1} of {batches}'
+                        raise diverged(network, samples, index, loss, where, rate)
+                    update(rate)
+                mean.add(len(index), loss, correct)
+                position.batch, position.mean = batch + 1, mean.sums
+                shown.advance(len(index), mean)
+                if self.every.due() and position.batch < batches:
+                    self._save(position)
         return mean.figures()
 
     def _order(self, position):
