@@ -5,6 +5,7 @@ import numpy as np
 from cnnx._version import __version__
 from cnnx.initializers import INITIALIZERS
 from cnnx.layers import LAYERS
+from cnnx.layers.base import WeightedLayer
 from cnnx.losses import LOSSES
 from cnnx.optimizers import OPTIMIZERS
 
@@ -20,19 +21,38 @@ def describe(network):
     }
 
 
-def rebuild(network_class, description):
-    """Make a network from what `describe` gave; its weights are still to be set.
+def rebuild(network_class, description, arrays):
+    """Make a network from what `describe` gave, with weights from arrays by name; its biases are still to be set.
 
     Raises:
-        LookupError, TypeError, ValueError: it is not such a description.
+        LookupError, RuntimeError, TypeError, ValueError: it is not such a description, or not of these arrays.
     """
     network = network_class(dtype=description['architecture']['dtype'])
-    for settings in description['architecture']['layers']:
-        network.add(_make(LAYERS, {**settings, **_known_initializer(settings)}))
+    for index, settings in enumerate(description['architecture']['layers']):
+        layer = _make(LAYERS, {**settings, **_known_initializer(settings)})
+        if isinstance(layer, WeightedLayer):
+            # A description may ask for more memory than there is; its arrays are as large as the file makes them.
+            initializer, layer.kernel_initializer = layer.kernel_initializer, _found(arrays, f'weights_{index}')
+            network.add(layer)
+            layer.kernel_initializer = initializer
+        else:
+            network.add(layer)
     if description['loss'] is not None:
         network.compile(_make(LOSSES, description['loss']), _make(OPTIMIZERS, description['optimizer']))
     network.generator = make_generator(description['generator'])
     return network
+
+
+def _found(arrays, name):
+    """Return an initializer that gives an array of a file."""
+
+    def initializer(rng, shape, dtype):
+        if name not in arrays or arrays[name].shape != shape:
+            found = arrays[name].shape if name in arrays else 'none'
+            raise ValueError(f'expected {name} of shape {shape}, found {found}')
+        return arrays[name]
+
+    return initializer
 
 
 def make_generator(state):
