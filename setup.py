@@ -4,6 +4,7 @@ Everything else about the package stands in pyproject.toml. Environment variable
     CNNX_NO_EXT=1       build none: the package then runs on its NumPy kernels
     CNNX_REQUIRE_EXT=1  fail where a kernel does not compile, instead of leaving it out
     CNNX_BOUNDSCHECK=1  check every index in the kernels: slow, for debugging
+    CNNX_CFLAGS=...     flags that come behind all others, such as the -O1 of .ci/sanitize
 """
 
 import os
@@ -83,12 +84,12 @@ class BuildKernels(build_ext):
             compile_flags, openmp = ['/O2'], '/openmp'
         else:
             compile_flags, openmp = ['-O3', '-g0', '-fno-math-errno', '-fno-trapping-math'], '-fopenmp'
-        link_flags = []
+        link_flags, last_flags = [], shlex.split(os.environ.get('CNNX_CFLAGS', ''))
         if self.has_openmp(openmp):
             compile_flags.append(openmp)
             link_flags.append(openmp)
         for extension in self.extensions:
-            extension.extra_compile_args = compile_flags + extension.extra_compile_args
+            extension.extra_compile_args = compile_flags + extension.extra_compile_args + last_flags
             extension.extra_link_args = link_flags
         super().build_extensions()
 

@@ -27,7 +27,7 @@ def rebuild(network_class, description, arrays):
     layers of any size.
 
     Raises:
-        LookupError, TypeError, ValueError: it is not such a description.
+        LookupError, RuntimeError, TypeError, ValueError: it is not such a description, or not of these arrays.
     """
     network = network_class(dtype=description['architecture']['dtype'])
     for settings in description['architecture']['layers']:

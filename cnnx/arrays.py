@@ -1,5 +1,6 @@
 """Arrays at the border: what users may pass, and where results are written."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -22,10 +23,14 @@ def check_dtype(dtype):
 
 def non_negative(value, name, below=math.inf):
     """Return a number as a float, or raise a ValueError unless it is at least 0, finite and less than `below`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < below:
+    number = math.nan
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # an int may be larger than every float
+            number = float(value)
+    if not 0 <= number < below:
         limit = '' if below == math.inf else f' and less than {below}'
         raise ValueError(f'{name}: expected a finite number of at least 0{limit}, got {value!r}')
-    return float(value)
+    return number
 
 
 def as_numbers(values, what):
@@ -37,6 +42,11 @@ def as_numbers(values, what):
     if array.dtype.kind not in 'biuf':
         raise ValueError(f'{what}: expected numbers, got an array of {array.dtype}')
     return array
+
+
+def as_kernels_read(array, dtype):
+    """Return an array of that dtype that is contiguous and aligned: itself, or a copy where it is not."""
+    return np.require(array, dtype, 'CA')
 
 
 def new_array(name, shape, dtype):

@@ -4,6 +4,8 @@ import numbers
 from typing import NamedTuple
 
 PADDINGS = ('valid', 'same')
+# Of an axis, a window or its stride: products of two of them fit into what kernels count in.
+MAX_SIZE = 2**31 - 1
 
 
 class Window(NamedTuple):
@@ -33,29 +35,36 @@ def positive_int(value, name):
     return int(value)
 
 
+def checked_size(value, name):
+    """Return `value` as an int from 1 to MAX_SIZE, or raise a ValueError that names it."""
+    if positive_int(value, name) > MAX_SIZE:
+        raise ValueError(f'{name}: expected at most {MAX_SIZE}, got {value!r}')
+    return int(value)
+
+
 def pair(value, name):
-    """Return an int or a pair of ints as (height, width), each at least 1."""
+    """Return an int or a pair of ints as (height, width), each from 1 to MAX_SIZE."""
     if is_whole(value):
         value = (value, value)
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ValueError(f'{name}: expected a whole number or a pair (height, width), got {value!r}')
-    return positive_int(value[0], name), positive_int(value[1], name)
+    return checked_size(value[0], name), checked_size(value[1], name)
 
 
 def checked_padding(padding):
     """Return the name of a padding, or raise a ValueError that lists the known ones."""
-    if padding not in PADDINGS:
+    if not isinstance(padding, str) or padding not in PADDINGS:
         raise ValueError(f'padding: expected one of {", ".join(map(repr, PADDINGS))}, got {padding!r}')
     return padding
 
 
 def shape_of_sample(value, name):
-    """Return the shape of one sample, without the batch axis, as a tuple of ints of at least 1."""
+    """Return the shape of one sample, without the batch axis, as a tuple of ints from 1 to MAX_SIZE."""
     if is_whole(value):
         value = (value,)
     if not isinstance(value, (tuple, list)) or not value:
         raise ValueError(f'{name}: expected a shape such as (28, 28, 1), got {value!r}')
-    return tuple(positive_int(size, name) for size in value)
+    return tuple(checked_size(size, name) for size in value)
 
 
 def batch_shape(sample_shape):

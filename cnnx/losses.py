@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import as_numbers, new_array
+from cnnx.arrays import as_kernels_read, as_numbers, new_array
 from cnnx.geometry import batch_shape
 
 
@@ -67,7 +67,7 @@ class Loss:
         targets = self.prepare(targets, predictions.shape[1:], dtype)
         if len(targets) != len(predictions):
             raise ValueError(f'targets: expected {len(predictions)}, one a prediction, got {len(targets)}')
-        losses = self.compute(np.ascontiguousarray(predictions, dtype), targets, new_array)
+        losses = self.compute(as_kernels_read(predictions, dtype), targets, new_array)
         return float(losses.mean(dtype=np.float64))
 
     def backward(self):
@@ -106,12 +106,17 @@ class CategoricalCrossEntropy(Loss):
 
     Args:
         from_logits: predictions are not probabilities, but what a softmax would make them from.
+
+    Raises:
+        ValueError: from_logits is neither True nor False.
     """
 
     SMALLEST = 1e-7
 
     def __init__(self, from_logits=False):
         super().__init__()
+        if not isinstance(from_logits, (bool, np.bool_)):
+            raise ValueError(f'from_logits: expected True or False, got {from_logits!r}')
         self.from_logits = bool(from_logits)
 
     def settings(self):
@@ -179,7 +184,7 @@ class MeanSquaredError(Loss):
             targets = targets[:, np.newaxis]
         if targets.shape[1:] != tuple(output_shape):
             raise ValueError(f'{what}: expected shape {batch_shape(output_shape)}, got {targets.shape}')
-        return np.ascontiguousarray(targets, dtype)
+        return as_kernels_read(targets, dtype)
 
     def measures_accuracy(self, targets):
         return targets.ndim == 2 and bool(((targets == 0) | (targets == 1)).all())

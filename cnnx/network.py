@@ -7,14 +7,16 @@ import weakref
 import numpy as np
 
 from cnnx import architecture, checkpoint, profiling, training
-from cnnx.arrays import as_numbers, check_dtype
+from cnnx.arrays import as_kernels_read, as_numbers, check_dtype
 from cnnx.checkpoint import CheckpointError
 from cnnx.geometry import is_whole, positive_int
 from cnnx.layers import Layer
 from cnnx.losses import Loss
 from cnnx.optimizers import OPTIMIZERS, SGD
-from cnnx.plan import Plan, check_loss_fits, fusions
+from cnnx.plan import Plan, check_layers_fit, check_loss_fits, fusions
 
+# What building a network raises of a description that is none, or is that of another network.
+MISFITS = (LookupError, MemoryError, OverflowError, RuntimeError, TypeError, ValueError)
 _networks = weakref.WeakSet()
 
 
@@ -45,7 +47,7 @@ class Network:
         self._renew()
 
     def __getstate__(self):
-        return {key: value for key, value in vars(self).items() if key not in ('_plan', '_lock')}
+        return {key: value for key, value in vars(self).items() if key not in ('_plan', '_made_for', '_lock')}
 
     def __setstate__(self, state):
         vars(self).update(state)
@@ -53,7 +55,7 @@ class Network:
 
     def _renew(self):
         """Take a lock of its own, and buffers that nobody else writes into."""
-        self._plan, self._lock = None, threading.RLock()
+        self._plan, self._made_for, self._lock = None, None, threading.RLock()
         _networks.add(self)
 
     def add(self, layer):
@@ -107,10 +109,13 @@ class Network:
         if not self.layers:
             raise RuntimeError('the network has no layers; add some first')
         with self._lock:
-            if self._plan is None:
+            # Attributes are open to all, and kernels do not look: what changed since is checked, and planned anew.
+            made_for = [*self.layers, self.loss, self.dtype]
+            if self._plan is None or self._made_for != made_for:
+                check_layers_fit(self.layers, self.dtype)
                 if self.loss is not None:
                     check_loss_fits(self.layers, self.loss)
-                self._plan = Plan(self.layers, self.loss, self._lock)
+                self._plan, self._made_for = Plan(self.layers, self.loss, self._lock), made_for
             return self._plan
 
     def train(
@@ -178,7 +183,7 @@ class Network:
         batch_size = positive_int(batch_size, 'batch_size')
         outputs = np.empty((len(x), *self.layers[-1].output_shape), self.dtype)
         for first in range(0, len(x), batch_size):
-            batch = np.ascontiguousarray(x[first : first + batch_size], self.dtype)
+            batch = as_kernels_read(x[first : first + batch_size], self.dtype)
             with plan.lock:
                 outputs[first : first + batch_size] = plan.predict(batch)
         return outputs
@@ -263,7 +268,7 @@ class Network:
             )
         try:
             network = architecture.rebuild(cls, description, arrays)
-        except (LookupError, OverflowError, TypeError, ValueError) as error:
+        except MISFITS as error:
             raise CheckpointError(f'{path}: cannot build its network ({error})') from error
         network._set_weights(arrays, path)
         return network
@@ -290,7 +295,7 @@ class Network:
         try:
             matching = architecture.match_checkpoint(self, description, arrays)
             generator = architecture.make_generator(description['generator'])
-        except (LookupError, OverflowError, TypeError, ValueError) as error:
+        except MISFITS as error:
             raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error
         self._assign(matching)
         for name, parameter in self.parameters.items():

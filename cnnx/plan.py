@@ -249,6 +249,18 @@ def fusions(layers, loss):
     return lines
 
 
+def check_layers_fit(layers, dtype):
+    """Raise a ValueError if a layer does not take what the one before it gives."""
+    shape = layers[0].input_shape
+    for layer in layers:
+        if (layer.input_shape, layer.dtype) != (shape, dtype):
+            raise ValueError(
+                f'{layer.where}: expected input {layer.input_shape} of {layer.dtype}, would get {shape} of {dtype}; '
+                'build the network with Network.add'
+            )
+        shape = layer.output_shape
+
+
 def check_loss_fits(layers, loss):
     """Raise a ValueError if the last layer does not give what the loss takes."""
     if not layers:

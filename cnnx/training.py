@@ -206,7 +206,7 @@ class _Loop:
         """Train what is left of an epoch, move the position along, and return the epoch's figures."""
         network, samples = self.network, self.samples
         order = self._order(position)
-        batches = -(-len(samples) // self.batch_size)
+        plan, batches = network.plan, -(-len(samples) // self.batch_size)
         mean = Mean(samples.measures_accuracy, position.mean)
         work = 3 * min(len(samples), self.batch_size) * sum(layer.multiply_adds for layer in network.layers)
         update = network.optimizer.prepare(network.parameters.values(), work)
@@ -218,8 +218,8 @@ class _Loop:
                 self._stop_if_asked(position)
                 index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
                 rate = self.schedule((position.epoch - 1) * batches + batch, self.progress.epochs * batches)
-                with network.plan.lock:
-                    loss, correct = network.plan.learn(samples, index)
+                with plan.lock:
+                    loss, correct = plan.learn(samples, index)
                     if not (math.isfinite(loss) and update.gradients_are_finite()):
                         where = f'epoch {position.epoch}, batch {batch + 1} of {batches}'
                         raise diverged(network, samples, index, loss, where, rate)

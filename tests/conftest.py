@@ -9,6 +9,7 @@ import cnnx
 
 settings.register_profile('cnnx', deadline=None, derandomize=True, print_blob=True, max_examples=40)
 settings.register_profile('thorough', deadline=None, max_examples=2000)
+settings.register_profile('torture', deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile(os.environ.get('CNNX_HYPOTHESIS', 'cnnx'))
 
 

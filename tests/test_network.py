@@ -3,6 +3,7 @@ import os
 import pickle
 import signal
 import threading
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,6 +26,7 @@ from cnnx import (
     ReLU,
     Sigmoid,
     Softmax,
+    checkpoint,
 )
 from cnnx.initializers import normal
 
@@ -317,6 +319,43 @@ def test_files_that_are_no_networks(tmp_path):
             load(tmp_path / 'nowhere.npz')
     with pytest.raises(FileNotFoundError, match='nowhere'):
         small_network().save(tmp_path / 'nowhere' / 'net.npz')
+
+
+def ask_for_much(description):
+    description['architecture']['layers'][0]['output_size'] = 10**8
+
+
+def forget_layers(description):
+    description['architecture']['layers'] = []
+
+
+def ask_for_a_wide_window(description):
+    description['architecture']['layers'][0] = {'kind': 'MaxPooling', 'pool_size': 2**70, 'input_shape': [3, 3, 1]}
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (ask_for_much, r'expected weights_0 of shape \(2, 100000000\), found \(2, 3\)'),
+        (forget_layers, 'the network has no layers'),
+        (ask_for_a_wide_window, 'pool_size: expected at most 2147483647'),
+    ],
+)
+def test_a_description_that_is_not_of_the_arrays_beside_it_is_refused_before_it_takes_memory(tmp_path, change, message):
+    net = Network(seed=0)
+    net.add(Dense(2, 3))
+    net.compile(MeanSquaredError())
+    description = net.describe()
+    change(description)
+    checkpoint.write(tmp_path / 'net.npz', net.checkpoint_arrays(), description)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=message):
+            Network.load(tmp_path / 'net.npz')
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_xor_is_learned():

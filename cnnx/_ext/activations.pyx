@@ -2,6 +2,7 @@
 
 from cython.parallel cimport prange
 
+from cnnx._ext.checks cimport check_threads, check_vector
 from cnnx._ext.real cimport exponential, floating
 
 
@@ -12,6 +13,8 @@ def relu_forward(
 ):
     """y = max(0, x); a NaN stays NaN."""
     cdef Py_ssize_t i
+    check_threads(num_threads)
+    check_vector('y', y.shape, x.shape[0])
     for i in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
         y[i] = 0 if x[i] <= 0 else x[i]
 
@@ -24,6 +27,9 @@ def relu_backward(
 ):
     """dx = dy where the output is positive, else 0."""
     cdef Py_ssize_t i
+    check_threads(num_threads)
+    check_vector('dy', dy.shape, y.shape[0])
+    check_vector('dx', dx.shape, y.shape[0])
     for i in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
         dx[i] = dy[i] if y[i] > 0 else 0
 
@@ -36,6 +42,8 @@ def sigmoid_forward(
     """y = 1 / (1 + exp(-x)), by way of exp(-|x|), which cannot overflow."""
     cdef Py_ssize_t i
     cdef floating small
+    check_threads(num_threads)
+    check_vector('y', y.shape, x.shape[0])
     for i in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
         small = exponential(-x[i] if x[i] > 0 else x[i])
         y[i] = (1 if x[i] > 0 else small) / (1 + small)
@@ -49,5 +57,8 @@ def sigmoid_backward(
 ):
     """dx = dy y (1 - y)."""
     cdef Py_ssize_t i
+    check_threads(num_threads)
+    check_vector('dy', dy.shape, y.shape[0])
+    check_vector('dx', dx.shape, y.shape[0])
     for i in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
         dx[i] = dy[i] * y[i] * (1 - y[i])

@@ -12,6 +12,7 @@ from libc.string cimport memset
 from libc.stdlib cimport free, malloc
 from cython.parallel cimport prange, threadid
 
+from cnnx._ext.checks cimport check_images, check_threads, check_vector
 from cnnx._ext.gemm cimport Layout, multiply, panel_size
 from cnnx._ext.real cimport floating
 from cnnx._ext.sizes cimport share
@@ -90,6 +91,18 @@ cdef void scatter_windows(
             columns += line
 
 
+cdef int check_convolution(
+    Window w, Py_ssize_t C, Py_ssize_t F, const Py_ssize_t* weights, const Py_ssize_t* bias, int num_threads,
+) except -1:
+    check_threads(num_threads)
+    if C < 1 or F < 1:
+        raise ValueError(f'expected at least one channel and one filter, got {C} and {F}')
+    check_images('weights', weights, w.height, w.width, C, F)
+    if bias != NULL:
+        check_vector('bias', bias, F)
+    return 0
+
+
 def convolution_forward(
     const floating[:, :, :, ::1] x,          # IN   (N, H, W, C)
     const floating[:, :, :, ::1] weights,    # IN   (R, S, C, F)
@@ -102,6 +115,8 @@ def convolution_forward(
     cdef Window w = as_window(window)
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t P = y.shape[1], Q = y.shape[2], F = y.shape[3]
+    check_convolution(w, C, F, weights.shape, bias.shape, num_threads)
+    check_images('y', y.shape, N, P, Q, F)
     cdef Py_ssize_t K = w.height * w.width * C
     cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
     cdef Py_ssize_t tiles = tiles_in(P * Q, tile)
@@ -136,6 +151,8 @@ def convolution_backward_weights(
     """dweights = windows of x, transposed, times dy; dbias = sum of dy."""
     cdef Window w = as_window(window)
     cdef Py_ssize_t N = x.shape[0], C = x.shape[3], F = dy.shape[3]
+    check_convolution(w, C, F, dweights.shape, dbias.shape, num_threads)
+    check_images('dy', dy.shape, N, dy.shape[1], dy.shape[2], F)
     cdef Py_ssize_t K = w.height * w.width * C
     cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
     cdef Py_ssize_t parts = min(N, <Py_ssize_t> MAX_PARTS)
@@ -212,6 +229,8 @@ def convolution_backward_input(
     cdef Window w = as_window(window)
     cdef Py_ssize_t N = dx.shape[0], H = dx.shape[1], W = dx.shape[2], C = dx.shape[3]
     cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], F = dy.shape[3]
+    check_convolution(w, C, F, weights.shape, NULL, num_threads)
+    check_images('dy', dy.shape, N, P, Q, F)
     cdef Py_ssize_t K = w.height * w.width * C
     cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
     cdef Py_ssize_t n, t, first, last

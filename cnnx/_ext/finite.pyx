@@ -3,6 +3,7 @@
 from cython.parallel cimport prange
 from libc.stdint cimport uint32_t, uint64_t
 
+from cnnx._ext.checks cimport check_threads
 from cnnx._ext.table cimport ArrayTable
 
 cdef enum:
@@ -15,7 +16,7 @@ cdef extern from *:
     const uint64_t DOUBLE_EXPONENT
 
 
-def all_finite(ArrayTable table, int column, int num_threads):
+def all_finite(ArrayTable table not None, int column, int num_threads):
     """Return whether all numbers of a column of a table are finite: neither NaN nor infinite.
 
     All bits of the exponent are set in those that are not.
@@ -24,6 +25,7 @@ def all_finite(ArrayTable table, int column, int num_threads):
     cdef Py_ssize_t* chunk
     cdef void* numbers
     cdef int others = 0
+    check_threads(num_threads)
     if not 0 <= column < table.columns:
         raise ValueError(f'expected one of {table.columns} columns, got {column}')
     for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):

@@ -2,6 +2,8 @@
 
 from cython.parallel cimport prange
 
+from cnnx._ext.checks cimport check_threads
+
 cdef extern from "peak.h" nogil:
     int SUMS
     int LANES_FLOAT
@@ -13,6 +15,7 @@ def multiply_adds(Py_ssize_t count, int num_threads):
     cdef int _thread
     cdef long rounds = <long> (count // (SUMS * LANES_FLOAT)) + 1
     cdef float total = 0
+    check_threads(num_threads)
     for _thread in prange(num_threads, num_threads=num_threads, nogil=True, schedule='static'):
         total += multiply_add(rounds, 0.5)
     return rounds * SUMS * LANES_FLOAT * num_threads if total > 0 else 0

@@ -7,8 +7,22 @@ from libc.stdint cimport int32_t
 from libc.string cimport memset
 from cython.parallel cimport prange
 
+from cnnx._ext.checks cimport check_images, check_threads
 from cnnx._ext.real cimport floating
 from cnnx._ext.window cimport Window, as_window
+
+
+cdef int check_pooling(
+    Window w, const Py_ssize_t* x, const Py_ssize_t* y, const Py_ssize_t* argmax, int num_threads,
+) except -1:
+    cdef Py_ssize_t P = y[1], Q = y[2]
+    check_threads(num_threads)
+    check_images('y', y, x[0], P, Q, x[3])
+    check_images('argmax', argmax, x[0], P, Q, x[3])
+    if w.height > x[1] or w.width > x[2] or (
+            P - 1 > (x[1] - w.height) // w.stride_height or Q - 1 > (x[2] - w.width) // w.stride_width):
+        raise ValueError(f'{P} x {Q} windows reach beyond images of {x[1]} x {x[2]}')
+    return 0
 
 
 def maxpool_forward(
@@ -21,6 +35,7 @@ def maxpool_forward(
     """y = maximum of each window; the first wins a tie, and a NaN wins over every number."""
     cdef Window w = as_window(window)
     cdef Py_ssize_t N = x.shape[0], P = y.shape[1], row
+    check_pooling(w, x.shape, y.shape, argmax.shape, num_threads)
     for row in prange(N * P, num_threads=num_threads, nogil=True, schedule='static'):
         pool_row(x, y, argmax, w, row // P, row % P)
 
@@ -70,17 +85,20 @@ def maxpool_backward(
     cdef Window w = as_window(window)
     cdef Py_ssize_t N = dx.shape[0], image = dx.shape[1] * dx.shape[2] * dx.shape[3]
     cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], C = dy.shape[3]
-    cdef Py_ssize_t n, p, q, c
+    cdef Py_ssize_t n, p, q, c, places = w.height * w.width
     cdef int32_t place
+    check_pooling(w, dx.shape, dy.shape, argmax.shape, num_threads)
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
         memset(&dx[n, 0, 0, 0], 0, image * sizeof(floating))
         for p in range(P):
             for q in range(Q):
                 for c in range(C):
                     place = argmax[n, p, q, c]
-                    dx[
-                        n,
-                        p * w.stride_height + place // w.width,
-                        q * w.stride_width + place % w.width,
-                        c,
-                    ] += dy[n, p, q, c]
+                    # As in NumPy, what is no place of the window gets nothing.
+                    if 0 <= place < places:
+                        dx[
+                            n,
+                            p * w.stride_height + place // w.width,
+                            q * w.stride_width + place % w.width,
+                            c,
+                        ] += dy[n, p, q, c]

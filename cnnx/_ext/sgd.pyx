@@ -2,11 +2,12 @@
 
 from cython.parallel cimport prange
 
+from cnnx._ext.checks cimport check_threads
 from cnnx._ext.real cimport floating
 from cnnx._ext.table cimport ArrayTable
 
 
-def sgd_update(ArrayTable table, double learning_rate, double momentum, int num_threads):
+def sgd_update(ArrayTable table not None, double learning_rate, double momentum, int num_threads):
     """velocity = momentum velocity + gradient; value -= learning_rate velocity.
 
     The table's rows are (value, gradient, velocity).
@@ -14,6 +15,9 @@ def sgd_update(ArrayTable table, double learning_rate, double momentum, int num_
     cdef Py_ssize_t i
     cdef Py_ssize_t* chunk
     cdef void** row
+    check_threads(num_threads)
+    if table.chunks and table.columns != 3:
+        raise ValueError(f'expected rows of a value, a gradient and a velocity, got rows of {table.columns} arrays')
     for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
         chunk = table.chunk + 3 * i
         row = table.pointers + 3 * chunk[0]

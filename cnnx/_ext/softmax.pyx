@@ -1,13 +1,31 @@
 """Softmax, alone and as one step with cross-entropy, which is stable where the two apart are not.
 
-Letters: N samples, one row each; C classes. Labels are checked before they come here.
+Letters: N samples, one row each; C classes.
 """
 
 from libc.stdint cimport int32_t
 from cython.parallel cimport prange
 
+from cnnx._ext.checks cimport check_matrix, check_threads, check_vector
 from cnnx._ext.real cimport floating
 from cnnx._ext.softmax_rows cimport cross_entropy_row, softmax_row
+
+
+cdef int check_rows(str name, const Py_ssize_t* rows, Py_ssize_t N, Py_ssize_t C, int num_threads) except -1:
+    check_threads(num_threads)
+    if C < 1:
+        raise ValueError('expected at least one class, got rows of none')
+    check_matrix(name, rows, N, C)
+    return 0
+
+
+cdef int check_labels(const int32_t[::1] labels, Py_ssize_t N, Py_ssize_t C) except -1:
+    cdef Py_ssize_t n
+    check_vector('labels', labels.shape, N)
+    for n in range(N):
+        if not 0 <= labels[n] < C:
+            raise ValueError(f'labels: expected 0 to {C - 1}, got {labels[n]} at position {n}')
+    return 0
 
 
 def softmax_forward(
@@ -17,6 +35,7 @@ def softmax_forward(
 ):
     """y = exp(x - max) / sum exp(x - max), row by row."""
     cdef Py_ssize_t n, C = x.shape[1]
+    check_rows('y', y.shape, x.shape[0], C, num_threads)
     for n in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
         softmax_row(&x[n, 0], &y[n, 0], C)
 
@@ -40,6 +59,8 @@ def softmax_backward(
 ):
     """dx = y (dy - sum(y dy)), row by row."""
     cdef Py_ssize_t n, C = y.shape[1]
+    check_rows('dy', dy.shape, y.shape[0], C, num_threads)
+    check_matrix('dx', dx.shape, y.shape[0], C)
     for n in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
         softmax_gradient_row(&y[n, 0], &dy[n, 0], &dx[n, 0], C)
 
@@ -53,6 +74,9 @@ def softmax_cross_entropy_forward(
 ):
     """probabilities = softmax(logits); losses = -log probabilities[label] = log sum exp(x) - x[label]."""
     cdef Py_ssize_t n, C = logits.shape[1]
+    check_rows('probabilities', probabilities.shape, logits.shape[0], C, num_threads)
+    check_vector('losses', losses.shape, logits.shape[0])
+    check_labels(labels, logits.shape[0], C)
     for n in prange(logits.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
         cross_entropy_row(&logits[n, 0], labels[n], &probabilities[n, 0], &losses[n], C)
 
@@ -65,6 +89,8 @@ def softmax_cross_entropy_backward(
 ):
     """dlogits = (probabilities - one-hot labels) / N, the gradient of the mean loss."""
     cdef Py_ssize_t n, c, N = probabilities.shape[0], C = probabilities.shape[1]
+    check_rows('dlogits', dlogits.shape, N, C, num_threads)
+    check_labels(labels, N, C)
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
         for c in range(C):
             dlogits[n, c] = (probabilities[n, c] - (c == labels[n])) / N

@@ -1,5 +1,7 @@
 # The window that slides over an image.
 
+from libc.stdint cimport INT32_MAX
+
 ctypedef struct Window:
     Py_ssize_t height
     Py_ssize_t width
@@ -17,4 +19,11 @@ cdef inline Window as_window(window) except *:
         unpacked.stride_height, unpacked.stride_width,
         unpacked.pad_top, unpacked.pad_left,
     ) = window
+    if (
+        min(unpacked.height, unpacked.width, unpacked.stride_height, unpacked.stride_width) < 1
+        or min(unpacked.pad_top, unpacked.pad_left) < 0
+        or max(window) > INT32_MAX
+    ):
+        raise ValueError(f'window: expected sizes and strides of at least 1, and padding, of {INT32_MAX} at most, '
+                         f'got {window}')
     return unpacked

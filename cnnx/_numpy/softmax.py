@@ -1,6 +1,6 @@
 """Softmax, alone and as one step with cross-entropy, which is stable where the two apart are not.
 
-Letters: N samples, one row each; C classes. Labels are checked before they come here.
+Letters: N samples, one row each; C classes.
 """
 
 import numpy as np
@@ -26,8 +26,16 @@ def softmax_backward(y, dy, dx, num_threads):
     np.multiply(y, dy - mean, out=dx)
 
 
+def check_labels(labels, C):
+    """Raise a ValueError for a label that is no class: a negative one would count from the end."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= C))
+    if len(wrong):
+        raise ValueError(f'labels: expected 0 to {C - 1}, got {labels[wrong[0]]} at position {wrong[0]}')
+
+
 def softmax_cross_entropy_forward(logits, labels, probabilities, losses, num_threads):
     """Probabilities = softmax(logits); losses = -log probabilities[label] = log sum exp(x) - x[label]."""
+    check_labels(labels, logits.shape[1])
     shifted, powers, total = exponentials(logits)
     np.divide(powers, total, out=probabilities)
     np.subtract(np.log(total[:, 0]), shifted[np.arange(len(labels)), labels], out=losses)
@@ -35,6 +43,7 @@ def softmax_cross_entropy_forward(logits, labels, probabilities, losses, num_thr
 
 def softmax_cross_entropy_backward(probabilities, labels, dlogits, num_threads):
     """Dlogits = (probabilities - one-hot labels) / N, the gradient of the mean loss."""
+    check_labels(labels, probabilities.shape[1])
     dlogits[...] = probabilities
     dlogits[np.arange(len(labels)), labels] -= 1
     dlogits /= len(labels)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import as_numbers, check_dtype, new_array
+from cnnx.arrays import as_kernels_read, as_numbers, check_dtype, new_array
 from cnnx.geometry import batch_shape, shape_of_sample
 from cnnx.initializers import describe_initializer, get_initializer
 from cnnx.parameter import Parameter
@@ -102,8 +102,9 @@ class Layer:
             )
         except BaseException as error:
             vars(self).update(before)
-            if isinstance(error, ValueError):
-                raise ValueError(f'{self.where}: {error}') from None
+            for kind in (ValueError, MemoryError):
+                if isinstance(error, kind):
+                    raise kind(f'{self.where}: {error}') from None
             raise
         return self
 
@@ -121,7 +122,7 @@ class Layer:
                 raise ValueError(f'{self.where}: expected input (N, ...), got {x.shape}; add a batch axis')
             self.build(x.shape[1:], dtype='float64' if x.dtype == np.float64 else 'float32')
         self.check_shape(x, self.input_shape, 'input')
-        return self.compute(np.ascontiguousarray(x, self.dtype), training, new_array)
+        return self.compute(as_kernels_read(x, self.dtype), training, new_array)
 
     def backward(self, dy):
         """Compute dx from dy, both of the latest forward pass, and write the gradients of the parameters.
@@ -139,7 +140,7 @@ class Layer:
                 f'{self.where}: expected the gradient of {len(self._saved[0])} samples, as in the latest '
                 f'forward pass, got {len(dy)}'
             )
-        return self.compute_gradient(np.ascontiguousarray(dy, self.dtype), new_array)
+        return self.compute_gradient(as_kernels_read(dy, self.dtype), new_array)
 
     def check_shape(self, array, sample_shape, what):
         """Raise a ValueError unless the array is a batch of samples of that shape."""

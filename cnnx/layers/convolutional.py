@@ -1,4 +1,4 @@
-from cnnx.geometry import checked_padding, pair, positive_int, window_over
+from cnnx.geometry import checked_padding, checked_size, pair, window_over
 from cnnx.layers.base import WeightedLayer
 
 
@@ -30,7 +30,7 @@ class Convolutional(WeightedLayer):
         self, num_filters, kernel_size, stride=1, padding='valid', input_shape=None, kernel_initializer='he_normal'
     ):
         super().__init__(kernel_initializer, input_shape)
-        self.num_filters = positive_int(num_filters, 'num_filters')
+        self.num_filters = checked_size(num_filters, 'num_filters')
         self.kernel_size = pair(kernel_size, 'kernel_size')
         self.stride = pair(stride, 'stride')
         self.padding = checked_padding(padding)

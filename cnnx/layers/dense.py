@@ -1,4 +1,4 @@
-from cnnx.geometry import positive_int
+from cnnx.geometry import checked_size, shape_of_sample
 from cnnx.layers.base import WeightedLayer
 
 
@@ -26,12 +26,12 @@ class Dense(WeightedLayer):
         if output_size is None:
             raise ValueError('Dense: give both sizes, Dense(400, 120), or the output alone, Dense(output_size=120)')
         if input_size is not None:
-            shape = (positive_int(input_size, 'input_size'),)
-            if input_shape not in (None, shape, list(shape), input_size):
+            shape = (checked_size(input_size, 'input_size'),)
+            if input_shape is not None and shape_of_sample(input_shape, 'input_shape') != shape:
                 raise ValueError(f'Dense: input_size {input_size} and input_shape {input_shape} contradict each other')
             input_shape = shape
         super().__init__(kernel_initializer, input_shape)
-        self.output_size = positive_int(output_size, 'output_size')
+        self.output_size = checked_size(output_size, 'output_size')
 
     def settings(self):
         return {'output_size': self.output_size, **super().settings()}

@@ -1,0 +1,24 @@
+"""tests/test_hostile_arguments.py, for thousands of inputs, on every tier: in a process each, which may crash."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnx import kernels
+
+pytestmark = pytest.mark.torture
+
+
+@pytest.mark.parametrize('tier', kernels.TIERS)
+def test_no_input_crashes_the_interpreter(tier):
+    cpu = pytest.importorskip('cnnx._ext.cpu')
+    if tier not in cpu.supported_tiers():
+        pytest.skip(f'this processor does not run {tier}')
+    tests = Path(__file__).parents[1] / 'test_hostile_arguments.py'
+    environment = {**os.environ, 'CNNX_SIMD': tier, 'CNNX_BACKEND': 'cython', 'CNNX_HYPOTHESIS': 'torture'}
+    command = [sys.executable, '-X', 'faulthandler', '-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(tests)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
