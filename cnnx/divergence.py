@@ -28,6 +28,17 @@ def diverged(network, samples, index, loss, where, learning_rate):
     )
 
 
+def check_weights(network, where):
+    """Raise a `DivergenceError` if a weight is not finite: a step may be too large for it where its gradient is not."""
+    for layer in network.layers:
+        for parameter in layer.parameters:
+            if not np.isfinite(parameter.value).all():
+                raise DivergenceError(
+                    f'{where}: the {parameter.name} of {layer.where} hold numbers that are not finite, and are not '
+                    'saved; the last step was too large. Go on from the checkpoint before, with a smaller learning rate'
+                )
+
+
 def _first_gradient(network):
     """Return the name of the first gradient, in the order that they are computed in, that is not finite."""
     for layer in reversed(network.layers):

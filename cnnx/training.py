@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx.architecture import make_generator
-from cnnx.divergence import diverged
+from cnnx.divergence import check_weights, diverged
 from cnnx.geometry import positive_int
 from cnnx.interruption import Interruption
 from cnnx.progress import Progress
@@ -250,6 +250,8 @@ class _Loop:
 
     def _save(self, position):
         if self.run is not None:
+            where = f'epoch {position.epoch}, after {position.batch} batches'
+            check_weights(self.network, where)
             self.run.save(self.network, position)
             self.every.saved()
 

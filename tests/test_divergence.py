@@ -102,6 +102,16 @@ def test_the_last_good_checkpoint_remains_and_the_run_goes_on_from_it(tmp_path):
     checkpoint.read_newest(tmp_path, 'model')
 
 
+def test_weights_that_a_step_has_spoilt_are_not_saved(tmp_path):
+    x = np.full((4, 2), 1e19, np.float32)
+    net = cnnx.Network(seed=0)
+    net.add(cnnx.Dense(2, 2, kernel_initializer='zeros'))
+    net.compile(MeanSquaredError(), cnnx.SGD())
+    with pytest.raises(DivergenceError, match='epoch 2, after 0 batches: the weights of layer 0 .* are not saved'):
+        net.train(x, x, epochs=2, batch_size=4, learning_rate=1e10, verbose=0, checkpoint_dir=tmp_path)
+    assert list(tmp_path.glob('*.npz')) == []
+
+
 def test_large_but_finite_numbers_train_on():
     x, y = small_data(20)
     net = small_network(dtype='float64')
