@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx.architecture import make_generator
+from cnnx.arrays import as_kernels_read
 from cnnx.divergence import check_weights, diverged
 from cnnx.geometry import positive_int
 from cnnx.interruption import Interruption
@@ -67,7 +68,7 @@ class Samples:
 
     def batch(self, index):
         """Return (x, targets) of some samples, x as kernels take it."""
-        return np.ascontiguousarray(self.x[index], self.dtype), self.targets[index]
+        return as_kernels_read(self.x[index], self.dtype), self.targets[index]
 
 
 class Mean:

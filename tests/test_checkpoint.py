@@ -396,6 +396,13 @@ def test_newer_format(path):
         checkpoint.read(path)
 
 
+@pytest.mark.parametrize('path', [5, None, 1.5, ['a']])
+def test_a_path_that_is_none(path):
+    for reader in (checkpoint.read, checkpoint.read_description, cnnx.Network.load):
+        with pytest.raises(TypeError):
+            reader(path)
+
+
 def test_no_such_file(path):
     for reader in (checkpoint.read, checkpoint.read_description):
         with pytest.raises(FileNotFoundError, match='model.npz'):
@@ -618,6 +625,8 @@ CRAFTED = {
     'dates': npz(x=np.zeros(2, 'M8[s]')),
     'complex numbers': npz(x=np.zeros(2, complex)),
     'a header that is a program': npz(x=header("__import__('os').abort()")),
+    'a header that does not end': npz(x=header("{'descr':'<f8','fortran_order':False,'shape':(1,")),
+    'a dtype that is no Python': npz(x=header("{'descr':'08','fortran_order':False,'shape':(1,)}")),
     'no header': npz(x=b'\x93NUMPY\1\0'),
     'a version of the future': npz(x=b'\x93NUMPY\x09\0' + bytes(99)),
     'nesting without end': sealed(described('[' * 100_000)),

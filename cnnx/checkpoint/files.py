@@ -14,7 +14,6 @@ import math
 import os
 import threading
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -28,21 +27,6 @@ CHUNK = 1 << 20
 LARGEST_RATIO = 20
 SMALL = 1 << 20
 NUMBERS = 'biuf'
-# What NumPy and zipfile raise for files that are damaged or are something else.
-DAMAGE = (
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 class CheckpointError(ValueError):
@@ -175,8 +159,11 @@ def _sync_folder(folder):
 
 @contextlib.contextmanager
 def _opened(path):
-    """Open an .npz file; yield it and its stream. What damage raises meanwhile becomes a CheckpointError."""
-    with open(path, 'rb') as stream:
+    """Open an .npz file; yield it and its stream. What damage raises meanwhile becomes a CheckpointError.
+
+    That is any exception: zipfile, NumPy and the parsers that it uses have raised a dozen kinds.
+    """
+    with open(os.fspath(path), 'rb') as stream:
         try:
             if not zipfile.is_zipfile(stream):
                 raise CheckpointError(f'{path}: not an .npz file')
@@ -185,7 +172,7 @@ def _opened(path):
                 yield archive, stream
         except CheckpointError:
             raise
-        except DAMAGE as error:
+        except Exception as error:
             raise CheckpointError(f'{path}: damaged, or no .npz file of numbers ({error})') from error
 
 
