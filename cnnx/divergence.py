@@ -35,7 +35,7 @@ def check_weights(network, where):
             if not np.isfinite(parameter.value).all():
                 raise DivergenceError(
                     f'{where}: the {parameter.name} of {layer.where} hold numbers that are not finite, and are not '
-                    'saved; the last step was too large. Go on from the checkpoint before, with a smaller learning rate'
+                    'saved; a step was too large. Begin anew, or resume, with a smaller learning rate'
                 )
 
 

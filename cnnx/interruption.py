@@ -28,9 +28,11 @@ class Interruption:
                     self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, *exception):
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.signal is not None and kind is None:
+            self.leave()
 
     def _note(self, number, frame):
         self.signal = self.signal or signal.Signals(number)

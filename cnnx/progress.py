@@ -1,6 +1,7 @@
 """What training shows: a line an epoch, on a terminal a bar before it, or nothing."""
 
 import sys
+import warnings
 
 
 class Progress:
@@ -18,6 +19,13 @@ class Progress:
     def say(self, line):
         if self.verbose:
             print(line, flush=True)
+
+    def warn(self, line):
+        """Say what must not go unnoticed: as a warning, where nothing is shown."""
+        if self.verbose:
+            self.say(line)
+        else:
+            warnings.warn(line, RuntimeWarning, stacklevel=2)
 
     def epoch(self, number, samples):
         """Return a context manager that shows one epoch."""

@@ -84,12 +84,12 @@ class Run:
     """
 
     def __init__(self, folder, prefix, settings, keep=None):
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()
         self.prefix = checkpoint.check_prefix(prefix)
         self.settings = settings
         self.keep = None if keep is None else positive_int(keep, 'keep')
         self.path = None
-        self._run = {'id': uuid.uuid4().hex, 'started': time.time()}
+        self._run = {'id': uuid.uuid4().hex, 'started': time.time(), 'saved': 0}
         self._exit = contextlib.ExitStack()
 
     def __enter__(self):
@@ -131,7 +131,7 @@ class Run:
             'epoch': position.epoch - 1,
             'history': position.history,
             'settings': self.settings,
-            'run': self._run,
+            'run': {**self._run, 'saved': self._run['saved'] + 1},
         }
         batch = None
         if position.batch:
@@ -140,10 +140,11 @@ class Run:
         epoch = position.epoch if batch else position.epoch - 1
         path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch, batch)
         checkpoint.write(path, network.checkpoint_arrays(), description)
+        self._run = description['run']
         checkpoint.remove_older(path, self.keep)
         self.path = path
 
-    def resume(self, network, say):
+    def resume(self, network, progress):
         """Bring the network to where the newest checkpoint was written, and return the `Position` there.
 
         Raises:
@@ -151,22 +152,24 @@ class Run:
         """
         found = checkpoint.read_newest(self.folder, self.prefix)
         if found is None:
-            say(f'no checkpoint named {self.prefix} in {self.folder}: training begins at epoch 1')
+            progress.say(f'no checkpoint named {self.prefix} in {self.folder}: training begins at epoch 1')
             return Position()
         for line in found.damage:
-            say(f'passed over {line}')
+            progress.warn(f'passed over {line}')
         try:
             run, settings, position = _described(found.description)
         except (LookupError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
         network.restore(found.arrays, found.description, found.path)
         self._run, self.path = run, found.path
-        say(f'resumed from {found.path}')
+        progress.say(f'resumed from {found.path}')
         for key, value in self.settings.items():
             if settings.get(key) != value:
-                say(f'{key} was {settings.get(key)} up to here and is {value} from here on')
+                progress.say(f'{key} was {settings.get(key)} up to here and is {value} from here on')
         if position.batch and any(settings.get(key) != self.settings[key] for key in ORDER):
-            say(f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches')
+            progress.say(
+                f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'
+            )
             position = Position(position.history, position.epoch)
         return position
 
@@ -174,6 +177,7 @@ class Run:
 def _described(description):
     """Return run, settings and position of a checkpoint's description; raises what a wrong one makes of it."""
     run, settings, history = (dict(description[key]) for key in ('run', 'settings', 'history'))
+    run = {'id': str(run['id']), 'started': float(run['started']), 'saved': int(run['saved'])}
     position = Position({key: list(map(float, values)) for key, values in history.items()}, description['epoch'] + 1)
     if (within := description.get('within_epoch')) is not None:
         position.batch, position.order = positive_int(within['batch'], 'batch'), within['order']

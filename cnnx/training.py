@@ -161,7 +161,7 @@ def train(
     with run or contextlib.nullcontext(), Interruption() as interruption:
         position = Position()
         if resume_from_checkpoint:
-            position = run.resume(network, progress.say)
+            position = run.resume(network, progress)
         elif run is not None:
             position = run.begin(network)
         if position.epoch > epochs:
@@ -195,11 +195,12 @@ class _Loop:
             if self.validation is not None:
                 results = _evaluate(self.network, self.validation, 256, lambda: self._stop_if_asked(position))
                 figures |= {f'val_{key}': value for key, value in results.items()}
-            shown.finish(figures, time.perf_counter() - began)
-        history = History({key: list(values) for key, values in position.history.items()})
-        history.append(figures)
-        after = Position(history.history, position.epoch + 1)
-        self._save(after)
+            seconds = time.perf_counter() - began
+            history = History({key: list(values) for key, values in position.history.items()})
+            history.append(figures)
+            after = Position(history.history, position.epoch + 1)
+            self._save(after)
+            shown.finish(figures, seconds)
         self._stop_if_asked(after)
         return after
 
@@ -250,9 +251,8 @@ class _Loop:
         self.interruption.leave()
 
     def _save(self, position):
+        check_weights(self.network, f'epoch {position.epoch}, after {position.batch} batches')
         if self.run is not None:
-            where = f'epoch {position.epoch}, after {position.batch} batches'
-            check_weights(self.network, where)
             self.run.save(self.network, position)
             self.every.saved()
 

@@ -403,6 +403,15 @@ def test_a_path_that_is_none(path):
             reader(path)
 
 
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='named pipes are POSIX')
+@pytest.mark.parametrize('reader', [checkpoint.read, checkpoint.read_description])
+def test_a_named_pipe_or_a_device_is_no_file(tmp_path, reader):
+    os.mkfifo(tmp_path / 'pipe.npz')
+    for path in (tmp_path / 'pipe.npz', Path(os.devnull)):
+        with pytest.raises(CheckpointError, match='not a file'):
+            reader(path)
+
+
 def test_no_such_file(path):
     for reader in (checkpoint.read, checkpoint.read_description):
         with pytest.raises(FileNotFoundError, match='model.npz'):
@@ -427,7 +436,7 @@ def test_a_file_can_be_moved_away_after_a_failed_read(path, monkeypatch):
 
 def save(folder, prefix, epoch, started=100.0):
     path = checkpoint.checkpoint_path(folder, prefix, epoch)
-    run = {'id': f'run of {started}', 'started': started}
+    run = {'id': f'run of {started}', 'started': started, 'saved': epoch}
     checkpoint.write(path, {'weights_0': np.full(3, epoch + started)}, {'epoch': epoch, 'run': run})
     return path
 
@@ -511,7 +520,15 @@ def test_damage_outside_the_description_is_passed_over_as_well(tmp_path):
 
 @pytest.mark.parametrize(
     'description',
-    [{}, {'epoch': 10}, {'run': None}, {'run': {}}, {'run': 7}, {'run': {'started': 'yesterday'}}],
+    [
+        {},
+        {'epoch': 10},
+        {'run': None},
+        {'run': {}},
+        {'run': 7},
+        {'run': {'started': 'yesterday'}},
+        {'run': {'started': 1.0}},
+    ],
     ids=str,
 )
 def test_files_that_are_no_checkpoints_of_a_run_are_passed_over(tmp_path, description):
@@ -537,6 +554,19 @@ def test_all_damaged(tmp_path):
     for path in paths:
         assert str(path) in str(caught.value)
     assert 'without resuming' in str(caught.value)
+
+
+def test_what_files_say_counts_and_not_their_names(tmp_path):
+    for epoch in (1, 2, 3):
+        path = save(tmp_path, 'model', epoch)
+    path.with_name('model_epoch_50.npz').write_bytes((tmp_path / 'model_epoch_2.npz').read_bytes())
+    assert_newest(tmp_path, 'model', 3)
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, 'scandir', fail(PermissionError(errno.EACCES, 'Permission denied', str(tmp_path))))
+    with pytest.raises(PermissionError):
+        checkpoint.read_newest(tmp_path, 'model')
 
 
 def test_reading_changes_nothing(tmp_path):

@@ -112,6 +112,15 @@ def test_weights_that_a_step_has_spoilt_are_not_saved(tmp_path):
     assert list(tmp_path.glob('*.npz')) == []
 
 
+def test_weights_that_the_last_step_has_spoilt_are_told():
+    x = np.full((4, 2), 1e19, np.float32)
+    net = cnnx.Network(seed=0)
+    net.add(cnnx.Dense(2, 2, kernel_initializer='zeros'))
+    net.compile(MeanSquaredError(), cnnx.SGD())
+    with pytest.raises(DivergenceError, match='a step was too large'):
+        net.train(x, x, epochs=1, batch_size=4, learning_rate=1e10, verbose=0)
+
+
 def test_large_but_finite_numbers_train_on():
     x, y = small_data(20)
     net = small_network(dtype='float64')

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from models import bits, small_data, small_network
 
-from cnnx import CheckpointError, checkpoint, runs
+from cnnx import CheckpointError, checkpoint, progress, runs
 from cnnx.optimizers import OPTIMIZERS
 from cnnx.schedules import SCHEDULES
 
@@ -200,15 +200,14 @@ def test_damage_ahead_of_a_resumed_run_never_counts_as_kept(tmp_path):
         content[200] ^= 1
         path.write_bytes(content)
     net = small_network()
-    net.optimizer.step = lambda *rest: (_ for _ in ()).throw(RuntimeError)  # after the first batch of epoch 3
-    with pytest.raises(RuntimeError):
-        train(net, epochs=5, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
-    net = small_network()
-    train(net, epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
-    assert names(tmp_path) == ['model_epoch_3.npz', 'model_epoch_4.npz']
+    with pytest.warns(RuntimeWarning, match=r'passed over .*model_epoch_[34]\.npz'):
+        train(net, epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
+    assert 'model_epoch_3.npz' in names(tmp_path)
     checkpoint.read(tmp_path / 'model_epoch_3.npz')
-    train(net, epochs=5, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
+    with pytest.warns(RuntimeWarning, match=r'passed over .*model_epoch_4\.npz'):
+        train(net, epochs=5, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
     assert bits(net) == bits(whole)
+    assert names(tmp_path) == ['model_epoch_5.npz']
 
 
 def test_an_epoch_whose_batches_have_changed_begins_anew(tmp_path, capsys):
@@ -239,8 +238,50 @@ def test_a_damaged_checkpoint_within_an_epoch_costs_that_epoch(tmp_path):
     train(net, epochs=1, checkpoint_dir=tmp_path)
     (tmp_path / 'model_epoch_2_batch_2.npz').write_bytes((tmp_path / 'model_epoch_1.npz').read_bytes()[:-9])
     resumed = small_network()
-    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    with pytest.warns(RuntimeWarning, match='passed over .*its checksum is missing'):
+        train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
     assert bits(resumed) == bits(whole)
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_an_epoch_that_begins_anew_goes_on_from_where_it_was_stopped(tmp_path):
+    net = small_network()
+    signal_at(net, 3)
+    with pytest.raises(KeyboardInterrupt):
+        train(net, checkpoint_dir=tmp_path, batch_size=4)
+    seen = []
+    for _ in range(4):
+        net = small_network()
+        signal_at(net, 1)
+        with pytest.raises(KeyboardInterrupt):
+            train(net, checkpoint_dir=tmp_path, batch_size=2, resume_from_checkpoint=True)
+        seen.append(names(tmp_path))
+    assert seen == [[f'model_epoch_1_batch_{batch}.npz'] for batch in (1, 2, 3, 4)]
+
+
+def test_an_epoch_is_saved_before_it_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress.Line, 'finish', lambda *arguments: (_ for _ in ()).throw(OSError('full')))
+    with pytest.raises(OSError, match='full'):
+        train(small_network(), checkpoint_dir=tmp_path, verbose=1)
+    assert names(tmp_path) == ['model_epoch_1.npz']
+
+
+def test_the_folder_stays_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'elsewhere').mkdir()
+    net = small_network()
+    step = net.optimizer.step
+    net.optimizer.step = lambda *rest: (os.chdir(tmp_path / 'elsewhere'), step(*rest))
+    train(net, checkpoint_dir='here')
+    assert len(names(tmp_path / 'here')) == EPOCHS
+
+
+@pytest.mark.parametrize('prefix', ['x' * 151, 'ä' * 76])
+def test_a_prefix_that_is_too_long_is_refused_at_once(tmp_path, prefix):
+    with pytest.raises(ValueError, match='checkpoint_prefix: expected at most 150 bytes'):
+        train(small_network(), checkpoint_dir=tmp_path, checkpoint_prefix=prefix)
+    train(small_network(), checkpoint_dir=tmp_path, checkpoint_prefix='x' * 150, epochs=1)
 
 
 # One run at a time
@@ -353,6 +394,18 @@ def test_handlers_are_left_alone_off_the_main_thread():
     thread.start()
     thread.join()
     assert set(during) == {before}
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_signal_with_nothing_left_to_train_is_not_lost(tmp_path, monkeypatch):
+    train(small_network(), checkpoint_dir=tmp_path)
+    read_newest = checkpoint.read_newest
+    monkeypatch.setattr(
+        checkpoint, 'read_newest', lambda *rest: (signal.raise_signal(signal.SIGTERM), read_newest(*rest))[1]
+    )
+    with pytest.raises(SystemExit):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
 
 
 @POSIX

@@ -64,6 +64,10 @@ def _verify_file(path, in_full):
     try:
         arrays, description = read(path)
         lines = _describe(path, arrays, description)
+    except OSError as error:
+        if in_full:
+            raise
+        lines, bad = [f'BAD   {error}'], 1
     except CheckpointError as error:
         lines, bad = [f'BAD   {error}'], 1
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -105,6 +109,8 @@ def _compare_arrays(name, array, other):
         return [f'{name}: {array.dtype} {array.shape} and {other.dtype} {other.shape}']
     if array.tobytes() == other.tobytes():
         return []
+    if array.dtype.kind == 'U':
+        return [f'{name}: different text']
     numbers, others = array.astype(np.float64), other.astype(np.float64)
     with np.errstate(invalid='ignore'):
         distance = np.abs(numbers - others)
@@ -123,4 +129,5 @@ def _compare(where, a, b):
 
 
 if __name__ == '__main__':
+    sys.stdout.reconfigure(errors='backslashreplace')  # file names may be of any bytes
     sys.exit(main())

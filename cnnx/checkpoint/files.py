@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import stat
 import threading
 import zipfile
 from pathlib import Path
@@ -26,6 +27,7 @@ CHUNK = 1 << 20
 # Plain .npz files of weights may be compressed; more than this many times is a trap, not weights.
 LARGEST_RATIO = 20
 SMALL = 1 << 20
+O_NONBLOCK = getattr(os, 'O_NONBLOCK', 0)
 NUMBERS = 'biuf'
 
 
@@ -119,14 +121,15 @@ def _replace(path, content):
     target = Path(os.path.realpath(path))
     temporary = temporary_name(target)
     try:
-        try:
-            _write_through(temporary, content)
-            os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        _sync_folder(target.parent)
+        with _opened_folder(target.parent) as folder:
+            try:
+                _write_through(temporary, content)
+                os.replace(temporary, target)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
+            _sync_folder(folder)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
@@ -143,18 +146,27 @@ def _write_through(path, content):
         os.close(descriptor)
 
 
-def _sync_folder(folder):
-    """Make a rename last through a power cut, where folders can be opened and flushed at all."""
+@contextlib.contextmanager
+def _opened_folder(folder):
+    """Yield a descriptor of a folder, before anything in it is changed; None where folders cannot be opened."""
     if os.name != 'posix':
+        yield None
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(descriptor):
+    """Make a rename last through a power cut, where folders can be flushed."""
+    try:
+        if descriptor is not None:
+            os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -163,7 +175,10 @@ def _opened(path):
 
     That is any exception: zipfile, NumPy and the parsers that it uses have raised a dozen kinds.
     """
-    with open(os.fspath(path), 'rb') as stream:
+    # A named pipe would have its reader wait for a writer.
+    with open(os.fspath(path), 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise CheckpointError(f'{path}: not a file')
         try:
             if not zipfile.is_zipfile(stream):
                 raise CheckpointError(f'{path}: not an .npz file')

@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from cnnx.checkpoint.files import CheckpointError, read, read_description
 
+# File systems take names of 255 bytes; the rest is for numbers, and for the name while a file is written.
+LONGEST_PREFIX = 150
+
 
 class Found(NamedTuple):
     """A checkpoint that `read_newest` found: where, what it holds, and a line for each file passed over."""
@@ -31,6 +34,8 @@ def check_prefix(prefix):
     """Return a prefix that names files inside their folder, or raise a ValueError."""
     if not isinstance(prefix, str) or not prefix or prefix != os.path.basename(prefix) or '\0' in prefix:
         raise ValueError(f'checkpoint_prefix: expected the beginning of a file name, got {prefix!r}')
+    if len(os.fsencode(prefix)) > LONGEST_PREFIX:
+        raise ValueError(f'checkpoint_prefix: expected at most {LONGEST_PREFIX} bytes, got {prefix!r}')
     return prefix
 
 
@@ -38,18 +43,21 @@ def checkpoints(folder, prefix=r'.+'):
     """Return {path: how far it is} of the files named as checkpoints: (epochs done, batches done beyond)."""
     pattern = re.compile(rf'{prefix}_epoch_([0-9]+)(?:_batch_([0-9]+))?\.npz', re.DOTALL)
     found = {}
-    for path in Path(folder).glob('*.npz'):
-        if match := pattern.fullmatch(path.name):
-            epoch, batch = match.groups()
-            found[path] = (int(epoch), 0) if batch is None else (int(epoch) - 1, int(batch))
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if match := pattern.fullmatch(entry.name):
+                epoch, batch = match.groups()
+                done = (int(epoch), 0) if batch is None else (int(epoch) - 1, int(batch))
+                found[Path(folder, entry.name)] = done
     return found
 
 
 def read_newest(folder, prefix):
-    """Read the checkpoint to resume from: of the run that began last, the one that is furthest.
+    """Read the checkpoint to resume from: of the run that began last, the one that it saved last.
 
     A run that begins anew in the same folder replaces files one by one, and those of the run before it
-    that have a higher number are still there. Damaged files are passed over.
+    that have a higher number are still there. So what counts is what files say, not how they are named.
+    Damaged files are passed over.
 
     Returns:
         A `Found`, or None where there is no checkpoint.
@@ -80,8 +88,8 @@ def newest_start(folder, prefix):
 def remove_older(path, keep):
     """Remove a run's checkpoints that one of its checkpoints makes superfluous, if that one is whole.
 
-    Of those that are not further than it, these are all within epochs, and all of epochs but the last `keep`
-    (None: keep them all). One that cannot be removed now is left for the next time.
+    Of those saved before it, these are all within epochs, and all of epochs but the last `keep` (None: keep
+    them all). One that cannot be removed now is left for the next time.
 
     Raises:
         CheckpointError: it is damaged, and nothing was removed.
@@ -89,11 +97,9 @@ def remove_older(path, keep):
     """
     _, description = read(path)
     found = checkpoints(path.parent, re.escape(path.name[: path.name.rindex('_epoch_')]))
-    own = [
-        other
-        for other in sorted(found, key=found.get)
-        if found[other] <= found[path] and _run_of(other) == description['run']
-    ]
+    runs = {other: _run_of(other) for other in found}
+    own = [other for other, run in runs.items() if run is not None and run[0] == description['run']['id']]
+    own = [other for other in sorted(own, key=runs.get) if runs[other] <= runs[path]]
     epochs = [other for other in own if found[other][1] == 0]
     superfluous = [other for other in own if found[other][1] > 0 and other != path]
     superfluous += [] if keep is None else epochs[:-keep]
@@ -112,20 +118,21 @@ def remove_leftovers(folder, prefix):
 
 
 def _run_of(path):
-    """Return which run a checkpoint is of, or None where that cannot be read."""
+    """Return (the run's id, how many checkpoints it had saved) of a checkpoint, or None where that cannot be read."""
     try:
-        return read_description(path).get('run')
-    except (CheckpointError, OSError):
+        run = read_description(path)['run']
+        return str(run['id']), int(run['saved'])
+    except (CheckpointError, LookupError, OSError, TypeError, ValueError):
         return None
 
 
 def _candidates(folder, prefix):
-    """Return (when its run began, how far it is, path) of each checkpoint, and a line for each that is damaged."""
+    """Return (when its run began, its number among what that saved, path) of each checkpoint, and lines on damage."""
     candidates, damage = [], []
-    for path, done in checkpoints(folder, re.escape(prefix)).items():
+    for path in checkpoints(folder, re.escape(prefix)):
         try:
-            started = float(read_description(path)['run']['started'])
-            candidates.append((started, done, path))
+            run = read_description(path)['run']
+            candidates.append((float(run['started']), int(run['saved']), path))
         except (CheckpointError, OSError) as error:
             damage.append(str(error))
         except (LookupError, TypeError, ValueError):
