@@ -16,6 +16,8 @@ from cnnx.geometry import positive_int
 SECONDS = {'s': 1, 'm': 60, 'h': 3600}
 # What the place within an epoch depends on.
 ORDER = ('samples', 'batch_size', 'shuffle')
+# What the bits depend on without being asked for.
+EXACT = ('backend', 'tier', 'cnnx')
 
 
 @dataclass
@@ -158,14 +160,19 @@ class Run:
             progress.warn(f'passed over {line}')
         try:
             run, settings, position = _described(found.description)
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, OverflowError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
         network.restore(found.arrays, found.description, found.path)
         self._run, self.path = run, found.path
+        # What was passed over must not come before what is saved from here on.
+        run['saved'] = max(run['saved'], checkpoint.last_saved(self.folder, self.prefix, run['id']))
+        if found.damage:
+            run['started'] = math.nextafter(checkpoint.newest_start(self.folder, self.prefix), math.inf)
         progress.say(f'resumed from {found.path}')
         for key, value in self.settings.items():
             if settings.get(key) != value:
-                progress.say(f'{key} was {settings.get(key)} up to here and is {value} from here on')
+                tell = progress.warn if key in EXACT else progress.say
+                tell(f'{key} was {settings.get(key)} up to here and is {value} from here on')
         if position.batch and any(settings.get(key) != self.settings[key] for key in ORDER):
             progress.say(
                 f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'

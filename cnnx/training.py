@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnx import kernels
+from cnnx._version import __version__
 from cnnx.architecture import make_generator
 from cnnx.arrays import as_kernels_read
 from cnnx.divergence import check_weights, diverged
@@ -271,6 +272,7 @@ def _other_settings(network, schedule):
         **network.optimizer.settings(),
         'backend': backend.name,
         'tier': backend.tier,
+        'cnnx': __version__,
     }
 
 

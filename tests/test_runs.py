@@ -204,10 +204,33 @@ def test_damage_ahead_of_a_resumed_run_never_counts_as_kept(tmp_path):
         train(net, epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
     assert 'model_epoch_3.npz' in names(tmp_path)
     checkpoint.read(tmp_path / 'model_epoch_3.npz')
-    with pytest.warns(RuntimeWarning, match=r'passed over .*model_epoch_4\.npz'):
-        train(net, epochs=5, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
+    train(net, epochs=5, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
     assert bits(net) == bits(whole)
     assert names(tmp_path) == ['model_epoch_5.npz']
+
+
+def test_the_checkpoint_just_written_is_never_removed_for_a_damaged_one(tmp_path):
+    train(small_network(), epochs=5, checkpoint_dir=tmp_path)
+    for epoch in (4, 5):
+        path = tmp_path / f'model_epoch_{epoch}.npz'
+        content = bytearray(path.read_bytes())
+        content[300] ^= 1
+        path.write_bytes(content)
+    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True, 'keep': 1}
+    with pytest.warns(RuntimeWarning, match='passed over'):
+        train(small_network(), epochs=4, checkpoint_every=2, **options)
+    checkpoint.read(tmp_path / 'model_epoch_4.npz')
+    assert checkpoint.read_newest(tmp_path, 'model').path == tmp_path / 'model_epoch_4.npz'
+
+
+@pytest.mark.parametrize('run', [{'saved': float('inf')}, {'saved': 10**400, 'started': 10**400}, {'started': None}])
+def test_numbers_of_someone_else_are_damage(tmp_path, run):
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+    arrays, description = checkpoint.read(tmp_path / 'model_epoch_2.npz')
+    description['run'] |= run
+    checkpoint.write(tmp_path / 'model_epoch_7.npz', arrays, description)
+    with pytest.warns(RuntimeWarning, match=r'model_epoch_7\.npz: not a checkpoint of a training run'):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
 
 
 def test_an_epoch_whose_batches_have_changed_begins_anew(tmp_path, capsys):

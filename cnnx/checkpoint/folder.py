@@ -85,6 +85,12 @@ def newest_start(folder, prefix):
     return max((started for started, _, _ in candidates), default=0.0 if damage else None)
 
 
+def last_saved(folder, prefix, run):
+    """Return the highest number among the checkpoints that a run, by its id, has saved and that tell theirs."""
+    found = map(_run_of, checkpoints(folder, re.escape(prefix)))
+    return max((saved for other, saved in filter(None, found) if other == run), default=0)
+
+
 def remove_older(path, keep):
     """Remove a run's checkpoints that one of its checkpoints makes superfluous, if that one is whole.
 
@@ -99,7 +105,8 @@ def remove_older(path, keep):
     found = checkpoints(path.parent, re.escape(path.name[: path.name.rindex('_epoch_')]))
     runs = {other: _run_of(other) for other in found}
     own = [other for other, run in runs.items() if run is not None and run[0] == description['run']['id']]
-    own = [other for other in sorted(own, key=runs.get) if runs[other] <= runs[path]]
+    own = [other for other in own if runs[other] <= runs[path]]
+    own.sort(key=lambda other: (runs[other], other == path))
     epochs = [other for other in own if found[other][1] == 0]
     superfluous = [other for other in own if found[other][1] > 0 and other != path]
     superfluous += [] if keep is None else epochs[:-keep]
@@ -122,7 +129,7 @@ def _run_of(path):
     try:
         run = read_description(path)['run']
         return str(run['id']), int(run['saved'])
-    except (CheckpointError, LookupError, OSError, TypeError, ValueError):
+    except (CheckpointError, LookupError, OSError, OverflowError, TypeError, ValueError):
         return None
 
 
@@ -135,6 +142,6 @@ def _candidates(folder, prefix):
             candidates.append((float(run['started']), int(run['saved']), path))
         except (CheckpointError, OSError) as error:
             damage.append(str(error))
-        except (LookupError, TypeError, ValueError):
+        except (LookupError, OverflowError, TypeError, ValueError):
             damage.append(f'{path}: not a checkpoint of a training run')
     return candidates, damage
