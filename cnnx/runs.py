@@ -68,7 +68,9 @@ class Every:
     def due(self):
         """Count a batch; return whether to save behind it."""
         self._done += 1
-        return self._done >= self.batches or time.monotonic() - self._since >= self.seconds
+        if self._done >= self.batches:
+            return True
+        return self.seconds < math.inf and time.monotonic() - self._since >= self.seconds
 
 
 class Run:
