@@ -19,7 +19,7 @@ cdef extern from *:
 def all_finite(ArrayTable table not None, int column, int num_threads):
     """Return whether all numbers of a column of a table are finite: neither NaN nor infinite.
 
-    All bits of the exponent are set in those that are not.
+    Those that are not have all bits of the exponent set: but for the sign, they are the largest as integers.
     """
     cdef Py_ssize_t i
     cdef Py_ssize_t* chunk
@@ -42,13 +42,13 @@ cdef int floats_not_finite(const uint32_t* bits, Py_ssize_t first, Py_ssize_t la
     cdef uint32_t found = 0
     cdef Py_ssize_t i
     for i in range(first, last):
-        found |= (bits[i] & <uint32_t> FLOAT_EXPONENT) == <uint32_t> FLOAT_EXPONENT
-    return found != 0
+        found = max(found, bits[i] & <uint32_t> 0x7FFFFFFF)
+    return found >= <uint32_t> FLOAT_EXPONENT
 
 
 cdef int doubles_not_finite(const uint64_t* bits, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     cdef uint64_t found = 0
     cdef Py_ssize_t i
     for i in range(first, last):
-        found |= (bits[i] & DOUBLE_EXPONENT) == DOUBLE_EXPONENT
-    return found != 0
+        found = max(found, bits[i] & <uint64_t> 0x7FFFFFFFFFFFFFFF)
+    return found >= DOUBLE_EXPONENT
