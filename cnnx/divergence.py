@@ -21,7 +21,8 @@ def diverged(network, samples, index, loss, where, learning_rate):
     """
     what = f'the loss is {loss / len(index)}'
     if math.isfinite(loss):
-        what = f'the gradient of {_first_gradient(network)} is not finite'
+        # The backward pass comes to the last layer first.
+        what = f'the gradient of {_not_finite(reversed(network.layers), "grad")} is not finite'
     return DivergenceError(
         f'{where}: {what}; {_cause(network, samples, index)}. The weights are those from before this batch. '
         f'The learning rate was {learning_rate:g}: try a smaller one, or look at the data'
@@ -30,22 +31,21 @@ def diverged(network, samples, index, loss, where, learning_rate):
 
 def check_weights(network, where):
     """Raise a `DivergenceError` if a weight is not finite: a step may be too large for it where its gradient is not."""
-    for layer in network.layers:
-        for parameter in layer.parameters:
-            if not np.isfinite(parameter.value).all():
-                raise DivergenceError(
-                    f'{where}: the {parameter.name} of {layer.where} hold numbers that are not finite, and are not '
-                    'saved; a step was too large. Begin anew, or resume, with a smaller learning rate'
-                )
+    name = _not_finite(network.layers, 'value')
+    if name is not None:
+        raise DivergenceError(
+            f'{where}: the {name} hold numbers that are not finite, and are not saved; a step was too large. '
+            'Begin anew, or resume, with a smaller learning rate'
+        )
 
 
-def _first_gradient(network):
-    """Return the name of the first gradient, in the order that they are computed in, that is not finite."""
-    for layer in reversed(network.layers):
+def _not_finite(layers, array):
+    """Return the name of the first parameter whose 'value', or 'grad', is not finite, or None."""
+    for layer in layers:
         for parameter in layer.parameters:
-            if not np.isfinite(parameter.grad).all():
+            if not np.isfinite(getattr(parameter, array)).all():
                 return f'{parameter.name} of {layer.where}'
-    return 'a parameter'
+    return None
 
 
 def _cause(network, samples, index):
@@ -54,10 +54,9 @@ def _cause(network, samples, index):
         bad = ~np.isfinite(numbers.reshape(len(index), -1)).all(axis=1)
         if bad.any():
             return f'sample {index[bad.argmax()]} of {name} holds a number that is not finite'
-    for layer in network.layers:
-        for parameter in layer.parameters:
-            if not np.isfinite(parameter.value).all():
-                return f'the {parameter.name} of {layer.where} already held numbers that are not finite'
+    name = _not_finite(network.layers, 'value')
+    if name is not None:
+        return f'the {name} already held numbers that are not finite'
     with np.errstate(all='ignore'):
         layer = network.plan.first_not_finite(x)
     if layer is None:

@@ -137,11 +137,10 @@ class Run:
             'settings': self.settings,
             'run': {**self._run, 'saved': self._run['saved'] + 1},
         }
-        batch = None
+        epoch, batch = position.epoch - 1, None
         if position.batch:
-            batch = position.batch
+            epoch, batch = position.epoch, position.batch
             description['within_epoch'] = {'batch': batch, 'order': position.order, 'mean': position.mean}
-        epoch = position.epoch if batch else position.epoch - 1
         path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch, batch)
         checkpoint.write(path, network.checkpoint_arrays(), description)
         self._run = description['run']
@@ -167,9 +166,9 @@ class Run:
         network.restore(found.arrays, found.description, found.path)
         self._run, self.path = run, found.path
         # What was passed over must not come before what is saved from here on.
-        run['saved'] = max(run['saved'], checkpoint.last_saved(self.folder, self.prefix, run['id']))
+        run['saved'] = max(other['saved'] for other in found.runs if other['id'] == run['id'])
         if found.damage:
-            run['started'] = math.nextafter(checkpoint.newest_start(self.folder, self.prefix), math.inf)
+            run['started'] = math.nextafter(max(other['started'] for other in found.runs), math.inf)
         progress.say(f'resumed from {found.path}')
         for key, value in self.settings.items():
             if settings.get(key) != value:
@@ -185,8 +184,8 @@ class Run:
 
 def _described(description):
     """Return run, settings and position of a checkpoint's description; raises what a wrong one makes of it."""
-    run, settings, history = (dict(description[key]) for key in ('run', 'settings', 'history'))
-    run = {'id': str(run['id']), 'started': float(run['started']), 'saved': int(run['saved'])}
+    run = checkpoint.described_run(description)
+    settings, history = dict(description['settings']), dict(description['history'])
     position = Position({key: list(map(float, values)) for key, values in history.items()}, description['epoch'] + 1)
     if (within := description.get('within_epoch')) is not None:
         position.batch, position.order = positive_int(within['batch'], 'batch'), within['order']

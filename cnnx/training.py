@@ -197,7 +197,7 @@ class _Loop:
                 results = _evaluate(self.network, self.validation, 256, lambda: self._stop_if_asked(position))
                 figures |= {f'val_{key}': value for key, value in results.items()}
             seconds = time.perf_counter() - began
-            history = History({key: list(values) for key, values in position.history.items()})
+            history = History(position.history)
             history.append(figures)
             after = Position(history.history, position.epoch + 1)
             self._save(after)

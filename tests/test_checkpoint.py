@@ -442,7 +442,7 @@ def save(folder, prefix, epoch, started=100.0):
 
 
 def assert_newest(folder, prefix, epoch, started=100.0):
-    path, arrays, description, damage = checkpoint.read_newest(folder, prefix)
+    path, arrays, description, damage, _ = checkpoint.read_newest(folder, prefix)
     assert path == folder / f'{prefix}_epoch_{epoch}.npz'
     assert arrays['weights_0'].tolist() == [epoch + started] * 3
     assert (description['epoch'], description['run']['started']) == (epoch, started)

@@ -38,6 +38,15 @@ def names(folder):
     return sorted(path.name for path in folder.glob('*.npz'))
 
 
+def damage_epochs(folder, *epochs):
+    """Flip a bit of some checkpoints."""
+    for epoch in epochs:
+        path = folder / f'model_epoch_{epoch}.npz'
+        content = bytearray(path.read_bytes())
+        content[300] ^= 1
+        path.write_bytes(content)
+
+
 def signal_at(net, call, number=signal.SIGINT, method='learn'):
     """Have a signal come while a network's plan learns or assesses a batch, the call-th from now on."""
     plan, calls = net.plan, []
@@ -194,11 +203,7 @@ def test_damage_ahead_of_a_resumed_run_never_counts_as_kept(tmp_path):
     whole = small_network()
     train(whole, epochs=5)
     train(small_network(), epochs=4, checkpoint_dir=tmp_path)
-    for epoch in (3, 4):
-        path = tmp_path / f'model_epoch_{epoch}.npz'
-        content = bytearray(path.read_bytes())
-        content[200] ^= 1
-        path.write_bytes(content)
+    damage_epochs(tmp_path, 3, 4)
     net = small_network()
     with pytest.warns(RuntimeWarning, match=r'passed over .*model_epoch_[34]\.npz'):
         train(net, epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
@@ -211,11 +216,7 @@ def test_damage_ahead_of_a_resumed_run_never_counts_as_kept(tmp_path):
 
 def test_the_checkpoint_just_written_is_never_removed_for_a_damaged_one(tmp_path):
     train(small_network(), epochs=5, checkpoint_dir=tmp_path)
-    for epoch in (4, 5):
-        path = tmp_path / f'model_epoch_{epoch}.npz'
-        content = bytearray(path.read_bytes())
-        content[300] ^= 1
-        path.write_bytes(content)
+    damage_epochs(tmp_path, 4, 5)
     options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True, 'keep': 1}
     with pytest.warns(RuntimeWarning, match='passed over'):
         train(small_network(), epochs=4, checkpoint_every=2, **options)

@@ -111,7 +111,8 @@ cdef inline void backward_sparse(
     cdef floating* spare = gradients + size * s.F
     cdef int32_t* live = <int32_t*> (spare + 2 * s.F * s.band * s.Q)
     cdef int32_t* counts = live + size * s.F
-    cdef const floating* filter
+    cdef floating* target = slots if s.slotted else dpadded
+    cdef const ptrdiff_t* target_at = a.slot_at if s.slotted else a.at
     cdef const floating* no_factors = NULL
     for band in range((s.P + s.band - 1) // s.band):
         first = band * s.band
@@ -126,18 +127,11 @@ cdef inline void backward_sparse(
                 add_patches(
                     s, <int> (next_v - v), counts[f], live + f * size, gradients + f * size, padded, a.at + v,
                     partial + f * patch + v * s.width)
-                if dpadded == NULL:
-                    continue
-                filter = <const floating*> a.filters + f * patch + v * s.width
-                if s.slotted:
+                if dpadded != NULL:
                     spread_patches(
                         s, <int> (next_v - v), counts[f], live + f * size,
-                        origin_of(s, first * s.pool.stride_height, 0), gradients + f * size, filter,
-                        a.slot_at + v, slots)
-                else:
-                    spread_patches(
-                        s, <int> (next_v - v), counts[f], live + f * size, 0, gradients + f * size, filter,
-                        a.at + v, dpadded)
+                        origin_of(s, first * s.pool.stride_height, 0) if s.slotted else 0, gradients + f * size,
+                        <const floating*> a.filters + f * patch + v * s.width, target_at + v, target)
         if s.slotted:
             add_band(s, first * s.pool.stride_height * s.window.stride_height, slots, dpadded)
 

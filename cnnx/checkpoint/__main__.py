@@ -63,19 +63,23 @@ def diff(a, b):
 def _verify_file(path, in_full):
     try:
         arrays, description = read(path)
-        lines = _describe(path, arrays, description)
     except OSError as error:
         if in_full:
             raise
-        lines, bad = [f'BAD   {error}'], 1
+        return _bad(error)
     except CheckpointError as error:
-        lines, bad = [f'BAD   {error}'], 1
+        return _bad(error)
+    try:
+        lines = _describe(path, arrays, description)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        lines, bad = [f'BAD   {path}: its description is none that cnnx writes ({error})'], 1
-    else:
-        bad = 0
+        return _bad(f'{path}: its description is none that cnnx writes ({error})')
     print('\n'.join(lines if in_full else lines[:1]))
-    return bad
+    return 0
+
+
+def _bad(reason):
+    print(f'BAD   {reason}')
+    return 1
 
 
 def _describe(path, arrays, description):

@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import re
 import stat
 import threading
 import zipfile
@@ -29,6 +30,8 @@ LARGEST_RATIO = 20
 SMALL = 1 << 20
 O_NONBLOCK = getattr(os, 'O_NONBLOCK', 0)
 NUMBERS = 'biuf'
+# The name of a file while it is written; the group is the name that it is to get.
+TEMPORARY = re.compile(r'\.(.+)\.[0-9]+-[0-9]+\.tmp', re.DOTALL)
 
 
 class CheckpointError(ValueError):
@@ -54,8 +57,7 @@ def write(path, arrays, description=None):
     for name, array in arrays.items():
         if array.dtype.kind not in NUMBERS or name == 'description':
             raise ValueError(f'{name}: expected an array of numbers under another name, got {array.dtype}')
-    manifest = {name: {'dtype': array.dtype.str, 'shape': array.shape} for name, array in arrays.items()}
-    text = json.dumps({'format': FORMAT, 'arrays': manifest, **(description or {})})
+    text = json.dumps({'format': FORMAT, 'arrays': _manifest(arrays), **(description or {})})
     _replace(Path(path), _pack({**arrays, 'description': np.array(text)}))
 
 
@@ -83,8 +85,7 @@ def read(path):
             )
         if not sealed:
             raise ValueError('its checksum is missing')
-        found = {name: {'dtype': array.dtype.str, 'shape': list(array.shape)} for name, array in arrays.items()}
-        if version != FORMAT or manifest != found:
+        if version != FORMAT or manifest != _manifest(arrays):
             raise ValueError('its arrays are not those that it lists')
     return arrays, description
 
@@ -97,7 +98,11 @@ def read_description(path):
         return {key: value for key, value in description.items() if key not in ('format', 'arrays')}
 
 
-def temporary_name(path):
+def _manifest(arrays):
+    return {name: {'dtype': array.dtype.str, 'shape': list(array.shape)} for name, array in arrays.items()}
+
+
+def _temporary_name(path):
     """Return the file that becomes `path` when it is whole, for this process and thread alone."""
     return path.with_name(f'.{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp')
 
@@ -119,7 +124,7 @@ def _pack(arrays):
 def _replace(path, content):
     """Give a name to bytes: to all of them, or it stays with what it was."""
     target = Path(os.path.realpath(path))
-    temporary = temporary_name(target)
+    temporary = _temporary_name(target)
     try:
         with _opened_folder(target.parent) as folder:
             try:

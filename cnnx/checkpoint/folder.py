@@ -10,19 +10,26 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from cnnx.checkpoint.files import CheckpointError, read, read_description
+from cnnx.checkpoint.files import TEMPORARY, CheckpointError, read, read_description
 
 # File systems take names of 255 bytes; the rest is for numbers, and for the name while a file is written.
 LONGEST_PREFIX = 150
 
 
 class Found(NamedTuple):
-    """A checkpoint that `read_newest` found: where, what it holds, and a line for each file passed over."""
+    """A checkpoint that `read_newest` found.
+
+    Attributes:
+        path, arrays, description: where it is, and what it holds.
+        damage: a line for each file passed over.
+        runs: what each checkpoint that tells it says of its run, as `described_run` gives it.
+    """
 
     path: Path
     arrays: dict
     description: dict
     damage: list
+    runs: list
 
 
 def checkpoint_path(folder, prefix, epoch, batch=None):
@@ -39,10 +46,24 @@ def check_prefix(prefix):
     return prefix
 
 
-def checkpoints(folder, prefix=r'.+'):
-    """Return {path: how far it is} of the files named as checkpoints: (epochs done, batches done beyond)."""
-    pattern = re.compile(rf'{prefix}_epoch_([0-9]+)(?:_batch_([0-9]+))?\.npz', re.DOTALL)
-    found = {}
+def described_run(description):
+    """Return {'id', 'started', 'saved'} of a checkpoint's run: its name, when it began, how often it had saved.
+
+    Raises:
+        LookupError, OverflowError, TypeError, ValueError: the description is not of a training run.
+    """
+    run = description['run']
+    return {'id': str(run['id']), 'started': float(run['started']), 'saved': int(run['saved'])}
+
+
+def checkpoints(folder, prefix=None):
+    """Return {path: how far it is} of the files named as checkpoints: (epochs done, batches done beyond).
+
+    Args:
+        folder: that has them.
+        prefix: how their names begin; None for any beginning.
+    """
+    pattern, found = _name(prefix), {}
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if match := pattern.fullmatch(entry.name):
@@ -66,9 +87,10 @@ def read_newest(folder, prefix):
         CheckpointError: there are checkpoints and all of them are damaged.
     """
     candidates, damage = _candidates(folder, prefix)
-    for _, _, path in sorted(candidates, reverse=True):
+    order = {path: (run['started'], run['saved'], path) for run, path in candidates}
+    for path in sorted(order, key=order.get, reverse=True):
         try:
-            return Found(path, *read(path), damage)
+            return Found(path, *read(path), damage, [run for run, _ in candidates])
         except (CheckpointError, OSError) as error:
             damage.append(str(error))
     if damage:
@@ -82,13 +104,7 @@ def read_newest(folder, prefix):
 def newest_start(folder, prefix):
     """Return when the run began that `read_newest` takes, in seconds; None where there is no checkpoint."""
     candidates, damage = _candidates(folder, prefix)
-    return max((started for started, _, _ in candidates), default=0.0 if damage else None)
-
-
-def last_saved(folder, prefix, run):
-    """Return the highest number among the checkpoints that a run, by its id, has saved and that tell theirs."""
-    found = map(_run_of, checkpoints(folder, re.escape(prefix)))
-    return max((saved for other, saved in filter(None, found) if other == run), default=0)
+    return max((run['started'] for run, _ in candidates), default=0.0 if damage else None)
 
 
 def remove_older(path, keep):
@@ -102,14 +118,20 @@ def remove_older(path, keep):
         OSError: it cannot be opened, and nothing was removed.
     """
     _, description = read(path)
-    found = checkpoints(path.parent, re.escape(path.name[: path.name.rindex('_epoch_')]))
-    runs = {other: _run_of(other) for other in found}
-    own = [other for other, run in runs.items() if run is not None and run[0] == description['run']['id']]
-    own = [other for other in own if runs[other] <= runs[path]]
-    own.sort(key=lambda other: (runs[other], other == path))
-    epochs = [other for other in own if found[other][1] == 0]
-    superfluous = [other for other in own if found[other][1] > 0 and other != path]
-    superfluous += [] if keep is None else epochs[:-keep]
+    done = checkpoints(path.parent, path.name[: path.name.rindex('_epoch_')])
+    this, own = described_run(description), []
+    for other, (_, batches) in done.items():
+        if other == path or (batches == 0 and keep is None):
+            continue
+        with contextlib.suppress(CheckpointError, OSError):
+            run = _run_of(other)
+            if run['id'] == this['id'] and run['saved'] <= this['saved']:
+                own.append((run['saved'], other))
+    superfluous = [other for _, other in own if done[other][1] > 0]
+    if keep is not None:
+        epochs = [other for _, other in sorted(own) if done[other][1] == 0]
+        others = keep - 1 if done[path][1] == 0 else keep
+        superfluous += epochs[: max(0, len(epochs) - others)]
     for other in superfluous:
         with contextlib.suppress(OSError):
             other.unlink()
@@ -117,31 +139,36 @@ def remove_older(path, keep):
 
 def remove_leftovers(folder, prefix):
     """Remove the temporary files of runs that were killed while they saved; no such run must be alive."""
-    pattern = re.compile(rf'\.{re.escape(prefix)}_epoch_[0-9]+(_batch_[0-9]+)?\.npz\.[0-9]+-[0-9]+\.tmp')
+    pattern = _name(prefix)
     for path in Path(folder).glob('.*.tmp'):
-        if pattern.fullmatch(path.name):
+        match = TEMPORARY.fullmatch(path.name)
+        if match and pattern.fullmatch(match[1]):
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
+def _name(prefix):
+    """Return the pattern of the names that `checkpoint_path` gives; its groups are epoch and batch."""
+    beginning = '.+' if prefix is None else re.escape(prefix)
+    return re.compile(rf'{beginning}_epoch_([0-9]+)(?:_batch_([0-9]+))?\.npz', re.DOTALL)
+
+
 def _run_of(path):
-    """Return (the run's id, how many checkpoints it had saved) of a checkpoint, or None where that cannot be read."""
+    """Return what a checkpoint says of its run, as `described_run` gives it, or raise a CheckpointError."""
     try:
-        run = read_description(path)['run']
-        return str(run['id']), int(run['saved'])
-    except (CheckpointError, LookupError, OSError, OverflowError, TypeError, ValueError):
-        return None
+        return described_run(read_description(path))
+    except CheckpointError:
+        raise
+    except (LookupError, OverflowError, TypeError, ValueError) as error:
+        raise CheckpointError(f'{path}: not a checkpoint of a training run') from error
 
 
 def _candidates(folder, prefix):
-    """Return (when its run began, its number among what that saved, path) of each checkpoint, and lines on damage."""
+    """Return (what it says of its run, path) of each checkpoint, and a line for each that does not tell."""
     candidates, damage = [], []
-    for path in checkpoints(folder, re.escape(prefix)):
+    for path in checkpoints(folder, prefix):
         try:
-            run = read_description(path)['run']
-            candidates.append((float(run['started']), int(run['saved']), path))
+            candidates.append((_run_of(path), path))
         except (CheckpointError, OSError) as error:
             damage.append(str(error))
-        except (LookupError, OverflowError, TypeError, ValueError):
-            damage.append(f'{path}: not a checkpoint of a training run')
     return candidates, damage

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+import run_forever
 
 from cnnx import checkpoint
 
-sys.path.insert(0, str(Path(__file__).parent))
-import run_forever
-
+# How a process ends that was stopped while it trained, or before or behind that.
+STOPPED = {1, -signal.SIGINT, 143, -signal.SIGTERM}
 SCRIPT = Path(__file__).with_name('run_forever.py')
 pytestmark = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
 
@@ -59,7 +59,7 @@ def interrupt(folder, number, moments):
         process.wait()
 
 
-def torture(folder, kills, numbers, statuses):
+def torture(folder, expected, kills, numbers, statuses):
     """Interrupt the run so often, then let it end; return the number of restarts and the slowest end of one."""
     moments, slowest, interrupted, finished = random.Random(0), 0.0, 0, 0
     while interrupted < kills:
@@ -67,7 +67,7 @@ def torture(folder, kills, numbers, statuses):
         status, seconds, errors = interrupt(folder, number, moments)
         if status == 0:
             # It was done before the signal came: begin anew.
-            check(folder)
+            check(folder, expected)
             for path in folder.glob('*'):
                 path.unlink()
             finished += 1
@@ -81,48 +81,45 @@ def torture(folder, kills, numbers, statuses):
     process = start(folder)
     assert process.wait(60) == 0
     process.stderr.close()
-    check(folder)
+    check(folder, expected)
     return finished, slowest
 
 
-def check(folder):
-    """Hold the end of a run to that of one that nothing interrupted."""
+def check(folder, expected):
+    """Hold the end of a run to the network and history of one that nothing interrupted."""
     path = checkpoint.checkpoint_path(folder, 'model', run_forever.EPOCHS)
     arrays, description = checkpoint.read(path)
-    net, history = check.expected
-    expected = net.checkpoint_arrays()
+    net, history = expected
     assert {name: array.tobytes() for name, array in arrays.items()} == {
-        name: array.tobytes() for name, array in expected.items()
+        name: array.tobytes() for name, array in net.checkpoint_arrays().items()
     }
     assert description['history'] == history.history
     assert [path.name for path in folder.glob('*.tmp')] == []
 
 
-@pytest.fixture(autouse=True, scope='module')
-def _uninterrupted(tmp_path_factory):
-    check.expected = run_forever.train(tmp_path_factory.mktemp('whole'))
+@pytest.fixture(scope='module')
+def expected(tmp_path_factory):
+    return run_forever.train(tmp_path_factory.mktemp('whole'))
 
 
-def test_a_few_kills(tmp_path):
-    torture(tmp_path, 3, [signal.SIGKILL], {-signal.SIGKILL})
+def test_a_few_kills(tmp_path, expected):
+    torture(tmp_path, expected, 3, [signal.SIGKILL], {-signal.SIGKILL})
 
 
-def test_a_few_signals(tmp_path):
-    _, slowest = torture(tmp_path, 4, [signal.SIGINT, signal.SIGTERM], {1, -signal.SIGINT, 143, -signal.SIGTERM})
+def test_a_few_signals(tmp_path, expected):
+    _, slowest = torture(tmp_path, expected, 4, [signal.SIGINT, signal.SIGTERM], STOPPED)
     assert slowest < 2
 
 
 @pytest.mark.torture
-def test_500_kills(tmp_path):
-    finished, _ = torture(tmp_path, 500, [signal.SIGKILL], {-signal.SIGKILL})
+def test_500_kills(tmp_path, expected):
+    finished, _ = torture(tmp_path, expected, 500, [signal.SIGKILL], {-signal.SIGKILL})
     print(f'\n500 SIGKILLs over {finished + 1} runs: 0 unreadable folders, {finished + 1} ends with equal bits')
 
 
 @pytest.mark.torture
-def test_200_signals(tmp_path):
-    finished, slowest = torture(
-        tmp_path, 200, [signal.SIGINT, signal.SIGTERM], {1, -signal.SIGINT, 143, -signal.SIGTERM}
-    )
+def test_200_signals(tmp_path, expected):
+    finished, slowest = torture(tmp_path, expected, 200, [signal.SIGINT, signal.SIGTERM], STOPPED)
     assert slowest < 2
     print(
         f'\n200 SIGINTs and SIGTERMs over {finished + 1} runs: all resumed, {finished + 1} ends with equal bits, '

@@ -1,27 +1,15 @@
 """One hash whatever the number of threads, and whatever else the processors do."""
 
-import contextlib
 import hashlib
-import subprocess
-import sys
 
 import pytest
 from models import bits, lenet5
 
 import cnnx
+from benchmarks.machine import keep_busy
 from cnnx.data import preprocess_mnist_data
 
 THREADS = (1, 2, 3, 4, 8, 64)
-
-
-@contextlib.contextmanager
-def busy_processor():
-    process = subprocess.Popen([sys.executable, '-c', 'while True: pass'])
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 def trained(threads, samples, epochs, batch_size):
@@ -39,9 +27,9 @@ def trained(threads, samples, epochs, batch_size):
 def hashes(samples, epochs, batch_sizes):
     found = {}
     for batch_size in batch_sizes:
-        for around in (contextlib.nullcontext, busy_processor):
+        for busy in (0, 1):
             for threads in THREADS:
-                with around():
+                with keep_busy(busy):
                     found.setdefault(batch_size, set()).add(trained(threads, samples, epochs, batch_size))
     return found
 
