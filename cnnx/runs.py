@@ -94,26 +94,36 @@ class Run:
         self.keep = None if keep is None else positive_int(keep, 'keep')
         self.path = None
         self._run = {'id': uuid.uuid4().hex, 'started': time.time(), 'saved': 0}
+        self._lock = self.folder / f'.{self.prefix}.lock'
+        self._locked = None
         self._exit = contextlib.ExitStack()
 
     def __enter__(self):
-        from filelock import FileLock, Timeout  # takes 20 ms to import, which runs without checkpoints need not spend
-
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f'checkpoint_dir: expected a folder, {self.folder} is a file')
         self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._exit.enter_context(FileLock(self.folder / f'.{self.prefix}.lock', timeout=0))
-        except Timeout:
-            raise BlockingIOError(
-                f'{self.folder}: another run is saving checkpoints named {self.prefix} here; '
-                'wait for its end, or give another checkpoint_prefix or checkpoint_dir'
-            ) from None
+        self._take_lock()
         checkpoint.remove_leftovers(self.folder, self.prefix)
         return self
 
     def __exit__(self, *exception):
         self._exit.close()
+
+    def _take_lock(self):
+        """Take the lock, unless it is held and its file still there: somebody may have cleared the folder."""
+        from filelock import FileLock, Timeout  # takes 20 ms to import, which runs without checkpoints need not spend
+
+        with contextlib.suppress(FileNotFoundError):
+            if self._lock.stat().st_ino == self._locked:
+                return
+        try:
+            self._exit.enter_context(FileLock(self._lock, timeout=0))
+        except Timeout:
+            raise BlockingIOError(
+                f'{self.folder}: another run is saving checkpoints named {self.prefix} here; '
+                'wait for its end, or give another checkpoint_prefix or checkpoint_dir'
+            ) from None
+        self._locked = self._lock.stat().st_ino
 
     def begin(self, network):
         """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them."""
@@ -128,8 +138,9 @@ class Run:
 
         Raises:
             CheckpointError: the disk gives back something else than what was written.
-            OSError: the checkpoint cannot be written.
+            OSError: the checkpoint cannot be written, or another run has taken over the folder.
         """
+        self._take_lock()
         description = {
             **network.describe(),
             'epoch': position.epoch - 1,
@@ -161,7 +172,8 @@ class Run:
             progress.warn(f'passed over {line}')
         try:
             run, settings, position = _described(found.description)
-        except (LookupError, OverflowError, TypeError, ValueError) as error:
+            began = datetime.datetime.fromtimestamp(run['started'])
+        except (LookupError, OSError, OverflowError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
         network.restore(found.arrays, found.description, found.path)
         self._run, self.path = run, found.path
@@ -169,7 +181,7 @@ class Run:
         run['saved'] = max(other['saved'] for other in found.runs if other['id'] == run['id'])
         if found.damage:
             run['started'] = math.nextafter(max(other['started'] for other in found.runs), math.inf)
-        progress.say(f'resumed from {found.path}')
+        progress.say(f'resumed from {found.path}, of the run that began on {began:%Y-%m-%d at %H:%M:%S}')
         for key, value in self.settings.items():
             if settings.get(key) != value:
                 tell = progress.warn if key in EXACT else progress.say

@@ -404,6 +404,22 @@ def test_a_twin_of_wrong_arguments_refuses_or_computes(name, data):
     run(TWINS[name], data.draw(kernel_call(name, wrong=True)))
 
 
+@each_backend
+@pytest.mark.parametrize('height', [3, 2**31 - 1, 2**62])
+def test_a_window_that_no_image_has_is_refused_before_memory_is_taken(backend, height):
+    k, x, y = kernels_of(backend), np.zeros((1, 4, 4, 1)), np.zeros((1, 2, 2, 1))
+    argmax, weights, window = y.astype(I32), np.zeros((2, 2, 1, 1)), Window(height, 2, 2, 2)
+    for call in (
+        lambda: k['maxpool_forward'](x, y, argmax, window, 1),
+        lambda: k['maxpool_backward'](y, argmax, x, window, 1),
+        lambda: k['convolution_forward'](x, weights, np.zeros(1), y, window, 1),
+        lambda: k['convolution_backward_weights'](x, y, weights, np.zeros(1), window, 1),
+        lambda: k['convolution_backward_input'](weights, y, x, window, 1),
+    ):
+        with pytest.raises(ValueError, match='window|weights'):
+            call()
+
+
 def test_every_kernel_is_tried():
     functions = {name for name, kernel in TWINS.items() if inspect.isfunction(kernel)}
     assert functions == {*KERNELS, 'all_finite', 'sgd_update', 'multiply_adds'}

@@ -324,6 +324,26 @@ def test_a_second_run_under_the_same_names_is_told(tmp_path):
     train(small_network(), checkpoint_dir=tmp_path, epochs=1)
 
 
+def test_a_run_whose_lock_was_deleted_takes_it_again_or_is_told(tmp_path):
+    net, lock = small_network(), tmp_path / '.model.lock'
+    with runs.Run(tmp_path, 'model', {}) as first:
+        lock.unlink()
+        first.save(net, runs.Position(epoch=2))
+        with pytest.raises(BlockingIOError, match='another run'):
+            train(small_network(), checkpoint_dir=tmp_path)
+        lock.unlink()
+        with runs.Run(tmp_path, 'model', {}), pytest.raises(BlockingIOError, match='another run'):
+            first.save(net, runs.Position(epoch=3))
+    assert names(tmp_path) == ['model_epoch_1.npz']
+
+
+def test_a_resume_says_when_the_run_began_that_it_goes_on_with(tmp_path, capsys):
+    train(small_network(), checkpoint_dir=tmp_path)
+    train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
+    began = checkpoint.read(tmp_path / 'model_epoch_1.npz')[1]['run']['started']
+    assert f'of the run that began on {datetime.datetime.fromtimestamp(began):%Y-%m-%d at}' in capsys.readouterr().out
+
+
 def test_what_killed_runs_left_half_written_is_removed(tmp_path):
     leftover, others = tmp_path / '.model_epoch_3.npz.123-124.tmp', tmp_path / '.model2_epoch_3.npz.123-124.tmp'
     within, stranger = tmp_path / '.model_epoch_3_batch_7.npz.1-2.tmp', tmp_path / '.notes.tmp'

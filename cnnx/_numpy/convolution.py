@@ -60,8 +60,16 @@ def col2im(columns, window, positions, dx):
     dx[:, : image.shape[1], : image.shape[2]] = image
 
 
+def check_filters(window, weights):
+    """Raise a ValueError unless filters (R, S, C, F) are as large as the window: it says how much memory is taken."""
+    expected = (window.height, window.width, *weights.shape[2:])
+    if weights.shape != expected:
+        raise ValueError(f'weights: expected shape {expected}, got {weights.shape}')
+
+
 def convolution_forward(x, weights, bias, y, window, num_threads):
     """Y = windows of x times weights, plus bias."""
+    check_filters(window, weights)
     multiply_columns(im2col(x, window, y.shape[1:3]), weights, bias, y)
 
 
@@ -74,6 +82,7 @@ def multiply_columns(columns, weights, bias, y):
 
 def convolution_backward_weights(x, dy, dweights, dbias, window, num_threads):
     """Dweights = windows of x, transposed, times dy; dbias = sum of dy."""
+    check_filters(window, dweights)
     multiply_transposed(im2col(x, window, dy.shape[1:3]), dy, dweights, dbias)
 
 
@@ -87,6 +96,7 @@ def multiply_transposed(columns, dy, dweights, dbias):
 
 def convolution_backward_input(weights, dy, dx, window, num_threads):
     """Dx = dy times weights, transposed, each row added back to the pixels of its window."""
+    check_filters(window, weights)
     F = weights.shape[-1]
     columns = dy.reshape(-1, F) @ weights.reshape(-1, F).T
     col2im(columns, window, dy.shape[1:3], dx)
