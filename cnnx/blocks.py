@@ -12,7 +12,7 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx.arrays import array_with_slack
-from cnnx.layers import Convolutional, Dense, Flatten, MaxPooling, ReLU, Softmax
+from cnnx.layers import Convolutional, Dense, Flatten, MaxPooling, ReLU
 
 
 class Group(NamedTuple):
@@ -42,13 +42,21 @@ class Group(NamedTuple):
         return f'{numbers} {", ".join(type(layer).__name__ for layer in self.layers)}'
 
 
-def group(layers):
-    """Return the groups that layers run in, or None where some of them cannot run in blocks.
+def split(layers, apart=()):
+    """Return layers in order, those that run as one block as a `Group`.
 
-    A Flatten moves nothing and belongs to the group before it. A Softmax at the end is left to the caller.
+    A Flatten moves nothing and belongs to the group before it.
+
+    Args:
+        layers: neighbours in a network.
+        apart: those that are to run alone.
     """
-    groups, position = [], 0
-    while position < len(layers) and type(layers[position]) in (Convolutional, Dense):
+    parts, position = [], 0
+    while position < len(layers):
+        if type(layers[position]) not in (Convolutional, Dense) or layers[position] in apart:
+            parts.append(layers[position])
+            position += 1
+            continue
         members = [layers[position]]
         allowed = {ReLU, MaxPooling} if type(members[0]) is Convolutional else {ReLU}
         for layer in layers[position + 1 :]:
@@ -61,22 +69,21 @@ def group(layers):
             members.append(layer)
         position += len(members)
         pooling = next((layer for layer in members if type(layer) is MaxPooling), None)
-        groups.append(Group(tuple(members), pooling, any(type(layer) is ReLU for layer in members)))
-    rest = layers[position:]
-    if not groups or not (rest == [] or (len(rest) == 1 and type(rest[0]) is Softmax)):
-        return None
-    return groups
+        parts.append(Group(tuple(members), pooling, any(type(layer) is ReLU for layer in members)))
+    return parts
 
 
 class Program:
-    """A network's blocks with their arrays, for batches of up to `capacity` samples.
+    """Blocks with their arrays, for batches of up to `capacity` samples.
 
     Args:
-        groups: as `group` gives them.
-        dtype: of weights and computation.
+        groups: as `split` gives them, of layers one behind the other.
         capacity: the largest batch.
         training: whether there will be backward passes.
-        loss: computes cross-entropy from the last block's output, in the same sweep.
+        frozen: how many of the first groups nothing is learned in: there is no backward pass through them.
+        input_gradient: whether the backward pass goes on before the first group.
+        loss: a `CategoricalCrossEntropy`, computed from the last block's output in the same sweep, or None.
+        weighted: whether samples weigh differently in the loss.
         softmax: computes the softmax of the last block's output, in the same sweep.
 
     Attributes:
@@ -84,43 +91,62 @@ class Program:
         blocks, names: what runs, and which layers it stands for.
         y: (capacity, ...), the network's output.
         dy: (capacity, ...), the gradient of y, to write between a forward and a backward pass.
+        dx: (capacity, ...), the gradient of what the first block reads, or None.
     """
 
-    def __init__(self, groups, dtype, capacity, *, training=False, loss=False, softmax=False):
+    def __init__(
+        self,
+        groups,
+        capacity,
+        *,
+        training=False,
+        frozen=0,
+        input_gradient=False,
+        loss=None,
+        weighted=False,
+        softmax=False,
+    ):
         self.capacity = capacity
         self.training = training
         self.threads = kernels.num_threads()
-        self._dtype = dtype
+        self._dtype = groups[0].weighted.dtype
         self._backend = kernels.current()
         self._multiply_adds = sum(group.multiply_adds for group in groups) * (3 if training else 1)
         # With the loss in the sweep, or without a backward pass, a tile is through when the next one comes.
         self._in_tiles = self._backend.Program.tile is not None and (loss or not training)
         self.blocks, self.names, self._gathers = [], [], []
-        self._add_groups(groups, softmax)
+        self._add_groups(groups, frozen if training else len(groups), input_gradient, softmax)
         if loss:
-            self._add_loss()
+            self._add_loss(loss, weighted)
         if softmax:
             self._add_softmax()
         self._compiled = self._backend.Program(self.blocks, capacity, self.threads)
 
-    def _add_groups(self, groups, softmax):
-        x_local = self._is_local(groups[0])
-        y, dy = self._buffer(groups[0].weighted.input_shape, x_local), None
-        self._add_gather('batch', y, x_local)
-        for group, following in zip(groups, [*groups[1:], None], strict=True):
-            y_local = self._is_local(following) if following else softmax and self._in_tiles
+    def _add_groups(self, groups, frozen, input_gradient, softmax):
+        # Whole batches are needed of what goes in and out, and of what a dense layer's gradient is made from.
+        local = [
+            self._in_tiles and not (type(group.weighted) is Dense and i >= frozen) for i, group in enumerate(groups)
+        ]
+        local = [local[0] and not input_gradient, *local[1:], softmax and self._in_tiles]
+        shape = groups[0].weighted.input_shape
+        y, dy = self._buffer(shape, local[0]), self._buffer(shape) if input_gradient else None
+        self.dx = dy
+        self._add_gather('batch', y, local[0])
+        for i, group in enumerate(groups):
             x, dx = y, dy
-            y = self._buffer(group.output_shape, y_local)
-            dy = self._buffer(group.output_shape, y_local) if self.training else None
-            self._add(group.name, _block(self._backend, group, x, y, dy, dx), x_local, y_local)
-            x_local = y_local
+            y = self._buffer(group.output_shape, local[i + 1])
+            dy = self._buffer(group.output_shape, local[i + 1]) if i >= frozen else None
+            self._add(group.name, _block(self._backend, group, x, y, dy, dx), local[i], local[i + 1])
         self.y, self.dy = y, dy
 
-    def _add_loss(self):
-        labels = np.zeros(self.capacity, np.int32)
+    def _add_loss(self, loss, weighted):
+        labels, weights = np.zeros(self.capacity, np.int32), None
         dlogits = np.empty_like(self.y) if self.dy is None else self.dy
         self._add_gather('labels', labels)
-        self._loss = self._backend.CrossEntropyBlock(self.y, labels, dlogits)
+        if weighted:
+            weights = np.zeros(self.capacity, self._dtype)
+            self._add_gather('weights', weights)
+        self._loss = self._backend.CrossEntropyBlock(self.y, labels, dlogits, loss.label_smoothing, weights)
         self._add('CategoricalCrossEntropy', self._loss)
 
     def _add_softmax(self):
@@ -136,10 +162,6 @@ class Program:
         self.blocks.append(block)
         self.names.append(name)
 
-    def _is_local(self, consumer):
-        """Whether what a group reads may hold tiles alone: a dense layer's gradient is made from whole batches."""
-        return self._in_tiles and not (self.training and type(consumer.weighted) is Dense)
-
     def _buffer(self, shape, local=False):
         samples = self.threads * self._backend.Program.tile if local else self.capacity
         return array_with_slack((samples, *shape), self._dtype)
@@ -150,8 +172,8 @@ class Program:
         Args:
             samples: how many.
             forward, backward: which passes.
-            sources: (x,) or (x, labels): arrays to read the samples from, contiguous, of the program's dtypes;
-                none for what a forward pass was run over before.
+            sources: (x,), (x, labels) or (x, labels, weights): arrays to read the samples from, contiguous, of
+                the program's dtypes; none for what a forward pass was run over before.
             order: at which places they stand there, (samples,) int64; None for the first ones.
         """
         for gather, source in zip(self._gathers, sources, strict=False):
@@ -179,6 +201,68 @@ class Program:
     def totals(self, samples):
         """Return the sum of the losses of the latest batch, and how many of its samples were classified right."""
         return self._loss.totals(samples)
+
+
+class Sweep:
+    """Groups that run as one program, which is made anew for a larger batch, more threads or another backend.
+
+    Args:
+        groups: as `split` gives them, of layers one behind the other.
+        settings: what `Program` takes beside.
+    """
+
+    def __init__(self, groups, **settings):
+        self.groups = groups
+        self.learns = settings['training']
+        self._settings = settings
+        self._programs = {}
+        self._latest = None
+
+    def program(self, samples, weighted=False):
+        """Return the program for a batch."""
+        key = kernels.current().name, weighted
+        program = self._programs.get(key)
+        if program is None or program.capacity < samples or program.threads < kernels.num_threads():
+            program = self._programs[key] = Program(self.groups, samples, weighted=weighted, **self._settings)
+        self._latest = program
+        return program
+
+    def forward(self, x, training, order=None):
+        """Return what the last group makes of a batch.
+
+        Args:
+            x: (N, ...), or, where there is an order, what the batch is picked from.
+            training: as the sweep was made for.
+            order: as for `Program.run`.
+        """
+        samples = len(x if order is None else order)
+        program = self.program(samples)
+        program.run(samples, sources=(x,), order=order)
+        return program.y[:samples]
+
+    def backward(self, dy):
+        """Write the parameters' gradients for the latest batch, and return that of its x, or None."""
+        program = self._latest
+        program.dy[: len(dy)] = dy
+        program.run(len(dy), forward=False, backward=True)
+        return self.input_gradient(len(dy))
+
+    def input_gradient(self, samples):
+        """Return the gradient of the latest batch's x, or None."""
+        return None if self._latest.dx is None else self._latest.dx[:samples]
+
+    def times(self, x):
+        """Return the seconds of the blocks' passes over the latest batch, [(forward, backward), ...], and y."""
+        return self._latest.times(len(x)), self._latest.y[: len(x)]
+
+    def parts(self):
+        """Return [(name, multiply-adds of both passes over a sample)] of the blocks."""
+        first = self._settings['frozen'] if self.learns else len(self.groups)
+        counts = {}
+        for i, group in enumerate(self.groups):
+            input_gradient = i > first or (i == first and self._settings['input_gradient'])
+            counts[group.name] = group.multiply_adds * (1 + (i >= first) + input_gradient)
+        return [(name, counts.get(name, 0)) for name in self._latest.names]
 
 
 def _block(backend, group, x, y, dy, dx):

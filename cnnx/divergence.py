@@ -49,7 +49,7 @@ def _not_finite(layers, array):
 
 
 def _cause(network, samples, index):
-    x, targets = samples.batch(index)
+    x, targets, *_ = samples.batch(index)
     for name, numbers in (('x', x), ('y', targets)):
         bad = ~np.isfinite(numbers.reshape(len(index), -1)).all(axis=1)
         if bad.any():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import as_kernels_read, as_numbers, new_array
+from cnnx.arrays import as_kernels_read, as_numbers, new_array, non_negative
 from cnnx.geometry import batch_shape
 
 
@@ -106,21 +106,25 @@ class CategoricalCrossEntropy(Loss):
 
     Args:
         from_logits: predictions are not probabilities, but what a softmax would make them from.
+        label_smoothing: this much of the probability that a target gives to the true class is spread evenly
+            over all classes, at least 0 and less than 1. Source: Szegedy et al., "Rethinking the Inception
+            architecture for computer vision", 2016, section 7.
 
     Raises:
-        ValueError: from_logits is neither True nor False.
+        ValueError: from_logits is neither True nor False, or label_smoothing no such number.
     """
 
     SMALLEST = 1e-7
 
-    def __init__(self, from_logits=False):
+    def __init__(self, from_logits=False, label_smoothing=0.0):
         super().__init__()
         if not isinstance(from_logits, (bool, np.bool_)):
             raise ValueError(f'from_logits: expected True or False, got {from_logits!r}')
         self.from_logits = bool(from_logits)
+        self.label_smoothing = non_negative(label_smoothing, 'label_smoothing', below=1)
 
     def settings(self):
-        return {'from_logits': self.from_logits}
+        return {'from_logits': self.from_logits, 'label_smoothing': self.label_smoothing}
 
     def forward(self, predictions, targets):
         predictions = as_numbers(predictions, 'predictions')
@@ -146,21 +150,28 @@ class CategoricalCrossEntropy(Loss):
         if self.from_logits:
             losses = empty('losses', (len(predictions),), dtype)
             probabilities = empty('probabilities', predictions.shape, dtype)
-            kernels.current().softmax_cross_entropy_forward(predictions, targets, probabilities, losses, 1)
+            kernels.current().softmax_cross_entropy_forward(
+                predictions, targets, probabilities, losses, self.label_smoothing, 1
+            )
             self._saved = probabilities, targets
             return losses
         self._saved = predictions, targets
-        return -np.log(self._of_true_class(predictions, targets))
+        losses = -np.log(self._of_true_class(predictions, targets))
+        if self.label_smoothing > 0:
+            losses *= 1 - self.label_smoothing
+            losses -= self.label_smoothing * np.log(np.maximum(predictions, self.SMALLEST)).mean(axis=1)
+        return losses
 
     def compute_gradient(self, empty):
         predictions, targets = self._saved
         gradient = empty('gradient', predictions.shape, predictions.dtype)
         if self.from_logits:
-            kernels.current().softmax_cross_entropy_backward(predictions, targets, gradient, 1)
+            kernels.current().softmax_cross_entropy_backward(predictions, targets, gradient, self.label_smoothing, 1)
         else:
-            N = len(targets)
-            gradient[...] = 0
-            gradient[np.arange(N), targets] = -1 / (N * self._of_true_class(predictions, targets))
+            N, C = predictions.shape
+            target = np.full_like(gradient, self.label_smoothing / C)
+            target[np.arange(N), targets] += 1 - self.label_smoothing
+            np.subtract(0, target / (N * np.maximum(predictions, self.SMALLEST)), out=gradient)
         return gradient
 
     def _of_true_class(self, probabilities, labels):

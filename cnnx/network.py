@@ -104,13 +104,18 @@ class Network:
         return {f'{parameter.name}_{layer.index}': parameter for layer in self.layers for parameter in layer.parameters}
 
     @property
+    def trainable_parameters(self):
+        """The parameters that training changes, those of frozen layers left out."""
+        return [p for layer in self.layers if layer.trainable for p in layer.parameters if p.trainable]
+
+    @property
     def plan(self):
         """How a batch runs (`cnnx.plan.Plan`), made at first use."""
         if not self.layers:
             raise RuntimeError('the network has no layers; add some first')
         with self._lock:
             # Attributes are open to all, and kernels do not look: what changed since is checked, and planned anew.
-            made_for = [*self.layers, self.loss, self.dtype]
+            made_for = [*self.layers, *[layer.trainable for layer in self.layers], self.loss, self.dtype]
             if self._plan is None or self._made_for != made_for:
                 check_layers_fit(self.layers, self.dtype)
                 if self.loss is not None:

@@ -1,17 +1,18 @@
 """How one batch runs: which layers, in which order, into which arrays.
 
 A plan owns the arrays that layers write into and lends them out again for the next batch, so that a step
-after the first allocates nothing of the batch's size. Where blocks can run all layers, they do (blocks.py);
-elsewhere a batch goes layer by layer.
+after the first allocates nothing of the batch's size. Neighbouring layers that blocks can run are one step
+(blocks.py); others are a step each.
 """
 
+import itertools
 import math
 import time
+from typing import NamedTuple
 
 import numpy as np
 
-from cnnx import kernels
-from cnnx.blocks import Program, group
+from cnnx.blocks import Group, Sweep, split
 from cnnx.layers import Sigmoid, Softmax
 from cnnx.losses import CategoricalCrossEntropy
 
@@ -32,18 +33,58 @@ class Buffers:
 
 
 class Step:
-    """A layer with the arrays that it writes into."""
+    """A layer with the arrays that it writes into.
 
-    def __init__(self, layer, input_gradient):
+    Args:
+        layer: that runs alone.
+        learns: whether gradients come to it: in it, or before it, something is learned.
+        input_gradient: whether they go on to the layers before it.
+    """
+
+    def __init__(self, layer, learns, input_gradient):
         self.layer = layer
+        self.learns = learns
         self.input_gradient = input_gradient
         self._buffers = Buffers()
+
+    @property
+    def name(self):
+        return f'{self.layer.index} {type(self.layer).__name__}'
 
     def forward(self, x, training):
         return self.layer.compute(x, training, self._buffers.empty)
 
     def backward(self, dy):
         return self.layer.compute_gradient(dy, self._buffers.empty, self.input_gradient)
+
+    def times(self, x):
+        """Return the seconds of the passes over a batch, [(forward, backward)], and y."""
+        forward, y = _timed(self.forward, x, True)
+        backward, _ = _timed(self.backward, y.copy()) if self.learns else (0.0, None)
+        return [(forward, backward)], y
+
+    def parts(self):
+        """Return [(name, multiply-adds of both passes over a sample)]."""
+        return [(self.name, self.layer.multiply_adds * (1 + self.learns + self.input_gradient))]
+
+
+class Route(NamedTuple):
+    """How a batch goes through a network for one purpose.
+
+    Attributes:
+        steps: in order, `Step` and `Sweep` objects.
+        backward_steps: those that gradients go back through, the last first.
+        whole: whether the last one computes the loss too, and what it learns from it.
+    """
+
+    steps: list
+    backward_steps: list
+    whole: bool
+
+    @property
+    def gathers(self):
+        """Whether the first step can pick the samples of a batch itself."""
+        return isinstance(self.steps[0], Sweep)
 
 
 class Plan:
@@ -53,26 +94,25 @@ class Plan:
     without the loss of digits in between; `outputs` are logits then.
 
     Attributes:
-        steps: what `forward` runs, in order, where the layers run one by one.
-        groups: the layers that run as one block, or None where some cannot.
+        steps: the layers one by one, as far as the loss is computed from them.
+        backward_steps: those that gradients go back through, the last first.
         lock: the network's; hold it from a call until its result is copied, since results are lent.
     """
 
     def __init__(self, layers, loss, lock):
         self.lock = lock
-        first_trained = next((i for i, layer in enumerate(layers) if layer.parameters), len(layers))
-        steps = [Step(layer, input_gradient=i > first_trained) for i, layer in enumerate(layers)]
-        self._all_steps = steps
         self._loss_buffers = Buffers()
+        self._weights = None
+        first = next((i for i, layer in enumerate(layers) if layer.learns), len(layers))
+        self._all_steps = [Step(layer, learns=i >= first, input_gradient=i > first) for i, layer in enumerate(layers)]
         fused = fuses_softmax(layers, loss)
-        self.loss = CategoricalCrossEntropy(from_logits=True) if fused else loss
-        self.steps = steps[:-1] if fused else steps
-        self.backward_steps = self.steps[first_trained:][::-1]
-        self.groups = group(layers)
-        self._in_blocks = self.groups is not None and (fused or not isinstance(layers[-1], Softmax))
+        self.loss = CategoricalCrossEntropy(True, loss.label_smoothing) if fused else loss
+        self.steps = self._all_steps[:-1] if fused else self._all_steps
+        self.backward_steps = self.steps[first:][::-1]
         self._cross_entropy = isinstance(self.loss, CategoricalCrossEntropy) and self.loss.from_logits
-        self._softmax = isinstance(layers[-1], Softmax)
-        self._programs = {}
+        self._penalized = [layer for layer in layers if layer.l2 > 0]
+        self._in_blocks = True
+        self._routes = {}
 
     def learn(self, samples, index):
         """Write the gradients of all parameters for a batch.
@@ -82,83 +122,58 @@ class Plan:
             index: which of them make up the batch, (N,) int64.
 
         Returns:
-            The sum of the losses, and how many samples the network classifies right (0 where the loss has
-            no accuracy).
+            The sum of the losses, each with the penalties of the weights, and how many samples the network
+            classifies right (0 where the loss has no accuracy).
         """
-        program = self._program('learn', len(index))
-        if program is None:
-            outputs, targets = self._read_layers(samples, index, training=True)
-        elif self._cross_entropy:
-            self._read(program, samples, index, backward=True)
-            return program.totals(len(index))
-        else:
-            outputs, targets = self._read(program, samples, index)
-        found = self._sum_losses(samples, outputs, targets)
-        if program is None:
-            self.backward()
-        else:
-            program.dy[: len(index)] = self.loss_gradient()
-            program.run(len(index), forward=False, backward=True)
+        route = self._route('learn')
+        found = self._run(route, samples, index, training=True)
+        gradient = route.steps[-1].input_gradient(len(index)) if route.whole else self.loss_gradient()
+        for step in route.backward_steps[route.whole :]:
+            gradient = step.backward(gradient)
+        for layer in self._penalized:
+            layer.add_penalty_gradient()
         return found
 
     def assess(self, samples, index):
         """Return what `learn` does, for a batch that nothing is learned from."""
-        program = self._program('assess', len(index))
-        if program is None:
-            outputs, targets = self._read_layers(samples, index, training=False)
-        elif self._cross_entropy:
-            self._read(program, samples, index)
-            return program.totals(len(index))
-        else:
-            outputs, targets = self._read(program, samples, index)
-        return self._sum_losses(samples, outputs, targets)
+        return self._run(self._route('assess'), samples, index, training=False)
 
     def predict(self, x):
         """Return what the last layer makes of a batch, contiguous and of the network's dtype."""
-        program = self._program('predict', len(x))
-        if program is not None:
-            program.run(len(x), sources=(x,))
-            return program.y[: len(x)]
-        for step in self._all_steps:
+        for step in self._route('predict').steps:
             x = step.forward(x, training=False)
         return x
 
     def times(self, samples, index):
         """Return the seconds of the forward and the backward pass of each part of `learn`, one by one."""
-        program = self._program('learn', len(index))
-        if program is not None:
-            return program.times(len(index))
-        x, targets = samples.batch(index)
-        seconds = np.zeros((len(self.steps) + 1, 2))
-        for i, step in enumerate(self.steps):
-            seconds[i, 0], x = _timed(step.forward, x, True)
-        seconds[-1, 0], _ = _timed(self.losses, x, targets)
-        seconds[-1, 1], gradient = _timed(self.loss_gradient)
-        for step in self.backward_steps:
-            seconds[self.steps.index(step), 1], gradient = _timed(step.backward, gradient)
-        return seconds
+        route, seconds = self._route('learn'), []
+        self.learn(samples, index)
+        x, targets, *_ = samples.batch(index)
+        for step in route.steps:
+            taken, x = step.times(x)
+            seconds.extend(taken)
+        if not route.whole:
+            forward, _ = _timed(self.losses, x, targets)
+            backward, _ = _timed(self.loss_gradient)
+            seconds.append((forward, backward))
+        return np.array(seconds)
 
     @property
     def step_names(self):
         """What the steps are called where the layers run one by one, the loss last."""
-        names = [f'{step.layer.index} {type(step.layer).__name__}' for step in self.steps]
-        return [*names, type(self.loss).__name__]
+        return [*(step.name for step in self.steps), type(self.loss).__name__]
 
     def timed_parts(self, samples):
         """Return the names of the parts that `times` tells of, and their multiply-adds, both passes over a batch.
 
         They are counted as if nothing were zero: a weighted layer takes as many for each of its gradients as
-        forward, and the first one has no gradient of its input.
+        forward, and the first one that learns has no gradient of its input.
         """
-        program = self._program('learn', samples)
-        if program is None:
-            names = self.step_names
-            counts = [step.layer.multiply_adds * (3 if step.input_gradient else 2) for step in self.steps] + [0]
-        else:
-            names, weighted = program.names, {group.name: group.multiply_adds for group in self.groups}
-            first = self.groups[0].name
-            counts = [weighted.get(name, 0) * (2 if name == first else 3) for name in names]
-        return names, [count * samples for count in counts]
+        route = self._route('learn')
+        parts = [part for step in route.steps for part in step.parts()]
+        if not route.whole:
+            parts.append((type(self.loss).__name__, 0))
+        return [name for name, _ in parts], [count * samples for _, count in parts]
 
     def first_not_finite(self, x):
         """Return the first layer that makes NaN or infinity of a batch of finite numbers, or None."""
@@ -170,43 +185,69 @@ class Plan:
 
     def run_layer_by_layer(self):
         """Leave the blocks alone from here on."""
-        self.groups = None
+        self._in_blocks = False
+        self._routes = {}
 
-    def _program(self, purpose, samples):
-        """Return the blocks for a batch, or None where it goes layer by layer."""
-        if self.groups is None or not (self._in_blocks or purpose == 'predict'):
-            return None
-        key = purpose, kernels.current().name
-        program = self._programs.get(key)
-        if program is None or program.capacity < samples or program.threads < kernels.num_threads():
-            program = self._programs[key] = Program(
-                self.groups,
-                self.groups[0].weighted.dtype,
-                samples,
-                training=purpose == 'learn',
-                loss=purpose != 'predict' and self._cross_entropy,
-                softmax=purpose == 'predict' and self._softmax,
+    def _route(self, purpose):
+        """Return the `Route` to 'learn', 'assess' or 'predict'."""
+        route = self._routes.get(purpose)
+        if route is None:
+            route = self._routes[purpose] = self._new_route(purpose)
+        return route
+
+    def _new_route(self, purpose):
+        training, predicting = purpose == 'learn', purpose == 'predict'
+        alone = {step.layer: step for step in (self._all_steps if predicting else self.steps)}
+        layers = [layer for layer in alone if training or not layer.only_in_training]
+        parts = layers
+        if self._in_blocks:
+            # Blocks write the gradients of all their weights.
+            parts = split(layers, [layer for layer in layers if training and alone[layer].learns and layer.frozen])
+        settings = {}
+        if not training and [type(part) for part in parts[-2:]] == [Group, Softmax]:
+            settings['softmax'] = bool(parts.pop())
+        elif parts and type(parts[-1]) is Group and self._cross_entropy and not predicting:
+            settings['loss'] = self.loss
+        steps = []
+        for kind, members in itertools.groupby(parts, type):
+            if kind is not Group:
+                steps += [alone[layer] for layer in members]
+                continue
+            groups = list(members)
+            steps.append(
+                Sweep(
+                    groups,
+                    training=training and alone[groups[-1].weighted].learns,
+                    frozen=sum(not alone[group.weighted].learns for group in groups),
+                    input_gradient=training and alone[groups[0].weighted].input_gradient,
+                    **(settings if groups[-1] is parts[-1] else {}),
+                )
             )
-        return program
+        return Route(steps, [step for step in reversed(steps) if step.learns], 'loss' in settings)
 
-    def _read(self, program, samples, index, backward=False):
-        """Run the blocks over some samples; return the outputs and the targets."""
-        if samples.direct:
-            sources, order = (samples.x, samples.targets), index
+    def _run(self, route, samples, index, training):
+        """Run a batch up to the loss, and where a step does that too, back through it; return what `learn` does."""
+        steps = route.steps[:-1] if route.whole else route.steps
+        if samples.direct and route.gathers:
+            sources, order = samples.arrays, index
         else:
             sources, order = samples.batch(index), None
-        program.run(len(index), backward=backward, sources=sources, order=order)
-        if self._cross_entropy:
-            return None
-        return program.y[: len(index)], samples.targets[index]
-
-    def _read_layers(self, samples, index, training):
-        x, targets = samples.batch(index)
-        return self.outputs(x, training), targets
-
-    def _sum_losses(self, samples, outputs, targets):
-        total = float(self.losses(outputs, targets).sum(dtype=np.float64))
-        return total, self.loss.count_correct(outputs, targets) if samples.measures_accuracy else 0
+        for step in steps:
+            if order is None:
+                sources = step.forward(sources[0], training), *sources[1:]
+            else:
+                x = step.forward(sources[0], training, order)
+                sources, order = (x, *(array[order] for array in sources[1:])), None
+        if route.whole:
+            program = route.steps[-1].program(len(index), samples.weights is not None)
+            program.run(len(index), backward=training, sources=sources, order=order)
+            loss, correct = program.totals(len(index))
+        else:
+            loss = float(self.losses(*sources).sum(dtype=np.float64))
+            correct = self.loss.count_correct(*sources[:2]) if samples.measures_accuracy else 0
+        if self._penalized:
+            loss += len(index) * sum(layer.penalty() for layer in self._penalized)
+        return loss, correct
 
     def outputs(self, x, training):
         """Return what the loss is computed from."""
@@ -214,13 +255,18 @@ class Plan:
             x = step.forward(x, training)
         return x
 
-    def losses(self, outputs, targets):
-        """Return the loss of each sample."""
-        return self.loss.compute(outputs, targets, self._loss_buffers.empty)
+    def losses(self, outputs, targets, weights=None):
+        """Return the loss of each sample, times its weight."""
+        self._weights = weights
+        losses = self.loss.compute(outputs, targets, self._loss_buffers.empty)
+        return losses if weights is None else losses * weights
 
     def loss_gradient(self):
         """Return the gradient of the mean of the losses just computed by the outputs."""
-        return self.loss.compute_gradient(self._loss_buffers.empty)
+        gradient = self.loss.compute_gradient(self._loss_buffers.empty)
+        if self._weights is not None:
+            gradient *= self._weights.reshape(-1, *[1] * (gradient.ndim - 1))
+        return gradient
 
     def backward(self):
         """Write the gradients of all parameters, for the outputs and losses just computed."""
@@ -242,8 +288,8 @@ def fuses_softmax(layers, loss):
 
 def fusions(layers, loss):
     """Return lines that say which layers run as one."""
-    groups = group(layers) or []
-    lines = [f'layers {g.name} run as one block' for g in groups if len(g.layers) > 1]
+    groups = [part for part in split(layers) if isinstance(part, Group)]
+    lines = [f'layers {group.name} run as one block' for group in groups if len(group.layers) > 1]
     if layers and fuses_softmax(layers, loss):
         lines.append(f'layer {len(layers) - 1} (Softmax) and CategoricalCrossEntropy train as one step')
     return lines

@@ -47,9 +47,13 @@ class History:
 
 
 class Samples:
-    """x and y, checked against a network, and read a batch at a time; errors begin with `prefix`."""
+    """x and y, checked against a network, and read a batch at a time; errors begin with `prefix`.
 
-    def __init__(self, network, x, y, prefix=''):
+    Attributes:
+        weights: how much each sample counts in the loss, (N,), or None where all count 1.
+    """
+
+    def __init__(self, network, x, y, weights=None, prefix=''):
         self.x = network.check_samples(x, f'{prefix}x')
         self.dtype = network.dtype
         self.targets = network.loss.prepare(y, network.layers[-1].output_shape, network.dtype, f'{prefix}y')
@@ -58,6 +62,7 @@ class Samples:
             raise ValueError(f'{prefix}expected as many samples as targets, got {len(self.x)} and {len(self.targets)}')
         if len(self.x) == 0:
             raise ValueError(f'{prefix}expected at least one sample, got none')
+        self.weights = weights
 
     def __len__(self):
         return len(self.x)
@@ -67,9 +72,15 @@ class Samples:
         """Whether kernels can read x as it is."""
         return self.x.dtype == self.dtype and self.x.dtype.isnative and self.x.flags.c_contiguous
 
+    @property
+    def arrays(self):
+        """(x, targets), and weights where there are some."""
+        return (self.x, self.targets) if self.weights is None else (self.x, self.targets, self.weights)
+
     def batch(self, index):
-        """Return (x, targets) of some samples, x as kernels take it."""
-        return as_kernels_read(self.x[index], self.dtype), self.targets[index]
+        """Return the `arrays` of some samples, x as kernels take it."""
+        x, *others = (array[index] for array in self.arrays)
+        return as_kernels_read(x, self.dtype), *others
 
 
 class Mean:
@@ -212,7 +223,7 @@ class _Loop:
         plan, batches = network.plan, -(-len(samples) // self.batch_size)
         mean = Mean(samples.measures_accuracy, position.mean)
         work = 3 * min(len(samples), self.batch_size) * sum(layer.multiply_adds for layer in network.layers)
-        update = network.optimizer.prepare(network.parameters.values(), work)
+        update = network.optimizer.prepare(network.trainable_parameters, work)
         if position.batch:
             shown.advance(min(position.batch * self.batch_size, len(samples)), mean)
         # NumPy need not warn of what overflows: it ends the run.

@@ -32,8 +32,8 @@ KERNELS = {
     'dense_backward_input': ('IO', 'NO', 'NI'),
     'softmax_forward': ('NC', 'NC'),
     'softmax_backward': ('NC', 'NC', 'NC'),
-    'softmax_cross_entropy_forward': ('NC', 'iN', 'NC', 'N'),
-    'softmax_cross_entropy_backward': ('NC', 'iN', 'NC'),
+    'softmax_cross_entropy_forward': ('NC', 'iN', 'NC', 'N', float),
+    'softmax_cross_entropy_backward': ('NC', 'iN', 'NC', float),
     'convolution_forward': ('NHWC', 'RSCF', 'F', 'NPQF', Window),
     'convolution_backward_weights': ('NHWC', 'NPQF', 'RSCF', 'F', Window),
     'convolution_backward_input': ('RSCF', 'NPQF', 'NHWC', Window),
@@ -311,6 +311,9 @@ def kernel_call(draw, name, wrong):
         if shape is Window:
             arguments.append(window)
             continue
+        if shape is float:
+            arguments.append(draw(st.floats(0, 0.9)))
+            continue
         sizes = tuple(letters[letter] for letter in shape.removeprefix('i'))
         seed += 1
         if shape[0] == 'i':
@@ -330,6 +333,8 @@ def wrong_argument(draw, right):
     if isinstance(right, Window):
         number = st.sampled_from([-(2**40), -1, 0, 1, 2, 7, 2**31, 2**62, 2**64, 1.5, None])
         return draw(absurd | st.just(right._replace(**{draw(st.sampled_from(Window._fields)): draw(number)})))
+    if isinstance(right, float):
+        return draw(absurd | st.sampled_from([-1.0, 2.0, np.nan, np.inf, 1e300]))
     if isinstance(right, int):
         return draw(st.sampled_from([-(2**31), -1, 0, 257, 10**5, 2**31, 2**40, None, 1.5, '1']))
     kind = draw(st.sampled_from(['absurd', 'size', 'axis', 'dtype', 'strided', 'read-only', 'swapped', 'numbers']))
@@ -445,8 +450,8 @@ def test_a_label_that_is_no_class_stops_a_kernel(backend, label):
     k, labels = kernels_of(backend), np.array([0, label], I32)
     rows, losses = np.ones((2, 3), F32), np.empty(2, F32)
     for call in (
-        lambda: k['softmax_cross_entropy_forward'](rows, labels, rows.copy(), losses, 1),
-        lambda: k['softmax_cross_entropy_backward'](rows, labels, rows.copy(), 1),
+        lambda: k['softmax_cross_entropy_forward'](rows, labels, rows.copy(), losses, 0.0, 1),
+        lambda: k['softmax_cross_entropy_backward'](rows, labels, rows.copy(), 0.0, 1),
     ):
         with pytest.raises(ValueError, match=f'labels: expected 0 to 2, got {label} at position 1'):
             call()

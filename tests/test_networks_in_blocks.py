@@ -3,6 +3,7 @@
 import contextvars
 import gc
 import hashlib
+import itertools
 import os
 import signal
 import threading
@@ -28,7 +29,7 @@ from cnnx import (
     Softmax,
     kernels,
 )
-from cnnx.blocks import group
+from cnnx.blocks import Sweep
 from cnnx.training import Samples
 
 SHAPE = (12, 13, 2)
@@ -108,6 +109,12 @@ def data(net, n, seed=0):
     return x, rng.random((n, *shape)).astype(net.dtype)
 
 
+def in_one_sweep(net):
+    """Whether all layers run as one program, the Softmax at the end included."""
+    steps = net.plan._route('predict').steps
+    return len(steps) == 1 and isinstance(steps[0], Sweep)
+
+
 def gradients(net):
     return {name: parameter.grad.copy() for name, parameter in net.parameters.items()}
 
@@ -120,7 +127,7 @@ both_dtypes = pytest.mark.parametrize('dtype', ['float32', 'float64'])
 def test_blocks_compute_what_layers_do(name, backend, compiled_kernels):
     with cnnx.use_backend(backend):
         fused, plain = network(name), network(name)
-        assert (group(fused.layers) is not None) == NETWORKS[name]()[2]
+        assert in_one_sweep(fused) == NETWORKS[name]()[2]
         plain.plan.run_layer_by_layer()
         x, y = data(fused, 11)
         for index in (np.arange(9), np.array([10, 2, 2, 0]), np.array([5]), np.arange(11)):
@@ -136,11 +143,63 @@ def test_blocks_compute_what_layers_do(name, backend, compiled_kernels):
         assert fused.evaluate(x, y, 4) == pytest.approx(plain.evaluate(x, y, 4), rel=1e-12)
 
 
+def learned(net):
+    """Learn a batch; return the gradients of what is learned, and see that nothing else was written."""
+    x, y = data(net, 6)
+    for parameter in net.parameters.values():
+        parameter.grad = np.full(parameter.grad.shape, np.nan)
+    found = net.plan.learn(Samples(net, x, y), np.array([4, 0, 1, 5]))
+    for layer in net.layers:
+        assert all(np.isfinite(p.grad).all() if layer.trainable else np.isnan(p.grad).all() for p in layer.parameters)
+    return found, [parameter.grad.copy() for parameter in net.trainable_parameters]
+
+
+@pytest.mark.parametrize('backend', ['cython', 'numpy'])
+@pytest.mark.parametrize('name', ['two convolutions', 'dense layers alone', 'Sigmoid', 'images come out'])
+def test_frozen_layers_get_no_gradient_and_others_the_same_one(name, backend, compiled_kernels):
+    layers = [layer.index for layer in network(name).layers if layer.parameters]
+    with cnnx.use_backend(backend):
+        for frozen in itertools.chain.from_iterable(itertools.combinations(layers, n) for n in range(len(layers) + 1)):
+            nets = [network(name), network(name), network(name)]
+            for net in nets[:2]:
+                for index in frozen:
+                    net.layers[index].trainable = False
+            nets[1].plan.run_layer_by_layer()
+            (found, ours), (plain_found, plain), _ = map(learned, nets)
+            whole = [p.grad for layer in nets[2].layers if layer.index not in frozen for p in layer.parameters]
+            assert found == pytest.approx(plain_found, rel=1e-12)
+            for mine, other, expected in zip(ours, plain, whole, strict=True):
+                np.testing.assert_allclose(mine, expected, rtol=1e-9, atol=1e-12)
+                np.testing.assert_allclose(other, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_layer_frozen_between_epochs_stays_from_then_on():
+    net = network('two convolutions', 'float32')
+    x, y = data(net, 20)
+    net.train(x, y, epochs=1, verbose=0)
+    net.layers[0].trainable = False
+    before = bits(net)
+    net.train(x, y, epochs=1, verbose=0)
+    changed = {name for name, value in bits(net).items() if value != before[name]}
+    assert changed == set(net.parameters) - {'weights_0', 'bias_0'}
+
+
+def weigh_and_smooth(net):
+    if isinstance(net.loss, CategoricalCrossEntropy):
+        net.loss.label_smoothing = 0.2
+    for layer in net.layers:
+        if layer.parameters:
+            layer.l2 = 0.01
+
+
+@pytest.mark.parametrize('change', [lambda net: None, weigh_and_smooth], ids=['plain', 'weighted'])
 @pytest.mark.parametrize('name', NETWORKS)
-def test_gradients_are_those_of_the_loss(name):
+def test_gradients_are_those_of_the_loss(name, change):
     net = network(name)
+    change(net)
     x, y = data(net, 5)
-    samples, index = Samples(net, x, y), np.arange(5)
+    weights = np.array([0.5, 2, 0, 1, 3]) if change is weigh_and_smooth else None
+    samples, index = Samples(net, x, y, weights), np.arange(5)
     net.plan.learn(samples, index)
     analytic = gradients(net)
     for parameter_name, parameter in net.parameters.items():

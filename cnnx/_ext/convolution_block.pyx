@@ -50,7 +50,7 @@ cdef class ConvolutionBlock(Block):
         positions: (rows, columns) of the map before pooling.
         pool: of the pooling, likewise; None for no pooling.
         relu: whether there is a ReLU, before or behind the pooling: that makes no difference.
-        dy: (N, P, Q, F), the gradient of y; None for inference alone.
+        dy: (N, P, Q, F), the gradient of y; None where there is no backward pass.
         dx: (N, H, W, C), written, or None where nobody needs it.
         dweights, dbias: written.
     """
@@ -163,6 +163,8 @@ cdef class ConvolutionBlock(Block):
 
     cdef void backward(self, Span span, char* scratch) noexcept nogil:
         cdef char* partial = self.partials + span.task * self.partial_bytes
+        if self.a.dy == NULL:
+            return
         if span.fresh:
             memset(partial, 0, self.partial_bytes)
         if self.doubles:
@@ -171,6 +173,8 @@ cdef class ConvolutionBlock(Block):
             backward_pass(&self.a, span, <float*> scratch, <float*> partial)
 
     cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        if self.a.dy == NULL:
+            return
         if self.doubles:
             add_up_tasks(&self.a, tasks, part, parts, <double*> self.partials, self.partial_bytes // sizeof(double))
         else:

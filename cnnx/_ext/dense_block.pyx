@@ -39,7 +39,7 @@ cdef class DenseBlock(Block):
         x, y: (N, I) and (N, O).
         weights, bias: (I, O) and (O,).
         relu: whether a ReLU follows.
-        dy: (N, O), the gradient of y, which the backward pass changes; None for inference alone.
+        dy: (N, O), the gradient of y, which the backward pass changes; None where there is no backward pass.
         dx: (N, I), written, or None where nobody needs it.
         dweights, dbias: written.
     """
@@ -72,12 +72,16 @@ cdef class DenseBlock(Block):
             forward(&self.a, span, <float*> NULL)
 
     cdef void backward(self, Span span, char* scratch) noexcept nogil:
+        if self.a.dy == NULL:
+            return
         if self.doubles:
             backward(&self.a, span, <double*> NULL)
         else:
             backward(&self.a, span, <float*> NULL)
 
     cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        if self.a.dy == NULL:
+            return
         if self.doubles:
             finish(&self.a, samples, part, parts, <double*> NULL)
         else:

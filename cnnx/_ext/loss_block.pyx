@@ -4,30 +4,36 @@ from libc.stdint cimport int32_t, uint8_t
 
 from cnnx._ext.program cimport Block, Span
 from cnnx._ext.real cimport floating
-from cnnx._ext.softmax_rows cimport cross_entropy_row, softmax_row
+from cnnx._ext.softmax_rows cimport cross_entropy_row, cross_entropy_slope, softmax_row
 
 
 cdef class CrossEntropyBlock(Block):
-    """losses = -log softmax(logits)[label]; dlogits = (softmax - one-hot) / N.
+    """losses = -weight sum(target log softmax(logits)); dlogits = weight (softmax - target) / N.
 
     Args:
         logits: (N, classes).
         labels: (N,) int32, in 0 .. classes - 1.
         dlogits: (N, classes), written.
+        smoothing: the target is 1 - smoothing at the label, and smoothing / classes more everywhere.
+        weights: (N,), or None where each sample weighs 1.
     """
 
     cdef void* logits
     cdef void* dlogits
     cdef int32_t* labels
     cdef Py_ssize_t classes
+    cdef void* weights
+    cdef double smoothing
     cdef double* losses
     cdef uint8_t* right
 
-    def __init__(self, logits, labels, dlogits):
+    def __init__(self, logits, labels, dlogits, double smoothing=0, weights=None):
         self.doubles = logits.dtype.itemsize == sizeof(double)
         self.classes = logits.shape[1]
         self.logits, self.dlogits = self.pointer(logits), self.pointer(dlogits)
         self.labels = <int32_t*> self.pointer(labels)
+        self.weights = self.pointer(weights)
+        self.smoothing = smoothing
         self.losses = <double*> self.room(len(labels) * sizeof(double))
         self.right = <uint8_t*> self.room(len(labels))
 
@@ -49,22 +55,25 @@ cdef class CrossEntropyBlock(Block):
 
 cdef void forward(CrossEntropyBlock block, Span span, const floating* logits, floating* dlogits) noexcept nogil:
     cdef Py_ssize_t n, c, largest, C = block.classes
-    cdef floating loss
+    cdef floating loss, weight = 1, smoothing = <floating> block.smoothing
     cdef const floating* row
     cdef floating* gradient
     for n in range(span.first, span.last):
         row = logits + (span.x + n - span.first) * C
         gradient = dlogits + (span.x + n - span.first) * C
-        cross_entropy_row(row, block.labels[n], gradient, &loss, C)
+        cross_entropy_row(row, block.labels[n], smoothing, gradient, &loss, C)
         largest = 0
         for c in range(1, C):
             # A NaN beats every number, and the first NaN stays, as in NumPy.
             if not row[c] <= row[largest] and row[largest] == row[largest]:
                 largest = c
-        block.losses[n] = loss
+        if block.weights != NULL:
+            weight = (<const floating*> block.weights)[n]
+        block.losses[n] = weight * loss
         block.right[n] = largest == block.labels[n]
         for c in range(C):
-            gradient[c] = (gradient[c] - (c == block.labels[n])) / span.samples
+            gradient[c] = (
+                weight * cross_entropy_slope(gradient[c], c == block.labels[n], smoothing, C) / span.samples)
 
 
 cdef class SoftmaxBlock(Block):

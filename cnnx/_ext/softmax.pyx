@@ -8,7 +8,7 @@ from cython.parallel cimport prange
 
 from cnnx._ext.checks cimport check_matrix, check_threads, check_vector
 from cnnx._ext.real cimport floating
-from cnnx._ext.softmax_rows cimport cross_entropy_row, softmax_row
+from cnnx._ext.softmax_rows cimport cross_entropy_row, cross_entropy_slope, softmax_row
 
 
 cdef int check_rows(str name, const Py_ssize_t* rows, Py_ssize_t N, Py_ssize_t C, int num_threads) except -1:
@@ -70,27 +70,32 @@ def softmax_cross_entropy_forward(
     const int32_t[::1] labels,               # IN   (N) in 0 .. C - 1
     floating[:, ::1] probabilities,          # OUT  (N, C)
     floating[::1] losses,                    # OUT  (N) in nats
+    double smoothing,
     int num_threads,
 ):
-    """probabilities = softmax(logits); losses = -log probabilities[label] = log sum exp(x) - x[label]."""
+    """probabilities = softmax(logits); losses = -sum(target log probabilities).
+
+    The target is 1 - smoothing at the label, and smoothing / C more everywhere.
+    """
     cdef Py_ssize_t n, C = logits.shape[1]
     check_rows('probabilities', probabilities.shape, logits.shape[0], C, num_threads)
     check_vector('losses', losses.shape, logits.shape[0])
     check_labels(labels, logits.shape[0], C)
     for n in prange(logits.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        cross_entropy_row(&logits[n, 0], labels[n], &probabilities[n, 0], &losses[n], C)
+        cross_entropy_row(&logits[n, 0], labels[n], <floating> smoothing, &probabilities[n, 0], &losses[n], C)
 
 
 def softmax_cross_entropy_backward(
     const floating[:, ::1] probabilities,    # IN   (N, C)
     const int32_t[::1] labels,               # IN   (N) in 0 .. C - 1
     floating[:, ::1] dlogits,                # OUT  (N, C)
+    double smoothing,
     int num_threads,
 ):
-    """dlogits = (probabilities - one-hot labels) / N, the gradient of the mean loss."""
+    """dlogits = (probabilities - target) / N, the gradient of the mean loss."""
     cdef Py_ssize_t n, c, N = probabilities.shape[0], C = probabilities.shape[1]
     check_rows('dlogits', dlogits.shape, N, C, num_threads)
     check_labels(labels, N, C)
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
         for c in range(C):
-            dlogits[n, c] = (probabilities[n, c] - (c == labels[n])) / N
+            dlogits[n, c] = cross_entropy_slope(probabilities[n, c], c == labels[n], <floating> smoothing, C) / N

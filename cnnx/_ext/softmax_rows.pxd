@@ -32,11 +32,23 @@ cdef inline void softmax_row(const floating* x, floating* y, Py_ssize_t C) noexc
 
 
 cdef inline void cross_entropy_row(
-    const floating* x, int32_t label, floating* y, floating* loss, Py_ssize_t C,
+    const floating* x, int32_t label, floating smoothing, floating* y, floating* loss, Py_ssize_t C,
 ) noexcept nogil:
+    """y = softmax(x); loss = log sum exp(x) - target x, the target being 1 - smoothing + smoothing / C at the label."""
     cdef Py_ssize_t c
-    cdef floating largest
+    cdef floating largest, mean = 0
     cdef floating total = exponentials_of_row(x, y, &largest, C)
     loss[0] = logarithm(total) - (x[label] - largest)
+    if smoothing > 0:
+        for c in range(C):
+            mean += (x[c] - x[label]) / C
+        loss[0] -= smoothing * mean
     for c in range(C):
         y[c] /= total
+
+
+cdef inline floating cross_entropy_slope(
+    floating probability, bint is_label, floating smoothing, Py_ssize_t C,
+) noexcept nogil:
+    """The loss's derivative by one x: the probability less the target."""
+    return probability - (is_label * (1 - smoothing) + smoothing / C)

@@ -32,6 +32,8 @@ class ConvolutionBlock(Block):
             maxpool_forward(self.map, y, self.argmax, self.pool, 1)
 
     def backward(self, samples):
+        if self.dy is None:
+            return
         dy = self.dy[:samples]
         if self.pool is not None:
             dmap = np.empty_like(self.map)

@@ -19,6 +19,8 @@ class DenseBlock(Block):
             relu_forward(y, y, 1)
 
     def backward(self, samples):
+        if self.dy is None:
+            return
         dy = self.dy[:samples]
         if self.relu:
             relu_backward(self.y[:samples], dy, dy, 1)

@@ -7,10 +7,11 @@ from cnnx._numpy.softmax import softmax_cross_entropy_backward, softmax_cross_en
 
 
 class CrossEntropyBlock(Block):
-    """losses = -log softmax(logits)[label]; dlogits = (softmax - one-hot) / N."""
+    """losses = -weight sum(target log softmax(logits)); dlogits = weight (softmax - target) / N."""
 
-    def __init__(self, logits, labels, dlogits):
+    def __init__(self, logits, labels, dlogits, smoothing=0, weights=None):
         self.logits, self.labels, self.dlogits = logits, labels, dlogits
+        self.smoothing, self.weights = smoothing, weights
         self.losses = np.empty(len(logits), logits.dtype)
 
     def totals(self, samples):
@@ -19,8 +20,12 @@ class CrossEntropyBlock(Block):
 
     def forward(self, samples, training):
         logits, labels, dlogits = self.logits[:samples], self.labels[:samples], self.dlogits[:samples]
-        softmax_cross_entropy_forward(logits, labels, dlogits, self.losses[:samples], 1)
-        softmax_cross_entropy_backward(dlogits, labels, dlogits, 1)
+        losses = self.losses[:samples]
+        softmax_cross_entropy_forward(logits, labels, dlogits, losses, self.smoothing, 1)
+        softmax_cross_entropy_backward(dlogits, labels, dlogits, self.smoothing, 1)
+        if self.weights is not None:
+            losses *= self.weights[:samples]
+            dlogits *= self.weights[:samples, None]
 
 
 class SoftmaxBlock(Block):

@@ -33,17 +33,24 @@ def check_labels(labels, C):
         raise ValueError(f'labels: expected 0 to {C - 1}, got {labels[wrong[0]]} at position {wrong[0]}')
 
 
-def softmax_cross_entropy_forward(logits, labels, probabilities, losses, num_threads):
-    """Probabilities = softmax(logits); losses = -log probabilities[label] = log sum exp(x) - x[label]."""
+def softmax_cross_entropy_forward(logits, labels, probabilities, losses, smoothing, num_threads):
+    """Probabilities = softmax(logits); losses = -sum(target log probabilities).
+
+    The target is 1 - smoothing at the label, and smoothing / C more everywhere.
+    """
     check_labels(labels, logits.shape[1])
     shifted, powers, total = exponentials(logits)
     np.divide(powers, total, out=probabilities)
-    np.subtract(np.log(total[:, 0]), shifted[np.arange(len(labels)), labels], out=losses)
+    of_label = shifted[np.arange(len(labels)), labels]
+    np.subtract(np.log(total[:, 0]), of_label, out=losses)
+    if smoothing > 0:
+        losses -= smoothing * (shifted - of_label[:, None]).mean(axis=1)
 
 
-def softmax_cross_entropy_backward(probabilities, labels, dlogits, num_threads):
-    """Dlogits = (probabilities - one-hot labels) / N, the gradient of the mean loss."""
-    check_labels(labels, probabilities.shape[1])
-    dlogits[...] = probabilities
-    dlogits[np.arange(len(labels)), labels] -= 1
-    dlogits /= len(labels)
+def softmax_cross_entropy_backward(probabilities, labels, dlogits, smoothing, num_threads):
+    """Dlogits = (probabilities - target) / N, the gradient of the mean loss."""
+    N, C = probabilities.shape
+    check_labels(labels, C)
+    np.subtract(probabilities, smoothing / C, out=dlogits)
+    dlogits[np.arange(N), labels] -= 1 - smoothing
+    dlogits /= N

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import as_kernels_read, as_numbers, check_dtype, new_array
+from cnnx.arrays import as_kernels_read, as_numbers, check_dtype, new_array, non_negative
 from cnnx.geometry import batch_shape, shape_of_sample
 from cnnx.initializers import describe_initializer, get_initializer
 from cnnx.parameter import Parameter
@@ -24,13 +24,20 @@ class Layer:
     Attributes:
         input_shape, output_shape: of one sample, without the batch axis; None until the layer is built.
         index: its place in its network, or None.
+        trainable: False freezes it: training leaves its parameters as they are, and computes no gradient of them.
+        only_in_training: whether it gives back what it is given, except in training.
+        l2: how much the squares of its weights add to the loss.
     """
+
+    only_in_training = False
+    l2 = 0.0
 
     def __init__(self, input_shape=None):
         self.input_shape = None if input_shape is None else shape_of_sample(input_shape, 'input_shape')
         self.output_shape = None
         self.dtype = None
         self.index = None
+        self.trainable = True
         self._parameters = []
         self._saved = None
 
@@ -45,6 +52,16 @@ class Layer:
     def where(self):
         """How errors name this layer."""
         return type(self).__name__ if self.index is None else f'layer {self.index} ({type(self).__name__})'
+
+    @property
+    def learns(self):
+        """Whether training changes a parameter of the layer."""
+        return self.trainable and any(parameter.trainable for parameter in self.parameters)
+
+    @property
+    def frozen(self):
+        """Whether it has parameters and training changes none."""
+        return bool(self.parameters) and not self.learns
 
     @property
     def parameters(self):
@@ -186,9 +203,10 @@ class WeightedLayer(Layer):
 
     kernel = None
 
-    def __init__(self, kernel_initializer, input_shape):
+    def __init__(self, kernel_initializer, input_shape, l2):
         super().__init__(input_shape)
         self._kernel_options = ()
+        self.l2 = non_negative(l2, 'l2')
         self.kernel_initializer = get_initializer(kernel_initializer)
 
     @property
@@ -215,7 +233,7 @@ class WeightedLayer(Layer):
         return math.prod(self.output_shape[:-1]) * self.weights.size
 
     def settings(self):
-        return {'kernel_initializer': describe_initializer(self.kernel_initializer)}
+        return {'kernel_initializer': describe_initializer(self.kernel_initializer), 'l2': self.l2}
 
     def parameter_shapes(self):
         if self.input_shape is None:
@@ -246,6 +264,16 @@ class WeightedLayer(Layer):
         weights, bias = weights.astype(self.dtype), np.zeros(shape[-1], self.dtype)
         return [Parameter('weights', weights), Parameter('bias', bias)]
 
+    def penalty(self):
+        """Return l2 times the sum of the squares of the weights."""
+        return self.l2 * float(np.square(self.weights).sum(dtype=np.float64))
+
+    def add_penalty_gradient(self):
+        """Add the penalty's gradient to that of the weights."""
+        if self.trainable:
+            weights, _ = self.parameters
+            weights.grad += 2 * self.l2 * weights.value
+
     def compute(self, x, training, empty):
         y = empty('y', (len(x), *self.output_shape), self.dtype)
         self._saved = (x,)
@@ -255,7 +283,8 @@ class WeightedLayer(Layer):
     def compute_gradient(self, dy, empty, input_gradient=True):
         (x,) = self._saved
         weights, bias = self.parameters
-        self._run('backward_weights', x, dy, weights.grad, bias.grad)
+        if self.trainable:
+            self._run('backward_weights', x, dy, weights.grad, bias.grad)
         if not input_gradient:
             return None
         dx = empty('dx', x.shape, self.dtype)

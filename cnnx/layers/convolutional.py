@@ -19,6 +19,7 @@ class Convolutional(WeightedLayer):
         input_shape: (H, W, C); needed where it cannot be inferred from the layer before.
         kernel_initializer: 'he_normal', 'glorot_uniform', 'normal', 'zeros', or a function of
             (rng, shape, dtype).
+        l2: this, times the sum of the squares of the weights, is added to the loss that training makes small.
 
     Raises:
         ValueError: an argument is none of these; or, when built, the kernel is larger than the input.
@@ -27,9 +28,16 @@ class Convolutional(WeightedLayer):
     kernel = 'convolution'
 
     def __init__(
-        self, num_filters, kernel_size, stride=1, padding='valid', input_shape=None, kernel_initializer='he_normal'
+        self,
+        num_filters,
+        kernel_size,
+        stride=1,
+        padding='valid',
+        input_shape=None,
+        kernel_initializer='he_normal',
+        l2=0.0,
     ):
-        super().__init__(kernel_initializer, input_shape)
+        super().__init__(kernel_initializer, input_shape, l2)
         self.num_filters = checked_size(num_filters, 'num_filters')
         self.kernel_size = pair(kernel_size, 'kernel_size')
         self.stride = pair(stride, 'stride')

@@ -15,6 +15,7 @@ class Dense(WeightedLayer):
         input_size, output_size: how many numbers a sample has before and after.
         kernel_initializer: as for `Convolutional`.
         input_shape: another way to give the input size: (input_size,).
+        l2: as for `Convolutional`.
 
     Raises:
         ValueError: a size is not a whole number of at least 1, or the output size is missing.
@@ -22,7 +23,7 @@ class Dense(WeightedLayer):
 
     kernel = 'dense'
 
-    def __init__(self, input_size=None, output_size=None, kernel_initializer='he_normal', input_shape=None):
+    def __init__(self, input_size=None, output_size=None, kernel_initializer='he_normal', input_shape=None, l2=0.0):
         if output_size is None:
             raise ValueError('Dense: give both sizes, Dense(400, 120), or the output alone, Dense(output_size=120)')
         if input_size is not None:
@@ -30,7 +31,7 @@ class Dense(WeightedLayer):
             if input_shape is not None and shape_of_sample(input_shape, 'input_shape') != shape:
                 raise ValueError(f'Dense: input_size {input_size} and input_shape {input_shape} contradict each other')
             input_shape = shape
-        super().__init__(kernel_initializer, input_shape)
+        super().__init__(kernel_initializer, input_shape, l2)
         self.output_size = checked_size(output_size, 'output_size')
 
     def settings(self):

@@ -66,8 +66,8 @@ def test_the_kernels_of_loss_and_optimizer_agree(dtype):
         with cnnx.use_backend(backend):
             k = kernels.current()
             probabilities, losses, gradient = np.empty_like(logits), np.empty(7, dtype), np.empty_like(logits)
-            k.softmax_cross_entropy_forward(logits, labels, probabilities, losses, 2)
-            k.softmax_cross_entropy_backward(probabilities, labels, gradient, 2)
+            k.softmax_cross_entropy_forward(logits, labels, probabilities, losses, 0.1, 2)
+            k.softmax_cross_entropy_backward(probabilities, labels, gradient, 0.1, 2)
             value, velocity = logits.ravel().copy(), np.ones(35, dtype)
             k.sgd_update(k.ArrayTable([(value, gradient.reshape(-1), velocity)]), 0.1, 0.9, 2)
             results.append((probabilities, losses, gradient, value, velocity))
