@@ -31,7 +31,7 @@ def rebuild(network_class, description, arrays):
     """
     network = network_class(dtype=description['architecture']['dtype'])
     for settings in description['architecture']['layers']:
-        layer = _make(LAYERS, {**settings, **_known_initializer(settings)})
+        layer = _make_layer(settings)
         for name, shape in layer.parameter_shapes().items():
             name = f'{name}_{len(network.layers)}'
             if name not in arrays or arrays[name].shape != shape:
@@ -59,20 +59,18 @@ def match_checkpoint(network, description, arrays):
         LookupError, TypeError: it is no description.
     """
     matching, theirs = {}, description['architecture']
-    state_names = network.optimizer.state_names
-    if not any(name.startswith(f'{state}_') for state in state_names for name in arrays):
-        state_names = ()  # written before the first step
     for layer, found in zip(network.layers, theirs['layers'], strict=False):
         if found['kind'] != type(layer).__name__:
             raise ValueError(f'{layer.where}: expected {type(layer).__name__}, got {found["kind"]}')
-        matching |= _match_layer(layer, arrays, state_names)
+        matching |= _match_layer(layer, arrays, network.optimizer.state_names)
+        found = _describe_layer(_make_layer(found))
         for key, value in _describe_layer(layer).items():
-            if key != 'kernel_initializer' and value != found[key]:
+            if key not in ('kernel_initializer', 'trainable') and value != found[key]:
                 raise ValueError(f'{layer.where}: expected {key} {value}, got {found[key]}')
     for what, ours, other in (
         ('layers', len(network.layers), len(theirs['layers'])),
         ('dtype', network.dtype.name, theirs['dtype']),
-        ('loss', _describe_part(network.loss), description['loss']),
+        ('loss', _describe_part(network.loss), _describe_part(_make(LOSSES, description['loss']))),
         ('optimizer', type(network.optimizer).__name__, description['optimizer']['kind']),
     ):
         if ours != other:
@@ -96,10 +94,11 @@ def match_weights(layers, arrays):
 
 
 def _match_layer(layer, arrays, state_names=()):
-    """Return a layer's arrays, those of `state_names` for trainable parameters only."""
+    """Return a layer's arrays, and those of `state_names` that there are: none from before a first step."""
     matching = {}
     wanted = [(parameter, f'{parameter.name}_{layer.index}') for parameter in layer.parameters]
-    wanted += [(p, f'{state}_{name}') for p, name in wanted if p.trainable for state in state_names]
+    states = [(parameter, f'{state}_{name}') for parameter, name in wanted for state in state_names]
+    wanted += [(parameter, name) for parameter, name in states if name in arrays]
     for parameter, name in wanted:
         expected = f'{layer.where}: expected {name} of shape {parameter.value.shape}'
         if name not in arrays:
@@ -113,8 +112,21 @@ def _match_layer(layer, arrays, state_names=()):
 
 
 def _describe_layer(layer):
-    settings = {'kind': type(layer).__name__, 'input_shape': layer.input_shape, **layer.settings()}
+    settings = {
+        'kind': type(layer).__name__,
+        'input_shape': layer.input_shape,
+        'trainable': bool(layer.trainable),
+        **layer.settings(),
+    }
     return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+
+
+def _make_layer(description):
+    settings = {**description, **_known_initializer(description)}
+    trainable = settings.pop('trainable', True)
+    layer = _make(LAYERS, settings)
+    layer.trainable = bool(trainable)
+    return layer
 
 
 def _describe_part(part):

@@ -80,6 +80,19 @@ class Network:
             self.layers.append(layer)
             self._plan = None
 
+    def pop(self):
+        """Remove the last layer and return it; it can be added again, here or elsewhere, with its weights.
+
+        Raises:
+            IndexError: the network has no layers.
+        """
+        with self._lock:
+            if not self.layers:
+                raise IndexError('pop: the network has no layers')
+            layer, self._plan = self.layers.pop(), None
+        layer.index = None
+        return layer
+
     def compile(self, loss, optimizer=None):
         """Choose the loss and the optimizer (plain `SGD()` by default).
 
@@ -292,7 +305,7 @@ class Network:
         return {**self._weights(), **states}
 
     def restore(self, arrays, description, path):
-        """Take over weights, optimizer state and generator from what `checkpoint.read` gave.
+        """Take over weights, optimizer state, generator, and which layers are frozen, from what `checkpoint.read` gave.
 
         Raises:
             CheckpointError: they belong to another network; nothing is changed then.
@@ -303,6 +316,8 @@ class Network:
         except MISFITS as error:
             raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error
         self._assign(matching)
+        for layer, settings in zip(self.layers, description['architecture']['layers'], strict=True):
+            layer.trainable = bool(settings.get('trainable', True))
         for name, parameter in self.parameters.items():
             parameter.state = {
                 state: np.array(matching[f'{state}_{name}'], self.dtype, order='C')

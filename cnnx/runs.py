@@ -175,6 +175,7 @@ class Run:
             began = datetime.datetime.fromtimestamp(run['started'])
         except (LookupError, OSError, OverflowError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
+        trainable = [layer.trainable for layer in network.layers]
         network.restore(found.arrays, found.description, found.path)
         self._run, self.path = run, found.path
         # What was passed over must not come before what is saved from here on.
@@ -182,6 +183,9 @@ class Run:
         if found.damage:
             run['started'] = math.nextafter(max(other['started'] for other in found.runs), math.inf)
         progress.say(f'resumed from {found.path}, of the run that began on {began:%Y-%m-%d at %H:%M:%S}')
+        for layer, before in zip(network.layers, trainable, strict=True):
+            if layer.trainable != before:
+                progress.warn(f'{layer.where}: trainable is {layer.trainable}, as it was when this was saved')
         for key, value in self.settings.items():
             if settings.get(key) != value:
                 tell = progress.warn if key in EXACT else progress.say
