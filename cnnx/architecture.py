@@ -59,10 +59,10 @@ def match_checkpoint(network, description, arrays):
         LookupError, TypeError: it is no description.
     """
     matching, theirs = {}, description['architecture']
-    for layer, found in zip(network.layers, theirs['layers'], strict=False):
+    for index, (layer, found) in enumerate(zip(network.layers, theirs['layers'], strict=False)):
         if found['kind'] != type(layer).__name__:
             raise ValueError(f'{layer.where}: expected {type(layer).__name__}, got {found["kind"]}')
-        matching |= _match_layer(layer, arrays, network.optimizer.state_names)
+        matching |= _match_layer(layer, index, arrays, network.optimizer.state_names)
         found = _describe_layer(_make_layer(found))
         for key, value in _describe_layer(layer).items():
             if key not in ('kernel_initializer', 'trainable') and value != found[key]:
@@ -85,18 +85,18 @@ def match_weights(layers, arrays):
         ValueError: one is missing, has another shape, holds no floats, or belongs to no layer.
     """
     matching = {}
-    for layer in layers:
-        matching |= _match_layer(layer, arrays)
+    for index, layer in enumerate(layers):
+        matching |= _match_layer(layer, index, arrays)
     surplus = [name for name in arrays if name.startswith(('weights_', 'bias_')) and name not in matching]
     if surplus:
         raise ValueError(f'found {", ".join(sorted(surplus))}, for which this network has no layer')
     return matching
 
 
-def _match_layer(layer, arrays, state_names=()):
+def _match_layer(layer, index, arrays, state_names=()):
     """Return a layer's arrays, and those of `state_names` that there are: none from before a first step."""
     matching = {}
-    wanted = [(parameter, f'{parameter.name}_{layer.index}') for parameter in layer.parameters]
+    wanted = [(parameter, f'{parameter.name}_{index}') for parameter in layer.parameters]
     states = [(parameter, f'{state}_{name}') for parameter, name in wanted for state in state_names]
     wanted += [(parameter, name) for parameter, name in states if name in arrays]
     for parameter, name in wanted:

@@ -83,13 +83,16 @@ class Network:
     def pop(self):
         """Remove the last layer and return it; it can be added again, here or elsewhere, with its weights.
 
+        To train what is left, or what is added to it, call `compile` again.
+
         Raises:
             IndexError: the network has no layers.
         """
         with self._lock:
             if not self.layers:
                 raise IndexError('pop: the network has no layers')
-            layer, self._plan = self.layers.pop(), None
+            layer = self.layers.pop()
+            self.loss, self.optimizer, self._plan = None, None, None
         layer.index = None
         return layer
 
@@ -114,7 +117,7 @@ class Network:
     @property
     def parameters(self):
         """The parameters of all layers, by the name that files give them: 'weights_0', 'bias_0', ..."""
-        return {f'{parameter.name}_{layer.index}': parameter for layer in self.layers for parameter in layer.parameters}
+        return {f'{p.name}_{index}': p for index, layer in enumerate(self.layers) for p in layer.parameters}
 
     @property
     def trainable_parameters(self):
@@ -130,6 +133,8 @@ class Network:
             # Attributes are open to all, and kernels do not look: what changed since is checked, and planned anew.
             made_for = [*self.layers, *[layer.trainable for layer in self.layers], self.loss, self.dtype]
             if self._plan is None or self._made_for != made_for:
+                for index, layer in enumerate(self.layers):
+                    layer.index = index
                 check_layers_fit(self.layers, self.dtype)
                 if self.loss is not None:
                     check_loss_fits(self.layers, self.loss)

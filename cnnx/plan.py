@@ -5,6 +5,7 @@ after the first allocates nothing of the batch's size. Neighbouring layers that 
 (blocks.py); others are a step each.
 """
 
+import copy
 import itertools
 import math
 import time
@@ -106,7 +107,8 @@ class Plan:
         first = next((i for i, layer in enumerate(layers) if layer.learns), len(layers))
         self._all_steps = [Step(layer, learns=i >= first, input_gradient=i > first) for i, layer in enumerate(layers)]
         fused = fuses_softmax(layers, loss)
-        self.loss = CategoricalCrossEntropy(True, loss.label_smoothing) if fused else loss
+        # A loss keeps what its gradient needs, and may be another network's too, in another thread.
+        self.loss = CategoricalCrossEntropy(True, loss.label_smoothing) if fused else copy.copy(loss)
         self.steps = self._all_steps[:-1] if fused else self._all_steps
         self.backward_steps = self.steps[first:][::-1]
         self._cross_entropy = isinstance(self.loss, CategoricalCrossEntropy) and self.loss.from_logits
@@ -244,7 +246,7 @@ class Plan:
             loss, correct = program.totals(len(index))
         else:
             loss = float(self.losses(*sources).sum(dtype=np.float64))
-            correct = self.loss.count_correct(*sources[:2]) if samples.measures_accuracy else 0
+            correct = int(self.loss.count_correct(*sources[:2])) if samples.measures_accuracy else 0
         if self._penalized:
             loss += len(index) * sum(layer.penalty() for layer in self._penalized)
         return loss, correct

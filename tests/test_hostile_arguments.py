@@ -266,6 +266,30 @@ def test_layers_that_no_longer_fit_are_refused(backend, change):
                 call()
 
 
+@each_backend
+def test_an_input_shape_changed_by_hand_lets_nothing_be_read_beyond_its_end(backend):
+    with cnnx.use_backend(backend):
+        net, x, _ = classifier()
+        net.predict(x)
+        net.layers[0].input_shape = (2, 2, 1)
+        with pytest.raises(ValueError, match='expected|shape'):
+            net.predict(x[:, :2, :2])
+
+
+@needs_compiled_kernels
+def test_samples_that_a_source_has_not_are_not_gathered():
+    gather = COMPILED['Gather'](np.zeros((4, 3), F32))
+    program = COMPILED['Program']([gather], 4)
+    gather.read_from(np.ones((2, 3), F32))
+    for order in ([0, 1, 2], [-1], [10**12], None):
+        order = order and np.array(order)
+        with pytest.raises(IndexError, match='expected'):
+            program.run(3 if order is None else len(order), False, True, False, 1, order)
+    for source in (np.ones((2, 2), F32), np.ones((2, 3))):
+        with pytest.raises(ValueError, match='expected samples of 12 bytes'):
+            gather.read_from(source)
+
+
 def test_misaligned_numbers_are_copied_before_kernels_see_them():
     layer, shape = layer_of('Dense')
     x = np.ndarray((2, *shape), F32, np.zeros(25, np.uint8), 1)

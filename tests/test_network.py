@@ -485,3 +485,72 @@ def test_public_names():
     namespace = {}
     exec('from cnnx import *', namespace)
     assert set(cnnx.__all__) <= namespace.keys()
+
+
+# What was changed by hand, or is shared
+
+
+def test_layers_put_in_by_hand_are_trained_saved_and_resumed_under_their_places(tmp_path):
+    net = small_network()
+    net.layers[4:4] = [Dense(12, 12).build(), ReLU().build((12,))]
+    x, y = small_data()
+    before = bits(net)
+    options = {'checkpoint_dir': tmp_path, 'verbose': 0, 'learning_rate': 0.1}
+    net.train(x, y, epochs=1, **options)
+    assert set(before) == {'weights_0', 'bias_0', 'weights_4', 'bias_4', 'weights_6', 'bias_6'}
+    assert all(value != before[name] for name, value in bits(net).items())
+    net.train(x, y, epochs=2, resume_from_checkpoint=True, **options)
+    net.save(tmp_path / 'net.npz')
+    assert bits(Network.load(tmp_path / 'net.npz')) == bits(net)
+
+
+def test_a_popped_layer_can_be_added_to_another_network():
+    net, other = small_network(), Network(seed=1)
+    with pytest.raises(ValueError, match='in a network already'):
+        other.add(net.layers[-1])
+    head = [net.pop() for _ in range(2)]
+    assert [type(layer) for layer in head] == [Softmax, Dense]
+    weights = head[1].weights.copy()
+    assert net.predict(small_data()[0]).shape == (50, 12)
+    for layer in reversed(head):
+        other.add(layer)
+    np.testing.assert_array_equal(other.layers[0].weights, weights)
+    for _ in range(4):
+        net.pop()
+    with pytest.raises(IndexError, match='no layers'):
+        net.pop()
+
+
+def test_networks_that_share_a_loss_train_side_by_side():
+    loss, (x, y) = MeanSquaredError(), small_data()
+    nets = [small_network(seed, loss=loss) for seed in (0, 1)]
+    expected = [small_network(seed, loss=MeanSquaredError()) for seed in (0, 1)]
+    options = {'epochs': 3, 'verbose': 0, 'batch_size': 8}
+    for net in expected:
+        net.train(x, y, **options)
+    threads = [threading.Thread(target=net.train, args=(x, y), kwargs=options) for net in nets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [bits(net) for net in nets] == [bits(net) for net in expected]
+
+
+def test_files_tell_which_layers_are_frozen(tmp_path):
+    net = small_network()
+    net.layers[0].trainable = False
+    net.save(tmp_path / 'net.npz')
+    assert [layer.trainable for layer in Network.load(tmp_path / 'net.npz').layers] == [False] + [True] * 5
+
+
+def test_a_run_resumes_with_the_layers_frozen_that_were(tmp_path, capsys):
+    x, y = small_data()
+    options = {'checkpoint_dir': tmp_path, 'learning_rate': 0.1}
+    whole, stopped, resumed = (small_network() for _ in range(3))
+    for net in (whole, stopped):
+        net.layers[0].trainable = False
+        net.train(x, y, epochs=1, **(options if net is stopped else options | {'checkpoint_dir': None}))
+    whole.train(x, y, epochs=1, verbose=0, learning_rate=0.1)
+    resumed.train(x, y, epochs=2, resume_from_checkpoint=True, **options)
+    assert bits(resumed) == bits(whole)
+    assert 'layer 0 (Convolutional): trainable is False, as it was when this was saved' in capsys.readouterr().out

@@ -79,6 +79,7 @@ cdef class Gather(Block):
     cdef const char* source
     cdef char* batch
     cdef size_t row
+    cdef Py_ssize_t rows          # of the source
     cdef object _source
 
     def __init__(self, batch):
@@ -87,11 +88,27 @@ cdef class Gather(Block):
 
     def read_from(self, source):
         """Take samples from an array like the batch's, contiguous, of any length; from None, take none."""
-        self._source = source
+        self._source = None
+        self.source = NULL
         if source is None:
-            self.source = NULL
-        else:
-            self.source = <const char*> pointer_to(source)
+            return
+        self.rows = len(source)
+        if source.nbytes != self.rows * self.row:
+            raise ValueError(f'expected samples of {self.row} bytes, got {source.nbytes} bytes in {self.rows} samples')
+        self._source = source
+        self.source = <const char*> pointer_to(source)
+
+    cdef int check(self, const int64_t* places, Py_ssize_t samples) except -1:
+        """Raise an IndexError if a place, or the last of so many samples, is none of the source's."""
+        cdef Py_ssize_t i
+        if self.source == NULL:
+            return 0
+        if places == NULL and samples > self.rows:
+            raise IndexError(f'expected {samples} samples, got {self.rows}')
+        for i in range(samples if places != NULL else 0):
+            if not 0 <= places[i] < self.rows:
+                raise IndexError(f'expected places of {self.rows} samples, got {places[i]}')
+        return 0
 
     cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
         cdef Py_ssize_t i
@@ -191,6 +208,9 @@ cdef class Program:
             places = &order[0]
         if samples == 0:
             return
+        for block in self._blocks[begin:end]:
+            if isinstance(block, Gather):
+                (<Gather> block).check(places, samples)
         num_threads = min(num_threads, self.most_threads)
         if num_threads > self.threads:
             self.scratch = <char*> aligned(num_threads * self.scratch_bytes, self._memory)
