@@ -73,10 +73,12 @@ def find_learning_rate(network, x, y, batch_size=32, lowest=1e-6, highest=10.0, 
     generator are what they were before, also after an error or Ctrl-C. Samples are taken in new random orders, as
     often as the steps need them; in each, what is left behind the last whole batch is not used.
 
-    The suggestion is a tenth of the rate at which the smoothed loss was lowest. On LeNet-5 and 1,000 images of MNIST
-    this was the more robust rule: the rate of the steepest descent, the usual other one, was up to four orders of
-    magnitude too small, as chance makes the loss fall steeply in the first steps. It is a rate to begin with, for
-    this network as it is, its optimizer and this batch size.
+    The suggestion is a tenth of the rate at which the smoothed loss was lowest: a rate to begin with, for this network
+    as it is, its optimizer and this batch size; a few times as much may do better. The other usual rule, the rate at
+    which the loss falls most steeply, is less robust: with LeNet-5 on 1,000 images of MNIST, SGD with momentum 0 or
+    0.9, batches of 32 or 128, five epochs and ten seeds, a tenth of the lowest came to test accuracies of 0.66 to
+    0.88 on average, and never less than 0.5. The steepest descent did better in three of these four settings, but with
+    momentum 0 and batches of 32 it lay anywhere from 4e-6 to 0.5, and four of ten runs learned nothing.
 
     Source: Smith, "Cyclical learning rates for training neural networks", 2017 (arXiv 2015), section 3.3; Gugger,
     "How do you find a good learning rate", 2018, for the smoothed loss, and for where to stop.
