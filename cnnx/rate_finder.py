@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnnx.architecture import make_generator
 from cnnx.arrays import non_negative
 from cnnx.geometry import positive_int
 from cnnx.interruption import Interruption
@@ -108,10 +109,12 @@ def find_learning_rate(network, x, y, batch_size=32, lowest=1e-6, highest=10.0, 
     rates = np.geomspace(lowest, highest, steps)
     # NumPy need not warn of what overflows: it ends the test.
     quiet = np.errstate(over='ignore', invalid='ignore')
-    with Interruption() as interruption, network.plan.lock, _put_back(network), quiet:
-        batches = _batches(samples, batch_size, network.generator)
+    with Interruption() as interruption, network.plan.lock, _put_back(network) as generator, quiet:
+        batches = _batches(samples, batch_size, make_generator(generator))
         first = list(itertools.islice(batches, SETTLED))
         before = np.array([_loss(network, *batch, interruption) for batch in first])
+        # Layers that draw numbers draw the same again, or the losses would differ by them too.
+        network.generator.bit_generator.state = generator
         losses = _losses(network, itertools.chain(first, batches), rates, before.mean(), interruption)
     return RangeTest(rates[: len(losses)], losses, *_suggestion(rates, losses, before))
 
@@ -185,7 +188,10 @@ def _suggestion(rates, losses, before):
 
 @contextlib.contextmanager
 def _put_back(network):
-    """Lend the parameters with copies of what is remembered of them; put all back as it was, whatever happens."""
+    """Lend the parameters with copies of what is remembered of them; put all back as it was, whatever happens.
+
+    Gives the state of the network's generator.
+    """
     generator = network.generator.bit_generator.state
     parameters = list(network.parameters.values())
     before = [(dict(vars(parameter)), parameter.value.copy()) for parameter in parameters]
@@ -193,7 +199,7 @@ def _put_back(network):
     try:
         for parameter, lent in zip(parameters, copies, strict=True):
             vars(parameter).update(lent)
-        yield
+        yield generator
     finally:
         for parameter, (held, value) in zip(parameters, before, strict=True):
             vars(parameter).clear()

@@ -188,7 +188,7 @@ class ReduceOnPlateau(Schedule):
     Args:
         initial: the first rate.
         factor: what is left of it after each reduction, more than 0 and less than 1.
-        patience: at the so-manieth epoch in a row without a better figure the rate is reduced.
+        patience: after so many epochs in a row without a better figure the rate is reduced.
         monitor: the figure's name; accuracies are better when larger, all others when smaller. NaN is never better.
         threshold: a figure is better if it beats the best by more than this share of it.
         cooldown: so many epochs after a reduction are not counted as without a better figure.
@@ -223,7 +223,7 @@ class ReduceOnPlateau(Schedule):
     def observe(self, figures):
         figure = figures[self.monitor]
         if self._is_better(figure):
-            self._best, self._waited = figure, 0
+            self._best, self._waited = float(figure), 0
         else:
             self._waited += 1
         if self._resting:

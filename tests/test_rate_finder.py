@@ -1,3 +1,4 @@
+import os
 import re
 import signal
 import sys
@@ -111,6 +112,23 @@ def test_orders_are_new_each_time_through_the_data_and_batches_are_whole(monkeyp
     assert len({epoch.tobytes() for epoch in epochs}) == 16
 
 
+def test_layers_that_draw_numbers_draw_the_same_before_the_steps_and_at_the_lowest_rates():
+    net, drawn = small_network(), []
+    learn = net.plan.learn
+
+    def learn_with_noise(*arguments):
+        loss, correct = learn(*arguments)
+        drawn.append(net.generator.random())
+        return loss + drawn[-1], correct
+
+    net.plan.learn = learn_with_noise
+    before = everything(net)
+    find(net, n=20)
+    assert drawn[:10] == drawn[10:20]
+    assert len(set(drawn)) == len(drawn) - 10
+    assert everything(net) == before
+
+
 @pytest.mark.parametrize('trained', [False, True])
 def test_the_network_stays_as_it_is(trained):
     net, twin = small_network(), small_network()
@@ -166,6 +184,7 @@ def test_an_error_in_the_middle_leaves_the_network_as_it_is(call):
     assert everything(net) == before
 
 
+@pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
 @pytest.mark.parametrize('call', [1, 12, 40])
 @pytest.mark.parametrize(('number', 'error'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_ctrl_c_ends_it_between_two_batches_and_leaves_the_network_as_it_is(call, number, error):
