@@ -10,9 +10,16 @@ import cnnx
 from cnnx import SGD, CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPooling, Network, ReLU, Softmax
 from cnnx.comparison import compare_backends
 from cnnx.data import preprocess_mnist_data
-from cnnx.schedules import Constant, Cosine
+from cnnx.schedules import Constant, Cosine, Exponential, OneCycle, ReduceOnPlateau, StepDecay
 
-SCHEDULES = {'constant': Constant, 'cosine': Cosine}
+SCHEDULES = {
+    'constant': Constant,
+    'step': StepDecay,
+    'exponential': Exponential,
+    'cosine': Cosine,
+    'one-cycle': OneCycle,
+    'plateau': ReduceOnPlateau,
+}
 PICTURES = ('.png', '.pdf', '.svg')
 
 
@@ -30,7 +37,7 @@ def parse_settings():
     training = parser.add_argument_group('training')
     training.add_argument('--epochs', type=at_least_1, default=10, metavar='N', help='times through the data (10)')
     training.add_argument('--learning-rate', type=float, default=0.01, metavar='X', help="a step's size (0.01)")
-    training.add_argument('--schedule', choices=SCHEDULES, help='of the learning rate (constant; --full: cosine)')
+    training.add_argument('--schedule', choices=SCHEDULES, help='how it changes (constant; --full: cosine)')
     training.add_argument('--batch-size', type=at_least_1, default=32, metavar='N', help='images to a step (32)')
     training.add_argument('--momentum', type=float, default=0.9, metavar='X', help='kept of the last step (0.9)')
     training.add_argument('--seed', type=int, default=0, metavar='N', help='of first weights and order (0)')
@@ -43,13 +50,16 @@ def parse_settings():
     saving.add_argument('--keep', type=at_least_1, metavar='N', help="only the last N epochs' (all)")
     saving.add_argument('--checkpoint-prefix', metavar='NAME', help='how they begin (model_subset; --full: model_full)')
     more = parser.add_argument_group('more')
-    more.add_argument('--plot', metavar='FILE.png', help='draw loss and accuracy by epoch')
+    more.add_argument('--find-learning-rate', action='store_true', help='suggest one, and do not train')
+    more.add_argument('--plot', metavar='FILE.png', help='draw loss and accuracy by epoch, or loss by learning rate')
     more.add_argument('--compare', action='store_true', help='train on both backends and compare them layer by layer')
     settings = parser.parse_args()
     if settings.data_dir is not None and not settings.full:
         parser.error('--data-dir goes with --full; the subset comes with the package')
-    if settings.compare and (settings.resume or settings.plot or settings.backend):
-        parser.error('--compare goes without --resume, --plot and --backend')
+    if settings.compare and (settings.resume or settings.plot or settings.backend or settings.schedule == 'plateau'):
+        parser.error('--compare goes without --resume, --plot, --backend and --schedule plateau')
+    if settings.find_learning_rate and (settings.resume or settings.compare):
+        parser.error('--find-learning-rate goes without --resume and --compare')
     if settings.plot and (Path(settings.plot).suffix not in PICTURES or not Path(settings.plot).parent.is_dir()):
         parser.error(
             f'--plot {settings.plot}: expected a file ending in {", ".join(PICTURES)}, in a folder that exists'
@@ -94,6 +104,15 @@ def build_lenet5(settings):
     net.add(Softmax())
     net.compile(CategoricalCrossEntropy(), optimizer=SGD(momentum=settings.momentum))
     return net
+
+
+def find_learning_rate(net, train_data, settings):
+    found = net.find_learning_rate(*train_data, batch_size=settings.batch_size)
+    rate = 'none' if found.suggestion is None else f'{found.suggestion:.2g}'
+    print(f'suggested learning rate: {rate}\n{found.message}')
+    if settings.plot:
+        found.plot(settings.plot)
+        print(f'drew {settings.plot}')
 
 
 def train(net, train_data, test_data, settings):
@@ -149,6 +168,9 @@ def run(settings):
         compare_backends(lambda: build_lenet5(settings), train_data, test_data, **options)
         return
     net = build_lenet5(settings)
+    if settings.find_learning_rate:
+        find_learning_rate(net, train_data, settings)
+        return
     net.summary()
     print(f'\ntraining on {len(train_data[0])} images, testing on {len(test_data[0])}')
     history = train(net, train_data, test_data, settings)
@@ -167,7 +189,8 @@ def main():
     except (ValueError, OSError, cnnx.BackendError, cnnx.DivergenceError) as error:
         sys.exit(f'train_mnist.py: {error}')
     except KeyboardInterrupt:
-        print('\ninterrupted' + ('' if settings.compare else '; --resume goes on from there'), file=sys.stderr)
+        trained = not (settings.compare or settings.find_learning_rate)
+        print('\ninterrupted' + ('; --resume goes on from there' if trained else ''), file=sys.stderr)
         sys.exit(130)
 
 

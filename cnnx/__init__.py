@@ -1,5 +1,6 @@
 """Convolutional networks for the CPU, from scratch: Python layers over compiled Cython kernels."""
 
+from cnnx import schedules
 from cnnx._version import __version__
 from cnnx.checkpoint import CheckpointError
 from cnnx.divergence import DivergenceError
@@ -30,6 +31,7 @@ __all__ = [
     'Softmax',
     '__version__',
     'num_threads',
+    'schedules',
     'set_num_threads',
     'show_config',
     'use_backend',

@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 
-from cnnx import architecture, checkpoint, profiling, training
+from cnnx import architecture, checkpoint, profiling, rate_finder, training
 from cnnx.arrays import as_kernels_read, as_numbers, check_dtype
 from cnnx.checkpoint import CheckpointError
 from cnnx.geometry import is_whole, positive_int
@@ -194,6 +194,17 @@ class Network:
         """Print where the time of a training step goes; `cnnx.profiling.profile` tells the arguments."""
         self._needs_loss('profile')
         return profiling.profile(self, x, y, batch_size, repeats)
+
+    def find_learning_rate(self, x, y, batch_size=32, lowest=1e-6, highest=10.0, steps=100):
+        """Train while the learning rate rises, and suggest one; the network stays as it is.
+
+        `cnnx.rate_finder.find_learning_rate` tells the arguments.
+
+        Returns:
+            A `RangeTest`: `rates`, `losses`, `suggestion`, and `plot(path)`.
+        """
+        self._needs_loss('find_learning_rate')
+        return rate_finder.find_learning_rate(self, x, y, batch_size, lowest, highest, steps)
 
     def predict(self, x, batch_size=256):
         """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.

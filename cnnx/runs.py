@@ -30,6 +30,7 @@ class Position:
         batch: how many of its batches are done.
         order: the generator's state from before this epoch was shuffled; None at its beginning.
         mean: what its batches came to, as `cnnx.training.Mean` holds it.
+        schedule: what the learning rate's schedule has learned from the epochs that are done.
     """
 
     history: dict = field(default_factory=dict)
@@ -37,6 +38,7 @@ class Position:
     batch: int = 0
     order: dict | None = None
     mean: list | None = None
+    schedule: dict = field(default_factory=dict)
 
 
 class Every:
@@ -146,6 +148,7 @@ class Run:
             'epoch': position.epoch - 1,
             'history': position.history,
             'settings': self.settings,
+            'schedule': position.schedule,
             'run': {**self._run, 'saved': self._run['saved'] + 1},
         }
         epoch, batch = position.epoch - 1, None
@@ -158,8 +161,8 @@ class Run:
         checkpoint.remove_older(path, self.keep)
         self.path = path
 
-    def resume(self, network, progress):
-        """Bring the network to where the newest checkpoint was written, and return the `Position` there.
+    def resume(self, network, schedule, progress):
+        """Bring network and schedule to where the newest checkpoint was written, and return the `Position` there.
 
         Raises:
             CheckpointError: it is another network's, or all checkpoints are damaged.
@@ -173,6 +176,9 @@ class Run:
         try:
             run, settings, position = _described(found.description)
             began = datetime.datetime.fromtimestamp(run['started'])
+            if settings.get('schedule') != self.settings['schedule']:
+                position.schedule = {}
+            schedule.restore(position.schedule)
         except (LookupError, OSError, OverflowError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
         trainable = [layer.trainable for layer in network.layers]
@@ -194,7 +200,7 @@ class Run:
             progress.say(
                 f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'
             )
-            position = Position(position.history, position.epoch)
+            position = Position(position.history, position.epoch, schedule=position.schedule)
         return position
 
 
@@ -203,6 +209,7 @@ def _described(description):
     run = checkpoint.described_run(description)
     settings, history = dict(description['settings']), dict(description['history'])
     position = Position({key: list(map(float, values)) for key, values in history.items()}, description['epoch'] + 1)
+    position.schedule = description.get('schedule', {})
     if (within := description.get('within_epoch')) is not None:
         position.batch, position.order = positive_int(within['batch'], 'batch'), within['order']
         position.mean = [float(number) for number in within['mean']]

@@ -132,7 +132,8 @@ def train(
         x: samples (N, ...), any real dtype; batches are converted as they come.
         y: targets, as the loss takes them.
         epochs: how often to go through all samples.
-        learning_rate: the size of a step, or a schedule of `cnnx.schedules`.
+        learning_rate: the size of a step; or a schedule of `cnnx.schedules`, or a function of (step, steps): how
+            many steps are done, and how many the run has.
         batch_size: samples to a step; the last batch of an epoch has what is left.
         checkpoint_dir: the folder for a checkpoint an epoch, made if need be; None saves none.
         checkpoint_prefix: files are named `{prefix}_epoch_{n}.npz`, those within an epoch
@@ -161,6 +162,8 @@ def train(
     schedule, every = as_schedule(learning_rate), Every(checkpoint_every)
     samples = Samples(network, x, y)
     validation = None if validation_data is None else _validation_samples(network, validation_data)
+    schedule.check(epochs, _figure_names(samples, validation))
+    schedule.restore({})
     progress = Progress(verbose, epochs)
     run = None
     if checkpoint_dir is not None:
@@ -173,7 +176,7 @@ def train(
     with run or contextlib.nullcontext(), Interruption() as interruption:
         position = Position()
         if resume_from_checkpoint:
-            position = run.resume(network, progress)
+            position = run.resume(network, schedule, progress)
         elif run is not None:
             position = run.begin(network)
         if position.epoch > epochs:
@@ -210,7 +213,8 @@ class _Loop:
             seconds = time.perf_counter() - began
             history = History(position.history)
             history.append(figures)
-            after = Position(history.history, position.epoch + 1)
+            self.schedule.observe(figures)
+            after = Position(history.history, position.epoch + 1, schedule=self.schedule.state())
             self._save(after)
             shown.finish(figures, seconds)
         self._stop_if_asked(after)
@@ -231,7 +235,8 @@ class _Loop:
             for batch in range(position.batch, batches):
                 self._stop_if_asked(position)
                 index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-                rate = self.schedule((position.epoch - 1) * batches + batch, self.progress.epochs * batches)
+                epochs, done = self.progress.epochs, (position.epoch - 1) * batches + batch
+                rate = self.schedule(done, epochs * batches, epochs)
                 with plan.lock:
                     loss, correct = plan.learn(samples, index)
                     if not (math.isfinite(loss) and update.gradients_are_finite()):
@@ -285,6 +290,12 @@ def _other_settings(network, schedule):
         'tier': backend.tier,
         'cnnx': __version__,
     }
+
+
+def _figure_names(samples, validation):
+    """Return what an epoch's figures are called."""
+    sources = [('', samples)] + ([] if validation is None else [('val_', validation)])
+    return [f'{prefix}{name}' for prefix, them in sources for name in Mean(them.measures_accuracy, [0, 0, 1]).figures()]
 
 
 def _evaluate(network, samples, batch_size, before_batch=lambda: None):

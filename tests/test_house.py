@@ -19,7 +19,7 @@ FLOORS = [
     {'blocks', 'architecture'},
     {'plan', 'runs'},
     {'training'},
-    {'profiling'},
+    {'profiling', 'rate_finder'},
     {'network', 'comparison'},
     {'models'},
     {'profile'},

@@ -12,13 +12,25 @@ from models import bits, small_data, small_network
 
 from cnnx import CheckpointError, checkpoint, progress, runs
 from cnnx.optimizers import OPTIMIZERS
-from cnnx.schedules import SCHEDULES
+from cnnx.schedules import SCHEDULES, Custom, ReduceOnPlateau
 
 N, BATCH, EPOCHS = 22, 8, 3
 BATCHES = 3  # of an epoch
 # One of each kind; what is added to the package needs a line here.
 OPTIMIZER_ARGUMENTS = {'SGD': [{}, {'momentum': 0.9}]}
-SCHEDULE_ARGUMENTS = {'Constant': (0.05,), 'Cosine': (0.05, 0.001)}
+SCHEDULE_ARGUMENTS = {
+    'Constant': [{}],
+    'StepDecay': [{'every': 1}],
+    'Exponential': [{}],
+    'Cosine': [{'final': 0.001}, {'warmup': 1.5}],
+    'OneCycle': [{}],
+    # Both reduce the rate after epoch 2, the first after epoch 3 as well.
+    'ReduceOnPlateau': [
+        {'patience': 1, 'threshold': 0.99, 'monitor': 'accuracy', 'factor': 0.5},
+        {'patience': 1, 'threshold': 0.99, 'factor': 0.5, 'cooldown': 1},
+    ],
+    'Custom': [{'function': lambda step, steps: 0.05 * (1 - step / steps)}],
+}
 POSIX = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
 
 
@@ -63,18 +75,22 @@ def signal_at(net, call, number=signal.SIGINT, method='learn'):
 
 def test_the_matrix_is_complete():
     assert OPTIMIZER_ARGUMENTS.keys() == OPTIMIZERS.keys()
-    assert SCHEDULE_ARGUMENTS.keys() == {kind.__name__ for kind in SCHEDULES}
+    assert SCHEDULE_ARGUMENTS.keys() == {kind.__name__ for kind in (*SCHEDULES, Custom)}
 
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 @pytest.mark.parametrize('shuffle', [True, False])
-@pytest.mark.parametrize('schedule', SCHEDULES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    ('schedule', 'given'),
+    [(kind, given) for kind in (*SCHEDULES, Custom) for given in SCHEDULE_ARGUMENTS[kind.__name__]],
+)
 @pytest.mark.parametrize(
     ('optimizer', 'arguments'), [(kind, given) for kind in OPTIMIZERS for given in OPTIMIZER_ARGUMENTS[kind]]
 )
-def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer, arguments, schedule, shuffle):
-    options = {'learning_rate': schedule(*SCHEDULE_ARGUMENTS[schedule.__name__]), 'shuffle': shuffle}
+def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer, arguments, schedule, given, shuffle):
+    schedule = schedule(**given) if schedule is Custom else schedule(0.05, **given)
+    options = {'learning_rate': schedule, 'shuffle': shuffle}
 
     def network(seed=0):
         net = small_network(seed)
@@ -121,6 +137,69 @@ def test_a_run_stopped_at_each_batch_in_turn_ends_with_the_same_bits(tmp_path):
     net = small_network()
     train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
     assert bits(net) == bits(whole)
+
+
+def test_the_plateaus_of_the_matrix_reduce_the_rate():
+    for given, times in zip(SCHEDULE_ARGUMENTS['ReduceOnPlateau'], (2, 1), strict=True):
+        schedule = ReduceOnPlateau(0.05, **given)
+        train(small_network(), learning_rate=schedule)
+        assert schedule.state()['times'] == times
+
+
+def plateau(**arguments):
+    return ReduceOnPlateau(0.05, **({'factor': 0.5, 'patience': 1, 'threshold': 0.99} | arguments))
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_an_epoch_that_begins_anew_keeps_what_the_schedule_has_learned(tmp_path):
+    for call, batch_size in ((BATCHES * 2 + 2, BATCH), (2, 4)):
+        net = small_network()
+        signal_at(net, call)
+        with pytest.raises(KeyboardInterrupt):
+            train(
+                net,
+                learning_rate=plateau(),
+                batch_size=batch_size,
+                checkpoint_dir=tmp_path,
+                checkpoint_every=1,
+                resume_from_checkpoint=True,
+            )
+    found = checkpoint.read_newest(tmp_path, 'model')
+    assert found.path.name == 'model_epoch_3_batch_2.npz'
+    assert found.description['settings']['batch_size'] == 4
+    assert found.description['schedule']['times'] == 1
+
+
+def change_description(path, change):
+    arrays, description = checkpoint.read(path)
+    change(description)
+    checkpoint.write(path, arrays, description)
+
+
+def test_a_checkpoint_from_before_schedules_had_memory_is_resumed(tmp_path):
+    train(small_network(), epochs=2, learning_rate=plateau(), checkpoint_dir=tmp_path)
+    change_description(tmp_path / 'model_epoch_2.npz', lambda description: description.pop('schedule'))
+    schedule = plateau()
+    train(small_network(), learning_rate=schedule, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert schedule.state()['times'] == 0
+
+
+def test_another_schedule_begins_without_memory(tmp_path):
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+    change_description(tmp_path / 'model_epoch_2.npz', lambda description: description.update(schedule={'other': 1}))
+    train(small_network(), learning_rate=plateau(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize('state', [{'times': 1}, {'times': 'many'}, [1], 'x', 7])
+def test_a_schedules_memory_of_someone_else_is_refused(tmp_path, state):
+    train(small_network(), epochs=2, learning_rate=plateau(), checkpoint_dir=tmp_path)
+    change_description(tmp_path / 'model_epoch_2.npz', lambda description: description.update(schedule=state))
+    net = small_network(seed=5)
+    before = bits(net)
+    with pytest.raises(CheckpointError, match='not a checkpoint of a training run'):
+        train(net, learning_rate=plateau(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(net) == before
 
 
 # Checkpoints within epochs, and how many stay

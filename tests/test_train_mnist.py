@@ -186,6 +186,7 @@ def test_defaults_are_those_of_the_help(tmp_path):
     text = run('--help', cwd=tmp_path).stdout
     options = ['full', 'data-dir', 'train-samples', 'test-samples', 'epochs', 'learning-rate', 'batch-size', 'momentum']
     options += ['seed', 'threads', 'backend', 'resume', 'checkpoint-dir', 'checkpoint-prefix', 'plot', 'compare']
+    options += ['schedule', 'find-learning-rate']
     for option in options:
         assert re.search(rf'^  --{option}\b', text, re.MULTILINE), option
     flat = ' '.join(text.split())
@@ -412,6 +413,10 @@ def test_another_architecture_is_refused_with_the_same_words_every_time(tmp_path
         ('--compare', '--resume'),
         ('--compare', '--backend', 'numpy'),
         ('--compare', '--plot', 'loss.png'),
+        ('--compare', '--schedule', 'plateau'),
+        ('--find-learning-rate', '--resume'),
+        ('--find-learning-rate', '--compare'),
+        ('--schedule', 'linear'),
         ('--surprise',),
     ],
     ids=' '.join,
@@ -486,6 +491,32 @@ def test_plot(tmp_path):
     width, height = (int.from_bytes(content[start : start + 4], 'big') for start in (16, 20))
     assert width > 500
     assert height > 200
+
+
+# Learning rates
+
+
+@pytest.mark.parametrize('name', ['step', 'exponential', 'one-cycle', 'plateau'])
+def test_schedules_begin_at_the_learning_rate_that_is_given(tmp_path, name):
+    run(*SMALL, '--epochs', '1', '--schedule', name, '--learning-rate', '0.02', cwd=tmp_path)
+    settings = load(tmp_path / 'checkpoints' / 'model_subset_epoch_1.npz')[1]['settings']
+    assert settings['maximum' if name == 'one-cycle' else 'initial'] == 0.02
+
+
+def test_a_learning_rate_is_suggested_and_nothing_trained(tmp_path):
+    result = run('--find-learning-rate', cwd=tmp_path)
+    assert re.match(r'suggested learning rate: 0\.0\d+\nthe loss fell from [\d.]+ to [\d.]+, ', result.stdout)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_losses_at_learning_rates_are_drawn(tmp_path):
+    pytest.importorskip('matplotlib')
+    result = run('--find-learning-rate', '--batch-size', '96', *SMALL, '--plot', 'rates.svg', cwd=tmp_path)
+    assert 'drew rates.svg' in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ['rates.svg']
+
+
+# Curves that cannot be drawn
 
 
 @pytest.mark.parametrize('name', ['nowhere/loss.png', 'loss.surprise'])
