@@ -1,5 +1,7 @@
 """A network's make-up as JSON can hold it, and back: layers, loss, optimizer, generator."""
 
+import inspect
+
 import numpy as np
 
 from cnnx._version import __version__
@@ -40,7 +42,7 @@ def rebuild(network_class, description, arrays):
         network.add(layer)
     if description['loss'] is not None:
         network.compile(_make(LOSSES, description['loss']), _make(OPTIMIZERS, description['optimizer']))
-    network.generator = make_generator(description['generator'])
+    network.generator.bit_generator.state = checked_state(description['generator'])
     return network
 
 
@@ -49,6 +51,11 @@ def make_generator(state):
     generator = np.random.default_rng(0)
     generator.bit_generator.state = state
     return generator
+
+
+def checked_state(state):
+    """Return a generator's state, or raise what a wrong one makes of it before a generator in use takes it."""
+    return make_generator(state).bit_generator.state
 
 
 def match_checkpoint(network, description, arrays):
@@ -67,8 +74,9 @@ def match_checkpoint(network, description, arrays):
             raise ValueError(f'{layer.where}: expected {type(layer).__name__}, got {found["kind"]}')
         matching |= _match_layer(layer, arrays, state_names)
         for key, value in _describe_layer(layer).items():
-            if key != 'kernel_initializer' and value != found[key]:
-                raise ValueError(f'{layer.where}: expected {key} {value}, got {found[key]}')
+            other = found[key] if key in found else _default(layer, key)
+            if key != 'kernel_initializer' and value != other:
+                raise ValueError(f'{layer.where}: expected {key} {value}, got {other}')
     for what, ours, other in (
         ('layers', len(network.layers), len(theirs['layers'])),
         ('dtype', network.dtype.name, theirs['dtype']),
@@ -89,7 +97,8 @@ def match_weights(layers, arrays):
     matching = {}
     for layer in layers:
         matching |= _match_layer(layer, arrays)
-    surplus = [name for name in arrays if name.startswith(('weights_', 'bias_')) and name not in matching]
+    prefixes = tuple({f'{name}_' for kind in LAYERS.values() for name in kind.parameter_names})
+    surplus = [name for name in arrays if name.startswith(prefixes) and name not in matching]
     if surplus:
         raise ValueError(f'found {", ".join(sorted(surplus))}, for which this network has no layer')
     return matching
@@ -110,6 +119,11 @@ def _match_layer(layer, arrays, state_names=()):
             raise ValueError(f'{expected} to hold floats, got {arrays[name].dtype}')
         matching[name] = arrays[name]
     return matching
+
+
+def _default(layer, setting):
+    """Return what a setting is that a file does not name: it was written before there was one."""
+    return inspect.signature(type(layer)).parameters[setting].default
 
 
 def _describe_layer(layer):
