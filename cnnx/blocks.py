@@ -45,6 +45,7 @@ class Group(NamedTuple):
 def group(layers):
     """Return the groups that layers run in, or None where some of them cannot run in blocks.
 
+    Blocks know no max-pooling whose windows reach over the edges of the image.
     A Flatten moves nothing and belongs to the group before it. A Softmax at the end is left to the caller.
     """
     groups, position = [], 0
@@ -53,7 +54,7 @@ def group(layers):
         allowed = {ReLU, MaxPooling} if type(members[0]) is Convolutional else {ReLU}
         for layer in layers[position + 1 :]:
             if type(layer) is not Flatten:
-                if type(layer) not in allowed:
+                if type(layer) not in allowed or (type(layer) is MaxPooling and layer.pads):
                     break
                 allowed.discard(type(layer))
             else:
