@@ -57,7 +57,7 @@ def glorot_uniform(rng, shape, dtype):
 def lecun_normal(rng, shape, dtype):
     """Normal with variance 1 / inputs, which keeps the size of activations through layers that are nearly linear.
 
-    Source: LeCun et al., "Efficient BackProp", 1998, equation 16.
+    Source: LeCun et al., "Efficient BackProp", 1998, section 4.6.
     """
     fan_in, _ = fans(shape)
     return rng.normal(0, math.sqrt(1 / fan_in), shape).astype(dtype)
@@ -70,8 +70,8 @@ def orthogonal(rng, shape, dtype):
     matrix's QR decomposition, with the signs that make R's diagonal positive: so any rotation is as likely.
 
     Source: Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural
-    networks", 2014, section 3; the signs after Mezzadri, "How to generate random matrices from the classical
-    compact groups", 2007, section 5.
+    networks", 2014; the signs after Mezzadri, "How to generate random matrices from the classical
+    compact groups", 2007.
     """
     rows, columns = math.prod(shape[:-1]), shape[-1]
     q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))

@@ -78,7 +78,7 @@ def batchnorm_statistics(
     """Mean and (biased) variance of each channel; zeros where there are no rows.
 
     Each tile has its own mean, and sum of squares around it; these are put together after Chan, Golub and
-    LeVeque, "Algorithms for computing the sample variance", 1983, equation 2.1.
+    LeVeque, "Algorithms for computing the sample variance", 1983.
     """
     cdef Cut cut = cut_rows(x.shape[0], x.shape[1])
     cdef Py_ssize_t tile, C = cut.C

@@ -104,9 +104,9 @@ class Layer:
             return self
         before = vars(self).copy()
         self.input_shape, self.dtype = shape, dtype
-        if rng is not None or self.generator is None:
-            self.generator = np.random.default_rng(0 if rng is None else rng)
         try:
+            if rng is not None or self.generator is None:
+                self.generator = np.random.default_rng(0 if rng is None else rng)
             self.output_shape = self._output_shape(shape)
             self._parameters = self._cast_parameters() or self._new_parameters(self.generator)
         except BaseException as error:

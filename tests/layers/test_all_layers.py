@@ -225,6 +225,13 @@ def test_bits_do_not_depend_on_the_number_of_threads(threads, monkeypatch):
     assert results[0] == results[1]
 
 
+def test_a_wrong_seed_changes_nothing():
+    layer = cnnx.Dropout(0.5)
+    with pytest.raises(TypeError):
+        layer.build((3,), rng='seed')
+    assert (layer.input_shape, layer.dtype, layer.generator) == (None, None, None)
+
+
 def test_a_layer_that_could_not_be_built_can_be_built_again():
     results = iter([np.zeros(3), np.ones((3, 2))])
     layer = cnnx.Dense(output_size=2, kernel_initializer=lambda rng, shape, dtype: next(results))
