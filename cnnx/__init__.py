@@ -5,7 +5,22 @@ from cnnx._version import __version__
 from cnnx.checkpoint import CheckpointError
 from cnnx.divergence import DivergenceError
 from cnnx.kernels import BACKENDS, BackendError, num_threads, set_num_threads, show_config, use_backend
-from cnnx.layers import Convolutional, Dense, Flatten, Layer, MaxPooling, ReLU, Sigmoid, Softmax
+from cnnx.layers import (
+    AveragePooling,
+    BatchNormalization,
+    Convolutional,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling,
+    Layer,
+    LeakyReLU,
+    MaxPooling,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from cnnx.losses import CategoricalCrossEntropy, MeanSquaredError
 from cnnx.network import Network
 from cnnx.optimizers import SGD
@@ -14,21 +29,27 @@ from cnnx.training import History
 __all__ = [
     'BACKENDS',
     'SGD',
+    'AveragePooling',
     'BackendError',
+    'BatchNormalization',
     'CategoricalCrossEntropy',
     'CheckpointError',
     'Convolutional',
     'Dense',
     'DivergenceError',
+    'Dropout',
     'Flatten',
+    'GlobalAveragePooling',
     'History',
     'Layer',
+    'LeakyReLU',
     'MaxPooling',
     'MeanSquaredError',
     'Network',
     'ReLU',
     'Sigmoid',
     'Softmax',
+    'Tanh',
     '__version__',
     'num_threads',
     'schedules',

@@ -40,7 +40,7 @@ def rebuild(network_class, description, arrays):
         network.add(layer)
     if description['loss'] is not None:
         network.compile(_make(LOSSES, description['loss']), _make(OPTIMIZERS, description['optimizer']))
-    network.generator = make_generator(description['generator'])
+    network.generator.bit_generator.state = checked_state(description['generator'])
     return network
 
 
@@ -49,6 +49,11 @@ def make_generator(state):
     generator = np.random.default_rng(0)
     generator.bit_generator.state = state
     return generator
+
+
+def checked_state(state):
+    """Return a generator's state, or raise what a wrong one makes of it before a generator in use takes it."""
+    return make_generator(state).bit_generator.state
 
 
 def match_checkpoint(network, description, arrays):
@@ -87,7 +92,8 @@ def match_weights(layers, arrays):
     matching = {}
     for index, layer in enumerate(layers):
         matching |= _match_layer(layer, index, arrays)
-    surplus = [name for name in arrays if name.startswith(('weights_', 'bias_')) and name not in matching]
+    prefixes = tuple({f'{name}_' for kind in LAYERS.values() for name in kind.parameter_names})
+    surplus = [name for name in arrays if name.startswith(prefixes) and name not in matching]
     if surplus:
         raise ValueError(f'found {", ".join(sorted(surplus))}, for which this network has no layer')
     return matching

@@ -45,6 +45,7 @@ class Group(NamedTuple):
 def split(layers, apart=()):
     """Return layers in order, those that run as one block as a `Group`.
 
+    Blocks know no max-pooling whose windows reach over the edges of the image.
     A Flatten moves nothing and belongs to the group before it.
 
     Args:
@@ -61,7 +62,7 @@ def split(layers, apart=()):
         allowed = {ReLU, MaxPooling} if type(members[0]) is Convolutional else {ReLU}
         for layer in layers[position + 1 :]:
             if type(layer) is not Flatten:
-                if type(layer) not in allowed:
+                if type(layer) not in allowed or (type(layer) is MaxPooling and layer.pads):
                     break
                 allowed.discard(type(layer))
             else:

@@ -107,15 +107,15 @@ def _largest_differences(network, data):
     samples, plan = Samples(network, x, y), network.plan
     largest = np.zeros((len(plan.steps) + 1, 2))
     for first in range(0, len(samples), BATCH_COMPARED):
-        found = _differences(plan, *samples.batch(slice(first, first + BATCH_COMPARED)))
+        found = _differences(plan, network.generator, *samples.batch(slice(first, first + BATCH_COMPARED)))
         largest = np.maximum(largest, found)
     return largest
 
 
-def _differences(plan, x, targets):
+def _differences(plan, generator, x, targets):
     found = np.zeros((len(plan.steps) + 1, 2))
     for position, step in enumerate(plan.steps):
-        found[position, 0], x = _on_both(lambda step=step, x=x: [step.forward(x, training=True)])
+        found[position, 0], x = _on_both(lambda step=step, x=x: [step.forward(x, training=True)], generator)
     found[-1, 0], _ = _on_both(lambda: [plan.losses(x, targets)])
     found[-1, 1], gradient = _on_both(lambda: [plan.loss_gradient()])
     for step in plan.backward_steps:
@@ -125,10 +125,12 @@ def _differences(plan, x, targets):
     return found
 
 
-def _on_both(compute):
-    """Compute arrays on each backend; return their largest difference and the first array."""
-    arrays = {}
+def _on_both(compute, generator=None):
+    """Compute arrays on each backend, with the same random numbers; return the largest difference and first array."""
+    arrays, state = {}, generator and generator.bit_generator.state
     for backend in BACKENDS:
+        if generator is not None:
+            generator.bit_generator.state = state
         with use_backend(backend):
             arrays[backend] = [np.copy(array) for array in compute() if array is not None]
     pairs = list(zip(arrays['numpy'], arrays['cython'], strict=True))

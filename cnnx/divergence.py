@@ -10,7 +10,7 @@ class DivergenceError(ArithmeticError):
 
 
 def diverged(network, samples, index, loss, where, learning_rate):
-    """Return the `DivergenceError` for a batch whose loss or gradients are not finite.
+    """Return the `DivergenceError` for a batch whose loss or gradients are not finite; take back what it changed.
 
     Args:
         network: whose plan has just learned the batch, without an update after it; its lock is held.
@@ -19,6 +19,8 @@ def diverged(network, samples, index, loss, where, learning_rate):
         where: the batch's name in the message.
         learning_rate: the step's.
     """
+    for layer in network.layers:
+        layer.take_back()
     what = f'the loss is {loss / len(index)}'
     if math.isfinite(loss):
         # The backward pass comes to the last layer first.

@@ -28,14 +28,55 @@ def he_normal(rng, shape, dtype):
     return rng.normal(0, math.sqrt(2 / fan_in), shape).astype(dtype)
 
 
-def glorot_uniform(rng, shape, dtype):
-    """Uniform in +-sqrt(6 / (inputs + outputs)), made for Sigmoid and tanh layers.
+def he_uniform(rng, shape, dtype):
+    """Uniform in +-sqrt(6 / inputs): the variance of `he_normal`.
+
+    Source: as for `he_normal`; a uniform distribution's variance is limit^2 / 3.
+    """
+    fan_in, _ = fans(shape)
+    return _uniform(rng, shape, dtype, math.sqrt(6 / fan_in))
+
+
+def glorot_normal(rng, shape, dtype):
+    """Normal with variance 2 / (inputs + outputs), made for Sigmoid and Tanh layers.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", 2010, equation 16.
+    networks", 2010, equation 12.
     """
-    limit = math.sqrt(6 / sum(fans(shape)))
-    return rng.uniform(-limit, limit, shape).astype(dtype)
+    return rng.normal(0, math.sqrt(2 / sum(fans(shape))), shape).astype(dtype)
+
+
+def glorot_uniform(rng, shape, dtype):
+    """Uniform in +-sqrt(6 / (inputs + outputs)), made for Sigmoid and Tanh layers.
+
+    Source: as for `glorot_normal`, equation 16.
+    """
+    return _uniform(rng, shape, dtype, math.sqrt(6 / sum(fans(shape))))
+
+
+def lecun_normal(rng, shape, dtype):
+    """Normal with variance 1 / inputs, which keeps the size of activations through layers that are nearly linear.
+
+    Source: LeCun et al., "Efficient BackProp", 1998, section 4.6.
+    """
+    fan_in, _ = fans(shape)
+    return rng.normal(0, math.sqrt(1 / fan_in), shape).astype(dtype)
+
+
+def orthogonal(rng, shape, dtype):
+    """Columns, or rows where there are fewer of them, of length 1 and at right angles to each other.
+
+    A convolution's weights (R, S, C, F) are such a matrix in the form (R S C, F). It is the Q of a normal
+    matrix's QR decomposition, with the signs that make R's diagonal positive: so any rotation is as likely.
+
+    Source: Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks", 2014; the signs after Mezzadri, "How to generate random matrices from the classical
+    compact groups", 2007.
+    """
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+    q *= np.where(np.diagonal(r) < 0, -1, 1)
+    return (q if rows >= columns else q.T).reshape(shape).astype(dtype)
 
 
 def zeros(rng, shape, dtype):
@@ -48,7 +89,22 @@ def normal(rng, shape, dtype, standard_deviation=0.05):
     return rng.normal(0, non_negative(standard_deviation, 'standard_deviation'), shape).astype(dtype)
 
 
-INITIALIZERS = {f.__name__: f for f in (he_normal, glorot_uniform, normal, zeros)}
+def uniform(rng, shape, dtype, limit=0.05):
+    """Uniform in +-limit; `functools.partial(uniform, limit=0.01)` sets another one."""
+    return _uniform(rng, shape, dtype, non_negative(limit, 'limit'))
+
+
+def _uniform(rng, shape, dtype, limit):
+    return rng.uniform(-limit, limit, shape).astype(dtype)
+
+
+INITIALIZERS = {
+    f.__name__: f
+    for f in (
+        *(he_normal, he_uniform, glorot_normal, glorot_uniform, lecun_normal),
+        *(normal, uniform, zeros, orthogonal),
+    )
+}
 
 
 def get_initializer(initializer):

@@ -33,15 +33,16 @@ class Network:
     Attributes:
         layers: in order; `add` appends.
         loss, optimizer: as given to `compile`, or None.
-        generator: the `numpy.random.Generator` that weights and shuffling come from.
+        generator: the `numpy.random.Generator` that weights, shuffling and the layers' own random numbers
+            come from; a new one can be assigned.
     """
 
     def __init__(self, seed=None, dtype='float32'):
         self.dtype = check_dtype(dtype)
         if seed is not None and (not is_whole(seed) or seed < 0):
             raise ValueError(f'seed: expected a whole number of at least 0, or None, got {seed!r}')
-        self.generator = np.random.default_rng(seed)
         self.layers = []
+        self.generator = np.random.default_rng(seed)
         self.loss = None
         self.optimizer = None
         self._renew()
@@ -57,6 +58,21 @@ class Network:
         """Take a lock of its own, and buffers that nobody else writes into."""
         self._plan, self._made_for, self._lock = None, None, threading.RLock()
         _networks.add(self)
+
+    @property
+    def generator(self):
+        return self._generator
+
+    @generator.setter
+    def generator(self, generator):
+        if not isinstance(generator, np.random.Generator):
+            raise TypeError(f'generator: expected one such as numpy.random.default_rng(0), got {generator!r}')
+        self._generator = generator
+        self._lend_generator()
+
+    def _lend_generator(self):
+        for layer in self.layers:
+            layer.generator = self._generator
 
     def add(self, layer):
         """Append a layer and draw its weights.
@@ -78,6 +94,7 @@ class Network:
             raise
         with self._lock:
             self.layers.append(layer)
+            self._lend_generator()
             self._plan = None
 
     def pop(self):
@@ -138,6 +155,7 @@ class Network:
                 check_layers_fit(self.layers, self.dtype)
                 if self.loss is not None:
                     check_loss_fits(self.layers, self.loss)
+                self._lend_generator()
                 self._plan, self._made_for = Plan(self.layers, self.loss, self._lock), made_for
             return self._plan
 
@@ -262,7 +280,7 @@ class Network:
             print(line)
 
     def save_weights(self, path):
-        """Write the weights to an .npz file: `weights_{i}` and `bias_{i}`, i being a layer's index.
+        """Write the parameters to an .npz file: `weights_{i}`, `bias_{i}` and so on, i being a layer's index.
 
         Raises:
             OSError: the file cannot be written.
@@ -328,7 +346,7 @@ class Network:
         """
         try:
             matching = architecture.match_checkpoint(self, description, arrays)
-            generator = architecture.make_generator(description['generator'])
+            self.generator.bit_generator.state = architecture.checked_state(description['generator'])
         except MISFITS as error:
             raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error
         self._assign(matching)
@@ -340,7 +358,6 @@ class Network:
                 for state in self.optimizer.state_names
                 if f'{state}_{name}' in matching
             }
-        self.generator = generator
 
     def _weights(self):
         return {name: parameter.value for name, parameter in self.parameters.items()}

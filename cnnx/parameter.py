@@ -12,7 +12,7 @@ class Parameter:
     assigning copies into them, and a wrong shape is a ValueError.
 
     Attributes:
-        name: 'weights' or 'bias'.
+        name: which of its layer's parameters it is: 'weights', 'bias', ...
         value: the numbers; optimizers change them in place.
         grad: the gradient of the mean loss by `value`, of the same shape and dtype, written by `backward`.
         state: what the optimizer remembers of the parameter between steps, arrays of the same shape by name.

@@ -1,5 +1,6 @@
 """Where the time of a step goes, block by block, and what share of the processor's speed that is."""
 
+import copy
 import time
 from typing import NamedTuple
 
@@ -7,7 +8,6 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx.geometry import positive_int
-from cnnx.parameter import Parameter
 from cnnx.training import Samples
 
 PEAK_MULTIPLY_ADDS = 200_000_000
@@ -51,7 +51,7 @@ def measure_peak(threads=None):
 
 
 def profile(network, x, y, batch_size=64, repeats=30):
-    """Time the parts of a training step, print them, and return them; the weights stay as they are.
+    """Time the parts of a training step, print them, and return them; the network stays as it is.
 
     The parts are timed one by one, on one thread; the whole step as it runs, on all. Multiply-adds are counted
     as if every position carried gradient: a backward pass that visits only those that do can look faster than
@@ -67,11 +67,12 @@ def profile(network, x, y, batch_size=64, repeats=30):
         (rows, step): a `Row` for each block, or layer where there are no blocks, and the seconds of a
         whole step.
     """
+    network = copy.deepcopy(network)  # a step moves more than weights: running means, the generator
     samples = Samples(network, x, y)
     index = np.arange(min(positive_int(batch_size, 'batch_size'), len(samples)))
     repeats = positive_int(repeats, 'repeats')
     plan = network.plan
-    update = network.optimizer.prepare([Parameter(p.name, p.value) for p in network.parameters.values()])
+    update = network.optimizer.prepare(network.trainable_parameters)
     steps, updates, times = [], [], []
     with plan.lock:
         plan.learn(samples, index)

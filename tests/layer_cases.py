@@ -3,7 +3,21 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from cnnx import Convolutional, Dense, Flatten, MaxPooling, ReLU, Sigmoid, Softmax
+from cnnx import (
+    AveragePooling,
+    BatchNormalization,
+    Convolutional,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling,
+    LeakyReLU,
+    MaxPooling,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 
 sizes = st.integers(1, 7)
 small = st.integers(1, 4)
@@ -21,10 +35,12 @@ def convolutional(draw):
 
 
 @st.composite
-def max_pooling(draw):
+def pooling(draw, kind):
     pool = draw(small), draw(small)
-    shape = (*(draw(st.integers(size, size + 5)) for size in pool), draw(st.integers(1, 3)))
-    return MaxPooling(pool, stride=draw(st.none() | st.tuples(small, small))), shape
+    padding = draw(st.sampled_from(['valid', 'same']))
+    least = pool if padding == 'valid' else (1, 1)
+    shape = (*(draw(st.integers(size, size + 5)) for size in least), draw(st.integers(1, 3)))
+    return kind(pool, stride=draw(st.none() | st.tuples(small, small)), padding=padding), shape
 
 
 @st.composite
@@ -33,15 +49,30 @@ def dense(draw):
     return Dense(inputs, draw(sizes)), (inputs,)
 
 
-def of_any_shape(kind):
-    return st.tuples(st.builds(kind), st.lists(small, min_size=1, max_size=3).map(tuple))
+shapes = st.lists(small, min_size=1, max_size=3).map(tuple)
+images = st.tuples(small, small, small)
+
+
+def of_any_shape(kind, *arguments):
+    return st.tuples(st.builds(kind, *arguments), shapes)
+
+
+momenta = st.floats(0, 0.99)
 
 
 KINDS = {
     'Convolutional': convolutional(),
     'ReLU': of_any_shape(ReLU),
     'Sigmoid': of_any_shape(Sigmoid),
-    'MaxPooling': max_pooling(),
+    'LeakyReLU': of_any_shape(LeakyReLU, st.floats(0, 2)),
+    'Tanh': of_any_shape(Tanh),
+    'Dropout': of_any_shape(Dropout, st.floats(0, 0.9)),
+    'BatchNormalization': st.tuples(
+        st.builds(BatchNormalization, momenta, st.floats(1e-5, 1)), st.tuples(sizes) | images
+    ),
+    'MaxPooling': pooling(MaxPooling),
+    'AveragePooling': pooling(AveragePooling),
+    'GlobalAveragePooling': st.tuples(st.builds(GlobalAveragePooling), images),
     'Flatten': of_any_shape(Flatten),
     'Dense': dense(),
     'Softmax': st.tuples(st.builds(Softmax), st.tuples(sizes)),

@@ -23,6 +23,17 @@ def small_network(seed=0, dtype='float32', filters=3, activation=cnnx.ReLU, loss
     return net
 
 
+def network_of_all_moods(seed=0):
+    """A small network whose layers do something else in training: they draw numbers, or follow the batches."""
+    net = cnnx.Network(seed=seed)
+    net.add(cnnx.Convolutional(3, 3, input_shape=(6, 6, 1)))
+    layers = cnnx.BatchNormalization(), cnnx.ReLU(), cnnx.Dropout(0.4), cnnx.Flatten(), cnnx.Dense(output_size=3)
+    for layer in (*layers, cnnx.Softmax()):
+        net.add(layer)
+    net.compile(cnnx.CategoricalCrossEntropy(), cnnx.SGD(momentum=0.9))
+    return net
+
+
 def small_data(n=50, seed=0):
     """Images with a bright row that tells their class."""
     rng = np.random.default_rng(seed)

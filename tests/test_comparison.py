@@ -1,5 +1,5 @@
 import pytest
-from models import lenet5, small_data, small_network
+from models import lenet5, network_of_all_moods, small_data, small_network
 
 import cnnx
 from cnnx.comparison import compare_backends
@@ -23,6 +23,13 @@ def test_the_comparison_has_a_row_a_layer_and_both_results(capsys):
         assert results[backend]['test'].keys() == {'loss', 'accuracy'}
     out = capsys.readouterr().out
     assert all(text in out for text in (*names, 'speed-up', 'epoch 2: loss', 'test accuracy'))
+
+
+def test_layers_that_draw_numbers_draw_the_same_on_both_sides(capsys):
+    data = small_data()
+    rows, _ = compare_backends(network_of_all_moods, data, data, epochs=1, learning_rate=0.05, batch_size=8)
+    assert rows[3]['layer'] == '3 Dropout'
+    assert all(row['forward'] < 1e-4 and row['backward'] < 1e-4 for row in rows)
 
 
 def test_a_kernel_that_is_wrong_is_seen(monkeypatch, capsys):

@@ -27,18 +27,30 @@ KERNELS = {
     'relu_backward': ('A', 'A', 'A'),
     'sigmoid_forward': ('A', 'A'),
     'sigmoid_backward': ('A', 'A', 'A'),
+    'leaky_relu_forward': ('A', 'A', st.floats(0, 3)),
+    'leaky_relu_backward': ('A', 'A', 'A', st.floats(0, 3)),
+    'tanh_forward': ('A', 'A'),
+    'tanh_backward': ('A', 'A', 'A'),
+    'dropout_forward': ('A', 'A', st.integers(0, 2**64 - 1), st.floats(0, 1, exclude_max=True)),
+    'dropout_backward': ('A', 'A', st.integers(0, 2**64 - 1), st.floats(0, 1, exclude_max=True)),
+    'batchnorm_statistics': ('NC', 'C', 'C'),
+    'batchnorm_forward': ('NC', 'C', 'C', 'C', 'C', 'NC', st.floats(1e-5, 1)),
+    'batchnorm_backward_parameters': ('NC', 'C', 'C', 'NC', 'C', 'C', st.floats(1e-5, 1)),
+    'batchnorm_backward_input': ('NC', 'C', 'C', 'C', 'NC', 'C', 'C', 'NC', st.floats(1e-5, 1), st.booleans()),
     'dense_forward': ('NI', 'IO', 'O', 'NO'),
     'dense_backward_weights': ('NI', 'NO', 'IO', 'O'),
     'dense_backward_input': ('IO', 'NO', 'NI'),
     'softmax_forward': ('NC', 'NC'),
     'softmax_backward': ('NC', 'NC', 'NC'),
-    'softmax_cross_entropy_forward': ('NC', 'iN', 'NC', 'N', float),
-    'softmax_cross_entropy_backward': ('NC', 'iN', 'NC', float),
+    'softmax_cross_entropy_forward': ('NC', 'iN', 'NC', 'N', st.floats(0, 0.9)),
+    'softmax_cross_entropy_backward': ('NC', 'iN', 'NC', st.floats(0, 0.9)),
     'convolution_forward': ('NHWC', 'RSCF', 'F', 'NPQF', Window),
     'convolution_backward_weights': ('NHWC', 'NPQF', 'RSCF', 'F', Window),
     'convolution_backward_input': ('RSCF', 'NPQF', 'NHWC', Window),
     'maxpool_forward': ('NHWC', 'NPQC', 'iNPQC', Window),
     'maxpool_backward': ('NPQC', 'iNPQC', 'NHWC', Window),
+    'averagepool_forward': ('NHWC', 'NPQC', Window),
+    'averagepool_backward': ('NPQC', 'NHWC', Window),
 }
 
 
@@ -133,7 +145,11 @@ def test_arrays_where_words_are_wanted_are_refused_by_name():
 def layer_of(kind):
     return {
         'Convolutional': lambda: (cnnx.Convolutional(2, 2, padding='same'), (3, 4, 2)),
-        'MaxPooling': lambda: (cnnx.MaxPooling(2, 1), (3, 4, 2)),
+        'MaxPooling': lambda: (cnnx.MaxPooling(2, 1, 'same'), (3, 4, 2)),
+        'AveragePooling': lambda: (cnnx.AveragePooling(2, 1, 'same'), (3, 4, 2)),
+        'GlobalAveragePooling': lambda: (cnnx.GlobalAveragePooling(), (3, 4, 2)),
+        'BatchNormalization': lambda: (cnnx.BatchNormalization(), (3, 4, 2)),
+        'Dropout': lambda: (cnnx.Dropout(0.5), (3, 2)),
         'Dense': lambda: (cnnx.Dense(3, 2), (3,)),
         'Softmax': lambda: (cnnx.Softmax(), (3,)),
     }.get(kind, lambda: (LAYERS[kind](), (3, 2)))()
@@ -325,18 +341,20 @@ def kernel_call(draw, name, wrong):
     """Draw the arguments of a kernel, sizes that agree with each other unless `wrong`; the threads come last."""
     letters = {letter: draw(st.integers(0 if draw(st.integers(0, 5)) == 0 else 1, 5)) for letter in 'ANIOCHWFRSPQ'}
     window = Window(letters['R'], letters['S'], draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    if name.startswith('convolution'):
-        window = window._replace(pad_top=draw(st.integers(0, 3)), pad_left=draw(st.integers(0, 3)))
-    else:
-        letters['H'] = max((letters['P'] - 1) * window.stride_height + window.height, 0) + draw(st.integers(0, 2))
-        letters['W'] = max((letters['Q'] - 1) * window.stride_width + window.width, 0) + draw(st.integers(0, 2))
+    window = window._replace(pad_top=draw(st.integers(0, 3)), pad_left=draw(st.integers(0, 3)))
+    if 'pool' in name:
+        window = window._replace(pad_top=min(window.pad_top, max(window.height - 1, 0)))
+        window = window._replace(pad_left=min(window.pad_left, max(window.width - 1, 0)))
+        # Of the last window, a row at least lies in the image.
+        letters['H'] = max((letters['P'] - 1) * window.stride_height - window.pad_top, 0) + draw(st.integers(1, 4))
+        letters['W'] = max((letters['Q'] - 1) * window.stride_width - window.pad_left, 0) + draw(st.integers(1, 4))
     seed, dtype, arguments = draw(seeds), draw(st.sampled_from([F32, F64])), []
     for shape in KERNELS[name]:
         if shape is Window:
             arguments.append(window)
             continue
-        if shape is float:
-            arguments.append(draw(st.floats(0, 0.9)))
+        if not isinstance(shape, str):
+            arguments.append(draw(shape))
             continue
         sizes = tuple(letters[letter] for letter in shape.removeprefix('i'))
         seed += 1
@@ -358,7 +376,7 @@ def wrong_argument(draw, right):
         number = st.sampled_from([-(2**40), -1, 0, 1, 2, 7, 2**31, 2**62, 2**64, 1.5, None])
         return draw(absurd | st.just(right._replace(**{draw(st.sampled_from(Window._fields)): draw(number)})))
     if isinstance(right, float):
-        return draw(absurd | st.sampled_from([-1.0, 2.0, np.nan, np.inf, 1e300]))
+        return draw(absurd | st.sampled_from([-1.0, 1.0, 1e300, np.nan, np.inf, -np.inf]))
     if isinstance(right, int):
         return draw(st.sampled_from([-(2**31), -1, 0, 257, 10**5, 2**31, 2**40, None, 1.5, '1']))
     kind = draw(st.sampled_from(['absurd', 'size', 'axis', 'dtype', 'strided', 'read-only', 'swapped', 'numbers']))
@@ -433,14 +451,61 @@ def test_a_twin_of_wrong_arguments_refuses_or_computes(name, data):
     run(TWINS[name], data.draw(kernel_call(name, wrong=True)))
 
 
+def pooling_calls(k, x, y, window):
+    argmax = np.zeros(y.shape, I32)
+    return (
+        lambda: k['maxpool_forward'](x, y, argmax, window, 1),
+        lambda: k['maxpool_backward'](y, argmax, x, window, 1),
+        lambda: k['averagepool_forward'](x, y, window, 1),
+        lambda: k['averagepool_backward'](y, x, window, 1),
+    )
+
+
+@each_backend
+@pytest.mark.parametrize(
+    'window',
+    [
+        Window(2, 2, 4, 2),
+        Window(2, 2, 2, 4),
+        Window(2, 2, 2, 2, pad_top=2),
+        Window(2, 2, 2, 2, pad_left=2),
+        Window(2, 2, 2**31 - 1, 2**31 - 1),
+        Window(2**16, 2**15),
+    ],
+)
+def test_a_pooling_window_that_lies_outside_of_the_image_or_is_too_large_is_refused(backend, window):
+    for call in pooling_calls(kernels_of(backend), np.zeros((1, 4, 4, 1)), np.zeros((1, 2, 2, 1)), window):
+        with pytest.raises(ValueError, match='window'):
+            call()
+
+
+@each_backend
+def test_a_large_window_over_the_edges_takes_no_memory(backend):
+    x, y, window = np.ones((1, 4, 4, 1)), np.zeros((1, 2, 2, 1)), Window(2**16, 2**14, 2, 2, 2**16 - 1, 2**14 - 1)
+    forward, backward, average, share_out = pooling_calls(kernels_of(backend), x, y, window)
+    for pool, spread in ((forward, backward), (average, share_out)):
+        pool()
+        assert (y == 1).all()
+        spread()
+        assert x.sum() == pytest.approx(4)
+        x[...] = 1
+
+
+@each_backend
+@pytest.mark.parametrize('rate', [-0.1, 1.0, np.nan, np.inf])
+def test_a_rate_that_is_no_probability_stops_a_kernel(backend, rate):
+    k = kernels_of(backend)
+    for name in ('dropout_forward', 'dropout_backward'):
+        with pytest.raises(ValueError, match='rate: expected at least 0 and less than 1'):
+            k[name](np.ones(3), np.ones(3), 1, rate, 1)
+
+
 @each_backend
 @pytest.mark.parametrize('height', [3, 2**31 - 1, 2**62])
 def test_a_window_that_no_image_has_is_refused_before_memory_is_taken(backend, height):
     k, x, y = kernels_of(backend), np.zeros((1, 4, 4, 1)), np.zeros((1, 2, 2, 1))
-    argmax, weights, window = y.astype(I32), np.zeros((2, 2, 1, 1)), Window(height, 2, 2, 2)
+    weights, window = np.zeros((2, 2, 1, 1)), Window(height, 2, 2, 2)
     for call in (
-        lambda: k['maxpool_forward'](x, y, argmax, window, 1),
-        lambda: k['maxpool_backward'](y, argmax, x, window, 1),
         lambda: k['convolution_forward'](x, weights, np.zeros(1), y, window, 1),
         lambda: k['convolution_backward_weights'](x, y, weights, np.zeros(1), window, 1),
         lambda: k['convolution_backward_input'](weights, y, x, window, 1),

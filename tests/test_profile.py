@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from models import bits, lenet5, small_data, small_network
+from models import bits, lenet5, network_of_all_moods, small_data, small_network
 
 import cnnx
 from cnnx import profile
@@ -45,6 +45,14 @@ def test_a_profile_leaves_weights_and_memory_as_they_are(capsys):
     net.profile(x, y, repeats=1)
     assert bits(net) == before
     assert (net.parameters['weights_0'].state['velocity'] == velocity).all()
+
+
+def test_a_profile_leaves_running_means_and_the_generator_as_they_are(capsys):
+    net = network_of_all_moods()
+    before, state = bits(net), net.generator.bit_generator.state
+    net.profile(*small_data(), repeats=1)
+    assert bits(net) == before
+    assert net.generator.bit_generator.state == state
 
 
 @pytest.mark.parametrize(('options', 'message'), [({'batch_size': 0}, 'batch_size'), ({'repeats': 0}, 'repeats')])

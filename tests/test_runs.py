@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from models import bits, small_data, small_network
 
+import cnnx
 from cnnx import CheckpointError, checkpoint, progress, runs
+from cnnx.layers import LAYERS
 from cnnx.optimizers import OPTIMIZERS
 from cnnx.schedules import SCHEDULES, Custom, ReduceOnPlateau
 
@@ -30,6 +32,21 @@ SCHEDULE_ARGUMENTS = {
         {'patience': 1, 'threshold': 0.99, 'factor': 0.5, 'cooldown': 1},
     ],
     'Custom': [{'function': lambda step, steps: 0.05 * (1 - step / steps)}],
+}
+LAYER_ARGUMENTS = {
+    'Convolutional': (2, 2),
+    'Dense': (None, 4),
+    'BatchNormalization': (),
+    'ReLU': (),
+    'LeakyReLU': (),
+    'Sigmoid': (),
+    'Tanh': (),
+    'Softmax': (),
+    'MaxPooling': (3, 2, 'same'),
+    'AveragePooling': (3, 2, 'same'),
+    'GlobalAveragePooling': (),
+    'Flatten': (),
+    'Dropout': (0.4,),
 }
 POSIX = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
 
@@ -75,6 +92,7 @@ def signal_at(net, call, number=signal.SIGINT, method='learn'):
 
 def test_the_matrix_is_complete():
     assert OPTIMIZER_ARGUMENTS.keys() == OPTIMIZERS.keys()
+    assert LAYER_ARGUMENTS.keys() == LAYERS.keys()
     assert SCHEDULE_ARGUMENTS.keys() == {kind.__name__ for kind in (*SCHEDULES, Custom)}
 
 
@@ -97,10 +115,34 @@ def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer,
         net.compile(net.loss, OPTIMIZERS[optimizer](**arguments))
         return net
 
+    stop_at_each_batch(tmp_path, network, options)
+
+
+def network_with(kind, seed=0):
+    """A network of images (6, 6, 1) and 3 classes with a layer of a kind in it."""
+    net = cnnx.Network(seed=seed)
+    net.add(cnnx.Convolutional(3, 3, input_shape=(6, 6, 1)))
+    if kind in ('Dense', 'Softmax'):
+        net.add(cnnx.Flatten())
+    for layer in (LAYERS[kind](*LAYER_ARGUMENTS[kind]), cnnx.Flatten(), cnnx.Dense(output_size=3), cnnx.Softmax()):
+        net.add(layer)
+    net.compile(cnnx.CategoricalCrossEntropy(), cnnx.SGD(momentum=0.9))
+    return net
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('kind', LAYERS)
+def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kind):
+    stop_at_each_batch(tmp_path, lambda seed=0: network_with(kind, seed), {})
+
+
+def stop_at_each_batch(folder, network, options):
+    """Hold runs that are stopped and resumed to one that was not."""
     whole = network()
     history = train(whole, **options)
     for stop in range(1, EPOCHS * BATCHES + 1):
-        options |= {'checkpoint_dir': tmp_path / str(stop)}
+        options |= {'checkpoint_dir': folder / str(stop)}
         net = network()
         signal_at(net, stop)
         with pytest.raises(KeyboardInterrupt):

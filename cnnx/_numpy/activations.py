@@ -1,4 +1,4 @@
-"""ReLU and sigmoid, element by element over arrays that come flat."""
+"""ReLU, leaky ReLU, sigmoid and tanh, element by element over arrays that come flat."""
 
 import numpy as np
 
@@ -13,6 +13,16 @@ def relu_backward(y, dy, dx, num_threads):
     dx[...] = np.where(y > 0, dy, 0)
 
 
+def leaky_relu_forward(x, y, negative_slope, num_threads):
+    """Y = x where x is positive, else negative_slope x."""
+    y[...] = np.where(x > 0, x, x.dtype.type(negative_slope) * x)
+
+
+def leaky_relu_backward(y, dy, dx, negative_slope, num_threads):
+    """Dx = dy where the output is positive, else negative_slope dy."""
+    dx[...] = np.where(y > 0, dy, y.dtype.type(negative_slope) * dy)
+
+
 def sigmoid_forward(x, y, num_threads):
     """Y = 1 / (1 + exp(-x)), by way of exp(-|x|), which cannot overflow."""
     small = np.exp(-np.abs(x))
@@ -22,3 +32,13 @@ def sigmoid_forward(x, y, num_threads):
 def sigmoid_backward(y, dy, dx, num_threads):
     """Dx = dy y (1 - y)."""
     np.multiply(dy * y, 1 - y, out=dx)
+
+
+def tanh_forward(x, y, num_threads):
+    """Y = tanh(x)."""
+    np.tanh(x, out=y)
+
+
+def tanh_backward(y, dy, dx, num_threads):
+    """Dx = dy (1 - y^2)."""
+    np.multiply(dy * (1 - y), 1 + y, out=dx)

@@ -1,35 +1,90 @@
-"""Max-pooling that remembers where each maximum stood.
+"""Max-pooling that remembers where each maximum stood, and average pooling.
+
+Windows may reach over the image's edges: what lies outside is no part of them.
 
 Letters: N samples; H, W rows and columns of the input; P, Q of the output; C channels.
 """
 
 import numpy as np
 
-from cnnx._numpy.convolution import padded_size, pixels_under
+from cnnx.geometry import MAX_SIZE
 
 
 def check_pooling(window, image, positions):
-    """Raise a ValueError unless the windows at `positions` (P, Q) stay within an image of (H, W)."""
-    rows, columns = padded_size(window, positions)
-    if rows > image[0] or columns > image[1]:
-        raise ValueError(f'{positions[0]} x {positions[1]} windows reach beyond images of {image[0]} x {image[1]}')
+    """Raise a ValueError unless each window at `positions` (P, Q) covers some of an image of (H, W)."""
+    for extent, stride, before, count, size in zip(window[:2], window[2:4], window[4:], positions, image, strict=True):
+        fits = stride >= 1 and 0 <= before < extent and size >= 1
+        if count > 0 and not (fits and count - 1 <= (size - 1 + before) // stride):
+            raise ValueError(
+                f'{count} windows of {extent} pixels, {stride} apart with {before} of padding, '
+                f'reach beyond images of {size}'
+            )
+    if window.height * window.width > MAX_SIZE:
+        raise ValueError(f'window: expected at most {MAX_SIZE} pixels, got {window.height} x {window.width}')
+
+
+def places(window, image, positions):
+    """Yield (place, windows, pixels) for each place of a window that is ever over the image.
+
+    `place` counts row-major; `windows` slices the rows and columns of the positions at which it is over the
+    image, and `pixels` those that it is over then.
+    """
+    check_pooling(window, image, positions)
+    axes = [
+        list(_along(*numbers)) for numbers in zip(window[:2], window[2:4], window[4:], positions, image, strict=True)
+    ]
+    for r, rows, pixel_rows in axes[0]:
+        for s, columns, pixel_columns in axes[1]:
+            place = r * window.width + s
+            yield place, (slice(None), rows, columns), (slice(None), pixel_rows, pixel_columns)
+
+
+def _along(extent, stride, before, positions, size):
+    """Yield (place, positions, pixels) along one axis."""
+    for place in range(max(before - (positions - 1) * stride, 0), min(extent, size + before)):
+        first = max(-((place - before) // stride), 0)
+        last = min((size - 1 + before - place) // stride, positions - 1)
+        if first <= last:
+            begin = first * stride - before + place
+            yield place, slice(first, last + 1), slice(begin, begin + (last - first) * stride + 1, stride)
 
 
 def maxpool_forward(x, y, argmax, window, num_threads):
     """Y = maximum of each window; the first wins a tie, and a NaN wins over every number."""
-    positions = y.shape[1:3]
-    check_pooling(window, x.shape[1:3], positions)
-    places = np.ndindex(window.height, window.width)
-    windows = np.stack([x[:, *pixels_under(window, positions, r, s)] for r, s in places], axis=-1)
-    argmax[...] = windows.argmax(axis=-1)
-    y[...] = np.take_along_axis(windows, argmax[..., None], axis=-1)[..., 0]
+    argmax[...] = -1
+    for place, windows, pixels in places(window, x.shape[1:3], y.shape[1:3]):
+        value, best, best_place = x[pixels], y[windows], argmax[windows]
+        wins = (best_place < 0) | (~(value <= best) & (best == best))
+        best[wins] = value[wins]
+        best_place[wins] = place
 
 
 def maxpool_backward(dy, argmax, dx, window, num_threads):
     """Dx = dy at each maximum, zero elsewhere; where windows overlap, their gradients add."""
-    positions = dy.shape[1:3]
-    check_pooling(window, dx.shape[1:3], positions)
     dx[...] = 0
-    for place, (r, s) in enumerate(np.ndindex(window.height, window.width)):
-        touched = dx[:, *pixels_under(window, positions, r, s)]
-        touched += np.where(argmax == place, dy, 0)
+    for place, windows, pixels in places(window, dx.shape[1:3], dy.shape[1:3]):
+        dx[pixels] += np.where(argmax[windows] == place, dy[windows], 0)
+
+
+def averagepool_forward(x, y, window, num_threads):
+    """Y = mean of each window's pixels."""
+    y[...] = 0
+    for _, windows, pixels in places(window, x.shape[1:3], y.shape[1:3]):
+        y[windows] += x[pixels]
+    y /= _pixels(window, x.shape[1:3], y)
+
+
+def averagepool_backward(dy, dx, window, num_threads):
+    """Dx = the sum, over the windows that cover a pixel, of dy / the number of the window's pixels."""
+    shares = dy / _pixels(window, dx.shape[1:3], dy)
+    dx[...] = 0
+    for _, windows, pixels in places(window, dx.shape[1:3], dy.shape[1:3]):
+        dx[pixels] += shares[windows]
+
+
+def _pixels(window, image, outputs):
+    """Return how many pixels each window covers, (1, P, Q, 1), in the dtype of the outputs."""
+    counts = np.zeros((1, *outputs.shape[1:3], 1), outputs.dtype)
+    for _, windows, _ in places(window, image, outputs.shape[1:3]):
+        counts[windows] += 1
+    return counts

@@ -19,16 +19,19 @@ class Layer:
     `compute_gradient`, which trust their arguments, and lends the arrays that they write into.
 
     A kind of layer defines `_output_shape`, `compute` and `compute_gradient`, and `settings` if its
-    constructor takes any.
+    constructor takes any. One with parameters names them in `parameter_names`, and defines
+    `_parameter_shapes` and `_new_parameters`.
 
     Attributes:
         input_shape, output_shape: of one sample, without the batch axis; None until the layer is built.
         index: its place in its network, or None.
         trainable: False freezes it: training leaves its parameters as they are, and computes no gradient of them.
+        generator: where its random numbers come from, as weights and as it trains: its network's, or its own.
         only_in_training: whether it gives back what it is given, except in training.
         l2: how much the squares of its weights add to the loss.
     """
 
+    parameter_names = ()
     only_in_training = False
     l2 = 0.0
 
@@ -38,6 +41,7 @@ class Layer:
         self.dtype = None
         self.index = None
         self.trainable = True
+        self.generator = None
         self._parameters = []
         self._saved = None
 
@@ -86,14 +90,16 @@ class Layer:
 
     def parameter_shapes(self):
         """Return {name: shape} of the parameters that `build` makes; takes no memory for them."""
-        return {}
+        if self.parameter_names and self.input_shape is None:
+            raise ValueError(f'{self.where}: the shape of its input is not known')
+        return dict(zip(self.parameter_names, self._parameter_shapes(), strict=True))
 
     def build(self, input_shape=None, rng=None, dtype='float32'):
         """Settle shapes and dtype and draw the weights; does nothing to a layer that is built so already.
 
         Args:
             input_shape: of one sample; may be left out where the layer was given one.
-            rng: a `numpy.random.Generator` for the weights, or a seed for one; by default 0.
+            rng: a `numpy.random.Generator` for `generator`, or a seed for one; by default 0.
             dtype: 'float32' or 'float64'.
 
         Returns:
@@ -113,10 +119,10 @@ class Layer:
         before = vars(self).copy()
         self.input_shape, self.dtype = shape, dtype
         try:
+            if rng is not None or self.generator is None:
+                self.generator = np.random.default_rng(0 if rng is None else rng)
             self.output_shape = self._output_shape(shape)
-            self._parameters = self._cast_parameters() or self._new_parameters(
-                np.random.default_rng(0 if rng is None else rng)
-            )
+            self._parameters = self._cast_parameters() or self._new_parameters(self.generator)
         except BaseException as error:
             vars(self).update(before)
             for kind in (ValueError, MemoryError):
@@ -179,8 +185,15 @@ class Layer:
     def _cast_parameters(self):
         return [Parameter(p.name, p.value.astype(self.dtype), p.trainable) for p in self._parameters]
 
+    def _parameter_shapes(self):
+        """Return the shapes of the parameters, in the order of their names."""
+        return ()
+
     def _new_parameters(self, rng):
         return []
+
+    def take_back(self):
+        """Undo what the latest training pass changed beside gradients: nothing, in most layers."""
 
     def compute(self, x, training, empty):
         """Return y, written into an array from `empty(name, shape, dtype)`, and keep what backward needs.
@@ -202,6 +215,7 @@ class WeightedLayer(Layer):
     """
 
     kernel = None
+    parameter_names = ('weights', 'bias')
 
     def __init__(self, kernel_initializer, input_shape, l2):
         super().__init__(input_shape)
@@ -234,12 +248,6 @@ class WeightedLayer(Layer):
 
     def settings(self):
         return {'kernel_initializer': describe_initializer(self.kernel_initializer), 'l2': self.l2}
-
-    def parameter_shapes(self):
-        if self.input_shape is None:
-            raise ValueError(f'{self.where}: the shape of its input is not known')
-        shape = self._weights_shape()
-        return {'weights': shape, 'bias': shape[-1:]}
 
     def _parameter(self, position):
         if self.output_shape is None:
@@ -295,6 +303,10 @@ class WeightedLayer(Layer):
         (x,) = self._saved
         kernel = getattr(kernels.current(), f'{self.kernel}_{name}')
         kernel(*arrays, *self._kernel_options, kernels.threads_for(len(x) * self.multiply_adds))
+
+    def _parameter_shapes(self):
+        shape = self._weights_shape()
+        return shape, shape[-1:]
 
     def _weights_shape(self):
         raise NotImplementedError

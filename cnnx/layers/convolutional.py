@@ -17,8 +17,8 @@ class Convolutional(WeightedLayer):
         kernel_size, stride: a whole number, or a pair (height, width), in pixels.
         padding: 'valid' or 'same'.
         input_shape: (H, W, C); needed where it cannot be inferred from the layer before.
-        kernel_initializer: 'he_normal', 'glorot_uniform', 'normal', 'zeros', or a function of
-            (rng, shape, dtype).
+        kernel_initializer: 'he_normal', 'he_uniform', 'glorot_normal', 'glorot_uniform', 'lecun_normal',
+            'normal', 'uniform', 'zeros', 'orthogonal', or a function of (rng, shape, dtype).
         l2: this, times the sum of the squares of the weights, is added to the loss that training makes small.
 
     Raises:

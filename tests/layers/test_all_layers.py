@@ -20,7 +20,13 @@ EXAMPLES = {
     'Convolutional': (lambda: cnnx.Convolutional(2, 3), (5, 5, 1)),
     'ReLU': (cnnx.ReLU, (3,)),
     'Sigmoid': (cnnx.Sigmoid, (3,)),
+    'LeakyReLU': (cnnx.LeakyReLU, (3,)),
+    'Tanh': (cnnx.Tanh, (3,)),
+    'Dropout': (lambda: cnnx.Dropout(0.5), (3,)),
+    'BatchNormalization': (cnnx.BatchNormalization, (3,)),
     'MaxPooling': (lambda: cnnx.MaxPooling(2), (4, 4, 1)),
+    'AveragePooling': (lambda: cnnx.AveragePooling(2), (4, 4, 1)),
+    'GlobalAveragePooling': (cnnx.GlobalAveragePooling, (4, 4, 1)),
     'Flatten': (cnnx.Flatten, (2, 2)),
     'Dense': (lambda: cnnx.Dense(3, 2), (3,)),
     'Softmax': (cnnx.Softmax, (3,)),
@@ -41,17 +47,21 @@ def numeric_gradient(function, array):
     return gradient
 
 
-def both_backends_of(layer, x, dy):
-    """Return (y, dx, gradients) of each backend that is there."""
-    results = []
+def both_backends_of(layer, x, dy, training):
+    """Return (y, dx, gradients, parameters) of each backend that is there."""
+    results, state = [], layer.generator.bit_generator.state
+    before = [parameter.value.copy() for parameter in layer.parameters]
     for backend in ('cython', 'numpy'):
+        layer.generator.bit_generator.state = state
+        for parameter, value in zip(layer.parameters, before, strict=True):
+            parameter.value = value
         try:
             with cnnx.use_backend(backend):
-                y = layer.forward(x)
+                y = layer.forward(x, training)
                 dx = layer.backward(dy)
         except cnnx.BackendError:
             pytest.skip('the compiled kernels are not there')
-        results.append([y, dx, *(parameter.grad.copy() for parameter in layer.parameters)])
+        results.append([y, dx, *(array.copy() for p in layer.parameters for array in (p.grad, p.value))])
     return results
 
 
@@ -60,51 +70,59 @@ def test_every_kind_has_a_row():
 
 
 @kinds
-@given(data=st.data(), n=batches, seed=seeds)
-def test_gradients_are_those_of_the_forward_pass(kind, data, n, seed):
+@given(data=st.data(), n=batches, seed=seeds, training=st.booleans())
+def test_gradients_are_those_of_the_forward_pass(kind, data, n, seed, training):
     layer, shape = data.draw(KINDS[kind])
     layer.build(shape, rng=seed, dtype='float64')
     rng = np.random.default_rng(seed)
     x = distinct((n, *shape), seed)
     dy = rng.normal(size=(n, *layer.output_shape))
+    trained = [parameter for parameter in layer.parameters if parameter.trainable]
     for parameter in layer.parameters:
-        parameter.value[...] = rng.normal(size=parameter.value.shape)
+        shape = parameter.value.shape
+        parameter.value[...] = rng.normal(size=shape) if parameter in trained else rng.uniform(0.5, 2, shape)
+    state = layer.generator.bit_generator.state
 
-    def weighted_output():
-        return float((layer.forward(x) * dy).sum())
+    def forward():
+        layer.generator.bit_generator.state = state
+        return layer.forward(x, training)
 
-    layer.forward(x)
+    forward()
     dx = layer.backward(dy)
-    analytic = [dx, *(parameter.grad.copy() for parameter in layer.parameters)]
-    numeric = [numeric_gradient(weighted_output, array) for array in (x, *(p.value for p in layer.parameters))]
+    analytic = [dx, *(parameter.grad.copy() for parameter in trained)]
+    numeric = [
+        numeric_gradient(lambda: float((forward() * dy).sum()), array) for array in (x, *(p.value for p in trained))
+    ]
     for ours, expected in zip(analytic, numeric, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-5)
 
 
 @kinds
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@given(data=st.data(), n=batches, seed=seeds)
-def test_backends_agree(kind, dtype, data, n, seed):
+@given(data=st.data(), n=batches, seed=seeds, training=st.booleans())
+def test_backends_agree(kind, dtype, data, n, seed, training):
     layer, shape = data.draw(KINDS[kind])
     layer.build(shape, rng=seed, dtype=dtype)
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, *shape)).astype(dtype)
     dy = rng.normal(size=(n, *layer.output_shape)).astype(dtype)
     tolerance = {'float32': {'rtol': 2e-5, 'atol': 2e-5}, 'float64': {'rtol': 1e-12, 'atol': 1e-12}}[dtype]
-    for compiled, reference in zip(*both_backends_of(layer, x, dy), strict=True):
+    for compiled, reference in zip(*both_backends_of(layer, x, dy, training), strict=True):
         assert compiled.dtype == reference.dtype == dtype
         np.testing.assert_allclose(compiled, reference, **tolerance)
 
 
 @kinds
-@given(data=st.data(), seed=seeds)
-def test_an_empty_batch_passes_through(kind, data, seed):
+@given(data=st.data(), seed=seeds, training=st.booleans())
+def test_an_empty_batch_passes_through(kind, data, seed, training):
     layer, shape = data.draw(KINDS[kind])
     layer.build(shape, rng=seed)
-    y = layer.forward(np.empty((0, *shape), np.float32))
+    before = [parameter.value.copy() for parameter in layer.parameters]
+    y = layer.forward(np.empty((0, *shape), np.float32), training)
     assert y.shape == (0, *layer.output_shape)
     assert layer.backward(y).shape == (0, *shape)
     assert all((parameter.grad == 0).all() for parameter in layer.parameters)
+    assert all((p.value == value).all() for p, value in zip(layer.parameters, before, strict=True))
 
 
 @kinds
@@ -185,20 +203,33 @@ def test_bits_do_not_depend_on_the_number_of_threads(threads, monkeypatch):
         cnnx.set_num_threads(n)
         layers = [
             cnnx.Convolutional(7, (3, 5), padding='same'),
+            cnnx.BatchNormalization(),
+            cnnx.LeakyReLU(),
             cnnx.MaxPooling(3, 2),
+            cnnx.AveragePooling(2, 1, 'same'),
+            cnnx.Dropout(0.3),
+            cnnx.Tanh(),
             cnnx.Flatten(),
             cnnx.Dense(output_size=33),
+            cnnx.BatchNormalization(),
         ]
         x, passes = distinct((37, 12, 11, 3), 1, np.float32), []
         for layer in layers:
-            x = layer.forward(x)
+            x = layer.forward(x, training=True)
             passes.append(x)
         dy = distinct(x.shape, 2, np.float32)
         for layer in reversed(layers):
             dy = layer.backward(dy)
-            passes += [dy, *(parameter.grad for parameter in layer.parameters)]
+            passes += [dy, *(array for p in layer.parameters for array in (p.grad, p.value))]
         results.append([array.tobytes() for array in passes])
     assert results[0] == results[1]
+
+
+def test_a_wrong_seed_changes_nothing():
+    layer = cnnx.Dropout(0.5)
+    with pytest.raises(TypeError):
+        layer.build((3,), rng='seed')
+    assert (layer.input_shape, layer.dtype, layer.generator) == (None, None, None)
 
 
 def test_a_layer_that_could_not_be_built_can_be_built_again():

@@ -1,0 +1,349 @@
+"""Batch normalization, channel by channel.
+
+Letters: M rows, one a sample or one a pixel of a sample; C channels.
+
+Sums are made of tiles of rows, in double, and added up tile by tile, so the bits do not depend on the number
+of threads. Where there are few channels, several rows are laid side by side and read as one of `width` numbers.
+"""
+
+from libc.math cimport sqrt
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+from cython.parallel cimport prange, threadid
+
+from cnnx._ext.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.real cimport floating
+
+cdef enum:
+    WIDE = 64                     # numbers to a wide row, at least
+    TILE = 8192                   # numbers to a tile that stays in the cache
+    LEAST_ROWS = 64               # to a tile: partial sums take a small part of the batch's memory then
+
+
+cdef struct Cut:
+    Py_ssize_t C, rows, tile, tiles
+    Py_ssize_t width              # numbers to a wide row, a multiple of C
+
+
+cdef Cut cut_rows(Py_ssize_t M, Py_ssize_t C) noexcept nogil:
+    cdef Cut cut
+    cut.C, cut.rows = C, M
+    cut.tile = max(LEAST_ROWS, TILE // max(C, 1))
+    cut.tiles = (M + cut.tile - 1) // cut.tile
+    cut.width = max(WIDE // max(C, 1), 1) * C
+    return cut
+
+
+cdef inline Py_ssize_t tile_size(const Cut* cut, Py_ssize_t tile) noexcept nogil:
+    """Return how many numbers a tile holds."""
+    return min(cut.tile, cut.rows - tile * cut.tile) * cut.C
+
+
+cdef double* room(Py_ssize_t numbers) except NULL:
+    cdef double* memory = <double*> malloc((numbers + 1) * sizeof(double))
+    if memory == NULL:
+        raise MemoryError('batch normalization: no memory for sums')
+    return memory
+
+
+cdef inline Py_ssize_t wide_rows(Py_ssize_t size, Py_ssize_t width) noexcept nogil:
+    return (size + width - 1) // width
+
+
+cdef inline void widen(const Cut* cut, const double* numbers, double* wide) noexcept nogil:
+    """Repeat one number a channel over a wide row."""
+    cdef Py_ssize_t row, c
+    for row in range(cut.width // cut.C):
+        for c in range(cut.C):
+            wide[row * cut.C + c] = numbers[c]
+
+
+cdef inline void fold(const Cut* cut, double* wide) noexcept nogil:
+    """Add up the rows that lie side by side in a wide row of sums, into its first C numbers."""
+    cdef Py_ssize_t row, c
+    for row in range(1, cut.width // cut.C):
+        for c in range(cut.C):
+            wide[c] += wide[row * cut.C + c]
+
+
+# Sums
+
+
+def batchnorm_statistics(
+    const floating[:, ::1] x,                # IN   (M, C)
+    floating[::1] mean,                      # OUT  (C)
+    floating[::1] variance,                  # OUT  (C)
+    int num_threads,
+):
+    """Mean and (biased) variance of each channel; zeros where there are no rows.
+
+    Each tile has its own mean, and sum of squares around it; these are put together after Chan, Golub and
+    LeVeque, "Algorithms for computing the sample variance", 1983.
+    """
+    cdef Cut cut = cut_rows(x.shape[0], x.shape[1])
+    cdef Py_ssize_t tile, C = cut.C
+    cdef double* partials
+    cdef double* scratch
+    check_threads(num_threads)
+    check_vector('mean', mean.shape, C)
+    check_vector('variance', variance.shape, C)
+    mean[:] = 0
+    variance[:] = 0
+    if cut.rows == 0 or C == 0:
+        return
+    partials = room(2 * cut.tiles * C + 2 * num_threads * cut.width)
+    scratch = partials + 2 * cut.tiles * C
+    for tile in prange(cut.tiles, num_threads=num_threads, nogil=True, schedule='static'):
+        tile_statistics(
+            &cut, tile, &x[tile * cut.tile, 0], partials + 2 * tile * C, scratch + 2 * threadid() * cut.width)
+    join_statistics(&cut, partials, &mean[0], &variance[0])
+    free(partials)
+
+
+cdef void tile_statistics(
+    const Cut* cut, Py_ssize_t tile,
+    const floating* x,                       # IN   the tile
+    double* partial,                         # OUT  (2, C) mean, and sum of squares around it
+    double* scratch,                         # OUT  (2, width) for sums
+) noexcept nogil:
+    cdef Py_ssize_t size = tile_size(cut, tile), width = cut.width, C = cut.C, row, first, i
+    cdef double rows = size // C
+    cdef double* sums = scratch
+    cdef double* means = scratch + width
+    cdef double distance
+    memset(sums, 0, width * sizeof(double))
+    for row in range(wide_rows(size, width)):
+        first = row * width
+        for i in range(min(width, size - first)):
+            sums[i] += x[first + i]
+    fold(cut, sums)
+    for i in range(C):
+        partial[i] = sums[i] / rows
+    widen(cut, partial, means)
+    memset(sums, 0, width * sizeof(double))
+    for row in range(wide_rows(size, width)):
+        first = row * width
+        for i in range(min(width, size - first)):
+            distance = x[first + i] - means[i]
+            sums[i] += distance * distance
+    fold(cut, sums)
+    for i in range(C):
+        partial[C + i] = sums[i]
+
+
+cdef void join_statistics(
+    const Cut* cut,
+    double* partials,                        # IN   (tiles, 2, C), the first is written over
+    floating* mean,                          # OUT  (C)
+    floating* variance,                      # OUT  (C)
+) noexcept nogil:
+    cdef Py_ssize_t tile, c, C = cut.C
+    cdef double before = 0, rows, share, distance
+    cdef double* means = partials
+    cdef double* squares = partials + C
+    cdef const double* partial
+    for tile in range(cut.tiles):
+        rows = tile_size(cut, tile) // C
+        partial = partials + 2 * tile * C
+        if tile > 0:
+            share = rows / (before + rows)
+            for c in range(C):
+                distance = partial[c] - means[c]
+                means[c] += distance * share
+                squares[c] += partial[C + c] + distance * distance * before * share
+        before += rows
+    for c in range(C):
+        mean[c] = <floating> means[c]
+        variance[c] = <floating> (squares[c] / before)
+
+
+def batchnorm_backward_parameters(
+    const floating[:, ::1] x,                # IN   (M, C)
+    const floating[::1] mean,                # IN   (C)
+    const floating[::1] variance,            # IN   (C)
+    const floating[:, ::1] dy,               # IN   (M, C)
+    floating[::1] dgamma,                    # OUT  (C)
+    floating[::1] dbeta,                     # OUT  (C)
+    double epsilon,
+    int num_threads,
+):
+    """dgamma = sum of dy (x - mean) / sqrt(variance + epsilon); dbeta = sum of dy."""
+    cdef Cut cut = cut_rows(x.shape[0], x.shape[1])
+    cdef Py_ssize_t tile, c, C = cut.C
+    cdef double product, gradient
+    cdef double* partials
+    cdef double* means
+    cdef double* scratch
+    check_threads(num_threads)
+    check_channels(x.shape, mean.shape, variance.shape, dgamma.shape, dbeta.shape)
+    check_matrix('dy', dy.shape, x.shape[0], C)
+    dgamma[:] = 0
+    dbeta[:] = 0
+    if cut.rows == 0 or C == 0:
+        return
+    partials = room(2 * cut.tiles * C + (2 * num_threads + 1) * cut.width)
+    means = partials + 2 * cut.tiles * C
+    scratch = means + cut.width
+    for c in range(cut.width):
+        means[c] = mean[c % C]
+    for tile in prange(cut.tiles, num_threads=num_threads, nogil=True, schedule='static'):
+        tile_gradients(
+            &cut, tile, &x[tile * cut.tile, 0], &dy[tile * cut.tile, 0], means,
+            partials + 2 * tile * C, scratch + 2 * threadid() * cut.width)
+    for c in range(C):
+        product, gradient = 0, 0
+        for tile in range(cut.tiles):
+            product += partials[2 * tile * C + c]
+            gradient += partials[(2 * tile + 1) * C + c]
+        dgamma[c] = <floating> (product / sqrt(variance[c] + epsilon))
+        dbeta[c] = <floating> gradient
+    free(partials)
+
+
+cdef void tile_gradients(
+    const Cut* cut, Py_ssize_t tile,
+    const floating* x,                       # IN   the tile
+    const floating* dy,                      # IN   the tile
+    const double* means,                     # IN   (width)
+    double* partial,                         # OUT  (2, C) sums of dy (x - mean), and of dy
+    double* scratch,                         # OUT  (2, width) for sums
+) noexcept nogil:
+    cdef Py_ssize_t size = tile_size(cut, tile), width = cut.width, C = cut.C, row, first, i
+    cdef double* products = scratch
+    cdef double* gradients = scratch + width
+    cdef double gradient
+    memset(scratch, 0, 2 * width * sizeof(double))
+    for row in range(wide_rows(size, width)):
+        first = row * width
+        for i in range(min(width, size - first)):
+            gradient = dy[first + i]
+            products[i] += gradient * (x[first + i] - means[i])
+            gradients[i] += gradient
+    fold(cut, products)
+    fold(cut, gradients)
+    for i in range(C):
+        partial[i] = products[i]
+        partial[C + i] = gradients[i]
+
+
+cdef int check_channels(
+    const Py_ssize_t* x, const Py_ssize_t* mean, const Py_ssize_t* variance,
+    const Py_ssize_t* gamma, const Py_ssize_t* beta,
+) except -1:
+    check_vector('mean', mean, x[1])
+    check_vector('variance', variance, x[1])
+    check_vector('gamma', gamma, x[1])
+    check_vector('beta', beta, x[1])
+    return 0
+
+
+# Row by row
+
+
+def batchnorm_forward(
+    const floating[:, ::1] x,                # IN   (M, C)
+    const floating[::1] mean,                # IN   (C)
+    const floating[::1] variance,            # IN   (C)
+    const floating[::1] gamma,               # IN   (C)
+    const floating[::1] beta,                # IN   (C)
+    floating[:, ::1] y,                      # OUT  (M, C)
+    double epsilon,
+    int num_threads,
+):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta."""
+    cdef Cut cut = cut_rows(x.shape[0], x.shape[1])
+    cdef Py_ssize_t tile, c, C = cut.C, width = cut.width
+    cdef floating* means
+    check_threads(num_threads)
+    check_channels(x.shape, mean.shape, variance.shape, gamma.shape, beta.shape)
+    check_matrix('y', y.shape, x.shape[0], C)
+    if cut.rows == 0 or C == 0:
+        return
+    means = <floating*> room(3 * width)
+    for c in range(width):
+        means[c] = mean[c % C]
+        means[width + c] = <floating> (gamma[c % C] / sqrt(variance[c % C] + epsilon))
+        means[2 * width + c] = beta[c % C]
+    for tile in prange(cut.tiles, num_threads=num_threads, nogil=True, schedule='static'):
+        normalize_tile(
+            tile_size(&cut, tile), width, &x[tile * cut.tile, 0], means, means + width, means + 2 * width,
+            &y[tile * cut.tile, 0])
+    free(means)
+
+
+cdef void normalize_tile(
+    Py_ssize_t size, Py_ssize_t width,
+    const floating* x,                       # IN   the tile
+    const floating* means,                   # IN   (width)
+    const floating* scales,                  # IN   (width)
+    const floating* betas,                   # IN   (width)
+    floating* y,                             # OUT  the tile
+) noexcept nogil:
+    cdef Py_ssize_t row, first, i
+    for row in range(wide_rows(size, width)):
+        first = row * width
+        for i in range(min(width, size - first)):
+            y[first + i] = (x[first + i] - means[i]) * scales[i] + betas[i]
+
+
+def batchnorm_backward_input(
+    const floating[:, ::1] x,                # IN   (M, C)
+    const floating[::1] mean,                # IN   (C)
+    const floating[::1] variance,            # IN   (C)
+    const floating[::1] gamma,               # IN   (C)
+    const floating[:, ::1] dy,               # IN   (M, C)
+    const floating[::1] dgamma,              # IN   (C)
+    const floating[::1] dbeta,               # IN   (C)
+    floating[:, ::1] dx,                     # OUT  (M, C)
+    double epsilon,
+    bint of_batch,
+    int num_threads,
+):
+    """dx = gamma / sqrt(variance + epsilon) (dy - dbeta / M - normalized x dgamma / M).
+
+    The two last terms are there where mean and variance are those of the batch, `of_batch`.
+    """
+    cdef Cut cut = cut_rows(x.shape[0], x.shape[1])
+    cdef Py_ssize_t tile, c, C = cut.C, width = cut.width
+    cdef double root
+    cdef floating* means
+    check_threads(num_threads)
+    check_channels(x.shape, mean.shape, variance.shape, gamma.shape, dbeta.shape)
+    check_vector('dgamma', dgamma.shape, C)
+    check_matrix('dy', dy.shape, x.shape[0], C)
+    check_matrix('dx', dx.shape, x.shape[0], C)
+    if cut.rows == 0 or C == 0:
+        return
+    means = <floating*> room(4 * width)
+    for c in range(width):
+        root = sqrt(variance[c % C] + epsilon)
+        means[c] = mean[c % C]
+        means[width + c] = <floating> (gamma[c % C] / root)
+        means[2 * width + c] = <floating> (dbeta[c % C] / <double> cut.rows)
+        means[3 * width + c] = <floating> (dgamma[c % C] / root / cut.rows)
+    for tile in prange(cut.tiles, num_threads=num_threads, nogil=True, schedule='static'):
+        gradient_tile(
+            tile_size(&cut, tile), width, of_batch, &x[tile * cut.tile, 0], &dy[tile * cut.tile, 0],
+            means, means + width, means + 2 * width, means + 3 * width, &dx[tile * cut.tile, 0])
+    free(means)
+
+
+cdef void gradient_tile(
+    Py_ssize_t size, Py_ssize_t width, bint of_batch,
+    const floating* x,                       # IN   the tile
+    const floating* dy,                      # IN   the tile
+    const floating* means,                   # IN   (width)
+    const floating* scales,                  # IN   (width)
+    const floating* shifts,                  # IN   (width) what the mean's gradient takes off
+    const floating* slopes,                  # IN   (width) and the variance's, times x - mean
+    floating* dx,                            # OUT  the tile
+) noexcept nogil:
+    cdef Py_ssize_t row, first, i
+    for row in range(wide_rows(size, width)):
+        first = row * width
+        if of_batch:
+            for i in range(min(width, size - first)):
+                dx[first + i] = scales[i] * (dy[first + i] - shifts[i] - (x[first + i] - means[i]) * slopes[i])
+        else:
+            for i in range(min(width, size - first)):
+                dx[first + i] = scales[i] * dy[first + i]

@@ -1,0 +1,28 @@
+"""Dropout: which numbers are dropped is told by a key and their place alone, so no mask is kept."""
+
+import numpy as np
+
+
+def random_bits(key, size):
+    """Return what the generator splitmix64, seeded with `key`, gives at its first calls.
+
+    Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, with the
+    constants of Vigna's splitmix64.c.
+    """
+    z = np.arange(1, size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def dropout_forward(x, y, key, rate, num_threads):
+    """Y = 0 with probability `rate`, else x / (1 - rate)."""
+    if not 0 <= rate < 1:
+        raise ValueError(f'rate: expected at least 0 and less than 1, got {rate}')
+    dropped = random_bits(key, x.size) < np.uint64(int(rate * 2.0**64))
+    y[...] = np.where(dropped, 0, x.dtype.type(1 / (1 - rate)) * x)
+
+
+def dropout_backward(dy, dx, key, rate, num_threads):
+    """Dx = 0 where dropout_forward dropped under this key, else dy / (1 - rate)."""
+    dropout_forward(dy, dx, key, rate, num_threads)

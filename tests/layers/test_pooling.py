@@ -1,0 +1,151 @@
+"""Pooling over the edges of an image, and averages."""
+
+import numpy as np
+import pytest
+
+import cnnx
+from cnnx import AveragePooling, GlobalAveragePooling, MaxPooling
+from cnnx.blocks import split
+from cnnx.geometry import MAX_SIZE
+
+CASES = [((5, 6), 2, None), ((5, 6), 3, 1), ((7, 4), (3, 2), (2, 3)), ((1, 9), (4, 4), 3), ((3, 3), 7, 2)]
+cases = pytest.mark.parametrize(('size', 'pool', 'stride'), CASES)
+
+
+def padded(x, layer, fill):
+    """Return the images with `fill` around them, as far as 'same' says."""
+    sides = [(0, 0)]
+    for size, extent, step in zip(x.shape[1:3], layer.pool_size, layer.stride, strict=True):
+        total = max((-(-size // step) - 1) * step + extent - size, 0)
+        sides.append((total // 2, total - total // 2))
+    return np.pad(x, [*sides, (0, 0)], constant_values=fill)
+
+
+def slow(layer, x, fill, of_window):
+    x = padded(x, layer, fill)
+    (height, width), (step, side), (P, Q, _) = layer.pool_size, layer.stride, layer.output_shape
+    rows = [
+        [of_window(x[:, p * step : p * step + height, q * side : q * side + width]) for q in range(Q)] for p in range(P)
+    ]
+    return np.moveaxis(np.array(rows), 2, 0)
+
+
+@cases
+def test_padding_never_wins_a_maximum(size, pool, stride):
+    x = -1 - np.random.default_rng(0).random((2, *size, 3))
+    layer = MaxPooling(pool, stride, 'same')
+    y = layer.forward(x)
+    assert (y == slow(layer, x, -np.inf, lambda window: window.max(axis=(1, 2)))).all()
+    dx = layer.backward(np.ones_like(y))
+    assert dx.sum() == y.size
+    lowest = np.full_like(x, -np.inf)
+    assert (layer.forward(lowest) == -np.inf).all()
+    assert layer.backward(np.ones_like(y)).sum() == y.size
+
+
+@cases
+def test_padding_does_not_count_in_an_average(size, pool, stride):
+    x = np.random.default_rng(0).normal(size=(2, *size, 3))
+    layer = AveragePooling(pool, stride, 'same')
+    y = layer.forward(x)
+    np.testing.assert_allclose(y, slow(layer, x, np.nan, lambda window: np.nanmean(window, axis=(1, 2))), rtol=1e-12)
+    assert (AveragePooling(pool, stride, 'same').forward(np.ones_like(x)) == 1).all()
+    assert layer.backward(np.ones_like(y)).sum() == pytest.approx(y.size)
+
+
+@cases
+def test_averages_are_those_of_pytorch(size, pool, stride):
+    torch = pytest.importorskip('torch')
+    layer = AveragePooling(pool, stride, 'same')
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, *size, 3))).requires_grad_()
+    y = layer.forward(x.detach().numpy())
+    dy = np.random.default_rng(1).normal(size=y.shape)
+    # PyTorch pads both sides alike: sums and counts over what `padded` makes are averages without the padding.
+    ones = torch.from_numpy(padded(np.ones(x.shape), layer, 0))
+    image = torch.nn.functional.pad(x.permute(0, 3, 1, 2), pads_of(x.shape, layer))
+    sums = torch.nn.functional.avg_pool2d(image, layer.pool_size, layer.stride)
+    counts = torch.nn.functional.avg_pool2d(ones.permute(0, 3, 1, 2), layer.pool_size, layer.stride)
+    theirs = (sums / counts).permute(0, 2, 3, 1)[:, : y.shape[1], : y.shape[2]]
+    np.testing.assert_allclose(y, theirs.detach().numpy(), rtol=1e-10)
+    theirs.backward(torch.from_numpy(dy))
+    np.testing.assert_allclose(layer.backward(dy), x.grad.numpy(), rtol=1e-10, atol=1e-14)
+
+
+def pads_of(shape, layer):
+    """Return what 'same' adds as PyTorch takes it: left, right, top, bottom."""
+    whole = padded(np.zeros(shape), layer, 1)
+    before = [layer._window.pad_top, layer._window.pad_left]
+    after = [whole.shape[axis + 1] - shape[axis + 1] - before[axis] for axis in (0, 1)]
+    return before[1], after[1], before[0], after[0]
+
+
+def test_symmetric_padding_and_none_are_those_of_pytorch():
+    torch = pytest.importorskip('torch')
+    x = np.random.default_rng(0).normal(size=(2, 7, 9, 3))
+    image = torch.from_numpy(x).permute(0, 3, 1, 2)
+    for padding, amount in (('same', 1), ('valid', 0)):
+        options = {'kernel_size': 3, 'stride': 2, 'padding': amount}
+        averages = torch.nn.functional.avg_pool2d(image, **options, count_include_pad=False)
+        maxima = torch.nn.functional.max_pool2d(image, **options)
+        for kind, theirs in ((AveragePooling, averages), (MaxPooling, maxima)):
+            ours = kind(3, 2, padding).forward(x)
+            np.testing.assert_allclose(ours, theirs.permute(0, 2, 3, 1).numpy(), rtol=1e-12)
+
+
+def test_a_window_at_the_end_is_divided_by_what_it_covers():
+    # Of 5 columns in windows of 2, the last window covers one; PyTorch 2.13 gives the same, padded at the end.
+    x = np.array([[1, 2, 3, 4, 10]], float).reshape(1, 1, 5, 1)
+    layer = AveragePooling((1, 2), padding='same')
+    assert layer.forward(x).ravel().tolist() == [1.5, 3.5, 10]
+    assert layer.backward(np.array([2, 4, 8], float).reshape(1, 1, 3, 1)).ravel().tolist() == [1, 1, 2, 2, 8]
+
+
+def test_a_global_average_is_the_mean_of_each_channel():
+    x = np.random.default_rng(0).normal(size=(3, 4, 5, 2))
+    layer = GlobalAveragePooling()
+    np.testing.assert_allclose(layer.forward(x), x.mean(axis=(1, 2)), rtol=1e-12)
+    dx = layer.backward(np.ones((3, 2)))
+    np.testing.assert_allclose(dx, np.full(x.shape, 1 / 20), rtol=1e-12)
+    with pytest.raises(ValueError, match=r'GlobalAveragePooling: expected input \(height, width, channels\)'):
+        GlobalAveragePooling(input_shape=(3,)).build()
+
+
+@pytest.mark.parametrize('kind', [MaxPooling, AveragePooling])
+def test_a_window_of_too_many_pixels_is_refused(kind):
+    with pytest.raises(ValueError, match=f'{kind.__name__}: pool_size: expected at most {MAX_SIZE} pixels'):
+        kind(2**16, padding='same', input_shape=(4, 4, 1)).build()
+    x = np.arange(16.0).reshape(1, 4, 4, 1)
+    assert kind(2**15, padding='same').forward(x).item() == (15 if kind is MaxPooling else 7.5)
+
+
+def network(size, padding):
+    net = cnnx.Network(seed=0)
+    for layer in (cnnx.Convolutional(4, 3, padding='same', input_shape=(size, size, 1)), cnnx.ReLU()):
+        net.add(layer)
+    net.add(MaxPooling(2, padding=padding))
+    for layer in (cnnx.Flatten(), cnnx.Dense(output_size=3), cnnx.Softmax()):
+        net.add(layer)
+    net.compile(cnnx.CategoricalCrossEntropy())
+    return net
+
+
+@pytest.mark.parametrize(('size', 'in_blocks'), [(6, True), (7, False)])
+def test_blocks_take_no_pooling_over_the_edges(size, in_blocks):
+    net = network(size, 'same')
+    assert net.layers[2].pads is not in_blocks
+    assert (net.layers[2] not in split(net.layers)) is in_blocks
+    rng = np.random.default_rng(0)
+    x, y = rng.random((20, size, size, 1), np.float32), rng.integers(0, 3, 20)
+    before = net.evaluate(x, y)['loss']
+    net.train(x, y, epochs=10, learning_rate=0.2, batch_size=5, verbose=0)
+    assert net.evaluate(x, y)['loss'] < before
+
+
+def test_a_file_from_before_there_was_padding_still_resumes(tmp_path):
+    net = network(6, 'valid')
+    net.save(tmp_path / 'net.npz')
+    arrays, description = cnnx.checkpoint.read(tmp_path / 'net.npz')
+    del description['architecture']['layers'][2]['padding']
+    net.restore(arrays, description, 'old')
+    with pytest.raises(cnnx.CheckpointError, match='expected padding same, got valid'):
+        network(6, 'same').restore(arrays, description, 'old')
