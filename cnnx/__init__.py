@@ -7,12 +7,15 @@ from cnnx.kernels import BACKENDS, BackendError, num_threads, set_num_threads, s
 from cnnx.layers import Convolutional, Dense, Flatten, Layer, MaxPooling, ReLU, Sigmoid, Softmax
 from cnnx.losses import CategoricalCrossEntropy, MeanSquaredError
 from cnnx.network import Network
-from cnnx.optimizers import SGD
+from cnnx.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from cnnx.training import History
 
 __all__ = [
     'BACKENDS',
     'SGD',
+    'Adagrad',
+    'Adam',
+    'AdamW',
     'BackendError',
     'CategoricalCrossEntropy',
     'CheckpointError',
@@ -25,6 +28,7 @@ __all__ = [
     'MaxPooling',
     'MeanSquaredError',
     'Network',
+    'RMSprop',
     'ReLU',
     'Sigmoid',
     'Softmax',

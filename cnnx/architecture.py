@@ -3,10 +3,14 @@
 import numpy as np
 
 from cnnx._version import __version__
+from cnnx.geometry import is_whole
 from cnnx.initializers import INITIALIZERS
 from cnnx.layers import LAYERS
 from cnnx.losses import LOSSES
 from cnnx.optimizers import OPTIMIZERS
+
+# Of a parameter; kernels count in 64 bits.
+MAX_UPDATES = 2**62
 
 
 def describe(network):
@@ -51,6 +55,20 @@ def make_generator(state):
     return generator
 
 
+def updates_of(description):
+    """Return how many updates parameters have had, by name; an older file does not tell, and gives none.
+
+    Raises:
+        ValueError: one is no such number.
+        TypeError: it is no description.
+    """
+    updates = dict(description.get('updates', {}))
+    for name, count in updates.items():
+        if not is_whole(count) or not 0 <= count <= MAX_UPDATES:
+            raise ValueError(f'updates of {name}: expected a whole number from 0 to {MAX_UPDATES}, got {count!r}')
+    return updates
+
+
 def match_checkpoint(network, description, arrays):
     """Return the arrays that are a network's parameters and what its optimizer remembers of them, by name.
 
@@ -58,14 +76,13 @@ def match_checkpoint(network, description, arrays):
         ValueError: with the first difference, layer by layer.
         LookupError, TypeError: it is no description.
     """
-    matching, theirs = {}, description['architecture']
-    state_names = network.optimizer.state_names
-    if not any(name.startswith(f'{state}_') for state in state_names for name in arrays):
-        state_names = ()  # written before the first step
+    matching, theirs, updates = {}, description['architecture'], updates_of(description)
+    # What the file has of no parameter begins anew: it was written before the first step, or with other settings.
+    states = [name for name in network.optimizer.state_names if any(key.startswith(f'{name}_') for key in arrays)]
     for layer, found in zip(network.layers, theirs['layers'], strict=False):
         if found['kind'] != type(layer).__name__:
             raise ValueError(f'{layer.where}: expected {type(layer).__name__}, got {found["kind"]}')
-        matching |= _match_layer(layer, arrays, state_names)
+        matching |= _match_layer(layer, arrays, states, updates)
         for key, value in _describe_layer(layer).items():
             if key != 'kernel_initializer' and value != found[key]:
                 raise ValueError(f'{layer.where}: expected {key} {value}, got {found[key]}')
@@ -95,11 +112,13 @@ def match_weights(layers, arrays):
     return matching
 
 
-def _match_layer(layer, arrays, state_names=()):
-    """Return a layer's arrays, those of `state_names` for trainable parameters only."""
+def _match_layer(layer, arrays, states=(), updates=None):
+    """Return a layer's arrays, and of what optimizers remember of it what there is, or has to be."""
     matching = {}
     wanted = [(parameter, f'{parameter.name}_{layer.index}') for parameter in layer.parameters]
-    wanted += [(p, f'{state}_{name}') for p, name in wanted if p.trainable for state in state_names]
+    for parameter, name in wanted[:]:
+        needed = parameter.trainable and (not updates or updates.get(name, 0) > 0)
+        wanted += [(parameter, f'{state}_{name}') for state in states if needed or f'{state}_{name}' in arrays]
     for parameter, name in wanted:
         expected = f'{layer.where}: expected {name} of shape {parameter.value.shape}'
         if name not in arrays:

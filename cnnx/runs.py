@@ -142,7 +142,7 @@ class Run:
         """
         self._take_lock()
         description = {
-            **network.describe(),
+            **network.describe_training(),
             'epoch': position.epoch - 1,
             'history': position.history,
             'settings': self.settings,
@@ -183,9 +183,9 @@ class Run:
             run['started'] = math.nextafter(max(other['started'] for other in found.runs), math.inf)
         progress.say(f'resumed from {found.path}, of the run that began on {began:%Y-%m-%d at %H:%M:%S}')
         for key, value in self.settings.items():
-            if settings.get(key) != value:
+            if key in settings and settings[key] != value:
                 tell = progress.warn if key in EXACT else progress.say
-                tell(f'{key} was {settings.get(key)} up to here and is {value} from here on')
+                tell(f'{key} was {settings[key]} up to here and is {value} from here on')
         if position.batch and any(settings.get(key) != self.settings[key] for key in ORDER):
             progress.say(
                 f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'

@@ -1,6 +1,6 @@
 # The number types that every kernel is compiled for.
 
-from libc.math cimport exp, expf, log, logf
+from libc.math cimport exp, expf, log, logf, sqrt, sqrtf
 
 ctypedef fused floating:
     float
@@ -13,3 +13,7 @@ cdef inline floating exponential(floating x) noexcept nogil:
 
 cdef inline floating logarithm(floating x) noexcept nogil:
     return logf(x) if floating is float else log(x)
+
+
+cdef inline floating square_root(floating x) noexcept nogil:
+    return sqrtf(x) if floating is float else sqrt(x)
