@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import cnnx
-from cnnx import SGD, CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPooling, Network, ReLU, Softmax
+from cnnx import CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPooling, Network, ReLU, Softmax
 from cnnx.comparison import compare_backends
 from cnnx.data import preprocess_mnist_data
+from cnnx.optimizers import OPTIMIZERS
 from cnnx.schedules import Constant, Cosine, Exponential, OneCycle, ReduceOnPlateau, StepDecay
 
+KINDS = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
 SCHEDULES = {
     'constant': Constant,
     'step': StepDecay,
@@ -36,10 +38,11 @@ def parse_settings():
     data.add_argument('--test-samples', type=at_least_1, metavar='N', help='test on the first N (200; --full: all)')
     training = parser.add_argument_group('training')
     training.add_argument('--epochs', type=at_least_1, default=10, metavar='N', help='times through the data (10)')
-    training.add_argument('--learning-rate', type=float, default=0.01, metavar='X', help="a step's size (0.01)")
+    training.add_argument('--optimizer', choices=KINDS, default='sgd', help='which way to step (sgd)')
+    training.add_argument('--learning-rate', type=float, metavar='X', help=f"a step's size ({usual_rates()})")
     training.add_argument('--schedule', choices=SCHEDULES, help='how it changes (constant; --full: cosine)')
     training.add_argument('--batch-size', type=at_least_1, default=32, metavar='N', help='images to a step (32)')
-    training.add_argument('--momentum', type=float, default=0.9, metavar='X', help='kept of the last step (0.9)')
+    training.add_argument('--momentum', type=float, metavar='X', help='kept of the last step (sgd: 0.9, rmsprop: 0)')
     training.add_argument('--seed', type=int, default=0, metavar='N', help='of first weights and order (0)')
     training.add_argument('--threads', type=at_least_1, metavar='N', help='of the compiled kernels (one a processor)')
     training.add_argument('--backend', choices=cnnx.BACKENDS, help='the kernels to use (auto: compiled if possible)')
@@ -60,12 +63,18 @@ def parse_settings():
         parser.error('--compare goes without --resume, --plot, --backend and --schedule plateau')
     if settings.find_learning_rate and (settings.resume or settings.compare):
         parser.error('--find-learning-rate goes without --resume and --compare')
+    if settings.momentum is not None and settings.optimizer not in ('sgd', 'rmsprop'):
+        parser.error(f'--momentum goes with --optimizer sgd or rmsprop, not {settings.optimizer}')
     if settings.plot and (Path(settings.plot).suffix not in PICTURES or not Path(settings.plot).parent.is_dir()):
         parser.error(
             f'--plot {settings.plot}: expected a file ending in {", ".join(PICTURES)}, in a folder that exists'
         )
     if settings.plot and importlib.util.find_spec('matplotlib') is None:
         parser.error('--plot needs matplotlib: pip install "cnnx[plot]", or pip install matplotlib')
+    if settings.optimizer == 'sgd' and settings.momentum is None:
+        settings.momentum = 0.9
+    if settings.learning_rate is None:
+        settings.learning_rate = KINDS[settings.optimizer].usual_learning_rate
     settings.train_samples = settings.train_samples or (None if settings.full else 1000)
     settings.test_samples = settings.test_samples or (None if settings.full else 200)
     settings.schedule = settings.schedule or ('cosine' if settings.full else 'constant')
@@ -102,7 +111,8 @@ def build_lenet5(settings):
     net.add(ReLU())
     net.add(Dense(84, 10))
     net.add(Softmax())
-    net.compile(CategoricalCrossEntropy(), optimizer=SGD(momentum=settings.momentum))
+    kind, momentum = KINDS[settings.optimizer], settings.momentum
+    net.compile(CategoricalCrossEntropy(), optimizer=kind() if momentum is None else kind(momentum=momentum))
     return net
 
 
@@ -152,6 +162,13 @@ def plot(history, path):
         axes.legend()
     figure.savefig(path, dpi=120)
     print(f'drew {path}')
+
+
+def usual_rates():
+    rates = {}
+    for name, kind in KINDS.items():
+        rates.setdefault(kind.usual_learning_rate, []).append(name)
+    return '; '.join(f'{", ".join(names)}: {rate}' for rate, names in rates.items())
 
 
 def at_least_1(text):

@@ -23,12 +23,15 @@ from cnnx.layers import (
 )
 from cnnx.losses import CategoricalCrossEntropy, MeanSquaredError
 from cnnx.network import Network
-from cnnx.optimizers import SGD
+from cnnx.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from cnnx.training import History
 
 __all__ = [
     'BACKENDS',
     'SGD',
+    'Adagrad',
+    'Adam',
+    'AdamW',
     'AveragePooling',
     'BackendError',
     'BatchNormalization',
@@ -46,6 +49,7 @@ __all__ = [
     'MaxPooling',
     'MeanSquaredError',
     'Network',
+    'RMSprop',
     'ReLU',
     'Sigmoid',
     'Softmax',

@@ -3,10 +3,14 @@
 import numpy as np
 
 from cnnx._version import __version__
+from cnnx.geometry import is_whole
 from cnnx.initializers import INITIALIZERS
 from cnnx.layers import LAYERS
 from cnnx.losses import LOSSES
 from cnnx.optimizers import OPTIMIZERS
+
+# Of a parameter; kernels count in 64 bits.
+MAX_UPDATES = 2**62
 
 
 def describe(network):
@@ -56,6 +60,20 @@ def checked_state(state):
     return make_generator(state).bit_generator.state
 
 
+def updates_of(description):
+    """Return how many updates parameters have had, by name; an older file does not tell, and gives none.
+
+    Raises:
+        ValueError: one is no such number.
+        TypeError: it is no description.
+    """
+    updates = dict(description.get('updates', {}))
+    for name, count in updates.items():
+        if not is_whole(count) or not 0 <= count <= MAX_UPDATES:
+            raise ValueError(f'updates of {name}: expected a whole number from 0 to {MAX_UPDATES}, got {count!r}')
+    return updates
+
+
 def match_checkpoint(network, description, arrays):
     """Return the arrays that are a network's parameters and what its optimizer remembers of them, by name.
 
@@ -63,11 +81,13 @@ def match_checkpoint(network, description, arrays):
         ValueError: with the first difference, layer by layer.
         LookupError, TypeError: it is no description.
     """
-    matching, theirs = {}, description['architecture']
+    matching, theirs, updates = {}, description['architecture'], updates_of(description)
+    # What the file has of no parameter begins anew: it was written before the first step, or with other settings.
+    states = [name for name in network.optimizer.state_names if any(key.startswith(f'{name}_') for key in arrays)]
     for index, (layer, found) in enumerate(zip(network.layers, theirs['layers'], strict=False)):
         if found['kind'] != type(layer).__name__:
             raise ValueError(f'{layer.where}: expected {type(layer).__name__}, got {found["kind"]}')
-        matching |= _match_layer(layer, index, arrays, network.optimizer.state_names)
+        matching |= _match_layer(layer, index, arrays, states, updates)
         found = _describe_layer(_make_layer(found))
         for key, value in _describe_layer(layer).items():
             if key not in ('kernel_initializer', 'trainable') and value != found[key]:
@@ -99,12 +119,13 @@ def match_weights(layers, arrays):
     return matching
 
 
-def _match_layer(layer, index, arrays, state_names=()):
-    """Return a layer's arrays, and those of `state_names` that there are: none from before a first step."""
+def _match_layer(layer, index, arrays, states=(), updates=None):
+    """Return a layer's arrays, and of what optimizers remember of it what there is, or has to be."""
     matching = {}
     wanted = [(parameter, f'{parameter.name}_{index}') for parameter in layer.parameters]
-    states = [(parameter, f'{state}_{name}') for parameter, name in wanted for state in state_names]
-    wanted += [(parameter, name) for parameter, name in states if name in arrays]
+    for parameter, name in wanted[:]:
+        needed = updates and updates.get(name, 0) > 0
+        wanted += [(parameter, f'{state}_{name}') for state in states if needed or f'{state}_{name}' in arrays]
     for parameter, name in wanted:
         expected = f'{layer.where}: expected {name} of shape {parameter.value.shape}'
         if name not in arrays:

@@ -33,6 +33,14 @@ def non_negative(value, name, below=math.inf):
     return number
 
 
+def positive(value, name):
+    """Return a number as a float, or raise a ValueError unless it is more than 0 and finite."""
+    number = non_negative(value, name)
+    if number == 0:
+        raise ValueError(f'{name}: expected more than 0, got {value!r}')
+    return number
+
+
 def as_numbers(values, what):
     """Return `values` as an array of real numbers, or raise a ValueError that names them."""
     try:

@@ -12,7 +12,7 @@ from cnnx.checkpoint import CheckpointError
 from cnnx.geometry import is_whole, positive_int
 from cnnx.layers import Layer
 from cnnx.losses import Loss
-from cnnx.optimizers import OPTIMIZERS, SGD
+from cnnx.optimizers import as_optimizer
 from cnnx.plan import Plan, check_layers_fit, check_loss_fits, fusions
 
 # What building a network raises of a description that is none, or is that of another network.
@@ -113,23 +113,27 @@ class Network:
         layer.index = None
         return layer
 
-    def compile(self, loss, optimizer=None):
-        """Choose the loss and the optimizer (plain `SGD()` by default).
+    def compile(self, loss, optimizer='sgd'):
+        """Choose the loss and the optimizer, and forget what optimizers remember of the parameters.
+
+        Args:
+            loss: a loss such as `CategoricalCrossEntropy()`.
+            optimizer: one such as `Adam(beta_1=0.8)`, or the name of its kind for one with its defaults: 'sgd',
+                'adam', 'adamw', 'rmsprop' or 'adagrad', in capitals or not; None is plain `SGD()`.
 
         Raises:
             TypeError: what came is no loss or no optimizer.
-            ValueError: the last layer does not give what the loss takes.
+            ValueError: the last layer does not give what the loss takes, or no optimizer has that name.
         """
         if not isinstance(loss, Loss):
             raise TypeError(f'compile: expected a loss such as CategoricalCrossEntropy(), got {loss!r}')
-        optimizer = SGD() if optimizer is None else optimizer
-        if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
-            raise TypeError(f'compile: expected an optimizer such as SGD(momentum=0.9), got {optimizer!r}')
+        optimizer = as_optimizer('sgd' if optimizer is None else optimizer)
         check_loss_fits(self.layers, loss)
         with self._lock:
             self.loss, self.optimizer, self._plan = loss, optimizer, None
             for parameter in self.parameters.values():
                 parameter.state.clear()
+                parameter.updates = 0
 
     @property
     def parameters(self):
@@ -164,7 +168,7 @@ class Network:
         x,
         y,
         epochs=10,
-        learning_rate=0.01,
+        learning_rate=None,
         batch_size=32,
         *,
         checkpoint_dir=None,
@@ -177,6 +181,9 @@ class Network:
         verbose=1,
     ):
         """Fit the network to samples, batch by batch; `cnnx.training.train` tells the arguments.
+
+        Without a learning_rate, it is the optimizer's usual one: 0.01 for SGD and Adagrad, 0.001 for Adam, AdamW
+        and RMSprop.
 
         Returns:
             A `History`: what each epoch came to.
@@ -329,6 +336,10 @@ class Network:
         """Return architecture, loss, optimizer and the generator's state as JSON can hold them."""
         return architecture.describe(self)
 
+    def describe_training(self):
+        """Return what `describe` does, and how many updates each parameter has had."""
+        return {**self.describe(), 'updates': {name: p.updates for name, p in self.parameters.items()}}
+
     def checkpoint_arrays(self):
         """Return weights, and what the optimizer remembers of them, by name."""
         states = {
@@ -339,13 +350,16 @@ class Network:
         return {**self._weights(), **states}
 
     def restore(self, arrays, description, path):
-        """Take over weights, optimizer state, generator, and which layers are frozen, from what `checkpoint.read` gave.
+        """Take over what `checkpoint.read` gave.
+
+        That is weights, optimizer state, counts of updates, generator, and which layers are frozen.
 
         Raises:
             CheckpointError: they belong to another network; nothing is changed then.
         """
         try:
             matching = architecture.match_checkpoint(self, description, arrays)
+            updates = architecture.updates_of(description)
             self.generator.bit_generator.state = architecture.checked_state(description['generator'])
         except MISFITS as error:
             raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error
@@ -358,6 +372,7 @@ class Network:
                 for state in self.optimizer.state_names
                 if f'{state}_{name}' in matching
             }
+            parameter.updates = updates.get(name, 0)
 
     def _weights(self):
         return {name: parameter.value for name, parameter in self.parameters.items()}

@@ -16,12 +16,14 @@ class Parameter:
         value: the numbers; optimizers change them in place.
         grad: the gradient of the mean loss by `value`, of the same shape and dtype, written by `backward`.
         state: what the optimizer remembers of the parameter between steps, arrays of the same shape by name.
+        updates: how many steps an optimizer has taken with it, since what is in `state` began.
         trainable: False keeps optimizers away.
     """
 
     def __init__(self, name, value, trainable=True):
         self.name = name
         self.state = {}
+        self.updates = 0
         self.trainable = trainable
         self._value = copy_with_slack(np.asarray(value))
         self._grad = array_with_slack(self._value.shape, self._value.dtype)

@@ -121,7 +121,7 @@ def find_learning_rate(network, x, y, batch_size=32, lowest=1e-6, highest=10.0, 
 
 def _losses(network, batches, rates, best, interruption):
     """Take a step at each rate; return the smoothed losses before the steps, (K,) float64."""
-    update, average, losses = network.optimizer.prepare(network.parameters.values()), Average(), []
+    update, average, losses = network.optimizer.prepare(network.trainable_parameters), Average(), []
     for rate, batch in zip(rates, batches, strict=False):
         loss = average.add(_loss(network, *batch, interruption))
         if not (np.isfinite(loss) and update.gradients_are_finite()):

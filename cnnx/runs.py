@@ -144,7 +144,7 @@ class Run:
         """
         self._take_lock()
         description = {
-            **network.describe(),
+            **network.describe_training(),
             'epoch': position.epoch - 1,
             'history': position.history,
             'settings': self.settings,
@@ -193,9 +193,9 @@ class Run:
             if layer.trainable != before:
                 progress.warn(f'{layer.where}: trainable is {layer.trainable}, as it was when this was saved')
         for key, value in self.settings.items():
-            if settings.get(key) != value:
+            if key in settings and settings[key] != value:
                 tell = progress.warn if key in EXACT else progress.say
-                tell(f'{key} was {settings.get(key)} up to here and is {value} from here on')
+                tell(f'{key} was {settings[key]} up to here and is {value} from here on')
         if position.batch and any(settings.get(key) != self.settings[key] for key in ORDER):
             progress.say(
                 f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'

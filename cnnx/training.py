@@ -133,7 +133,8 @@ def train(
         y: targets, as the loss takes them.
         epochs: how often to go through all samples.
         learning_rate: the size of a step; or a schedule of `cnnx.schedules`, or a function of (step, steps): how
-            many steps are done, and how many the run has.
+            many steps are done, and how many the run has; None for the optimizer's usual one, its
+            `usual_learning_rate`.
         batch_size: samples to a step; the last batch of an epoch has what is left.
         checkpoint_dir: the folder for a checkpoint an epoch, made if need be; None saves none.
         checkpoint_prefix: files are named `{prefix}_epoch_{n}.npz`, those within an epoch
@@ -159,6 +160,8 @@ def train(
             finished then, and saved where there is a checkpoint_dir.
     """
     epochs, batch_size = positive_int(epochs, 'epochs'), positive_int(batch_size, 'batch_size')
+    if learning_rate is None:
+        learning_rate = network.optimizer.usual_learning_rate
     schedule, every = as_schedule(learning_rate), Every(checkpoint_every)
     samples = Samples(network, x, y)
     validation = None if validation_data is None else _validation_samples(network, validation_data)

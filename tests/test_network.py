@@ -226,7 +226,7 @@ def test_compile_takes_a_loss_and_an_optimizer():
     with pytest.raises(TypeError, match='expected a loss'):
         net.compile('mse')
     with pytest.raises(TypeError, match='expected an optimizer'):
-        net.compile(MeanSquaredError(), 'sgd')
+        net.compile(MeanSquaredError(), 0.01)
 
 
 def test_weights_go_to_a_file_and_back(tmp_path):

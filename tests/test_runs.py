@@ -19,7 +19,13 @@ from cnnx.schedules import SCHEDULES, Custom, ReduceOnPlateau
 N, BATCH, EPOCHS = 22, 8, 3
 BATCHES = 3  # of an epoch
 # One of each kind; what is added to the package needs a line here.
-OPTIMIZER_ARGUMENTS = {'SGD': [{}, {'momentum': 0.9}]}
+OPTIMIZER_ARGUMENTS = {
+    'SGD': [{}, {'momentum': 0.9}, {'momentum': 0.9, 'nesterov': True, 'weight_decay': 0.01, 'clip_norm': 0.1}],
+    'Adam': [{}, {'weight_decay': 0.01, 'clip_norm': 0.1}],
+    'AdamW': [{}],
+    'RMSprop': [{}, {'momentum': 0.9}],
+    'Adagrad': [{}],
+}
 SCHEDULE_ARGUMENTS = {
     'Constant': [{}],
     'StepDecay': [{'every': 1}],

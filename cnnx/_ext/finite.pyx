@@ -4,7 +4,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint32_t, uint64_t
 
 from cnnx._ext.checks cimport check_threads
-from cnnx._ext.table cimport ArrayTable
+from cnnx._ext.table cimport ArrayTable, check_column
 
 cdef enum:
     FLOAT_EXPONENT = 0x7F800000
@@ -26,8 +26,7 @@ def all_finite(ArrayTable table not None, int column, int num_threads):
     cdef void* numbers
     cdef int others = 0
     check_threads(num_threads)
-    if not 0 <= column < table.columns:
-        raise ValueError(f'expected one of {table.columns} columns, got {column}')
+    check_column(table, column)
     for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
         chunk = table.chunk + 3 * i
         numbers = table.pointers[chunk[0] * table.columns + column]

@@ -1,6 +1,6 @@
 # The number types that every kernel is compiled for.
 
-from libc.math cimport exp, expf, log, logf, tanh, tanhf
+from libc.math cimport exp, expf, log, logf, sqrt, sqrtf, tanh, tanhf
 
 ctypedef fused floating:
     float
@@ -17,3 +17,7 @@ cdef inline floating logarithm(floating x) noexcept nogil:
 
 cdef inline floating hyperbolic_tangent(floating x) noexcept nogil:
     return tanhf(x) if floating is float else tanh(x)
+
+
+cdef inline floating square_root(floating x) noexcept nogil:
+    return sqrtf(x) if floating is float else sqrt(x)

@@ -69,7 +69,7 @@ def test_the_kernels_of_loss_and_optimizer_agree(dtype):
             k.softmax_cross_entropy_forward(logits, labels, probabilities, losses, 0.1, 2)
             k.softmax_cross_entropy_backward(probabilities, labels, gradient, 0.1, 2)
             value, velocity = logits.ravel().copy(), np.ones(35, dtype)
-            k.sgd_update(k.ArrayTable([(value, gradient.reshape(-1), velocity)]), 0.1, 0.9, 2)
+            k.sgd_update(k.ArrayTable([(value, gradient.reshape(-1), velocity)]), 0.1, 0.9, True, 0.1, 0.5, 2)
             results.append((probabilities, losses, gradient, value, velocity))
     tolerance = {'float32': 2e-6, 'float64': 1e-14}[dtype]
     for compiled, reference in zip(*results, strict=True):

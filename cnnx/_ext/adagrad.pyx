@@ -1,0 +1,49 @@
+"""Adagrad: gradients divided by the root of the sum of their squares."""
+
+from cython.parallel cimport prange
+
+from cnnx._ext.checks cimport check_threads
+from cnnx._ext.real cimport floating, square_root
+from cnnx._ext.table cimport ArrayTable, check_columns
+
+
+def adagrad_update(
+    ArrayTable table not None, double learning_rate, double epsilon, double weight_decay, double scale,
+    int num_threads,
+):
+    """slope = scale gradient + weight_decay value; square_sum += slope^2.
+
+    value -= learning_rate slope / (sqrt(square_sum) + epsilon).
+    The table's rows are (value, gradient, square_sum).
+    """
+    cdef Py_ssize_t i
+    cdef Py_ssize_t* chunk
+    cdef void** row
+    check_threads(num_threads)
+    check_columns(table, 3, 'a value, a gradient and the sum of its squares')
+    for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
+        chunk = table.chunk + 3 * i
+        row = table.pointers + 3 * chunk[0]
+        if table.doubles:
+            update(
+                <double*> row[0], <const double*> row[1], <double*> row[2], chunk[1], chunk[2],
+                learning_rate, epsilon, weight_decay, scale)
+        else:
+            update(
+                <float*> row[0], <const float*> row[1], <float*> row[2], chunk[1], chunk[2],
+                <float> learning_rate, <float> epsilon, <float> weight_decay, <float> scale)
+
+
+cdef void update(
+    floating* value,                         # IN, OUT
+    const floating* gradient,                # IN
+    floating* square_sum,                    # IN, OUT
+    Py_ssize_t first, Py_ssize_t last,
+    floating learning_rate, floating epsilon, floating weight_decay, floating scale,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating slope
+    for i in range(first, last):
+        slope = scale * gradient[i] + weight_decay * value[i]
+        square_sum[i] += slope * slope
+        value[i] -= learning_rate * slope / (square_root(square_sum[i]) + epsilon)

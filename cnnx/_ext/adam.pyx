@@ -1,0 +1,65 @@
+"""Adam: gradients divided by the root of their mean square."""
+
+from cython.parallel cimport prange
+from libc.math cimport pow, sqrt
+from libc.stdint cimport int64_t
+
+from cnnx._ext.checks cimport check_threads, check_vector
+from cnnx._ext.real cimport floating, square_root
+from cnnx._ext.table cimport ArrayTable, check_columns
+
+
+def adam_update(
+    ArrayTable table not None,
+    const int64_t[::1] updates,              # IN   (rows,): which update this is for each row, from 1
+    double learning_rate, double beta_1, double beta_2, double epsilon, double weight_decay, bint decoupled,
+    double scale, int num_threads,
+):
+    """slope = scale gradient + weight_decay value, or where that is decoupled scale gradient.
+
+    average = beta_1 average + (1 - beta_1) slope, square_average = beta_2 square_average + (1 - beta_2) slope^2.
+    value -= learning_rate (average / (1 - beta_1^t)) / (sqrt(square_average / (1 - beta_2^t)) + epsilon) for
+    update t; where it is decoupled, value is multiplied by 1 - learning_rate weight_decay before.
+    The table's rows are (value, gradient, average, square_average).
+    """
+    cdef Py_ssize_t i
+    cdef Py_ssize_t* chunk
+    cdef void** row
+    cdef double step, root
+    cdef double kept = 1 - learning_rate * weight_decay if decoupled else 1
+    cdef double added = 0 if decoupled else weight_decay
+    check_threads(num_threads)
+    check_columns(table, 4, 'a value, a gradient, its average and that of its square')
+    check_vector('updates', updates.shape, len(table._rows))
+    for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
+        chunk = table.chunk + 3 * i
+        row = table.pointers + 4 * chunk[0]
+        step = learning_rate / (1 - pow(beta_1, <double> updates[chunk[0]]))
+        root = 1 / sqrt(1 - pow(beta_2, <double> updates[chunk[0]]))
+        if table.doubles:
+            update(
+                <double*> row[0], <const double*> row[1], <double*> row[2], <double*> row[3], chunk[1], chunk[2],
+                step, root, 1 - beta_1, beta_2, 1 - beta_2, epsilon, added, kept, scale)
+        else:
+            update(
+                <float*> row[0], <const float*> row[1], <float*> row[2], <float*> row[3], chunk[1], chunk[2],
+                <float> step, <float> root, <float> (1 - beta_1), <float> beta_2, <float> (1 - beta_2),
+                <float> epsilon, <float> added, <float> kept, <float> scale)
+
+
+cdef void update(
+    floating* value,                         # IN, OUT
+    const floating* gradient,                # IN
+    floating* average,                       # IN, OUT
+    floating* square_average,                # IN, OUT
+    Py_ssize_t first, Py_ssize_t last,
+    floating step, floating root, floating new, floating kept_square, floating new_square, floating epsilon,
+    floating added, floating kept, floating scale,
+) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating slope
+    for i in range(first, last):
+        slope = scale * gradient[i] + added * value[i]
+        average[i] += new * (slope - average[i])
+        square_average[i] = kept_square * square_average[i] + new_square * slope * slope
+        value[i] = kept * value[i] - step * average[i] / (root * square_root(square_average[i]) + epsilon)
