@@ -176,14 +176,21 @@ class Network:
             verbose=verbose,
         )
 
-    def evaluate(self, x, y, batch_size=256):
+    def evaluate(self, x, y, batch_size=256, metrics=None):
         """Return {'loss': ..., 'accuracy': ...} over samples; 'accuracy' where the loss has one.
 
+        Args:
+            x, y: samples and targets, as `train` takes them.
+            batch_size: samples at a time; what memory is used beyond the samples depends on it.
+            metrics: names such as 'precision' or 'top_3', or objects of `cnnx.metrics`; each adds its figure
+                under its name, from a second forward pass. Objects are reset first.
+
         Raises:
-            ValueError: there are no samples, or x and y do not fit the network or each other.
+            ValueError: there are no samples, x and y do not fit the network or each other, a metric is not
+                known, or the targets are no classes that it could count.
         """
         self._needs_loss('evaluate')
-        return training.evaluate(self, x, y, batch_size=batch_size)
+        return training.evaluate(self, x, y, batch_size=batch_size, metrics=metrics)
 
     def profile(self, x, y, batch_size=64, repeats=30):
         """Print where the time of a training step goes; `cnnx.profiling.profile` tells the arguments."""
