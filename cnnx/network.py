@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 
-from cnnx import architecture, checkpoint, profiling, training
+from cnnx import architecture, checkpoint, gradient_check, profiling, training
 from cnnx.arrays import as_kernels_read, as_numbers, check_dtype
 from cnnx.checkpoint import CheckpointError
 from cnnx.geometry import is_whole, positive_int
@@ -196,6 +196,17 @@ class Network:
         """Print where the time of a training step goes; `cnnx.profiling.profile` tells the arguments."""
         self._needs_loss('profile')
         return profiling.profile(self, x, y, batch_size, repeats)
+
+    def check_gradients(self, x, y, *, samples_per_parameter=20, tolerance=1e-5, seed=0):
+        """Compare all gradients with central differences; `cnnx.gradient_check.check_gradients` tells how.
+
+        Returns:
+            A `GradientCheck`: true if they agree; printed, a table of layers and parameters.
+        """
+        self._needs_loss('check_gradients')
+        return gradient_check.check_gradients(
+            self, x, y, samples_per_parameter=samples_per_parameter, tolerance=tolerance, seed=seed
+        )
 
     def predict(self, x, batch_size=256):
         """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.

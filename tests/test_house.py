@@ -19,7 +19,7 @@ FLOORS = [
     {'blocks', 'architecture', 'metrics'},
     {'plan', 'runs'},
     {'training'},
-    {'profiling', 'report'},
+    {'profiling', 'gradient_check', 'report'},
     {'network', 'comparison'},
     {'models'},
     {'profile'},
