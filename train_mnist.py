@@ -10,6 +10,7 @@ import cnnx
 from cnnx import SGD, CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPooling, Network, ReLU, Softmax
 from cnnx.comparison import compare_backends
 from cnnx.data import preprocess_mnist_data
+from cnnx.report import Report
 from cnnx.schedules import Constant, Cosine
 
 SCHEDULES = {'constant': Constant, 'cosine': Cosine}
@@ -44,12 +45,13 @@ def parse_settings():
     saving.add_argument('--checkpoint-prefix', metavar='NAME', help='how they begin (model_subset; --full: model_full)')
     more = parser.add_argument_group('more')
     more.add_argument('--plot', metavar='FILE.png', help='draw loss and accuracy by epoch')
+    more.add_argument('--report', action='store_true', help='print which digits are taken for which; --plot: also draw')
     more.add_argument('--compare', action='store_true', help='train on both backends and compare them layer by layer')
     settings = parser.parse_args()
     if settings.data_dir is not None and not settings.full:
         parser.error('--data-dir goes with --full; the subset comes with the package')
-    if settings.compare and (settings.resume or settings.plot or settings.backend):
-        parser.error('--compare goes without --resume, --plot and --backend')
+    if settings.compare and (settings.resume or settings.plot or settings.report or settings.backend):
+        parser.error('--compare goes without --resume, --plot, --report and --backend')
     if settings.plot and (Path(settings.plot).suffix not in PICTURES or not Path(settings.plot).parent.is_dir()):
         parser.error(
             f'--plot {settings.plot}: expected a file ending in {", ".join(PICTURES)}, in a folder that exists'
@@ -111,7 +113,7 @@ def train(net, train_data, test_data, settings):
     )
 
 
-def report(net, x_test, y_test):
+def evaluate(net, x_test, y_test):
     print('\npredicted  ' + ' '.join(map(str, net.predict_classes(x_test[:20]))))
     print('true digit ' + ' '.join(map(str, y_test[:20].argmax(axis=1))))
     result = net.evaluate(x_test, y_test)
@@ -135,6 +137,16 @@ def plot(history, path):
     print(f'drew {path}')
 
 
+def report(net, test_data, settings):
+    digits = Report(net, *test_data)
+    print(f'\n{digits}')
+    if settings.plot:
+        path = Path(settings.plot)
+        path = path.with_stem(f'{path.stem}_report')
+        digits.plot(path)
+        print(f'drew {path}')
+
+
 def at_least_1(text):
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'expected a whole number of at least 1, got {text!r}')
@@ -152,9 +164,11 @@ def run(settings):
     net.summary()
     print(f'\ntraining on {len(train_data[0])} images, testing on {len(test_data[0])}')
     history = train(net, train_data, test_data, settings)
-    report(net, *test_data)
+    evaluate(net, *test_data)
     if settings.plot:
         plot(history, Path(settings.plot))
+    if settings.report:
+        report(net, test_data, settings)
 
 
 def main():
