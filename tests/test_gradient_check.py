@@ -271,14 +271,28 @@ def test_large_and_small_numbers_pass(scale):
 # Kinks
 
 
-def at_a_point(first, second, x=0.0, bias=None, relu=ReLU):
-    """L = (relu(first x + bias) . second)^2 of a single number x; the target is 1."""
+class Rounded(Affine):
+    """Passes numbers on with the last digits wrong, as long sums have them."""
+
+    def _new_parameters(self, rng):
+        return []
+
+    def compute(self, x, training, empty):
+        self._saved = (x,)
+        return x + 2e-15 * np.sign(np.sin(1e15 * x))
+
+    def compute_gradient(self, dy, empty, input_gradient=True):
+        return dy
+
+
+def at_a_point(first, second, x=0.0, bias=None, relu=ReLU, behind=()):
+    """L = (relu(first x + bias) . second - 1)^2 of a single number x."""
     net = Network()
     into, out = Dense(1, len(first)), Dense(len(first), 1)
     into.weights, out.weights = [first], [[weight] for weight in second]
     if bias is not None:
         into.bias = bias
-    for layer in (into, relu(), out):
+    for layer in (into, relu(), out, *behind):
         net.add(layer)
     net.compile(MeanSquaredError())
     return net.check_gradients([[x]], [1])
@@ -312,6 +326,13 @@ def test_a_smaller_step_leaves_kinks_aside(distance):
     row = at_a_point([1, -1], [2, 3], bias=[distance, distance]).rows[0]
     assert (row.checked, row.skipped, row.ok) == (1, 0, True)
     assert row.numeric == pytest.approx(row.analytic, rel=1e-6)
+
+
+def test_the_rounding_of_a_smaller_step_is_not_taken_for_a_mistake():
+    """The slope between the two kinks is nearly 0, so that the quotient there is rounding alone."""
+    for distance in np.random.default_rng(0).uniform(2e-7, 6e-7, 20):
+        check = at_a_point([1, -1], [1, 0.999999], bias=[distance, 1.5 * distance], behind=[Rounded()])
+        assert check.rows[0].ok, check
 
 
 @pytest.mark.parametrize('distance', [0, 3e-7, 3e-6, 1e-4])

@@ -498,8 +498,7 @@ def test_report_prints_what_the_network_takes_for_what(tmp_path, quick):
     _, (x, y) = preprocess_mnist_data()
     true = y[:40].argmax(axis=1)
     net = Network.load(tmp_path / 'checkpoints' / 'model_subset_epoch_2.npz')
-    with use_backend(fastest_backend()):
-        predicted = net.predict_classes(x[:40])
+    predicted = net.predict_classes(x[:40])
     matrix = np.array([[((true == i) & (predicted == j)).sum() for j in range(10)] for i in range(10)])
     lines = result.stdout.splitlines()
     head = next(i for i, line in enumerate(lines) if line.startswith('true \\ predicted'))
