@@ -87,11 +87,11 @@ def check_gradients(network, x, y, *, samples_per_parameter=20, tolerance=1e-5, 
     """Compare the gradients of a network with central differences of its loss.
 
     All is computed in float64, on a copy: weights, gradients, optimizer memory, generator and dtype of the network
-    stay as they are. The loss is that of training, all of x being one batch; the layers run one by one. What a layer
-    keeps beside its parameters, a generator above all, is set back before each pass, so that all passes draw the
-    same numbers. Compared are the gradients by the trainable parameters, and by the input of each layer and of the
-    loss: a layer that passes back a wrong gradient makes all those before it wrong. A Softmax that trains as one step
-    with cross-entropy counts as part of the loss.
+    stay as they are. The loss is that of training, penalties of weights included, all of x being one batch; the
+    layers run one by one. What a layer keeps beside its parameters, a generator above all, is set back before each
+    pass, so that all passes draw the same numbers. Compared are the gradients by the parameters that training
+    changes, and by the input of each layer and of the loss: a layer that passes back a wrong gradient makes all those
+    before it wrong. A Softmax that trains as one step with cross-entropy counts as part of the loss.
 
     With a for what `compute_gradient` gives, and n = (L(v + h) - L(v - h)) / 2h for what is measured, the relative
     error is |a - n| / max(|a|, |n|, floor). The floor keeps the rounding of L from counting as an error of what is
@@ -159,6 +159,7 @@ class _Passes:
         self._x, self._targets = samples.batch(slice(None))
         self._plan = self._network.plan
         self._steps = self._plan.steps
+        self._penalized = [layer for layer in self._network.layers if layer.l2 > 0]
         for step in self._steps:
             step.input_gradient = True
         self._state = self._copy_state(self._current_state())
@@ -199,7 +200,8 @@ class _Passes:
             name = self._plan.step_names[position]
             arrays.append(_Array(name, position, None, gradient, inputs[position]))
             if position < len(self._steps):
-                for p in self._steps[position].layer.parameters:
+                layer = self._steps[position].layer
+                for p in layer.parameters if layer.trainable else ():
                     if p.trainable:
                         arrays.append(_Array(name, position, p, p.grad.copy(), p.value.copy()))
         return arrays
@@ -215,7 +217,8 @@ class _Passes:
             self._inputs.append(x)
             if i < len(self._steps):
                 x = self._steps[i].forward(x, True)
-        return float(self._plan.losses(x, self._targets).mean(dtype=np.float64))
+        loss = float(self._plan.losses(x, self._targets).mean(dtype=np.float64))
+        return loss + sum(layer.penalty() for layer in self._penalized)
 
     def _backward(self):
         """Return the gradients by the steps' inputs, the loss's last, and write those of the parameters."""
@@ -231,6 +234,8 @@ class _Passes:
                     f'{x.shape}, got {found}'
                 )
             gradients.insert(0, gradient)
+        for layer in self._penalized:
+            layer.add_penalty_gradient()
         return [gradient.copy() for gradient in gradients]
 
     def _current_state(self):

@@ -439,6 +439,27 @@ def test_parameters_that_are_not_trainable_are_left_out():
     assert [row.array for row in rows if row.layer == '2 Affine'] == ['input', 'bias']
 
 
+def test_frozen_layers_are_left_out_and_passed_through():
+    net = chain(Affine())
+    net.layers[0].trainable = net.layers[2].trainable = False
+    check = net.check_gradients(*some_data())
+    assert check, check
+    assert [row.array for row in check.rows if row.layer in ('0 Dense', '2 Affine')] == ['input', 'input']
+
+
+def test_penalties_of_weights_and_smoothed_labels_are_part_of_the_loss():
+    net = Network(seed=0)
+    net.add(Dense(4, 5, l2=0.1))
+    net.add(Sigmoid())
+    net.add(Dense(output_size=3))
+    net.add(Softmax())
+    net.compile(CategoricalCrossEntropy(label_smoothing=0.2))
+    check = net.check_gradients(*some_data(), samples_per_parameter=None)
+    assert check, check
+    net.layers[0].add_penalty_gradient = lambda: None
+    assert wrong_rows(net.check_gradients(*some_data())) == ['0 Dense, weights']
+
+
 # Arguments
 
 
