@@ -11,6 +11,7 @@ from cnnx import CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPool
 from cnnx.comparison import compare_backends
 from cnnx.data import preprocess_mnist_data
 from cnnx.optimizers import OPTIMIZERS
+from cnnx.report import Report
 from cnnx.schedules import Constant, Cosine, Exponential, OneCycle, ReduceOnPlateau, StepDecay
 
 KINDS = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
@@ -55,14 +56,17 @@ def parse_settings():
     more = parser.add_argument_group('more')
     more.add_argument('--find-learning-rate', action='store_true', help='suggest one, and do not train')
     more.add_argument('--plot', metavar='FILE.png', help='draw loss and accuracy by epoch, or loss by learning rate')
+    more.add_argument('--report', action='store_true', help='print which digits are taken for which; --plot: also draw')
     more.add_argument('--compare', action='store_true', help='train on both backends and compare them layer by layer')
     settings = parser.parse_args()
     if settings.data_dir is not None and not settings.full:
         parser.error('--data-dir goes with --full; the subset comes with the package')
-    if settings.compare and (settings.resume or settings.plot or settings.backend or settings.schedule == 'plateau'):
-        parser.error('--compare goes without --resume, --plot, --backend and --schedule plateau')
-    if settings.find_learning_rate and (settings.resume or settings.compare):
-        parser.error('--find-learning-rate goes without --resume and --compare')
+    if settings.compare and (settings.resume or settings.plot or settings.report or settings.backend):
+        parser.error('--compare goes without --resume, --plot, --report and --backend')
+    if settings.compare and settings.schedule == 'plateau':
+        parser.error('--compare goes without --schedule plateau, which needs validation data')
+    if settings.find_learning_rate and (settings.resume or settings.compare or settings.report):
+        parser.error('--find-learning-rate goes without --resume, --compare and --report')
     if settings.momentum is not None and settings.optimizer not in ('sgd', 'rmsprop'):
         parser.error(f'--momentum goes with --optimizer sgd or rmsprop, not {settings.optimizer}')
     if settings.plot and (Path(settings.plot).suffix not in PICTURES or not Path(settings.plot).parent.is_dir()):
@@ -140,7 +144,7 @@ def train(net, train_data, test_data, settings):
     )
 
 
-def report(net, x_test, y_test):
+def evaluate(net, x_test, y_test):
     print('\npredicted  ' + ' '.join(map(str, net.predict_classes(x_test[:20]))))
     print('true digit ' + ' '.join(map(str, y_test[:20].argmax(axis=1))))
     result = net.evaluate(x_test, y_test)
@@ -162,6 +166,16 @@ def plot(history, path):
         axes.legend()
     figure.savefig(path, dpi=120)
     print(f'drew {path}')
+
+
+def report(net, test_data, settings):
+    digits = Report(net, *test_data)
+    print(f'\n{digits}')
+    if settings.plot:
+        path = Path(settings.plot)
+        path = path.with_stem(f'{path.stem}_report')
+        digits.plot(path)
+        print(f'drew {path}')
 
 
 def usual_rates():
@@ -191,9 +205,11 @@ def run(settings):
     net.summary()
     print(f'\ntraining on {len(train_data[0])} images, testing on {len(test_data[0])}')
     history = train(net, train_data, test_data, settings)
-    report(net, *test_data)
+    evaluate(net, *test_data)
     if settings.plot:
         plot(history, Path(settings.plot))
+    if settings.report:
+        report(net, test_data, settings)
 
 
 def main():

@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 
-from cnnx import architecture, checkpoint, profiling, rate_finder, training
+from cnnx import architecture, checkpoint, gradient_check, profiling, rate_finder, training
 from cnnx.arrays import as_kernels_read, as_numbers, check_dtype
 from cnnx.checkpoint import CheckpointError
 from cnnx.geometry import is_whole, positive_int
@@ -206,14 +206,21 @@ class Network:
             verbose=verbose,
         )
 
-    def evaluate(self, x, y, batch_size=256):
+    def evaluate(self, x, y, batch_size=256, metrics=None):
         """Return {'loss': ..., 'accuracy': ...} over samples; 'accuracy' where the loss has one.
 
+        Args:
+            x, y: samples and targets, as `train` takes them.
+            batch_size: samples at a time; what memory is used beyond the samples depends on it.
+            metrics: names such as 'precision' or 'top_3', or objects of `cnnx.metrics`; each adds its figure
+                under its name, from a second forward pass. Objects are reset first.
+
         Raises:
-            ValueError: there are no samples, or x and y do not fit the network or each other.
+            ValueError: there are no samples, x and y do not fit the network or each other, a metric is not
+                known, or the targets are no classes that it could count.
         """
         self._needs_loss('evaluate')
-        return training.evaluate(self, x, y, batch_size=batch_size)
+        return training.evaluate(self, x, y, batch_size=batch_size, metrics=metrics)
 
     def profile(self, x, y, batch_size=64, repeats=30):
         """Print where the time of a training step goes; `cnnx.profiling.profile` tells the arguments."""
@@ -230,6 +237,17 @@ class Network:
         """
         self._needs_loss('find_learning_rate')
         return rate_finder.find_learning_rate(self, x, y, batch_size, lowest, highest, steps)
+
+    def check_gradients(self, x, y, *, samples_per_parameter=20, tolerance=1e-5, seed=0):
+        """Compare all gradients with central differences; `cnnx.gradient_check.check_gradients` tells how.
+
+        Returns:
+            A `GradientCheck`: true if they agree; printed, a table of layers and parameters.
+        """
+        self._needs_loss('check_gradients')
+        return gradient_check.check_gradients(
+            self, x, y, samples_per_parameter=samples_per_parameter, tolerance=tolerance, seed=seed
+        )
 
     def predict(self, x, batch_size=256):
         """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.

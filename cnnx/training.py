@@ -14,6 +14,7 @@ from cnnx.arrays import as_kernels_read
 from cnnx.divergence import check_weights, diverged
 from cnnx.geometry import positive_int
 from cnnx.interruption import Interruption
+from cnnx.metrics import Measurement
 from cnnx.progress import Progress
 from cnnx.runs import Every, Position, Run
 from cnnx.schedules import as_schedule
@@ -277,9 +278,12 @@ class _Loop:
             self.every.saved()
 
 
-def evaluate(network, x, y, *, batch_size):
-    """Return the mean loss, and accuracy where the loss has one, over samples."""
-    return _evaluate(network, Samples(network, x, y), positive_int(batch_size, 'batch_size'))
+def evaluate(network, x, y, *, batch_size, metrics=None):
+    """Return the mean loss, accuracy where the loss has one, and metrics by their names, over samples."""
+    samples, batch_size = Samples(network, x, y), positive_int(batch_size, 'batch_size')
+    measurement = None if metrics is None else Measurement(network, samples, metrics)
+    figures = _evaluate(network, samples, batch_size)
+    return figures if measurement is None else figures | measurement.run(batch_size)
 
 
 def _other_settings(network, schedule):

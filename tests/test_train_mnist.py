@@ -24,6 +24,7 @@ from cnnx import (
     checkpoint,
     use_backend,
 )
+from cnnx.data import preprocess_mnist_data
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPT = REPOSITORY / 'train_mnist.py'
@@ -201,7 +202,7 @@ def test_defaults_are_those_of_the_help(tmp_path):
     text = run('--help', cwd=tmp_path).stdout
     options = ['full', 'data-dir', 'train-samples', 'test-samples', 'epochs', 'learning-rate', 'batch-size', 'momentum']
     options += ['seed', 'threads', 'backend', 'resume', 'checkpoint-dir', 'checkpoint-prefix', 'plot', 'compare']
-    options += ['optimizer', 'schedule', 'find-learning-rate']
+    options += ['optimizer', 'schedule', 'find-learning-rate', 'report']
     for option in options:
         assert re.search(rf'^  --{option}\b', text, re.MULTILINE), option
     flat = ' '.join(text.split())
@@ -444,6 +445,7 @@ def test_another_architecture_is_refused_with_the_same_words_every_time(tmp_path
         ('--find-learning-rate', '--resume'),
         ('--find-learning-rate', '--compare'),
         ('--schedule', 'linear'),
+        ('--compare', '--report'),
         ('--surprise',),
     ],
     ids=' '.join,
@@ -520,6 +522,43 @@ def test_plot(tmp_path):
     assert height > 200
 
 
+def test_report_prints_what_the_network_takes_for_what(tmp_path, quick):
+    result = run(*QUICK, '--report', cwd=tmp_path)
+    assert re.sub(r'\(.*? s\)', '', result.stdout).startswith(re.sub(r'\(.*? s\)', '', quick[1].stdout))
+    assert [path.name for path in tmp_path.iterdir()] == ['checkpoints']
+    _, (x, y) = preprocess_mnist_data()
+    true = y[:40].argmax(axis=1)
+    net = Network.load(tmp_path / 'checkpoints' / 'model_subset_epoch_2.npz')
+    predicted = net.predict_classes(x[:40])
+    matrix = np.array([[((true == i) & (predicted == j)).sum() for j in range(10)] for i in range(10)])
+    lines = result.stdout.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith('true \\ predicted'))
+    assert lines[head].split()[3:] == [str(digit) for digit in range(10)]
+    rows = lines[head + 1 : head + 11]
+    assert [[int(cell) for cell in row.split()] for row in rows] == [[i, *matrix[i]] for i in range(10)]
+    assert len({len(line) for line in lines[head : head + 11]}) == 1, 'aligned'
+    assert lines[head + 12].split() == ['class', 'samples', 'precision', 'recall', 'f1']
+    for digit, line in enumerate(lines[head + 13 : head + 23]):
+        right, taken, there = matrix[digit, digit], (predicted == digit).sum(), (true == digit).sum()
+        figures = (right / max(taken, 1), right / max(there, 1), 2 * right / max(taken + there, 1))
+        assert line.split() == [str(digit), str(there), *(f'{figure:.4f}' for figure in figures)]
+    assert lines[head + 24] == 'most confused'
+    pairs = [tuple(map(int, re.findall(r'\d+', line))) for line in lines[head + 25 :]]
+    assert len(pairs) == 5
+    assert [count for *_, count in pairs] == sorted(matrix[~np.eye(10, dtype=bool)], reverse=True)[:5]
+    assert all(matrix[i, j] == count > 0 and i != j for i, j, count in pairs)
+
+
+def test_report_and_plot_draw_a_second_file(tmp_path):
+    pytest.importorskip('matplotlib')
+    result = run(*QUICK, '--report', '--plot', 'loss.png', cwd=tmp_path)
+    assert result.stdout.splitlines()[-1] == 'drew loss_report.png'
+    assert sorted(path.name for path in tmp_path.glob('*.png')) == ['loss.png', 'loss_report.png']
+    content = (tmp_path / 'loss_report.png').read_bytes()
+    assert content.startswith(b'\x89PNG\r\n\x1a\n')
+    assert content.endswith(b'IEND\xaeB`\x82')
+
+
 # Learning rates
 
 
@@ -571,7 +610,7 @@ def test_plot_without_matplotlib(tmp_path):
     assert 'matplotlib' in refused.stderr.splitlines()[-1]
     assert 'pip install' in refused.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir()), 'it says so before it trains'
-    assert subprocess.run(command, **options).returncode == 0, 'nothing but --plot needs it'
+    assert subprocess.run([*command, '--report'], **options).returncode == 0, 'nothing but --plot needs it'
 
 
 @pytest.mark.usefixtures('compiled')
