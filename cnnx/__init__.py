@@ -4,6 +4,7 @@ from cnnx import schedules
 from cnnx._version import __version__
 from cnnx.checkpoint import CheckpointError
 from cnnx.divergence import DivergenceError
+from cnnx.history import History
 from cnnx.kernels import BACKENDS, BackendError, num_threads, set_num_threads, show_config, use_backend
 from cnnx.layers import (
     AveragePooling,
@@ -24,7 +25,6 @@ from cnnx.layers import (
 from cnnx.losses import CategoricalCrossEntropy, MeanSquaredError
 from cnnx.network import Network
 from cnnx.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
-from cnnx.training import History
 
 __all__ = [
     'BACKENDS',

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from cnnx.kernels import use_backend
-from cnnx.training import Samples
+from cnnx.samples import Samples
 
 BACKENDS = ('numpy', 'cython')
 SAMPLES_COMPARED = 1000

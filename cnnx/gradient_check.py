@@ -9,7 +9,7 @@ import numpy as np
 from cnnx.arrays import non_negative
 from cnnx.geometry import is_whole, positive_int
 from cnnx.parameter import Parameter
-from cnnx.training import Samples
+from cnnx.samples import Samples
 
 # Truncation falls with the square of a step, rounding rises with its inverse: the first step is where float64
 # has little of both, the others are for kinks nearby.
@@ -123,6 +123,7 @@ def check_gradients(network, x, y, *, samples_per_parameter=20, tolerance=1e-5, 
     Source: "Gradient checks" in the notes of Stanford's CS231n, cs231n.github.io/neural-networks-3, for the relative
     error, the sizes of steps, kinks, and few samples.
     """
+    network.needs_loss('check_gradients')
     if samples_per_parameter is not None:
         samples_per_parameter = positive_int(samples_per_parameter, 'samples_per_parameter')
     tolerance = non_negative(tolerance, 'tolerance')

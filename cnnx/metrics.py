@@ -242,11 +242,11 @@ def get_metrics(metrics):
 
 
 class Measurement:
-    """Metrics of a network's outputs for samples; they are reset, and count these samples alone.
+    """Metrics of a network's outputs for batches of samples; they are reset, and count these samples alone.
 
     Args:
         network: a `cnnx.Network`.
-        samples: a `cnnx.training.Samples` of it.
+        source: where its samples come from, a `cnnx.samples.Samples` or `Stream`.
         metrics: names and objects.
 
     Raises:
@@ -254,32 +254,39 @@ class Measurement:
             is reset then.
     """
 
-    def __init__(self, network, samples, metrics):
-        self._network, self._samples, self._metrics = network, samples, get_metrics(metrics)
+    def __init__(self, network, source, metrics):
+        self._network, self._metrics = network, get_metrics(metrics)
         shape = network.layers[-1].output_shape
-        if len(shape) != 1 or not samples.measures_accuracy:
+        if len(shape) != 1 or not source.measures_accuracy:
             loss = type(network.loss).__name__
             raise ValueError(
                 f'metrics: expected outputs (N, classes) and targets that are classes, '
                 f'got outputs {batch_shape(shape)} and targets of {loss} that have no accuracy'
             )
-        classes = max(shape[0], 2)
-        self._labels = class_labels(samples.targets, classes, 'y')
+        self._classes = max(shape[0], 2)
+        if source.size is not None:
+            class_labels(source.targets, self._classes, 'y')
         for metric in self._metrics:
-            metric.check_classes(classes)
+            metric.check_classes(self._classes)
         for metric in self._metrics:
-            metric.reset(classes)
+            metric.reset(self._classes)
 
-    def run(self, batch_size):
-        """Return {name: figure}, from a forward pass over all samples."""
-        plan = self._network.plan
-        for first in range(0, len(self._samples), batch_size):
-            index = np.arange(first, min(first + batch_size, len(self._samples)))
-            x, _ = self._samples.batch(index)
-            with plan.lock:
-                outputs = np.array(plan.predict(x))
-            for metric in self._metrics:
-                metric.update(outputs, self._labels[index])
+    def update(self, samples, index):
+        """Count a batch in, by a forward pass of its own.
+
+        Args:
+            samples: a `cnnx.samples.Samples`.
+            index: which of them make up the batch.
+        """
+        x, targets, *_ = samples.batch(index)
+        plan, labels = self._network.plan, class_labels(targets, self._classes, 'y')
+        with plan.lock:
+            outputs = np.array(plan.predict(x))
+        for metric in self._metrics:
+            metric.update(outputs, labels)
+
+    def results(self):
+        """Return {name: figure}."""
         return {metric.name: metric.result() for metric in self._metrics}
 
 

@@ -146,6 +146,11 @@ class Network:
         return [p for layer in self.layers if layer.trainable for p in layer.parameters if p.trainable]
 
     @property
+    def multiply_adds(self):
+        """Of one sample's forward pass."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    @property
     def plan(self):
         """How a batch runs (`cnnx.plan.Plan`), made at first use."""
         if not self.layers:
@@ -163,91 +168,11 @@ class Network:
                 self._plan, self._made_for = Plan(self.layers, self.loss, self._lock), made_for
             return self._plan
 
-    def train(
-        self,
-        x,
-        y,
-        epochs=10,
-        learning_rate=None,
-        batch_size=32,
-        *,
-        checkpoint_dir=None,
-        checkpoint_prefix='model',
-        checkpoint_every=None,
-        keep=None,
-        resume_from_checkpoint=False,
-        validation_data=None,
-        shuffle=True,
-        verbose=1,
-    ):
-        """Fit the network to samples, batch by batch; `cnnx.training.train` tells the arguments.
-
-        Without a learning_rate, it is the optimizer's usual one: 0.01 for SGD and Adagrad, 0.001 for Adam, AdamW
-        and RMSprop.
-
-        Returns:
-            A `History`: what each epoch came to.
-        """
-        self._needs_loss('train')
-        return training.train(
-            self,
-            x,
-            y,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            checkpoint_dir=checkpoint_dir,
-            checkpoint_prefix=checkpoint_prefix,
-            checkpoint_every=checkpoint_every,
-            keep=keep,
-            resume_from_checkpoint=resume_from_checkpoint,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            verbose=verbose,
-        )
-
-    def evaluate(self, x, y, batch_size=256, metrics=None):
-        """Return {'loss': ..., 'accuracy': ...} over samples; 'accuracy' where the loss has one.
-
-        Args:
-            x, y: samples and targets, as `train` takes them.
-            batch_size: samples at a time; what memory is used beyond the samples depends on it.
-            metrics: names such as 'precision' or 'top_3', or objects of `cnnx.metrics`; each adds its figure
-                under its name, from a second forward pass. Objects are reset first.
-
-        Raises:
-            ValueError: there are no samples, x and y do not fit the network or each other, a metric is not
-                known, or the targets are no classes that it could count.
-        """
-        self._needs_loss('evaluate')
-        return training.evaluate(self, x, y, batch_size=batch_size, metrics=metrics)
-
-    def profile(self, x, y, batch_size=64, repeats=30):
-        """Print where the time of a training step goes; `cnnx.profiling.profile` tells the arguments."""
-        self._needs_loss('profile')
-        return profiling.profile(self, x, y, batch_size, repeats)
-
-    def find_learning_rate(self, x, y, batch_size=32, lowest=1e-6, highest=10.0, steps=100):
-        """Train while the learning rate rises, and suggest one; the network stays as it is.
-
-        `cnnx.rate_finder.find_learning_rate` tells the arguments.
-
-        Returns:
-            A `RangeTest`: `rates`, `losses`, `suggestion`, and `plot(path)`.
-        """
-        self._needs_loss('find_learning_rate')
-        return rate_finder.find_learning_rate(self, x, y, batch_size, lowest, highest, steps)
-
-    def check_gradients(self, x, y, *, samples_per_parameter=20, tolerance=1e-5, seed=0):
-        """Compare all gradients with central differences; `cnnx.gradient_check.check_gradients` tells how.
-
-        Returns:
-            A `GradientCheck`: true if they agree; printed, a table of layers and parameters.
-        """
-        self._needs_loss('check_gradients')
-        return gradient_check.check_gradients(
-            self, x, y, samples_per_parameter=samples_per_parameter, tolerance=tolerance, seed=seed
-        )
+    train = training.train
+    evaluate = training.evaluate
+    profile = profiling.profile
+    find_learning_rate = rate_finder.find_learning_rate
+    check_gradients = gradient_check.check_gradients
 
     def predict(self, x, batch_size=256):
         """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.
@@ -295,8 +220,7 @@ class Network:
             for layer in self.layers
         ]
         parameters = sum(layer.parameter_count for layer in self.layers)
-        multiply_adds = sum(layer.multiply_adds for layer in self.layers)
-        rows.append(('total', '', f'{parameters:,}', f'{multiply_adds:,}'))
+        rows.append(('total', '', f'{parameters:,}', f'{self.multiply_adds:,}'))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         for row in rows:
             left = f'{row[0]:{widths[0]}}  {row[1]:{widths[1]}}'
@@ -415,7 +339,8 @@ class Network:
         except ValueError as error:
             raise ValueError(f'{error}; {before.where} gives {before.output_shape}') from None
 
-    def _needs_loss(self, action):
+    def needs_loss(self, action):
+        """Raise a RuntimeError, which names what was to be done, unless the network is compiled."""
         if self.loss is None:
             raise RuntimeError(f'{action} needs a loss; call compile(CategoricalCrossEntropy()) first')
 

@@ -120,7 +120,7 @@ class Plan:
         """Write the gradients of all parameters for a batch.
 
         Args:
-            samples: a `cnnx.training.Samples`.
+            samples: a `cnnx.samples.Samples`.
             index: which of them make up the batch, (N,) int64.
 
         Returns:

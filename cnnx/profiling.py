@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx.geometry import positive_int
-from cnnx.training import Samples
+from cnnx.samples import Samples
 
 PEAK_MULTIPLY_ADDS = 200_000_000
 
@@ -67,6 +67,7 @@ def profile(network, x, y, batch_size=64, repeats=30):
         (rows, step): a `Row` for each block, or layer where there are no blocks, and the seconds of a
         whole step.
     """
+    network.needs_loss('profile')
     network = copy.deepcopy(network)  # a step moves more than weights: running means, the generator
     samples = Samples(network, x, y)
     index = np.arange(min(positive_int(batch_size, 'batch_size'), len(samples)))

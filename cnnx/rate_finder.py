@@ -11,7 +11,7 @@ from cnnx.architecture import make_generator
 from cnnx.arrays import non_negative
 from cnnx.geometry import positive_int
 from cnnx.interruption import Interruption
-from cnnx.training import Samples
+from cnnx.samples import Samples
 
 # Steps until the average of the losses has settled: it is no measure of anything before.
 SETTLED = 10
@@ -98,6 +98,7 @@ def find_learning_rate(network, x, y, batch_size=32, lowest=1e-6, highest=10.0, 
         ValueError: an argument is wrong; nothing is trained then.
         KeyboardInterrupt, SystemExit: Ctrl-C, or SIGTERM, on the main thread.
     """
+    network.needs_loss('find_learning_rate')
     samples, batch_size = Samples(network, x, y), positive_int(batch_size, 'batch_size')
     if len(samples) < batch_size:
         raise ValueError(f'batch_size: expected at most {len(samples)}, the number of samples, got {batch_size}')

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cnnx import checkpoint
 from cnnx.architecture import make_generator
+from cnnx.arrays import non_negative
 from cnnx.geometry import positive_int
 
 SECONDS = {'s': 1, 'm': 60, 'h': 3600}
@@ -29,8 +30,9 @@ class Position:
         epoch: the one to go on with, from 1.
         batch: how many of its batches are done.
         order: the generator's state from before this epoch was shuffled; None at its beginning.
-        mean: what its batches came to, as `cnnx.training.Mean` holds it.
+        mean: what its batches came to, as `cnnx.history.Mean` holds it.
         schedule: what the learning rate's schedule has learned from the epochs that are done.
+        seconds: how much of its budget of time the run has used, if it has one.
     """
 
     history: dict = field(default_factory=dict)
@@ -39,6 +41,7 @@ class Position:
     order: dict | None = None
     mean: list | None = None
     schedule: dict = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 class Every:
@@ -127,16 +130,20 @@ class Run:
             ) from None
         self._locked = self._lock.stat().st_ino
 
-    def begin(self, network):
+    def begin(self, network, callbacks=None):
         """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them."""
         newest = checkpoint.newest_start(self.folder, self.prefix)
         if newest is not None:
             self._run['started'] = max(self._run['started'], math.nextafter(newest, math.inf))
-            self.save(network, Position())
+            self.save(network, Position(), callbacks)
         return Position()
 
-    def save(self, network, position):
+    def save(self, network, position, callbacks=None):
         """Write a checkpoint, read it again, and remove those that it makes superfluous.
+
+        Args:
+            network, callbacks: the run's; no callbacks remember nothing.
+            position: how far it is.
 
         Raises:
             CheckpointError: the disk gives back something else than what was written.
@@ -149,6 +156,8 @@ class Run:
             'history': position.history,
             'settings': self.settings,
             'schedule': position.schedule,
+            'seconds': position.seconds,
+            'callbacks': callbacks.describe() if callbacks else [],
             'run': {**self._run, 'saved': self._run['saved'] + 1},
         }
         epoch, batch = position.epoch - 1, None
@@ -156,13 +165,14 @@ class Run:
             epoch, batch = position.epoch, position.batch
             description['within_epoch'] = {'batch': batch, 'order': position.order, 'mean': position.mean}
         path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch, batch)
-        checkpoint.write(path, network.checkpoint_arrays(), description)
+        arrays = network.checkpoint_arrays() | (callbacks.arrays() if callbacks else {})
+        checkpoint.write(path, arrays, description)
         self._run = description['run']
         checkpoint.remove_older(path, self.keep)
         self.path = path
 
-    def resume(self, network, schedule, progress):
-        """Bring network and schedule to where the newest checkpoint was written, and return the `Position` there.
+    def resume(self, network, schedule, callbacks, progress):
+        """Bring network, schedule and callbacks to where the newest checkpoint was written; return the `Position`.
 
         Raises:
             CheckpointError: it is another network's, or all checkpoints are damaged.
@@ -179,6 +189,7 @@ class Run:
             if settings.get('schedule') != self.settings['schedule']:
                 position.schedule = {}
             schedule.restore(position.schedule)
+            same_callbacks = callbacks.restore(found.description.get('callbacks', []), found.arrays)
         except (LookupError, OSError, OverflowError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
         trainable = [layer.trainable for layer in network.layers]
@@ -192,6 +203,8 @@ class Run:
         for layer, before in zip(network.layers, trainable, strict=True):
             if layer.trainable != before:
                 progress.warn(f'{layer.where}: trainable is {layer.trainable}, as it was when this was saved')
+        if not same_callbacks:
+            progress.say('the callbacks are others than up to here, and begin anew')
         for key, value in self.settings.items():
             if key in settings and settings[key] != value:
                 tell = progress.warn if key in EXACT else progress.say
@@ -200,7 +213,7 @@ class Run:
             progress.say(
                 f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'
             )
-            position = Position(position.history, position.epoch, schedule=position.schedule)
+            position = Position(position.history, position.epoch, schedule=position.schedule, seconds=position.seconds)
         return position
 
 
@@ -210,6 +223,7 @@ def _described(description):
     settings, history = dict(description['settings']), dict(description['history'])
     position = Position({key: list(map(float, values)) for key, values in history.items()}, description['epoch'] + 1)
     position.schedule = description.get('schedule', {})
+    position.seconds = non_negative(description.get('seconds', 0.0), 'seconds')
     if (within := description.get('within_epoch')) is not None:
         position.batch, position.order = positive_int(within['batch'], 'batch'), within['order']
         position.mean = [float(number) for number in within['mean']]

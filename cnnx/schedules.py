@@ -4,6 +4,7 @@ import math
 
 from cnnx.arrays import non_negative
 from cnnx.geometry import MAX_SIZE, is_whole, positive_int
+from cnnx.monitor import check_monitored, checked_monitor, is_better
 
 
 class Schedule:
@@ -202,12 +203,10 @@ class ReduceOnPlateau(Schedule):
         self.initial = non_negative(initial, 'initial')
         self.factor = _share(factor, 'factor')
         self.patience = positive_int(patience, 'patience')
-        self.monitor = monitor
+        self.monitor = checked_monitor(monitor)
         self.threshold = non_negative(threshold, 'threshold', below=1)
         self.cooldown = 0 if is_whole(cooldown) and cooldown == 0 else positive_int(cooldown, 'cooldown')
         self.minimum = non_negative(minimum, 'minimum')
-        if not isinstance(monitor, str):
-            raise ValueError(f"monitor: expected the name of a figure, such as 'val_loss', got {monitor!r}")
         if self.minimum > self.initial:
             raise ValueError(f'minimum: expected at most the initial rate, {self.initial:g}, got {self.minimum:g}')
         self.restore({})
@@ -216,13 +215,11 @@ class ReduceOnPlateau(Schedule):
         return max(self.initial * self.factor**self._times, self.minimum)
 
     def check(self, epochs, figures):
-        if self.monitor not in figures:
-            missing = ', or give validation_data' if self.monitor.startswith('val_') else ''
-            raise ValueError(f'monitor: expected one of {", ".join(figures)}{missing}, got {self.monitor!r}')
+        check_monitored(self.monitor, figures)
 
     def observe(self, figures):
         figure = figures[self.monitor]
-        if self._is_better(figure):
+        if is_better(self.monitor, figure, self._best, share=self.threshold):
             self._best, self._waited = float(figure), 0
         else:
             self._waited += 1
@@ -249,13 +246,6 @@ class ReduceOnPlateau(Schedule):
         comparable = state and state['monitor'] == self.monitor and state['best'] is not None
         self._best = float(state['best']) if comparable else None
         self._times, self._waited, self._resting = counts
-
-    def _is_better(self, figure):
-        if self._best is None:
-            return math.isfinite(figure)
-        if 'accuracy' in self.monitor:
-            return figure > self._best * (1 + self.threshold)
-        return figure < self._best * (1 - self.threshold)
 
 
 class Custom(Schedule):

@@ -10,133 +10,67 @@ import numpy as np
 from cnnx import kernels
 from cnnx._version import __version__
 from cnnx.architecture import make_generator
-from cnnx.arrays import as_kernels_read
+from cnnx.arrays import positive
+from cnnx.callbacks import Callbacks
 from cnnx.divergence import check_weights, diverged
 from cnnx.geometry import positive_int
+from cnnx.history import History, Mean
 from cnnx.interruption import Interruption
 from cnnx.metrics import Measurement
 from cnnx.progress import Progress
 from cnnx.runs import Every, Position, Run
+from cnnx.samples import Samples, Stream, are_batches, as_source, split_off
 from cnnx.schedules import as_schedule
 
-
-class History:
-    """What each epoch came to.
-
-    Attributes:
-        history: lists of floats, one an epoch: 'loss' and 'accuracy' of training, averaged while the weights
-            change, and 'val_loss' and 'val_accuracy' after the epoch where there is validation data.
-            'accuracy' is missing for losses that have none.
-
-    `history['loss']` is short for `history.history['loss']`.
-    """
-
-    def __init__(self, history=None):
-        self.history = {} if history is None else history
-
-    def __getitem__(self, key):
-        return self.history[key]
-
-    def __repr__(self):
-        return f'History({self.history!r})'
-
-    def append(self, figures):
-        """Add an epoch's figures; NaN stands for what other epochs have and this one has not."""
-        done = max(map(len, self.history.values()), default=0)
-        for key in {**self.history, **figures}:
-            self.history.setdefault(key, [math.nan] * done).append(figures.get(key, math.nan))
-
-
-class Samples:
-    """x and y, checked against a network, and read a batch at a time; errors begin with `prefix`.
-
-    Attributes:
-        weights: how much each sample counts in the loss, (N,), or None where all count 1.
-    """
-
-    def __init__(self, network, x, y, weights=None, prefix=''):
-        self.x = network.check_samples(x, f'{prefix}x')
-        self.dtype = network.dtype
-        self.targets = network.loss.prepare(y, network.layers[-1].output_shape, network.dtype, f'{prefix}y')
-        self.measures_accuracy = network.loss.measures_accuracy(self.targets)
-        if len(self.x) != len(self.targets):
-            raise ValueError(f'{prefix}expected as many samples as targets, got {len(self.x)} and {len(self.targets)}')
-        if len(self.x) == 0:
-            raise ValueError(f'{prefix}expected at least one sample, got none')
-        self.weights = weights
-
-    def __len__(self):
-        return len(self.x)
-
-    @property
-    def direct(self):
-        """Whether kernels can read x as it is."""
-        return self.x.dtype == self.dtype and self.x.dtype.isnative and self.x.flags.c_contiguous
-
-    @property
-    def arrays(self):
-        """(x, targets), and weights where there are some."""
-        return (self.x, self.targets) if self.weights is None else (self.x, self.targets, self.weights)
-
-    def batch(self, index):
-        """Return the `arrays` of some samples, x as kernels take it."""
-        x, *others = (array[index] for array in self.arrays)
-        return as_kernels_read(x, self.dtype), *others
-
-
-class Mean:
-    """The mean loss and accuracy of samples that come in batches, each counting with its own size.
-
-    Args:
-        measures_accuracy: whether there is one.
-        sums: of the losses, of what was right, of the samples: to go on from.
-    """
-
-    def __init__(self, measures_accuracy, sums=None):
-        self.measures_accuracy = measures_accuracy
-        self.sums = sums or [0.0, 0, 0]
-
-    def add(self, count, loss, correct):
-        """Count a batch in: its size, the sum of its losses, and how many it has right."""
-        total_loss, total_correct, total_count = self.sums
-        self.sums = [total_loss + loss, total_correct + correct, total_count + count]
-
-    def figures(self):
-        loss, correct, count = self.sums
-        figures = {'loss': loss / count}
-        if self.measures_accuracy:
-            figures['accuracy'] = correct / count
-        return figures
+VALIDATION_BATCH = 256
 
 
 def train(
     network,
     x,
-    y,
+    y=None,
+    epochs=10,
+    learning_rate=None,
+    batch_size=32,
     *,
-    epochs,
-    learning_rate,
-    batch_size,
-    checkpoint_dir,
-    checkpoint_prefix,
-    checkpoint_every,
-    keep,
-    resume_from_checkpoint,
-    validation_data,
-    shuffle,
-    verbose,
+    sample_weight=None,
+    class_weight=None,
+    validation_data=None,
+    validation_split=None,
+    shuffle=True,
+    steps_per_epoch=None,
+    callbacks=(),
+    max_seconds=None,
+    checkpoint_dir=None,
+    checkpoint_prefix='model',
+    checkpoint_every=None,
+    keep=None,
+    resume_from_checkpoint=False,
+    verbose=1,
 ):
     """Fit a compiled network to samples by gradient descent, batch by batch.
 
     Args:
         network: a `cnnx.Network`.
-        x: samples (N, ...), any real dtype; batches are converted as they come.
-        y: targets, as the loss takes them.
+        x: samples (N, ...), any real dtype; batches are converted as they come, so an array may be mapped from a
+            file that is larger than memory. Or batches as `cnnx.samples.Stream` takes them.
+        y: targets, as the loss takes them; None where x gives batches.
         epochs: how often to go through all samples.
         learning_rate: the size of a step; or a schedule of `cnnx.schedules`, or a function of (step, steps): how
             many steps are done, and how many the run has; None for the optimizer's usual one, its
             `usual_learning_rate`.
         batch_size: samples to a step; the last batch of an epoch has what is left.
+        sample_weight: how much each sample counts in the loss and its gradient, (N,); 1 by default. The loss is the
+            sum of the weighted losses, divided by the number of samples, as in Keras.
+        class_weight: how much the samples of each class count, a dict by class; others count 1.
+        validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
+        validation_split: this share of the samples, the last ones, is the validation data.
+        shuffle: a new random order each epoch.
+        steps_per_epoch: how many batches of a stream make up an epoch; by default all.
+        callbacks: a list of `cnnx.callbacks.Callback` objects.
+        max_seconds: a budget of time, over all resumes. Behind the batch that uses it up, the run is evaluated and
+            ends; a schedule goes on as if that share of the run were done that is done of the budget, where that is
+            more. Such a run has not the same bits twice.
         checkpoint_dir: the folder for a checkpoint an epoch, made if need be; None saves none.
         checkpoint_prefix: files are named `{prefix}_epoch_{n}.npz`, those within an epoch
             `{prefix}_epoch_{n}_batch_{b}.npz`.
@@ -145,8 +79,6 @@ def train(
         keep: how many checkpoints of epochs stay; None for all.
         resume_from_checkpoint: go on from the newest of these files, exactly as if the run that wrote it
             had not been interrupted; begin anew where there is none.
-        validation_data: (x, y) to evaluate after each epoch, or None.
-        shuffle: a new random order each epoch.
         verbose: 0 prints nothing; 1 prints a line an epoch, and on a terminal shows a progress bar before it.
 
     Returns:
@@ -160,18 +92,31 @@ def train(
         KeyboardInterrupt, SystemExit: Ctrl-C, or SIGTERM (status 143), on the main thread; the batch is
             finished then, and saved where there is a checkpoint_dir.
     """
+    network.needs_loss('train')
     epochs, batch_size = positive_int(epochs, 'epochs'), positive_int(batch_size, 'batch_size')
     if learning_rate is None:
         learning_rate = network.optimizer.usual_learning_rate
-    schedule, every = as_schedule(learning_rate), Every(checkpoint_every)
-    samples = Samples(network, x, y)
-    validation = None if validation_data is None else _validation_samples(network, validation_data)
-    schedule.check(epochs, _figure_names(samples, validation))
+    schedule, every, callbacks = as_schedule(learning_rate), Every(checkpoint_every), Callbacks(callbacks)
+    max_seconds = math.inf if max_seconds is None else positive(max_seconds, 'max_seconds')
+    source = as_source(network, x, y, sample_weight, steps_per_epoch, epochs)
+    source, validation = _with_validation(network, source, validation_data, validation_split, epochs)
+    if class_weight is not None:
+        source.weigh_classes(class_weight, network.loss)
+    names = _figure_names(source, validation)
+    schedule.check(epochs, names)
     schedule.restore({})
-    progress = Progress(verbose, epochs)
+    progress, history = Progress(verbose, epochs), History()
+    callbacks.begin(network, history, names)
     run = None
     if checkpoint_dir is not None:
-        settings = {'epochs': epochs, 'samples': len(samples), 'batch_size': batch_size, 'shuffle': bool(shuffle)}
+        settings = {
+            'epochs': epochs,
+            'samples': source.size,
+            'batch_size': batch_size,
+            'shuffle': bool(shuffle),
+            'steps_per_epoch': steps_per_epoch,
+            'max_seconds': None if max_seconds == math.inf else max_seconds,
+        }
         run = Run(checkpoint_dir, checkpoint_prefix, settings | _other_settings(network, schedule), keep)
     elif resume_from_checkpoint:
         raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
@@ -180,15 +125,16 @@ def train(
     with run or contextlib.nullcontext(), Interruption() as interruption:
         position = Position()
         if resume_from_checkpoint:
-            position = run.resume(network, schedule, progress)
+            position = run.resume(network, schedule, callbacks, progress)
         elif run is not None:
-            position = run.begin(network)
+            position = run.begin(network, callbacks)
         if position.epoch > epochs:
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
-        loop = _Loop(network, samples, validation, schedule, batch_size, shuffle, progress, run, every, interruption)
-        while position.epoch <= epochs:
-            position = loop.train_epoch(position)
-    return History(position.history)
+        history.history = position.history
+        parts = (network, source, validation, schedule, callbacks, history)
+        loop = _Loop(*parts, epochs, batch_size, shuffle, max_seconds, progress, run, every, interruption)
+        loop.run_from(position)
+    return history
 
 
 @dataclass
@@ -196,69 +142,126 @@ class _Loop:
     """What the epochs of a run share."""
 
     network: object
-    samples: Samples
-    validation: Samples | None
+    source: Samples | Stream
+    validation: Samples | Stream | None
     schedule: object
+    callbacks: Callbacks
+    history: History
+    epochs: int
     batch_size: int
     shuffle: bool
+    max_seconds: float
     progress: Progress
     run: Run | None
     every: Every
     interruption: Interruption
 
-    def train_epoch(self, position):
-        """Go through an epoch from a position to its end, save, and return the position behind it."""
-        with self.progress.epoch(position.epoch, len(self.samples)) as shown:
+    def run_from(self, position):
+        """Train from a position to the end, or until time is up or a callback ends it."""
+        # Of how many epochs a stream has not given its batches, and when the seconds of the position were 0.
+        self._unseen, self._began = position.epoch - 1, time.monotonic() - position.seconds
+        self.callbacks.call('on_train_begin')
+        while position.epoch <= self.epochs and not self._is_over():
+            position = self._train_epoch(position)
+        self.callbacks.call('on_train_end')
+
+    def _is_over(self):
+        return self.callbacks.stopped or (self.max_seconds < math.inf and self._seconds() >= self.max_seconds)
+
+    def _seconds(self):
+        return time.monotonic() - self._began
+
+    def _train_epoch(self, position):
+        """Go through an epoch from a position to its end, or as far as it comes, and return where to go on."""
+        self.callbacks.call('on_epoch_begin', position.epoch)
+        with self.progress.epoch(position.epoch, self.source.size) as shown:
             began = time.perf_counter()
-            figures = self._train_batches(position, shown)
+            figures, whole = self._train_batches(position, shown)
             if self.validation is not None:
-                results = _evaluate(self.network, self.validation, 256, lambda: self._stop_if_asked(position))
+                results = _evaluate(
+                    self.network,
+                    self.validation.batches(VALIDATION_BATCH, epoch=position.epoch),
+                    Mean(self.validation.measures_accuracy),
+                    before_batch=lambda: self._stop_if_asked(position),
+                )
                 figures |= {f'val_{key}': value for key, value in results.items()}
             seconds = time.perf_counter() - began
-            history = History(position.history)
-            history.append(figures)
+            if not whole:
+                # What the schedule and callbacks learn from part of an epoch is not what a resume goes on with.
+                self._save(position)
+            epoch, after = position.epoch, position
+            self.history.append(figures)
             self.schedule.observe(figures)
-            after = Position(history.history, position.epoch + 1, schedule=self.schedule.state())
-            self._save(after)
+            self.callbacks.call('on_epoch_end', epoch, figures)
+            if whole:
+                after = Position(self.history.history, epoch + 1, schedule=self.schedule.state())
+                self._save(after)
             shown.finish(figures, seconds)
         self._stop_if_asked(after)
         return after
 
     def _train_batches(self, position, shown):
-        """Train what is left of an epoch, move the position along, and return the epoch's figures."""
-        network, samples = self.network, self.samples
+        """Train what is left of an epoch, or as much as there is time for, and move the position along.
+
+        Returns:
+            The epoch's figures, and whether it is whole.
+        """
+        network, steps = self.network, self.source.steps(self.batch_size)
         order = self._order(position)
-        plan, batches = network.plan, -(-len(samples) // self.batch_size)
-        mean = Mean(samples.measures_accuracy, position.mean)
-        work = 3 * min(len(samples), self.batch_size) * sum(layer.multiply_adds for layer in network.layers)
+        mean = Mean(self.source.measures_accuracy, position.mean)
+        work = 3 * min(self.source.size or self.batch_size, self.batch_size) * network.multiply_adds
         update = network.optimizer.prepare(network.trainable_parameters, work)
         if position.batch:
-            shown.advance(min(position.batch * self.batch_size, len(samples)), mean)
+            shown.advance(mean.sums[2], mean)
+        batches = self.source.batches(self.batch_size, order, position.epoch, position.batch, self._unseen)
+        self._unseen = 0
         # NumPy need not warn of what overflows: it ends the run.
         with np.errstate(over='ignore', invalid='ignore'):
-            for batch in range(position.batch, batches):
+            for batch, (samples, index) in enumerate(batches, position.batch):
                 self._stop_if_asked(position)
-                index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-                epochs, done = self.progress.epochs, (position.epoch - 1) * batches + batch
-                rate = self.schedule(done, epochs * batches, epochs)
-                with plan.lock:
-                    loss, correct = plan.learn(samples, index)
-                    if not (math.isfinite(loss) and update.gradients_are_finite()):
-                        where = f'epoch {position.epoch}, batch {batch + 1} of {batches}'
-                        raise diverged(network, samples, index, loss, where, rate)
-                    update(rate)
-                mean.add(len(index), loss, correct)
+                if self.callbacks:
+                    self.callbacks.call('on_batch_begin', batch + 1)
+                before = mean.sums
+                self._step(position, batch, steps, samples, index, update, mean)
                 position.batch, position.mean = batch + 1, mean.sums
                 shown.advance(len(index), mean)
-                if self.every.due() and position.batch < batches:
+                if self.callbacks:
+                    self.callbacks.call('on_batch_end', batch + 1, mean.figures(since=before))
+                if self._is_over():
+                    return mean.figures(), position.batch == steps
+                if self.every.due() and position.batch != steps:
                     self._save(position)
-        return mean.figures()
+        return mean.figures(), True
+
+    def _step(self, position, batch, steps, samples, index, update, mean):
+        """Learn from one batch."""
+        network, rate = self.network, self._rate(position, batch, steps)
+        with network.plan.lock:
+            loss, correct = network.plan.learn(samples, index)
+            if not (math.isfinite(loss) and update.gradients_are_finite()):
+                where = f'epoch {position.epoch}, batch {batch + 1}' + (f' of {steps}' if steps else '')
+                raise diverged(network, samples, index, loss, where, rate)
+            update(rate)
+        mean.add(len(index), loss, correct)
+
+    def _rate(self, position, batch, steps):
+        """Return the learning rate of a step; where a stream does not tell its length, that of its epoch's first."""
+        done = position.epoch - 1 if steps is None else (position.epoch - 1) * steps + batch
+        total = self.epochs * (steps or 1)
+        if self.max_seconds < math.inf:
+            done = max(done, min(self._seconds() / self.max_seconds, 1) * total)
+        return self.schedule(done, total, self.epochs)
 
     def _order(self, position):
-        """Return the order of an epoch's samples: a new one, or that of the epoch that a checkpoint lies within."""
+        """Return the order of an epoch's samples: a new one, or that of the epoch that a checkpoint lies within.
+
+        None for a stream, which has its own.
+        """
+        if isinstance(self.source, Stream):
+            return None
         generator = make_generator(position.order) if position.batch else self.network.generator
         position.order = generator.bit_generator.state
-        return generator.permutation(len(self.samples)) if self.shuffle else np.arange(len(self.samples))
+        return generator.permutation(self.source.size) if self.shuffle else np.arange(self.source.size)
 
     def _stop_if_asked(self, position):
         """Save, if need be, and leave, where a signal has come."""
@@ -274,16 +277,43 @@ class _Loop:
     def _save(self, position):
         check_weights(self.network, f'epoch {position.epoch}, after {position.batch} batches')
         if self.run is not None:
-            self.run.save(self.network, position)
+            position.seconds = self._seconds() if self.max_seconds < math.inf else 0.0
+            self.run.save(self.network, position, self.callbacks)
             self.every.saved()
 
 
-def evaluate(network, x, y, *, batch_size, metrics=None):
-    """Return the mean loss, accuracy where the loss has one, and metrics by their names, over samples."""
-    samples, batch_size = Samples(network, x, y), positive_int(batch_size, 'batch_size')
-    measurement = None if metrics is None else Measurement(network, samples, metrics)
-    figures = _evaluate(network, samples, batch_size)
-    return figures if measurement is None else figures | measurement.run(batch_size)
+def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=None):
+    """Return {'loss': ..., 'accuracy': ...} over samples, and metrics by their names.
+
+    Args:
+        network: a compiled `cnnx.Network`.
+        x, y, sample_weight: as `train` takes them.
+        batch_size: samples to a pass.
+        metrics: names or objects of `cnnx.metrics`, such as ['precision', 'top_3']; None for none.
+
+    Returns:
+        A dict; 'accuracy' is missing where the loss has none.
+
+    Raises:
+        ValueError: there are no samples, x and y do not fit the network or each other, or a metric is unknown or
+            does not fit the targets; nothing is computed then.
+    """
+    network.needs_loss('evaluate')
+    source = as_source(network, x, y, sample_weight)
+    measurement = None if metrics is None else Measurement(network, source, metrics)
+    batches = source.batches(positive_int(batch_size, 'batch_size'))
+    return _evaluate(network, batches, Mean(source.measures_accuracy), measurement)
+
+
+def _evaluate(network, batches, mean, measurement=None, before_batch=lambda: None):
+    for samples, index in batches:
+        before_batch()
+        with network.plan.lock:
+            loss, correct = network.plan.assess(samples, index)
+        mean.add(len(index), loss, correct)
+        if measurement is not None:
+            measurement.update(samples, index)
+    return mean.figures() | (measurement.results() if measurement else {})
 
 
 def _other_settings(network, schedule):
@@ -299,25 +329,23 @@ def _other_settings(network, schedule):
     }
 
 
-def _figure_names(samples, validation):
+def _figure_names(source, validation):
     """Return what an epoch's figures are called."""
-    sources = [('', samples)] + ([] if validation is None else [('val_', validation)])
+    sources = [('', source)] + ([] if validation is None else [('val_', validation)])
     return [f'{prefix}{name}' for prefix, them in sources for name in Mean(them.measures_accuracy, [0, 0, 1]).figures()]
 
 
-def _evaluate(network, samples, batch_size, before_batch=lambda: None):
-    mean = Mean(samples.measures_accuracy)
-    plan = network.plan
-    for first in range(0, len(samples), batch_size):
-        before_batch()
-        index = np.arange(first, min(first + batch_size, len(samples)), dtype=np.int64)
-        with plan.lock:
-            loss, correct = plan.assess(samples, index)
-        mean.add(len(index), loss, correct)
-    return mean.figures()
-
-
-def _validation_samples(network, data):
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise ValueError(f'validation_data: expected a pair (x, y), got {type(data).__name__}')
-    return Samples(network, *data, prefix='validation_data: ')
+def _with_validation(network, source, data, fraction, epochs):
+    """Return what is trained on, and what is validated with or None."""
+    if fraction is not None:
+        if data is not None or isinstance(source, Stream):
+            raise ValueError('validation_split: goes with arrays x and y, and without validation_data')
+        return split_off(source, fraction)
+    if data is None:
+        return source, None
+    prefix = 'validation_data: '
+    if are_batches(data, None) and not isinstance(data, (tuple, list)):
+        return source, Stream(network, data, epochs=epochs, prefix=prefix)
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise ValueError(f'{prefix}expected (x, y), (x, y, sample_weight) or batches, got {type(data).__name__}')
+    return source, Samples(network, *data, prefix=prefix)

@@ -11,12 +11,12 @@ import cnnx
 
 PACKAGE = Path(cnnx.__file__).parent
 FLOORS = [
-    {'_version', 'geometry', 'arrays'},
+    {'_version', 'geometry', 'arrays', 'monitor', 'history'},
     {'parameter', 'initializers'},
     {'_numpy', '_ext'},
     {'kernels'},
     {'layers', 'losses', 'optimizers', 'schedules', 'checkpoint', 'progress', 'interruption', 'divergence'},
-    {'blocks', 'architecture', 'metrics'},
+    {'blocks', 'architecture', 'metrics', 'samples', 'callbacks'},
     {'plan', 'runs'},
     {'training'},
     {'profiling', 'rate_finder', 'gradient_check', 'report'},

@@ -30,7 +30,7 @@ from cnnx import (
     kernels,
 )
 from cnnx.blocks import Sweep
-from cnnx.training import Samples
+from cnnx.samples import Samples
 
 SHAPE = (12, 13, 2)
 

@@ -236,7 +236,7 @@ def test_regression_has_no_accuracy():
         ({'learning_rate': -1}, 'learning_rate: expected a finite number of at least 0, got -1'),
         ({'learning_rate': float('nan')}, 'learning_rate'),
         ({'learning_rate': '0.1'}, 'learning_rate'),
-        ({'validation_data': 3}, r'validation_data: expected a pair \(x, y\), got int'),
+        ({'validation_data': 3}, r'validation_data: expected \(x, y\), \(x, y, sample_weight\) or batches, got int'),
         ({'validation_data': small_data(0)}, 'validation_data: expected at least one sample'),
         ({'resume_from_checkpoint': True}, 'give the checkpoint_dir'),
         ({'checkpoint_dir': __file__}, 'checkpoint_dir: expected a folder, .* is a file'),

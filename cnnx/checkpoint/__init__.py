@@ -4,7 +4,7 @@
 `python -m cnnx.checkpoint diff A B` says in what two of them differ.
 """
 
-from cnnx.checkpoint.files import FORMAT, CheckpointError, read, read_description, write
+from cnnx.checkpoint.files import FORMAT, CheckpointError, read, read_description, write, write_whole
 from cnnx.checkpoint.folder import (
     Found,
     check_prefix,
@@ -32,4 +32,5 @@ __all__ = [
     'remove_leftovers',
     'remove_older',
     'write',
+    'write_whole',
 ]

@@ -58,7 +58,7 @@ def write(path, arrays, description=None):
         if array.dtype.kind not in NUMBERS or name == 'description':
             raise ValueError(f'{name}: expected an array of numbers under another name, got {array.dtype}')
     text = json.dumps({'format': FORMAT, 'arrays': _manifest(arrays), **(description or {})})
-    _replace(Path(path), _pack({**arrays, 'description': np.array(text)}))
+    write_whole(Path(path), _pack({**arrays, 'description': np.array(text)}))
 
 
 def read(path):
@@ -121,7 +121,7 @@ def _pack(arrays):
     return content
 
 
-def _replace(path, content):
+def write_whole(path, content):
     """Give a name to bytes: to all of them, or it stays with what it was."""
     target = Path(os.path.realpath(path))
     temporary = _temporary_name(target)

@@ -1,0 +1,56 @@
+"""What a run comes to: the mean of an epoch's batches, and a list of all epochs."""
+
+import math
+
+
+class History:
+    """What each epoch came to.
+
+    Attributes:
+        history: lists of floats, one an epoch: 'loss' and 'accuracy' of training, averaged while the weights
+            change, and 'val_loss' and 'val_accuracy' after the epoch where there is validation data.
+            'accuracy' is missing for losses that have none.
+
+    `history['loss']` is short for `history.history['loss']`.
+    """
+
+    def __init__(self, history=None):
+        self.history = {} if history is None else history
+
+    def __getitem__(self, key):
+        return self.history[key]
+
+    def __repr__(self):
+        return f'History({self.history!r})'
+
+    def append(self, figures):
+        """Add an epoch's figures; NaN stands for what other epochs have and this one has not."""
+        done = max(map(len, self.history.values()), default=0)
+        for key in {**self.history, **figures}:
+            self.history.setdefault(key, [math.nan] * done).append(figures.get(key, math.nan))
+
+
+class Mean:
+    """The mean loss and accuracy of samples that come in batches, each counting with its own size.
+
+    Args:
+        measures_accuracy: whether there is one.
+        sums: of the losses, of what was right, of the samples: to go on from.
+    """
+
+    def __init__(self, measures_accuracy, sums=None):
+        self.measures_accuracy = measures_accuracy
+        self.sums = sums or [0.0, 0, 0]
+
+    def add(self, count, loss, correct):
+        """Count a batch in: its size, the sum of its losses, and how many it has right."""
+        total_loss, total_correct, total_count = self.sums
+        self.sums = [total_loss + loss, total_correct + correct, total_count + count]
+
+    def figures(self, since=(0.0, 0, 0)):
+        """Return {'loss': ..., 'accuracy': ...} of what came since the sums were these."""
+        loss, correct, count = (now - before for now, before in zip(self.sums, since, strict=True))
+        figures = {'loss': loss / count}
+        if self.measures_accuracy:
+            figures['accuracy'] = correct / count
+        return figures
