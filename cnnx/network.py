@@ -177,18 +177,36 @@ class Network:
     def predict(self, x, batch_size=256):
         """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.
 
+        Args:
+            x: samples (N, ...), or an iterator of batches: of samples, or of tuples that begin with them.
+            batch_size: samples to a pass, where x is an array.
+
         Raises:
             ValueError: x does not fit the first layer.
         """
         plan = self.plan
+        if hasattr(x, '__next__'):
+            outputs = [np.empty((0, *self.layers[-1].output_shape), self.dtype)]
+            for number, batch in enumerate(x, 1):
+                batch = batch[0] if isinstance(batch, tuple) else batch
+                outputs.append(self._predict(plan, self.check_samples(batch, f'batch {number}: x')))
+            return np.concatenate(outputs)
         x = self.check_samples(x, 'x')
         batch_size = positive_int(batch_size, 'batch_size')
         outputs = np.empty((len(x), *self.layers[-1].output_shape), self.dtype)
         for first in range(0, len(x), batch_size):
-            batch = as_kernels_read(x[first : first + batch_size], self.dtype)
-            with plan.lock:
-                outputs[first : first + batch_size] = plan.predict(batch)
+            self._predict(plan, x[first : first + batch_size], outputs[first : first + batch_size])
         return outputs
+
+    def _predict(self, plan, batch, out=None):
+        """Return, or write, what the network makes of a batch."""
+        batch = as_kernels_read(batch, self.dtype)
+        with plan.lock:
+            outputs = plan.predict(batch)
+            if out is None:
+                return outputs.copy()
+            out[...] = outputs
+        return out
 
     def predict_classes(self, x, batch_size=256):
         """Return the most probable class of each sample, (N,) int; with a single output, whether it is over 1/2.

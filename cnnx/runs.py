@@ -227,5 +227,6 @@ def _described(description):
     if (within := description.get('within_epoch')) is not None:
         position.batch, position.order = positive_int(within['batch'], 'batch'), within['order']
         position.mean = [float(number) for number in within['mean']]
-        make_generator(position.order)
+        if position.order is not None:
+            make_generator(position.order)
     return run, settings, position

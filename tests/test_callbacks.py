@@ -1,0 +1,271 @@
+"""Callbacks: when their hooks are called, what they do, and that a resumed run remembers what they remembered."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from models import bits, small_data, small_network
+
+import cnnx
+from cnnx import CheckpointError, callbacks, checkpoint
+from cnnx.callbacks import HOOKS, BestCheckpoint, Callback, CSVLogger, EarlyStopping, LambdaCallback
+from cnnx.schedules import Cosine
+
+N, BATCH, BATCHES = 22, 8, 3
+
+
+def train(net, **options):
+    x, y = small_data(N)
+    settings = {'epochs': 3, 'batch_size': BATCH, 'learning_rate': 0.05, 'verbose': 0}
+    return net.train(x, y, **(settings | {'validation_data': small_data(10, seed=1)} | options))
+
+
+class Recorder(Callback):
+    """Notes each hook with its arguments."""
+
+    def __init__(self):
+        self.calls = []
+        for name in HOOKS:
+            setattr(self, name, lambda *arguments, name=name: self.calls.append((name, *arguments)))
+
+
+class Scripted(EarlyStopping):
+    """Early stopping that is shown other figures than the run's."""
+
+    def __init__(self, figures, **settings):
+        super().__init__(**settings)
+        self.figures = figures
+
+    def on_epoch_end(self, epoch, figures):
+        super().on_epoch_end(epoch, figures | {self.monitor: self.figures[epoch - 1]})
+
+
+def test_hooks_are_called_in_order():
+    recorder = Recorder()
+    history = train(small_network(), callbacks=[recorder], epochs=2)
+    batches = [(f'on_batch_{end}', batch) for batch in range(1, BATCHES + 1) for end in ('begin', 'end')]
+    epochs = [[('on_epoch_begin', epoch), *batches, ('on_epoch_end', epoch)] for epoch in (1, 2)]
+    assert [call[:2] for call in recorder.calls] == [('on_train_begin',), *epochs[0], *epochs[1], ('on_train_end',)]
+    ends = [call[2] for call in recorder.calls if call[0] == 'on_epoch_end']
+    assert ends == [{key: values[i] for key, values in history.history.items()} for i in range(2)]
+    of_batches = [call[2] for call in recorder.calls if call[0] == 'on_batch_end'][:BATCHES]
+    for figure in ('loss', 'accuracy'):
+        mean = np.average([figures[figure] for figures in of_batches], weights=[BATCH, BATCH, N - 2 * BATCH])
+        assert mean == pytest.approx(ends[0][figure])
+
+
+def test_functions_serve_as_hooks():
+    losses = []
+    train(
+        small_network(), callbacks=[LambdaCallback(on_epoch_end=lambda epoch, figures: losses.append(figures['loss']))]
+    )
+    assert len(losses) == 3
+
+
+def test_a_callback_can_end_the_run_behind_a_batch():
+    net, recorder = small_network(), Recorder()
+    stopper = LambdaCallback(on_batch_end=lambda batch, figures: batch == 2 and stopper.stop())
+    history = train(net, callbacks=[stopper, recorder])
+    assert [name for name, *_ in recorder.calls].count('on_batch_end') == 2
+    assert [name for name, *_ in recorder.calls][-2:] == ['on_epoch_end', 'on_train_end']
+    assert len(history['loss']) == len(history['val_loss']) == 1
+
+
+@pytest.mark.parametrize(
+    ('figures', 'settings', 'epochs', 'best'),
+    [
+        ([3, 2, 1, 2, 3, 0], {'patience': 2}, 5, 3),
+        ([3, 2, 2, 2, 1, 1], {'patience': 2}, 4, 2),
+        ([3, 2.95, 2.9, 1, 1, 1], {'patience': 2, 'min_delta': 0.2}, 3, 1),
+        ([1, 2, 3, 2, 1, 4], {'patience': 3, 'monitor': 'val_accuracy'}, 6, 6),
+        ([math.nan, math.nan, 1, 1, 1, 1], {'patience': 2}, 2, 0),
+        ([math.nan, 2, math.nan, 1, 1, 1], {'patience': 2}, 6, 4),
+        ([6, 5, 4, 3, 2, 3], {'patience': 2}, 6, 5),
+    ],
+)
+def test_a_run_stops_early_with_the_weights_of_its_best_epoch(tmp_path, figures, settings, epochs, best):
+    net, stopping = small_network(), Scripted(figures, **settings)
+    history = train(net, epochs=6, callbacks=[stopping], checkpoint_dir=tmp_path)
+    assert len(history['loss']) == epochs
+    assert stopping.best_epoch == best
+    assert stopping.best == (None if best == 0 else figures[best - 1])
+    expected = cnnx.Network.load(tmp_path / f'model_epoch_{best or epochs}.npz')
+    assert bits(net) == bits(expected)
+
+
+def test_the_last_weights_stay_where_that_is_asked_for(tmp_path):
+    net = small_network()
+    train(net, callbacks=[Scripted([1, 2, 3], patience=2, restore_best=False)], checkpoint_dir=tmp_path)
+    assert bits(net) == bits(cnnx.Network.load(tmp_path / 'model_epoch_3.npz'))
+
+
+def test_a_callback_serves_one_run_after_another():
+    stopping = EarlyStopping(patience=2, monitor='loss')
+    for _ in range(2):
+        losses = train(small_network(), callbacks=[stopping])['loss']
+        assert stopping.best_epoch == 1 + np.argmin(losses)
+
+
+def test_the_best_network_is_saved(tmp_path):
+    best = BestCheckpoint(tmp_path / 'best.npz', 'loss')
+    losses = train(small_network(), callbacks=[best], checkpoint_dir=tmp_path)['loss']
+    expected = cnnx.Network.load(tmp_path / f'model_epoch_{1 + np.argmin(losses)}.npz')
+    assert bits(cnnx.Network.load(tmp_path / 'best.npz')) == bits(expected)
+    best = BestCheckpoint(tmp_path / 'first.npz', 'accuracy', min_delta=1)
+    train(small_network(), callbacks=[best], checkpoint_dir=tmp_path)
+    first = cnnx.Network.load(tmp_path / 'model_epoch_1.npz')
+    assert bits(cnnx.Network.load(tmp_path / 'first.npz')) == bits(first)
+
+
+def test_a_log_has_a_row_an_epoch(tmp_path):
+    history = train(small_network(), callbacks=[CSVLogger(tmp_path / 'log.csv')])
+    lines = (tmp_path / 'log.csv').read_text().splitlines()
+    assert lines[0] == 'epoch,loss,accuracy,val_loss,val_accuracy'
+    for epoch, line in enumerate(lines[1:], 1):
+        assert [float(field) for field in line.split(',')] == [epoch, *(v[epoch - 1] for v in history.history.values())]
+    assert len(lines) == 4
+
+
+# Resume
+
+CALLBACKS = {
+    'EarlyStopping': lambda folder: [Scripted([3, 1, 2, 2, 2], patience=2)],
+    'BestCheckpoint': lambda folder: [BestCheckpoint(folder / 'best.npz', 'loss')],
+    'CSVLogger': lambda folder: [CSVLogger(folder / 'log.csv')],
+    'LambdaCallback': lambda folder: [LambdaCallback()],
+}
+
+
+def test_the_matrix_is_complete():
+    kinds = [kind for kind in vars(callbacks).values() if isinstance(kind, type) and issubclass(kind, Callback)]
+    assert CALLBACKS.keys() == {kind.__name__ for kind in kinds} - {'Callback', 'BestCallback'}
+
+
+class PowerError(Exception):
+    pass
+
+
+def failing_at(stop):
+    taken = []
+
+    def on_batch_end(batch, figures):
+        taken.append(batch)
+        if len(taken) == stop:
+            raise PowerError
+
+    return on_batch_end
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == '.csv'} | {
+        path.name: bits(cnnx.Network.load(path)) for path in folder.glob('best*')
+    }
+
+
+@pytest.mark.parametrize('name', CALLBACKS)
+def test_a_run_stopped_at_any_batch_ends_as_if_it_had_not_been(tmp_path, name):
+    def callbacks_of(folder, stop=None):
+        folder.mkdir(exist_ok=True)
+        return [*CALLBACKS[name](folder), LambdaCallback(**({'on_batch_end': failing_at(stop)} if stop else {}))]
+
+    options = {'epochs': 5, 'checkpoint_every': 1}
+    whole = small_network()
+    expected = train(whole, callbacks=callbacks_of(tmp_path / 'whole'), **options, checkpoint_dir=tmp_path / 'w')
+    for stop in range(1, BATCHES * len(expected['loss']) + 1):
+        folder, net = tmp_path / str(stop), small_network()
+        with pytest.raises(PowerError):
+            train(small_network(), callbacks=callbacks_of(folder, stop), checkpoint_dir=folder, **options)
+        resumed = callbacks_of(folder)
+        history = train(net, callbacks=resumed, checkpoint_dir=folder, resume_from_checkpoint=True, **options)
+        assert history.history == expected.history
+        assert bits(net) == bits(whole)
+        assert files(folder) == files(tmp_path / 'whole')
+        before = bits(net)
+        again = small_network()
+        train(again, callbacks=callbacks_of(folder), checkpoint_dir=folder, resume_from_checkpoint=True, **options)
+        assert bits(again) == before
+
+
+def test_other_callbacks_than_before_begin_anew(tmp_path, capsys):
+    train(small_network(), callbacks=[EarlyStopping(patience=1)], checkpoint_dir=tmp_path, epochs=2)
+    stopping = EarlyStopping(patience=9)
+    logger = CSVLogger(tmp_path / 'log.csv')
+    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True, 'verbose': 1}
+    train(small_network(), callbacks=[logger, stopping], **options)
+    assert 'the callbacks are others than up to here, and begin anew' in capsys.readouterr().out
+    assert stopping.best_epoch == 3
+    assert len((tmp_path / 'log.csv').read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    'state', [{'best': 'x'}, {'best_epoch': -1}, {'best_epoch': 1.5}, {'waited': -1}, {'waited': None}, {'best': []}]
+)
+def test_memories_of_someone_else_are_damage(tmp_path, state):
+    train(small_network(), callbacks=[EarlyStopping()], checkpoint_dir=tmp_path, epochs=1)
+    path = tmp_path / 'model_epoch_1.npz'
+    arrays, description = checkpoint.read(path)
+    description['callbacks'][0]['state'] |= state
+    checkpoint.write(path, arrays, description)
+    with pytest.raises(CheckpointError, match='not a checkpoint of a training run'):
+        train(small_network(), callbacks=[EarlyStopping()], checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+# Time
+
+
+def test_a_run_ends_when_its_time_is_up_and_its_schedule_with_it(tmp_path):
+    rates = []
+
+    class Told(Cosine):
+        def __call__(self, *arguments):
+            rates.append(super().__call__(*arguments))
+            return rates[-1]
+
+    slow = LambdaCallback(on_batch_end=lambda batch, figures: time.sleep(0.02))
+    net = small_network()
+    options = {'callbacks': [slow], 'epochs': 1000, 'learning_rate': Told(0.1), 'checkpoint_dir': tmp_path}
+    began = time.monotonic()
+    history = train(net, max_seconds=0.5, **options)
+    assert 0.5 <= time.monotonic() - began < 3
+    assert 1 <= len(history['loss']) <= 10
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.02
+    before = bits(net)
+    again = small_network()
+    train(again, max_seconds=0.5, resume_from_checkpoint=True, **options)
+    assert bits(again) == before
+    train(again, max_seconds=0.7, resume_from_checkpoint=True, **options)
+    assert bits(again) != before
+
+
+# Wrong arguments
+
+
+@pytest.mark.parametrize(
+    ('make', 'message'),
+    [
+        (lambda: EarlyStopping(patience=0), 'patience: expected a whole number of at least 1, got 0'),
+        (lambda: EarlyStopping(min_delta=-1), 'min_delta: expected'),
+        (lambda: EarlyStopping(monitor=None), 'monitor: expected the name of a figure'),
+        (lambda: LambdaCallback(on_fire=print), 'expected hooks on_train_begin, .*, got on_fire'),
+        (lambda: LambdaCallback(on_epoch_end=3), 'on_epoch_end: expected a function, got 3'),
+        (lambda: train(small_network(), callbacks=EarlyStopping()), 'callbacks: expected a list'),
+        (lambda: train(small_network(), callbacks=[print]), 'callbacks: expected objects'),
+        (lambda: train(small_network(), callbacks=[EarlyStopping]), 'callbacks: expected objects'),
+        (lambda: train(small_network(), callbacks=[EarlyStopping('top_5')]), 'monitor: expected one of loss, accuracy'),
+        (
+            lambda: train(small_network(), callbacks=[EarlyStopping()], validation_data=None),
+            "monitor: expected one of loss, accuracy, or give validation_data, got 'val_loss'",
+        ),
+    ],
+)
+def test_wrong_callbacks_are_refused_before_anything_is_trained(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_callback_twice_is_refused():
+    stopping = EarlyStopping()
+    with pytest.raises(ValueError, match='got one twice'):
+        train(small_network(), callbacks=[stopping, stopping])
