@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import sys
 import time
 from dataclasses import dataclass
 
@@ -163,6 +164,13 @@ def train(
     epochs, batch_size = positive_int(epochs, 'epochs'), positive_int(batch_size, 'batch_size')
     if learning_rate is None:
         learning_rate = network.optimizer.usual_learning_rate
+    if epochs > sys.maxsize:
+        raise ValueError(f'epochs: expected at most {sys.maxsize}')
+    if not isinstance(resume_from_checkpoint, (bool, np.bool_)):
+        raise ValueError(
+            f'resume_from_checkpoint: expected True or False, got {resume_from_checkpoint!r}; '
+            'the folder to resume from is the checkpoint_dir'
+        )
     schedule, every = as_schedule(learning_rate), Every(checkpoint_every)
     samples = Samples(network, x, y)
     validation = None if validation_data is None else _validation_samples(network, validation_data)
@@ -239,8 +247,7 @@ class _Loop:
             for batch in range(position.batch, batches):
                 self._stop_if_asked(position)
                 index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-                epochs, done = self.progress.epochs, (position.epoch - 1) * batches + batch
-                rate = self.schedule(done, epochs * batches, epochs)
+                rate = self._rate((position.epoch - 1) * batches + batch, self.progress.epochs * batches)
                 with plan.lock:
                     loss, correct = plan.learn(samples, index)
                     if not (math.isfinite(loss) and update.gradients_are_finite()):
@@ -253,6 +260,16 @@ class _Loop:
                 if self.every.due() and position.batch < batches:
                     self._save(position)
         return mean.figures()
+
+    def _rate(self, step, steps):
+        """Return a step's learning rate, or raise a ValueError if the schedule gives none."""
+        rate = self.schedule(step, steps, self.progress.epochs)
+        if not 0 <= rate < math.inf:
+            name = type(self.schedule).__name__
+            raise ValueError(
+                f'step {step}: expected a finite rate of at least 0 from the schedule {name}, got {rate!r}'
+            )
+        return rate
 
     def _order(self, position):
         """Return the order of an epoch's samples: a new one, or that of the epoch that a checkpoint lies within."""
