@@ -40,7 +40,15 @@ def made_up_files(train=7, test=3):
 
 def described(packed):
     """Return what stands in `mnist.FILES` for these files."""
-    return {name: (len(data), sha256(data), sha256(gzip.decompress(data))) for name, data in packed.items()}
+    contents = {name: gzip.decompress(data) for name, data in packed.items()}
+    return {
+        name: (len(data), sha256(data), shape_of(contents[name]), sha256(contents[name]))
+        for name, data in packed.items()
+    }
+
+
+def shape_of(content):
+    return struct.unpack_from(f'>{content[3]}I', content, 4)
 
 
 def sha256(data):

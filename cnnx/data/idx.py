@@ -8,6 +8,7 @@ page: two zero bytes, a byte for the type, a byte for the number of dimensions, 
 import gzip
 import math
 import os
+import stat
 import struct
 import sys
 import zlib
@@ -16,8 +17,10 @@ import numpy as np
 
 TYPES = {0x08: 'u1', 0x09: 'i1', 0x0B: '>i2', 0x0C: '>i4', 0x0D: '>f4', 0x0E: '>f8'}
 GZIP_MAGIC = b'\x1f\x8b'
-# DEFLATE cannot pack more than this many bytes into one.
-GZIP_LARGEST_RATIO = 1032
+# Files of MNIST have a fifth of their size when packed; a hundredth, beyond SMALL, is a trap.
+GZIP_LARGEST_RATIO = 100
+SMALL = 1 << 20
+O_NONBLOCK = getattr(os, 'O_NONBLOCK', 0)
 CHUNK = 1 << 20
 
 
@@ -25,29 +28,35 @@ class DataError(ValueError):
     """A data file is missing, damaged, or not what its name says."""
 
 
-def read_idx(path):
+def read_idx(path, shape=None):
     """Read an IDX file, plain or compressed with gzip, into an array of the machine's byte order.
 
     Args:
         path: where it is.
+        shape: what its sizes must be; None takes any.
 
     Raises:
         DataError: it is no IDX file, it is truncated, its checksum is wrong, it goes on after its last
-            number, or it claims more numbers than a file of its size can hold.
+            number, it has another shape, or it claims more numbers than a file of its size can hold: when
+            compressed, a hundred times its size (and 1 MiB in any case). Little memory is taken then.
         OSError: there is no such file, or it cannot be opened.
     """
-    size = os.path.getsize(path)
-    with open(path, 'rb') as raw:
+    # A named pipe would have its reader wait for a writer.
+    with open(path, 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as raw:
+        status = os.fstat(raw.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f'{path}: not a file')
         compressed = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
+        most_bytes = max(SMALL, status.st_size * GZIP_LARGEST_RATIO) if compressed else status.st_size
         try:
             with gzip.GzipFile(fileobj=raw) if compressed else raw as file:
-                return _read(file, path, size * GZIP_LARGEST_RATIO if compressed else size)
+                return _read(file, path, most_bytes, shape)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DataError(f'{path}: damaged gzip file ({error}); get it anew') from error
 
 
-def _read(file, path, most_bytes):
+def _read(file, path, most_bytes, wanted):
     head = file.read(4)
     if len(head) < 4 or head[:2] != b'\0\0' or head[2] not in TYPES or not 1 <= head[3] <= 32:
         raise DataError(
@@ -59,11 +68,13 @@ def _read(file, path, most_bytes):
     if len(sizes) < 4 * head[3]:
         raise DataError(f'{path}: truncated within the sizes of its {head[3]} dimensions; get it anew')
     shape = struct.unpack(f'>{head[3]}I', sizes)
+    if wanted is not None and shape != tuple(wanted):
+        raise DataError(f'{path}: holds something else: expected numbers of shape {tuple(wanted)}, got {shape}')
     expected = math.prod(shape) * dtype.itemsize
     if expected > most_bytes or math.prod(max(n, 1) for n in shape) > sys.maxsize // dtype.itemsize:
         raise DataError(
             f'{path}: announces numbers of shape {shape}, more than a file of its size can hold: '
-            'truncated, or not an IDX file; get it anew'
+            'truncated, or not an IDX file; get it anew, or unpack it if you trust it'
         )
     data = bytearray()
     while chunk := file.read(min(CHUNK, expected - len(data) + 1)):

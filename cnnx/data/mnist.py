@@ -4,7 +4,6 @@ The first 5,000 training and 1,000 test images come with the package; tools/make
 them. All 70,000 are read from a folder, or downloaded once into the user's cache.
 """
 
-import contextlib
 import hashlib
 import io
 import os
@@ -29,26 +28,30 @@ SLOWEST_RATE = 10_000
 # The file of a download in progress is never that many seconds old; its limit is below 20 minutes.
 LEFTOVER_AGE = 3600
 
-# The size and the sha256 of each file as it is downloaded, and the sha256 of what is in it once decompressed.
+# The size and the sha256 of each file as it is downloaded; the shape and the sha256 of what is in it once decompressed.
 FILES = {
     'train-images-idx3-ubyte.gz': (
         9_912_422,
         '440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609',
+        (60_000, 28, 28),
         'ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db',
     ),
     'train-labels-idx1-ubyte.gz': (
         28_881,
         '3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c',
+        (60_000,),
         '65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5',
     ),
     't10k-images-idx3-ubyte.gz': (
         1_648_877,
         '8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6',
+        (10_000, 28, 28),
         '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7',
     ),
     't10k-labels-idx1-ubyte.gz': (
         4_542,
         'f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6',
+        (10_000,),
         'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2',
     ),
 }
@@ -90,7 +93,7 @@ def _one_hot(labels):
 def _read_full(data_dir):
     folder = os.environ.get('CNNX_DATA_DIR') if data_dir is None else data_dir
     paths = _find(Path(folder)) if folder else _find_in_cache()
-    return [_read_checked(path, content) for path, (_, _, content) in zip(paths, FILES.values(), strict=True)]
+    return [_read_checked(path, *content) for path, (_, _, *content) in zip(paths, FILES.values(), strict=True)]
 
 
 def _find(folder):
@@ -116,16 +119,19 @@ def _find_in_cache():
 def _remove_leftovers(cache):
     """Remove what downloads left that were killed: pooch names a file tmp* until it is whole and checked."""
     for path in cache.glob('tmp*'):
-        with contextlib.suppress(OSError):  # another process was quicker, or the cache is read-only
+        try:
             if time.time() - path.stat().st_mtime > LEFTOVER_AGE:
                 path.unlink()
+        except OSError as error:  # another process was quicker, or the cache is read-only
+            if error.errno is None:  # a user's signal handler raises it
+                raise
 
 
 def _download(name, cache):
     """Return the path of an official file in the cache, downloaded if it is not there whole."""
     import pooch
 
-    size, sha256, _ = FILES[name]
+    size, sha256, *_ = FILES[name]
     failures = []
     for mirror in MIRRORS:
         try:
@@ -191,9 +197,9 @@ class _BoundedFile(io.BufferedWriter):
         return super().write(data)
 
 
-def _read_checked(path, sha256):
-    """Read a file and hold it to the checksum of what it should contain."""
-    array = read_idx(path)
+def _read_checked(path, shape, sha256):
+    """Read a file and hold it to the shape, and then the checksum, of what it should contain."""
+    array = read_idx(path, shape)
     head = bytes((0, 0, 0x08, array.ndim)) + b''.join(size.to_bytes(4, 'big') for size in array.shape)
     if array.dtype != np.uint8 or _sha256(head, array) != sha256:
         raise DataError(f'{path}: holds something else than the MNIST file of that name; get it anew')

@@ -1,5 +1,6 @@
 import gzip
 import math
+import os
 import struct
 import time
 import tracemalloc
@@ -105,7 +106,7 @@ def test_gzip_in_several_members(saved, small):
 
 
 def test_more_than_one_chunk(saved):
-    array = np.arange(3_000_000, dtype=np.uint32).astype(np.uint8).reshape(3, 1000, 1000)
+    array = np.random.default_rng(0).integers(0, 256, (3, 1000, 1000), np.uint8)
     assert_same(read_idx(saved(gzip.compress(idx_bytes(array), 1))), array)
 
 
@@ -209,6 +210,40 @@ def test_absurd_sizes_of_no_numbers(saved, sizes):
     with pytest.raises(DataError) as caught:
         read_idx(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_bomb_that_tells_its_size_is_refused_before_it_takes_memory(saved):
+    path = saved(gzip.compress(header(0x08, 50_000_000) + bytes(50_000_000), 9))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match='more than a file of its size can hold') as caught:
+            read_idx(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert str(path) in str(caught.value)
+    assert peak < 5_000_000
+
+
+def test_a_small_file_may_be_packed_as_well_as_it_can(saved):
+    zeros = np.zeros(1_000_000, np.uint8)
+    assert_same(read_idx(saved(gzip.compress(idx_bytes(zeros), 9))), zeros)
+
+
+def test_a_shape_that_is_asked_for(saved, small):
+    path = saved(idx_bytes(small))
+    assert_same(read_idx(path, (3, 4)), small)
+    assert_same(read_idx(path, [3, 4]), small)
+    with pytest.raises(DataError, match=r'expected numbers of shape \(4, 3\), got \(3, 4\)'):
+        read_idx(path, (4, 3))
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='named pipes are POSIX')
+def test_a_named_pipe_or_a_device_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    for path in (tmp_path / 'pipe', os.devnull):
+        with pytest.raises(DataError, match='not a file'):
+            read_idx(path)
 
 
 def test_a_bomb_is_left_once_it_exceeds_its_sizes(saved):

@@ -238,6 +238,16 @@ def test_a_file_with_other_content_is_refused(official, tmp_path, name):
     assert str(folder / name) in str(caught.value)
 
 
+def test_another_size_is_refused_before_it_takes_memory(official, tmp_path):
+    content = bytearray(gzip.decompress(official[IMAGES]))
+    content[4:8] = (60_000).to_bytes(4, 'big')
+    folder = save_all(tmp_path, {**official, IMAGES: gzip.compress(content)})
+    with pytest.raises(
+        DataError, match=r'holds something else: expected numbers of shape \(7, 28, 28\), got \(60000, '
+    ):
+        preprocess_mnist_data(full=True, data_dir=folder)
+
+
 def test_swapped_files_are_refused(official, tmp_path):
     train, test = NAMES[0], NAMES[2]
     folder = save_all(tmp_path, {**official, train: official[test], test: official[train]})
@@ -471,19 +481,19 @@ def test_processes_at_once_all_succeed(official, cache, serve):
 def test_mirrors_and_checksums_are_those_of_mnist():
     assert len(mnist.MIRRORS) == 2
     assert all(url.startswith('https://') and url.endswith('/') for url in mnist.MIRRORS)
-    assert {name: size for name, (size, _, _) in mnist.FILES.items()} == {
+    assert {name: size for name, (size, *_) in mnist.FILES.items()} == {
         'train-images-idx3-ubyte.gz': 9912422,
         'train-labels-idx1-ubyte.gz': 28881,
         't10k-images-idx3-ubyte.gz': 1648877,
         't10k-labels-idx1-ubyte.gz': 4542,
     }
-    assert {name: sha256[:8] for name, (_, sha256, _) in mnist.FILES.items()} == {
+    assert {name: sha256[:8] for name, (_, sha256, *_) in mnist.FILES.items()} == {
         'train-images-idx3-ubyte.gz': '440fcabf',
         'train-labels-idx1-ubyte.gz': '3552534a',
         't10k-images-idx3-ubyte.gz': '8d422c7b',
         't10k-labels-idx1-ubyte.gz': 'f7ae60f9',
     }
-    assert {name: content[:8] for name, (_, _, content) in mnist.FILES.items()} == {
+    assert {name: content[:8] for name, (*_, content) in mnist.FILES.items()} == {
         'train-images-idx3-ubyte.gz': 'ba891046',
         'train-labels-idx1-ubyte.gz': '65a50cbb',
         't10k-images-idx3-ubyte.gz': '0fa7898d',
