@@ -1,11 +1,12 @@
 """What training shows: a line an epoch, on a terminal a bar before it, or nothing."""
 
+import contextlib
 import sys
 import warnings
 
 
 class Progress:
-    """Where training reports to.
+    """Where training reports to: standard output, which is left alone once it fails. That never ends a run.
 
     Args:
         verbose: 0 shows nothing.
@@ -17,30 +18,44 @@ class Progress:
         self.epochs = epochs
 
     def say(self, line):
-        if self.verbose:
-            print(line, flush=True)
+        with self.failures_noted():
+            if self.verbose:
+                try:
+                    print(line, flush=True)
+                except UnicodeEncodeError:  # names of files may hold any bytes
+                    print(line.encode('ascii', 'backslashreplace').decode(), flush=True)
 
     def warn(self, line):
         """Say what must not go unnoticed: as a warning, where nothing is shown."""
-        if self.verbose:
-            self.say(line)
-        else:
+        self.say(line)
+        if not self.verbose:
             warnings.warn(line, RuntimeWarning, stacklevel=2)
 
     def epoch(self, number, samples):
         """Return a context manager that shows one epoch."""
         title = f'epoch {number}/{self.epochs}'
-        if self.verbose and sys.stdout.isatty():
-            return Bar(title, samples, self.say)
-        return Line(title, self.say)
+        with self.failures_noted():
+            if self.verbose and getattr(sys.stdout, 'isatty', bool)():
+                return Bar(title, samples, self)
+        return Line(title, self)
+
+    @contextlib.contextmanager
+    def failures_noted(self):
+        """Show nothing any more once the output fails: closed, full, or its reader gone."""
+        try:
+            yield
+        except (AttributeError, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is None:  # a user's signal handler raises it
+                raise
+            self.verbose = False
 
 
 class Line:
     """An epoch that is told in one line when it is over."""
 
-    def __init__(self, title, say):
+    def __init__(self, title, progress):
         self.title = title
-        self.say = say
+        self.progress = progress
 
     def __enter__(self):
         return self
@@ -52,28 +67,34 @@ class Line:
         pass
 
     def finish(self, figures, seconds):
-        self.say(f'{self.title}: {describe(figures)} ({seconds:.2f} s)')
+        self.progress.say(f'{self.title}: {describe(figures)} ({seconds:.2f} s)')
 
 
 class Bar(Line):
     """An epoch that is shown while it goes on."""
 
-    def __init__(self, title, samples, say):
-        super().__init__(title, say)
+    def __init__(self, title, samples, progress):
+        super().__init__(title, progress)
         from tqdm import tqdm  # takes 30 ms to import, which silent runs need not spend
 
         self.bar = tqdm(total=samples, desc=title, unit=' samples', file=sys.stdout, dynamic_ncols=True, leave=False)
 
     def __exit__(self, *exception):
-        self.bar.close()
+        self._show(self.bar.close)
 
     def advance(self, samples, mean):
         self.bar.set_postfix_str(describe(mean.figures()), refresh=False)
-        self.bar.update(samples)
+        self._show(self.bar.update, samples)
 
     def finish(self, figures, seconds):
-        self.bar.close()
+        self._show(self.bar.close)
         super().finish(figures, seconds)
+
+    def _show(self, change, *arguments):
+        with self.progress.failures_noted():
+            if self.progress.verbose:
+                change(*arguments)
+        self.bar.disable |= not self.progress.verbose  # lest it is closed at last
 
 
 def describe(figures):

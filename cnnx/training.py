@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import sys
 import time
 from dataclasses import dataclass
 
@@ -96,6 +97,13 @@ def train(
     epochs, batch_size = positive_int(epochs, 'epochs'), positive_int(batch_size, 'batch_size')
     if learning_rate is None:
         learning_rate = network.optimizer.usual_learning_rate
+    if epochs > sys.maxsize:
+        raise ValueError(f'epochs: expected at most {sys.maxsize}')
+    if not isinstance(resume_from_checkpoint, (bool, np.bool_)):
+        raise ValueError(
+            f'resume_from_checkpoint: expected True or False, got {resume_from_checkpoint!r}; '
+            'the folder to resume from is the checkpoint_dir'
+        )
     schedule, every, callbacks = as_schedule(learning_rate), Every(checkpoint_every), Callbacks(callbacks)
     max_seconds = math.inf if max_seconds is None else positive(max_seconds, 'max_seconds')
     source = as_source(network, x, y, sample_weight, steps_per_epoch, epochs)
@@ -250,7 +258,11 @@ class _Loop:
         total = self.epochs * (steps or 1)
         if self.max_seconds < math.inf:
             done = max(done, min(self._seconds() / self.max_seconds, 1) * total)
-        return self.schedule(done, total, self.epochs)
+        rate = self.schedule(done, total, self.epochs)
+        if not 0 <= rate < math.inf:
+            name = type(self.schedule).__name__
+            raise ValueError(f'step {done}: expected a finite rate of at least 0 from the schedule {name}, got {rate!r}')
+        return rate
 
     def _order(self, position):
         """Return the order of an epoch's samples: a new one, or that of the epoch that a checkpoint lies within.

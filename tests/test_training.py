@@ -1,7 +1,10 @@
+import errno
+import gc
 import io
 import re
 import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from models import bits, lenet5, small_data, small_network
 
 import cnnx
 from cnnx import SGD, CategoricalCrossEntropy, CheckpointError, MeanSquaredError, Network, checkpoint
-from cnnx.schedules import SCHEDULES
+from cnnx.schedules import SCHEDULES, Constant, Cosine
 
 
 def train(net, epochs=4, n=50, **options):
@@ -239,6 +242,7 @@ def test_regression_has_no_accuracy():
         ({'validation_data': 3}, r'validation_data: expected \(x, y\), \(x, y, sample_weight\) or batches, got int'),
         ({'validation_data': small_data(0)}, 'validation_data: expected at least one sample'),
         ({'resume_from_checkpoint': True}, 'give the checkpoint_dir'),
+        ({'epochs': 10**400, 'learning_rate': Cosine(0.1)}, 'epochs: expected at most'),
         ({'checkpoint_dir': __file__}, 'checkpoint_dir: expected a folder, .* is a file'),
         ({'checkpoint_dir': '.', 'checkpoint_prefix': '../x'}, 'checkpoint_prefix: expected'),
     ],
@@ -272,10 +276,6 @@ def test_a_line_an_epoch_where_there_is_no_terminal(capsys):
 
 
 def test_a_bar_an_epoch_on_a_terminal(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     terminal = Terminal()
     monkeypatch.setattr(sys, 'stdout', terminal)
     train(small_network(), epochs=2, verbose=1)
@@ -283,6 +283,102 @@ def test_a_bar_an_epoch_on_a_terminal(monkeypatch):
     assert 'epoch 1/2:   0%' in shown
     assert 'epoch 2/2:   0%' in shown
     assert re.findall(r'epoch (\d)/2: loss .*\(.* s\)\n', shown) == ['1', '2']
+
+
+class Terminal(io.StringIO):
+    """A terminal whose methods fail once they were called some times."""
+
+    def __init__(self, failing='', error=None, calls=0):
+        super().__init__()
+        self.failing, self.error, self.calls = failing, error, calls
+
+    def isatty(self):
+        return self.fails('isatty') or True
+
+    def write(self, text):
+        self.fails('write')
+        return super().write(text)
+
+    def flush(self):
+        self.fails('flush')
+
+    def fails(self, name):
+        if name == self.failing:
+            self.calls -= 1
+            if self.calls < 0:
+                raise self.error
+
+
+class Pipe(Terminal):
+    def isatty(self):
+        return self.fails('isatty') or False
+
+
+BROKEN = [
+    BrokenPipeError(errno.EPIPE, 'Broken pipe'),
+    OSError(errno.ENOSPC, 'No space left'),
+    ValueError('closed file'),
+]
+
+
+@pytest.mark.parametrize('calls', [0, 1, 2, 5, 9])
+@pytest.mark.parametrize('method', ['write', 'flush', 'isatty'])
+@pytest.mark.parametrize('kind', [Terminal, Pipe])
+@pytest.mark.parametrize('error', BROKEN, ids=lambda error: type(error).__name__)
+def test_output_that_fails_ends_no_run_and_is_left_alone(tmp_path, monkeypatch, kind, method, error, calls):
+    expected, net = small_network(), small_network()
+    train(expected)
+    stream = kind(method, error, calls)
+    monkeypatch.setattr(sys, 'stdout', stream)
+    train(net, verbose=1, checkpoint_dir=tmp_path)
+    gc.collect()
+    assert bits(net) == bits(expected)
+    assert stream.calls >= -1 or kind is Terminal  # tqdm tries once more to leave its line
+
+
+@pytest.mark.parametrize('stream', [None, SimpleNamespace(write=lambda text: None, flush=lambda: None), 5])
+def test_output_that_is_none(monkeypatch, stream):
+    monkeypatch.setattr(sys, 'stdout', stream)
+    assert len(train(small_network(), verbose=1)['loss']) == 4
+
+
+def test_what_must_not_go_unnoticed_is_a_warning_where_output_fails(tmp_path, monkeypatch):
+    train(small_network(), checkpoint_dir=tmp_path)
+    (tmp_path / 'model_epoch_4.npz').write_bytes(b'damaged')
+    monkeypatch.setattr(sys, 'stdout', Pipe('flush', BROKEN[1]))
+    with pytest.warns(RuntimeWarning, match=r'passed over .*model_epoch_4\.npz'):
+        train(small_network(), checkpoint_dir=tmp_path, verbose=1, resume_from_checkpoint=True)
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere, names of files are text')
+@pytest.mark.parametrize('encoding', ['ascii', 'utf-8', 'cp1252'])
+def test_names_that_cannot_be_encoded_are_shown_all_the_same(tmp_path, monkeypatch, encoding):
+    folder = tmp_path / 'k\udce4se\u4e2d'
+    monkeypatch.setattr(sys, 'stdout', io.TextIOWrapper(io.BytesIO(), encoding))
+    train(small_network(), checkpoint_dir=folder)
+    train(small_network(), checkpoint_dir=folder, epochs=5, resume_from_checkpoint=True, verbose=1)
+    shown = sys.stdout.buffer.getvalue().decode(encoding)
+    assert 'k\\udce4se\\u4e2d' in shown
+    assert 'epoch 5/5: loss' in shown
+
+
+def test_what_a_signal_handler_of_the_user_raises_while_something_is_shown_comes_out(monkeypatch):
+    monkeypatch.setattr(sys, 'stdout', Pipe('write', TimeoutError('my time is over')))
+    with pytest.raises(TimeoutError, match='my time is over'):
+        train(small_network(), verbose=1)
+
+
+@pytest.mark.parametrize('rate', [float('nan'), float('inf'), -1e-3, np.float32('nan'), -np.inf])
+def test_a_schedule_that_gives_no_rate_is_refused_before_the_update(rate):
+    class Own(Constant):
+        def __call__(self, step, steps, epochs):
+            return 0.05 if step < 9 else rate
+
+    expected, net = small_network(), small_network()
+    train(expected, epochs=1, n=72)
+    with pytest.raises(ValueError, match='step 9: expected a finite rate of at least 0 from the schedule Own, got'):
+        train(net, n=72, learning_rate=Own(0.05))
+    assert bits(net) == bits(expected)
 
 
 @pytest.mark.usefixtures('compiled_kernels')
