@@ -11,6 +11,8 @@ from cnnx.optimizers import OPTIMIZERS
 
 # Of a parameter; kernels count in 64 bits.
 MAX_UPDATES = 2**62
+# The random generators that can be saved, and the largest position in the numbers that they have drawn ahead.
+BIT_GENERATORS = {'PCG64': 0, 'PCG64DXSM': 0, 'MT19937': 624, 'Philox': 4, 'SFC64': 0}
 
 
 def describe(network):
@@ -20,7 +22,7 @@ def describe(network):
         'architecture': {'dtype': network.dtype.name, 'layers': [_describe_layer(layer) for layer in network.layers]},
         'loss': _describe_part(network.loss),
         'optimizer': _describe_part(network.optimizer),
-        'generator': network.generator.bit_generator.state,
+        'generator': describe_generator(network.generator),
     }
 
 
@@ -44,20 +46,68 @@ def rebuild(network_class, description, arrays):
         network.add(layer)
     if description['loss'] is not None:
         network.compile(_make(LOSSES, description['loss']), _make(OPTIMIZERS, description['optimizer']))
-    network.generator.bit_generator.state = checked_state(description['generator'])
+    restore_generator(network, description['generator'])
     return network
 
 
+def as_json(value, where):
+    """Return a value in JSON's own types: tuples and arrays as lists, NumPy's numbers as Python's.
+
+    Raises:
+        TypeError: JSON cannot hold it; the message begins with `where` it is.
+    """
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: as_json(inner, f'{where}: {key}') for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json(inner, where) for inner in value]
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise TypeError(f'{where}: expected what JSON can hold, got {value!r}')
+    return value
+
+
+def describe_generator(generator):
+    """Return a random generator's state as JSON can hold it, or raise a ValueError if it is none of NumPy's."""
+    state = generator.bit_generator.state
+    _known_generator(state)
+    return as_json(state, 'generator')
+
+
 def make_generator(state):
-    """Return a generator that goes on from a state."""
-    generator = np.random.default_rng(0)
-    generator.bit_generator.state = state
-    return generator
+    """Return a generator of the kind that a state is of, which goes on from there.
+
+    Raises:
+        LookupError, OverflowError, TypeError, ValueError: it is no state of one of NumPy's generators.
+    """
+    kind = _known_generator(state)
+    # NumPy does not look at it, and would read beyond its numbers.
+    position = state.get('buffer_pos', dict(state['state']).get('pos', 0))
+    if not 0 <= position <= BIT_GENERATORS[kind]:
+        raise ValueError(f'generator: expected a position of at most {BIT_GENERATORS[kind]}, got {position}')
+    bit_generator = getattr(np.random, kind)(0)
+    bit_generator.state = state
+    return np.random.Generator(bit_generator)
 
 
-def checked_state(state):
-    """Return a generator's state, or raise what a wrong one makes of it before a generator in use takes it."""
-    return make_generator(state).bit_generator.state
+def _known_generator(state):
+    kind = state['bit_generator']
+    if kind not in BIT_GENERATORS:
+        raise ValueError(f'generator: expected one of {", ".join(BIT_GENERATORS)}, got {kind!r}')
+    return kind
+
+
+def restore_generator(network, state):
+    """Have a network's generator go on from a state: the one that it has, where that is of the kind.
+
+    Raises:
+        LookupError, OverflowError, TypeError, ValueError: as `make_generator`; nothing is changed then.
+    """
+    generator = make_generator(state)
+    if type(generator.bit_generator) is type(network.generator.bit_generator):
+        network.generator.bit_generator.state = generator.bit_generator.state
+    else:
+        network.generator = generator
 
 
 def updates_of(description):
@@ -88,14 +138,15 @@ def match_checkpoint(network, description, arrays):
         if found['kind'] != type(layer).__name__:
             raise ValueError(f'{layer.where}: expected {type(layer).__name__}, got {found["kind"]}')
         matching |= _match_layer(layer, index, arrays, states, updates)
-        found = _describe_layer(_make_layer(found))
+        if found['kind'] in LAYERS:  # where settings of older files get their defaults
+            found = _describe_layer(_make_layer(found))
         for key, value in _describe_layer(layer).items():
             if key not in ('kernel_initializer', 'trainable') and value != found[key]:
                 raise ValueError(f'{layer.where}: expected {key} {value}, got {found[key]}')
     for what, ours, other in (
         ('layers', len(network.layers), len(theirs['layers'])),
         ('dtype', network.dtype.name, theirs['dtype']),
-        ('loss', _describe_part(network.loss), _describe_part(_make(LOSSES, description['loss']))),
+        ('loss', _describe_part(network.loss), _completed(description['loss'])),
         ('optimizer', type(network.optimizer).__name__, description['optimizer']['kind']),
     ):
         if ours != other:
@@ -145,7 +196,7 @@ def _describe_layer(layer):
         'trainable': bool(layer.trainable),
         **layer.settings(),
     }
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+    return as_json(settings, layer.where)
 
 
 def _make_layer(description):
@@ -157,7 +208,12 @@ def _make_layer(description):
 
 
 def _describe_part(part):
-    return None if part is None else {'kind': type(part).__name__, **part.settings()}
+    return None if part is None else as_json({'kind': type(part).__name__, **part.settings()}, type(part).__name__)
+
+
+def _completed(loss):
+    """Return a loss's description with the settings that it has from before they were there."""
+    return _describe_part(_make(LOSSES, loss)) if loss['kind'] in LOSSES else loss
 
 
 def _known_initializer(settings):

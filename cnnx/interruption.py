@@ -1,8 +1,9 @@
 """Ctrl-C and SIGTERM, noted while training goes on and acted upon between batches."""
 
+import os
 import signal
-import sys
 import threading
+import warnings
 
 DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
@@ -11,7 +12,8 @@ class Interruption:
     """A context in which SIGINT and SIGTERM are noted instead of acted upon.
 
     That is so on the main thread, and where they have their default handlers, which they get back at the end;
-    who has set handlers of his own has them called. A second signal changes nothing.
+    who has set handlers of his own has them called. A second signal changes nothing. Processes that are forked
+    meanwhile act upon signals as before.
 
     Attributes:
         signal: the first one that came, or None.
@@ -19,26 +21,50 @@ class Interruption:
 
     def __init__(self):
         self.signal = None
+        self._process = os.getpid()
         self._before = {}
 
     def __enter__(self):
-        if threading.current_thread() is threading.main_thread():
-            for number, default in DEFAULTS.items():
-                if signal.getsignal(number) is default:
-                    self._before[number] = signal.signal(number, self._note)
+        try:
+            if threading.current_thread() is threading.main_thread():
+                for number, default in DEFAULTS.items():
+                    if signal.getsignal(number) is default:
+                        self._before[number] = default
+                        signal.signal(number, self._note)
+        except BaseException:
+            self._restore()
+            raise
         return self
 
-    def __exit__(self, kind, *exception):
+    def __exit__(self, kind, error, traceback):
+        try:
+            self._restore()
+        except BaseException:  # of another handler, which a user has set
+            self._restore()
+            raise
+        if self.signal is not None and (error is None or isinstance(error, Exception)):
+            self.leave(error)
+
+    def _restore(self):
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self.signal is not None and kind is None:
-            self.leave()
 
     def _note(self, number, frame):
+        if os.getpid() != self._process:
+            self._restore()
+            signal.raise_signal(number)
+            return
         self.signal = self.signal or signal.Signals(number)
 
-    def leave(self):
-        """Raise what the signal stands for: KeyboardInterrupt, or SystemExit with status 128 + its number."""
+    def leave(self, error=None):
+        """Raise what the signal stands for: KeyboardInterrupt, or SystemExit with status 128 + its number.
+
+        Args:
+            error: what has ended the run before that could be done, or None; a warning tells it.
+        """
+        if error is not None:
+            message = f'{self.signal.name}: stopped, after {type(error).__name__}: {error}'
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
         if self.signal is signal.SIGINT:
-            raise KeyboardInterrupt
-        sys.exit(128 + self.signal)
+            raise KeyboardInterrupt from error
+        raise SystemExit(128 + self.signal) from error

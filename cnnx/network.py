@@ -16,7 +16,7 @@ from cnnx.optimizers import as_optimizer
 from cnnx.plan import Plan, check_layers_fit, check_loss_fits, fusions
 
 # What building a network raises of a description that is none, or is that of another network.
-MISFITS = (LookupError, MemoryError, OverflowError, RuntimeError, TypeError, ValueError)
+MISFITS = (LookupError, OverflowError, RuntimeError, TypeError, ValueError)
 _networks = weakref.WeakSet()
 
 
@@ -285,11 +285,12 @@ class Network:
             raise CheckpointError(
                 f'{path}: holds no architecture; for a file of weights alone, build the network and use load_weights'
             )
-        try:
-            network = architecture.rebuild(cls, description, arrays)
-        except MISFITS as error:
-            raise CheckpointError(f'{path}: cannot build its network ({error})') from error
-        network._set_weights(arrays, path)
+        with checkpoint.lack_of_memory_told(path):
+            try:
+                network = architecture.rebuild(cls, description, arrays)
+            except MISFITS as error:
+                raise CheckpointError(f'{path}: cannot build its network ({error})') from error
+            network._set_weights(arrays, path)
         return network
 
     def describe(self):
@@ -320,7 +321,7 @@ class Network:
         try:
             matching = architecture.match_checkpoint(self, description, arrays)
             updates = architecture.updates_of(description)
-            self.generator.bit_generator.state = architecture.checked_state(description['generator'])
+            architecture.restore_generator(self, description['generator'])
         except MISFITS as error:
             raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error
         self._assign(matching)

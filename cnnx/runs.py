@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import math
+import os
 import re
 import time
 import uuid
@@ -10,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnx import checkpoint
-from cnnx.architecture import make_generator
+from cnnx.architecture import as_json, make_generator
 from cnnx.arrays import non_negative
-from cnnx.geometry import positive_int
+from cnnx.geometry import is_whole, positive_int
 
 SECONDS = {'s': 1, 'm': 60, 'h': 3600}
 # What the place within an epoch depends on.
@@ -84,24 +85,26 @@ class Run:
     Args:
         folder: where the checkpoints go; made if need be.
         prefix: how their names begin.
-        settings: what, beside the network, the run's bits depend on, as JSON can hold it.
+        settings: what, beside the network, the run's bits depend on, by name.
         keep: how many checkpoints of epochs stay; None for all.
 
     Raises:
-        ValueError: the folder is a file, or the prefix none.
+        TypeError: JSON cannot hold one of the settings.
+        ValueError: the folder is none, or a file, or the prefix is none.
         OSError: the folder cannot be written into, or another run is at work there.
     """
 
     def __init__(self, folder, prefix, settings, keep=None):
-        self.folder = Path(folder).absolute()
+        self.folder = _checked_folder(folder)
         self.prefix = checkpoint.check_prefix(prefix)
-        self.settings = settings
+        self.settings = as_json(settings, 'settings')
         self.keep = None if keep is None else positive_int(keep, 'keep')
         self.path = None
         self._run = {'id': uuid.uuid4().hex, 'started': time.time(), 'saved': 0}
         self._lock = self.folder / f'.{self.prefix}.lock'
         self._locked = None
         self._exit = contextlib.ExitStack()
+        self._readings = checkpoint.Readings()
 
     def __enter__(self):
         if self.folder.exists() and not self.folder.is_dir():
@@ -122,7 +125,7 @@ class Run:
             if self._lock.stat().st_ino == self._locked:
                 return
         try:
-            self._exit.enter_context(FileLock(self._lock, timeout=0))
+            self._exit.enter_context(FileLock(self._lock, timeout=0, mode=0o666))
         except Timeout:
             raise BlockingIOError(
                 f'{self.folder}: another run is saving checkpoints named {self.prefix} here; '
@@ -132,7 +135,8 @@ class Run:
 
     def begin(self, network, callbacks=None):
         """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them."""
-        newest = checkpoint.newest_start(self.folder, self.prefix)
+        network.describe()  # tells now what cannot be saved later
+        newest = checkpoint.newest_start(self.folder, self.prefix, self._readings)
         if newest is not None:
             self._run['started'] = max(self._run['started'], math.nextafter(newest, math.inf))
             self.save(network, Position(), callbacks)
@@ -155,20 +159,21 @@ class Run:
             'epoch': position.epoch - 1,
             'history': position.history,
             'settings': self.settings,
-            'schedule': position.schedule,
+            'schedule': as_json(position.schedule, 'schedule'),
             'seconds': position.seconds,
-            'callbacks': callbacks.describe() if callbacks else [],
+            'callbacks': as_json(callbacks.describe(), 'callbacks') if callbacks else [],
             'run': {**self._run, 'saved': self._run['saved'] + 1},
         }
         epoch, batch = position.epoch - 1, None
         if position.batch:
             epoch, batch = position.epoch, position.batch
-            description['within_epoch'] = {'batch': batch, 'order': position.order, 'mean': position.mean}
+            order = as_json(position.order, 'generator')
+            description['within_epoch'] = {'batch': batch, 'order': order, 'mean': position.mean}
         path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch, batch)
         arrays = network.checkpoint_arrays() | (callbacks.arrays() if callbacks else {})
         checkpoint.write(path, arrays, description)
         self._run = description['run']
-        checkpoint.remove_older(path, self.keep)
+        checkpoint.remove_older(path, self.keep, self._readings)
         self.path = path
 
     def resume(self, network, schedule, callbacks, progress):
@@ -177,7 +182,8 @@ class Run:
         Raises:
             CheckpointError: it is another network's, or all checkpoints are damaged.
         """
-        found = checkpoint.read_newest(self.folder, self.prefix)
+        network.describe()  # tells now what cannot be saved later
+        found = checkpoint.read_newest(self.folder, self.prefix, self._readings)
         if found is None:
             progress.say(f'no checkpoint named {self.prefix} in {self.folder}: training begins at epoch 1')
             return Position()
@@ -193,7 +199,8 @@ class Run:
         except (LookupError, OSError, OverflowError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
         trainable = [layer.trainable for layer in network.layers]
-        network.restore(found.arrays, found.description, found.path)
+        with checkpoint.lack_of_memory_told(found.path):
+            network.restore(found.arrays, found.description, found.path)
         self._run, self.path = run, found.path
         # What was passed over must not come before what is saved from here on.
         run['saved'] = max(other['saved'] for other in found.runs if other['id'] == run['id'])
@@ -221,12 +228,24 @@ def _described(description):
     """Return run, settings and position of a checkpoint's description; raises what a wrong one makes of it."""
     run = checkpoint.described_run(description)
     settings, history = dict(description['settings']), dict(description['history'])
-    position = Position({key: list(map(float, values)) for key, values in history.items()}, description['epoch'] + 1)
+    epoch = description['epoch']
+    if not is_whole(epoch) or epoch < 0:
+        raise ValueError(f'epoch: expected a whole number of at least 0, got {epoch!r}')
+    position = Position({key: list(map(float, values)) for key, values in history.items()}, epoch + 1)
     position.schedule = description.get('schedule', {})
     position.seconds = non_negative(description.get('seconds', 0.0), 'seconds')
     if (within := description.get('within_epoch')) is not None:
         position.batch, position.order = positive_int(within['batch'], 'batch'), within['order']
         position.mean = [float(number) for number in within['mean']]
-        if position.order is not None:
+        if len(position.mean) != 3 or not all(map(math.isfinite, position.mean)) or position.mean[2] <= 0:
+            raise ValueError(f'mean: expected three finite numbers, the last a count, got {within["mean"]!r}')
+        if position.order is not None or settings.get('samples') is not None:  # streams have neither
             make_generator(position.order)
     return run, settings, position
+
+
+def _checked_folder(folder):
+    """Return an absolute path, or raise a ValueError if a folder's name is none."""
+    if not isinstance(folder, (str, os.PathLike)) or not isinstance(os.fspath(folder), str) or '\0' in str(folder):
+        raise ValueError(f'checkpoint_dir: expected the path of a folder as text, got {folder!r}')
+    return Path(folder).absolute()

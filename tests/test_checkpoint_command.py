@@ -81,6 +81,33 @@ def test_a_description_of_someone_else(tmp_path, capsys, description):
     assert 'its description is none that cnnx writes' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('description', [{'history': {'loss': [10**400]}}, {'history': {'loss': [None]}}])
+def test_numbers_that_cannot_be_printed(tmp_path, capsys, description):
+    checkpoint.write(tmp_path / 'x.npz', {}, description)
+    assert main(['verify', str(tmp_path / 'x.npz')]) == 1
+    assert 'its description is none that cnnx writes' in capsys.readouterr().out
+
+
+def test_nesting_beyond_what_can_be_told(tmp_path, capsys):
+    a, b = tmp_path / 'a.npz', tmp_path / 'b.npz'
+    for path, end in ((a, 1), (b, 2)):
+        for _ in range(900):
+            end = {'a': end}
+        checkpoint.write(path, {}, {'settings': end})
+    assert main(['verify', str(a)]) in (0, 1)
+    assert main(['diff', str(a), str(b)]) == 1
+    assert capsys.readouterr().out.endswith('the descriptions are nested too deeply to tell\n')
+
+
+def test_a_file_of_someone_else(tmp_path, capsys):
+    np.savez(tmp_path / 'numbers.npz', a=np.zeros(3))
+    np.savez(tmp_path / 'text.npz', a=np.zeros(3), b=np.array(['x']))
+    assert main(['verify', str(tmp_path / 'numbers.npz')]) == 0
+    assert 'numbers.npz: no file of cnnx, but an .npz file of numbers, 1 arrays' in capsys.readouterr().out
+    assert main(['verify', str(tmp_path / 'text.npz')]) == 1
+    assert 'b.npy holds <U1, not numbers' in capsys.readouterr().out
+
+
 def test_no_such_thing(tmp_path, capsys):
     assert main(['verify', str(tmp_path / 'nowhere')]) == 2
     assert main(['verify', str(tmp_path)]) == 2

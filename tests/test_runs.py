@@ -1,8 +1,10 @@
 """Runs that are interrupted and resumed, their checkpoints, and who may write them."""
 
+import collections
 import datetime
 import os
 import signal
+import stat
 import threading
 import time
 
@@ -11,10 +13,12 @@ import pytest
 from models import bits, small_data, small_network
 
 import cnnx
-from cnnx import CheckpointError, checkpoint, progress, runs
+from cnnx import CheckpointError, DivergenceError, Network, checkpoint, progress, runs
+from cnnx.architecture import BIT_GENERATORS
+from cnnx.checkpoint import files, folder
 from cnnx.layers import LAYERS
 from cnnx.optimizers import OPTIMIZERS
-from cnnx.schedules import SCHEDULES, Custom, ReduceOnPlateau
+from cnnx.schedules import SCHEDULES, Constant, Custom, ReduceOnPlateau
 
 N, BATCH, EPOCHS = 22, 8, 3
 BATCHES = 3  # of an epoch
@@ -82,6 +86,12 @@ def damage_epochs(folder, *epochs):
         path.write_bytes(content)
 
 
+def craft(path, **description):
+    """Change what a checkpoint says, and seal it again."""
+    arrays, found = checkpoint.read(path)
+    checkpoint.write(path, arrays, found | description)
+
+
 def signal_at(net, call, number=signal.SIGINT, method='learn'):
     """Have a signal come while a network's plan learns or assesses a batch, the call-th from now on."""
     plan, calls = net.plan, []
@@ -94,6 +104,23 @@ def signal_at(net, call, number=signal.SIGINT, method='learn'):
         return real(*arguments)
 
     setattr(plan, method, signalled)
+
+
+class StopError(Exception):
+    """What a signal handler of the user raises."""
+
+
+def stop_at(net, call):
+    """Have a network's plan fail at the call-th batch that it learns from now on."""
+    learn, calls = net.plan.learn, []
+
+    def stopped(*arguments):
+        calls.append(None)
+        if len(calls) == call:
+            raise StopError
+        return learn(*arguments)
+
+    net.plan.learn = stopped
 
 
 def test_the_matrix_is_complete():
@@ -250,6 +277,162 @@ def test_a_schedules_memory_of_someone_else_is_refused(tmp_path, state):
     assert bits(net) == before
 
 
+# What users bring along
+
+
+@pytest.mark.parametrize('kind', BIT_GENERATORS)
+@pytest.mark.parametrize('stop', [4, 5])
+def test_every_generator_of_numpy_goes_on_with_its_numbers(tmp_path, kind, stop):
+    def network(seed):
+        net = small_network()
+        net.generator = np.random.Generator(getattr(np.random, kind)(seed))
+        net.generator.random(7, np.float32)  # leaves numbers that are drawn ahead
+        return net
+
+    whole, net, resumed = network(1), network(1), small_network(9)
+    history = train(whole)
+    stop_at(net, stop)
+    with pytest.raises(StopError):
+        train(net, checkpoint_dir=tmp_path, checkpoint_every=1)
+    assert train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True).history == history.history
+    assert bits(resumed) == bits(whole)
+    assert resumed.generator.random(5).tolist() == whole.generator.random(5).tolist()
+
+
+def test_a_generator_that_cannot_be_saved_is_refused_before_anything_is_trained(tmp_path):
+    class Other(np.random.PCG64):
+        @property
+        def state(self):
+            return {'bit_generator': 'Other'}
+
+    net = small_network()
+    net.generator = np.random.Generator(Other(0))
+    before = bits(net)
+    with pytest.raises(ValueError, match='generator: expected one of PCG64, .*SFC64, got .Other.'):
+        train(net, checkpoint_dir=tmp_path)
+    assert bits(net) == before
+
+
+@pytest.mark.parametrize(
+    'state',
+    [
+        {'bit_generator': 'MT19937', 'state': {'key': [1] * 624, 'pos': 10**6}},
+        {'bit_generator': 'MT19937', 'state': {'key': [1] * 624, 'pos': -1}},
+        {'bit_generator': 'MT19937', 'state': {'key': [1] * 600, 'pos': 1}},
+        {'bit_generator': 'Philox', 'state': {'counter': [1] * 4, 'key': [1] * 2}, 'buffer': [1] * 4, 'buffer_pos': -9,
+         'has_uint32': 0, 'uinteger': 0},
+        {'bit_generator': 'SFC64', 'state': {'state': [1, 2]}, 'has_uint32': 0, 'uinteger': 0},
+        {'bit_generator': 'Generator', 'state': {}}, {'bit_generator': 'seed', 'state': {}}, {}, None, 'PCG64',
+    ],
+    ids=lambda state: str(state)[:40],
+)  # fmt: skip
+def test_a_generator_of_someone_else_is_refused(tmp_path, state):
+    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
+    craft(tmp_path / 'model_epoch_1.npz', generator=state)
+    with pytest.raises(CheckpointError, match='not a checkpoint of this network'):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+# In other types than JSON has.
+GIVEN = {'pads': ((1, np.int64(1)), (2, 2)), 'scale': np.float32(0.1), 'table': np.eye(2), 'on': np.True_, 'no': None}
+
+
+class Settings:
+    given = GIVEN
+
+    def settings(self):
+        return {**super().settings(), **self.given}
+
+
+class OwnLayer(Settings, cnnx.Flatten):
+    pass
+
+
+class OwnLoss(Settings, cnnx.CategoricalCrossEntropy):
+    pass
+
+
+class OwnOptimizer(Settings, cnnx.SGD):
+    pass
+
+
+class OwnSchedule(Settings, Constant):
+    pass
+
+
+def own_network(seed=0):
+    net = Network(seed=seed)
+    for layer in (
+        cnnx.Convolutional(2, 3, input_shape=(6, 6, 1)),
+        OwnLayer(),
+        cnnx.Dense(output_size=3),
+        cnnx.Softmax(),
+    ):
+        net.add(layer)
+    net.compile(OwnLoss(), OwnOptimizer(0.9))
+    net.optimizer.momentum = np.float32(0.9)
+    return net
+
+
+def test_parts_of_the_users_own_are_saved_and_resumed(tmp_path, capsys):
+    options = {'learning_rate': OwnSchedule(0.05), 'checkpoint_dir': tmp_path}
+    whole, resumed = own_network(), own_network(9)
+    train(whole, learning_rate=OwnSchedule(0.05))
+    train(own_network(), epochs=2, checkpoint_every=1, **options)
+    train(resumed, resume_from_checkpoint=True, verbose=1, **options)
+    assert bits(resumed) == bits(whole)
+    assert [line for line in capsys.readouterr().out.splitlines() if ' was ' in line] == [
+        'epochs was 2 up to here and is 3 from here on'
+    ]
+
+
+@pytest.mark.parametrize('part', [OwnLayer, OwnLoss])
+def test_other_settings_of_the_users_own_are_refused(tmp_path, part, monkeypatch):
+    train(own_network(), epochs=1, checkpoint_dir=tmp_path)
+    monkeypatch.setattr(part, 'given', {**GIVEN, 'pads': ((1, 1), (2, 3))})
+    with pytest.raises(CheckpointError, match=r'pads|\[2, 3\]'):
+        train(own_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize(
+    ('part', 'where'),
+    [(OwnLayer, r'layer 1 \(OwnLayer\): what'), (OwnLoss, 'OwnLoss: what'), (OwnSchedule, 'settings: what')],
+)
+@pytest.mark.parametrize('value', [object(), {1: 2}, b'x', 1j, np.array([None, {2}])], ids=str)
+def test_what_json_cannot_hold_is_told_before_anything_is_trained(tmp_path, part, where, value, monkeypatch):
+    monkeypatch.setattr(part, 'given', {'what': value})
+    net = own_network()
+    before = bits(net)
+    with pytest.raises(TypeError, match=f'{where}: expected what JSON can hold'):
+        train(net, checkpoint_dir=tmp_path, learning_rate=OwnSchedule(0.1))
+    assert bits(net) == before
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize('resume', ['runs/model_epoch_2.npz', None, 1, 'no'])
+def test_resuming_is_asked_for_by_true_or_false(tmp_path, resume):
+    with pytest.raises(ValueError, match='resume_from_checkpoint: expected True or False, got .*checkpoint_dir'):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=resume)
+
+
+@pytest.mark.parametrize('name', [b'runs', 5, 'a\0b', ['runs']])
+def test_the_name_of_a_folder_is_text(name):
+    with pytest.raises(ValueError, match='checkpoint_dir: expected the path of a folder as text'):
+        train(small_network(), checkpoint_dir=name)
+
+
+def test_a_resume_without_memory_says_so_and_passes_over_nothing(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise MemoryError
+
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+    for where, name in ((files, '_array'), (files, '_check_seal'), (Network, '_assign')):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, fail)
+            with pytest.raises(MemoryError, match=r'model_epoch_\d\.npz: not enough memory'):
+                train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
 # Checkpoints within epochs, and how many stay
 
 
@@ -351,6 +534,46 @@ def test_the_checkpoint_just_written_is_never_removed_for_a_damaged_one(tmp_path
     assert checkpoint.read_newest(tmp_path, 'model').path == tmp_path / 'model_epoch_4.npz'
 
 
+def test_a_damaged_checkpoint_does_not_count_as_kept(tmp_path):
+    train(small_network(), epochs=5, checkpoint_dir=tmp_path, keep=2)
+    damage_epochs(tmp_path, 5)
+    net = small_network()
+    stop_at(net, 3)
+    with pytest.warns(RuntimeWarning, match='passed over'), pytest.raises(StopError):
+        train(net, epochs=8, checkpoint_dir=tmp_path, keep=1, checkpoint_every=2, resume_from_checkpoint=True)
+    assert names(tmp_path) == ['model_epoch_4.npz', 'model_epoch_5.npz', 'model_epoch_5_batch_2.npz']
+    checkpoint.read(tmp_path / 'model_epoch_4.npz')
+
+
+def test_damage_that_comes_during_a_run_is_seen(tmp_path):
+    net = small_network()
+    assess, calls = net.plan.assess, []
+
+    def damaging(*arguments):
+        calls.append(None)
+        if len(calls) == 4:
+            damage_epochs(tmp_path, 3)
+        return assess(*arguments)
+
+    net.plan.assess = damaging
+    train(net, epochs=4, checkpoint_dir=tmp_path, keep=2)
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in (2, 3, 4)]
+
+
+def test_each_checkpoint_is_read_once(tmp_path, monkeypatch):
+    train(small_network(), epochs=4, checkpoint_dir=tmp_path)
+    reads = collections.Counter()
+    for name in ('read', 'read_description'):
+        real = getattr(folder, name)
+        monkeypatch.setattr(
+            folder, name, lambda path, name=name, real=real: (reads.update([(name, path.name)]), real(path))[1]
+        )
+    train(small_network(), epochs=8, checkpoint_dir=tmp_path, keep=3, checkpoint_every=1, resume_from_checkpoint=True)
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in (6, 7, 8)]
+    assert reads['read', 'model_epoch_3.npz'] == reads['read_description', 'model_epoch_3.npz'] == 1
+    assert set(reads.values()) == {1}
+
+
 @pytest.mark.parametrize('run', [{'saved': float('inf')}, {'saved': 10**400, 'started': 10**400}, {'started': None}])
 def test_numbers_of_someone_else_are_damage(tmp_path, run):
     train(small_network(), epochs=2, checkpoint_dir=tmp_path)
@@ -361,17 +584,44 @@ def test_numbers_of_someone_else_are_damage(tmp_path, run):
         train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
 
 
+@pytest.mark.parametrize('epoch', [-1, 1.5, 1e308, True, '1', None, [1]])
+def test_an_epoch_of_someone_else_is_refused(tmp_path, epoch):
+    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
+    craft(tmp_path / 'model_epoch_1.npz', epoch=epoch)
+    with pytest.raises(CheckpointError, match=r'model_epoch_1\.npz: not a checkpoint of a training run'):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize(
+    'within',
+    [
+        *(
+            {'mean': mean}
+            for mean in ([1, 2], [1, 2, float('nan')], [float('inf'), 1, 1], [1, 2, 0], [1, 2, -3], None, 'abc')
+        ),
+        *({'batch': batch} for batch in (0, -1, 1.5, None)),
+        *(
+            {'order': order}
+            for order in (None, {}, {'bit_generator': 'PCG64'}, {'bit_generator': 'MT19937', 'state': 5})
+        ),
+    ],
+    ids=str,
+)
+def test_a_place_of_someone_else_within_an_epoch_is_refused(tmp_path, within):
+    net = small_network()
+    train(net, epochs=1, checkpoint_dir=tmp_path)
+    good = {'batch': 1, 'mean': [1, 2, 3], 'order': np.random.default_rng(0).bit_generator.state}
+    craft(tmp_path / 'model_epoch_1.npz', within_epoch=good)
+    train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True, checkpoint_prefix='model', epochs=1)
+    craft(tmp_path / 'model_epoch_1.npz', within_epoch=good | within)
+    with pytest.raises(CheckpointError, match=r'model_epoch_1\.npz: not a checkpoint of a training run'):
+        train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
 def test_an_epoch_whose_batches_have_changed_begins_anew(tmp_path, capsys):
-    class StopError(Exception):
-        pass
-
-    def stop(*arguments):
-        raise StopError
-
     net = small_network()
     train(net, epochs=1, checkpoint_dir=tmp_path, checkpoint_every=1)
-    step, calls = net.optimizer.step, iter(range(2))
-    net.optimizer.step = lambda *rest: stop() if next(calls, None) is None else step(*rest)
+    stop_at(net, 3)
     with pytest.raises(StopError):
         train(net, epochs=2, checkpoint_dir=tmp_path, checkpoint_every=1, resume_from_checkpoint=True)
     assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2_batch_2.npz']
@@ -478,6 +728,16 @@ def test_what_killed_runs_left_half_written_is_removed(tmp_path):
         path.write_bytes(b'half')
     train(small_network(), checkpoint_dir=tmp_path, epochs=1)
     assert [path.exists() for path in (leftover, others, within, stranger)] == [False, True, False, True]
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='permissions are POSIX')
+def test_others_may_take_the_lock(tmp_path):
+    before = os.umask(0o077)
+    try:
+        train(small_network(), epochs=1, checkpoint_dir=tmp_path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / '.model.lock').stat().st_mode) == 0o666
 
 
 # Signals
@@ -597,6 +857,72 @@ def test_a_stop_takes_no_longer_than_a_batch_and_a_save(tmp_path):
     with pytest.raises(SystemExit):
         train(net, checkpoint_dir=tmp_path, epochs=10**6)
     assert time.monotonic() - began < 2
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize(
+    ('number', 'error'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=['INT', 'TERM']
+)
+@pytest.mark.parametrize(
+    'failure', [OSError(28, 'No space left'), DivergenceError('the loss is nan'), StopError()], ids=repr
+)
+def test_a_signal_is_not_lost_when_the_run_fails(tmp_path, monkeypatch, number, error, failure):
+    def fail(*arguments):
+        signal.raise_signal(number)
+        raise failure
+
+    before = handlers()
+    monkeypatch.setattr(checkpoint, 'write', fail)
+    told = pytest.warns(RuntimeWarning, match=f'{number.name}: stopped, after {type(failure).__name__}: ')
+    with told as warned, pytest.raises(error) as caught:
+        train(small_network(), checkpoint_dir=tmp_path)
+    assert str(failure) in str(warned[0].message)
+    assert caught.value.__cause__ is failure
+    assert error is KeyboardInterrupt or caught.value.code == 143
+    assert handlers() == before
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('call', [1, 2, 3, 4])
+def test_handlers_come_back_whenever_another_handler_raises(monkeypatch, call):
+    before, real, calls = handlers(), signal.signal, []
+
+    def interrupted(*arguments):
+        real(*arguments)
+        calls.append(None)
+        if len(calls) == call:
+            raise StopError
+
+    monkeypatch.setattr(signal, 'signal', interrupted)
+    with pytest.raises(StopError):
+        train(small_network())
+    assert handlers() == before
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_processes_forked_meanwhile_act_upon_signals(number):
+    net, statuses = small_network(), []
+    assess = net.plan.assess
+
+    def forking(*arguments):
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.raise_signal(number)
+            except KeyboardInterrupt:
+                os._exit(9)
+            finally:
+                os._exit(1)
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        return assess(*arguments)
+
+    net.plan.assess = forking
+    train(net, epochs=1)
+    assert set(statuses) == {9 if number == signal.SIGINT else -signal.SIGTERM}
 
 
 def test_history_stays_a_history(tmp_path):

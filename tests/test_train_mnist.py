@@ -65,7 +65,7 @@ def load(path):
     """Return a checkpoint's arrays and its description, without what may differ between equal runs."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    description = json.loads(arrays.pop('description').item())
+    description = json.loads(arrays.pop('description').tobytes())
     del description['run']
     return arrays, description
 

@@ -4,9 +4,11 @@
 `python -m cnnx.checkpoint diff A B` says in what two of them differ.
 """
 
-from cnnx.checkpoint.files import FORMAT, CheckpointError, read, read_description, write, write_whole
+from cnnx.checkpoint.errors import CheckpointError, lack_of_memory_told
+from cnnx.checkpoint.files import FORMAT, read, read_description, write, write_whole
 from cnnx.checkpoint.folder import (
     Found,
+    Readings,
     check_prefix,
     checkpoint_path,
     checkpoints,
@@ -21,10 +23,12 @@ __all__ = [
     'FORMAT',
     'CheckpointError',
     'Found',
+    'Readings',
     'check_prefix',
     'checkpoint_path',
     'checkpoints',
     'described_run',
+    'lack_of_memory_told',
     'newest_start',
     'read',
     'read_description',

@@ -1,8 +1,8 @@
 """Arrays and a description in JSON, to an .npz file and back. Layers are not known here.
 
-A file is an uncompressed .npz, which NumPy alone can read, with one array more, `description`: text in JSON,
-with the version of this format and the dtype and shape of each other array. It ends with the checksum of all
-that stands before it, as the comment of the zip file.
+A file is an uncompressed .npz, which NumPy alone can read, with one array more, `description`: the bytes of a text
+in JSON, with the version of this format and the dtype and shape of each other array. It ends with the checksum of
+all that stands before it, as the comment of the zip file.
 """
 
 import contextlib
@@ -20,6 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnx.checkpoint.errors import (
+    CheckpointError,
+    damage_told,
+    from_the_file,
+    lack_of_memory_told,
+    system_errors_ignored,
+)
+
 FORMAT = 1
 # The zip comment that ends each file: the checksum of all before its digits.
 SEAL = b'cnnx sha256 '
@@ -28,14 +36,12 @@ CHUNK = 1 << 20
 # Plain .npz files of weights may be compressed; more than this many times is a trap, not weights.
 LARGEST_RATIO = 20
 SMALL = 1 << 20
+# Those of arrays of numbers have a tenth of that; Python's parser takes much larger ones for a lack of memory.
+LONGEST_HEADER = 2048
 O_NONBLOCK = getattr(os, 'O_NONBLOCK', 0)
 NUMBERS = 'biuf'
 # The name of a file while it is written; the group is the name that it is to get.
 TEMPORARY = re.compile(r'\.(.+)\.[0-9]+-[0-9]+\.tmp', re.DOTALL)
-
-
-class CheckpointError(ValueError):
-    """A file cannot be read as weights, a network or a checkpoint, or belongs to another network."""
 
 
 def write(path, arrays, description=None):
@@ -50,7 +56,8 @@ def write(path, arrays, description=None):
         description: what JSON can hold, by name.
 
     Raises:
-        OSError: the file cannot be written; it names the path.
+        MemoryError: there is not enough memory; it names the path.
+        OSError: the file cannot be written, or a device, a pipe or a folder is there; it names the path.
         ValueError: an array holds something else than numbers, or has the name `description`.
     """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
@@ -58,7 +65,8 @@ def write(path, arrays, description=None):
         if array.dtype.kind not in NUMBERS or name == 'description':
             raise ValueError(f'{name}: expected an array of numbers under another name, got {array.dtype}')
     text = json.dumps({'format': FORMAT, 'arrays': _manifest(arrays), **(description or {})})
-    write_whole(Path(path), _pack({**arrays, 'description': np.array(text)}))
+    with lack_of_memory_told(path):
+        write_whole(Path(path), _pack({**arrays, 'description': np.frombuffer(text.encode(), np.uint8)}))
 
 
 def read(path):
@@ -69,6 +77,7 @@ def read(path):
 
     Raises:
         CheckpointError: it is not a whole .npz file of numbers, or newer than this version of cnnx.
+        MemoryError: there is not enough memory; it names the path.
         OSError: there is no such file, or it cannot be opened.
     """
     with _opened(path) as (archive, stream):
@@ -110,12 +119,17 @@ def _temporary_name(path):
 def _pack(arrays):
     """Return the bytes of an .npz file, as `np.savez` writes it, that ends with the checksum of all before it."""
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, 'w') as archive:
-        archive.comment = SEAL + DIGITS * b'0'
-        for name, array in arrays.items():
-            # Without a date, equal contents make equal files.
-            with archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+    try:
+        with zipfile.ZipFile(stream, 'w') as archive:
+            archive.comment = SEAL + DIGITS * b'0'
+            for name, array in arrays.items():
+                # Without a date, equal contents make equal files.
+                with archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+    except ValueError as error:
+        if stream.closed:  # as it is when it finds no memory to grow, which is all that zipfile then sees
+            raise MemoryError from error
+        raise
     content = stream.getbuffer()
     content[-DIGITS:] = hashlib.sha256(content[:-DIGITS]).hexdigest().encode()
     return content
@@ -126,17 +140,21 @@ def write_whole(path, content):
     target = Path(os.path.realpath(path))
     temporary = _temporary_name(target)
     try:
+        if target.exists() and not target.is_file():
+            raise FileExistsError(errno.EEXIST, 'a folder, device or pipe is there, which no file replaces')
         with _opened_folder(target.parent) as folder:
             try:
                 _write_through(temporary, content)
                 os.replace(temporary, target)
             except BaseException:
-                with contextlib.suppress(OSError):
+                with system_errors_ignored():
                     os.unlink(temporary)
                 raise
             _sync_folder(folder)
     except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        if not from_the_file(error):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _write_through(path, content):
@@ -176,24 +194,17 @@ def _sync_folder(descriptor):
 
 @contextlib.contextmanager
 def _opened(path):
-    """Open an .npz file; yield it and its stream. What damage raises meanwhile becomes a CheckpointError.
-
-    That is any exception: zipfile, NumPy and the parsers that it uses have raised a dozen kinds.
-    """
+    """Open an .npz file; yield it and its stream. What damage raises meanwhile becomes a CheckpointError."""
     # A named pipe would have its reader wait for a writer.
     with open(os.fspath(path), 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise CheckpointError(f'{path}: not a file')
-        try:
+        with damage_told(path):
             if not zipfile.is_zipfile(stream):
                 raise CheckpointError(f'{path}: not an .npz file')
             stream.seek(0)
             with zipfile.ZipFile(stream) as archive:
                 yield archive, stream
-        except CheckpointError:
-            raise
-        except Exception as error:
-            raise CheckpointError(f'{path}: damaged, or no .npz file of numbers ({error})') from error
 
 
 def _members(archive, stream):
@@ -224,10 +235,13 @@ def _array(archive, member):
         if version not in ((1, 0), (2, 0)):
             raise ValueError(f'{member.filename} is of version {version} of the .npy format')
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        width = 2 if version == (1, 0) else 4
+        if int.from_bytes(file.peek(width)[:width], 'little') > LONGEST_HEADER:
+            raise ValueError(f'{member.filename} has a header of more than {LONGEST_HEADER} bytes')
         shape, fortran_order, dtype = read_header(file)
         if dtype.hasobject:
             raise ValueError(f'{member.filename} holds Python objects, which are never loaded')
-        if dtype.kind not in NUMBERS + 'U':
+        if dtype.kind not in NUMBERS and (dtype.kind, member.filename) != ('U', 'description.npy'):
             raise ValueError(f'{member.filename} holds {dtype}, not numbers')
         size = math.prod(shape) * dtype.itemsize
         if min(shape, default=0) < 0 or file.tell() + size != member.file_size:
@@ -257,11 +271,16 @@ def _check_seal(stream):
 
 
 def _description(array):
+    """Return a description from the array that holds it: bytes, or in older files text."""
     if array is None:
         return {}
-    if array.shape != () or array.dtype.kind != 'U':
+    if array.dtype == np.uint8:
+        text = array.tobytes().decode()
+    elif array.shape == () and array.dtype.kind == 'U':
+        text = array.item()
+    else:
         raise ValueError('its description is not text')
-    description = json.loads(array.item())
+    description = json.loads(text)
     if not isinstance(description, dict):
         raise ValueError('its description is not an object')
     return description

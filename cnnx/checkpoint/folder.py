@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from cnnx.checkpoint.files import TEMPORARY, CheckpointError, read, read_description
+from cnnx.checkpoint.errors import DAMAGE, CheckpointError, damage_noted, system_errors_ignored
+from cnnx.checkpoint.files import TEMPORARY, read, read_description
 
 # File systems take names of 255 bytes; the rest is for numbers, and for the name while a file is written.
 LONGEST_PREFIX = 150
@@ -30,6 +31,51 @@ class Found(NamedTuple):
     description: dict
     damage: list
     runs: list
+
+
+class Readings:
+    """What was read in checkpoints, remembered for as long as their files stay as they are."""
+
+    def __init__(self):
+        self._runs, self._whole = {}, {}
+
+    def read(self, path):
+        """Return what `read` gives of a file, and remember that it is whole."""
+        signature = _signature(path)
+        found = read(path)
+        self._whole[path] = signature
+        return found
+
+    def is_whole(self, path):
+        """Return whether a file can be read, all of it."""
+        with damage_noted([]):
+            if self._whole.get(path) != _signature(path):
+                self.read(path)
+            return True
+        return False
+
+    def run_of(self, path):
+        """Return what a checkpoint says of its run, as `described_run` gives it.
+
+        Raises:
+            CheckpointError, OSError: it does not tell.
+        """
+        signature = _signature(path)
+        if path not in self._runs or self._runs[path][0] != signature:
+            try:
+                self._runs[path] = signature, described_run(read_description(path))
+            except CheckpointError:
+                raise
+            except DAMAGE as error:
+                raise CheckpointError(f'{path}: not a checkpoint of a training run') from error
+        return self._runs[path][1]
+
+    def remove(self, path):
+        """Remove a file and forget it; one that cannot be removed stays."""
+        with system_errors_ignored():
+            path.unlink()
+            self._whole.pop(path, None)
+            self._runs.pop(path, None)
 
 
 def checkpoint_path(folder, prefix, epoch, batch=None):
@@ -73,7 +119,7 @@ def checkpoints(folder, prefix=None):
     return found
 
 
-def read_newest(folder, prefix):
+def read_newest(folder, prefix, readings=None):
     """Read the checkpoint to resume from: of the run that began last, the one that it saved last.
 
     A run that begins anew in the same folder replaces files one by one, and those of the run before it
@@ -86,13 +132,12 @@ def read_newest(folder, prefix):
     Raises:
         CheckpointError: there are checkpoints and all of them are damaged.
     """
-    candidates, damage = _candidates(folder, prefix)
+    readings = readings or Readings()
+    candidates, damage = _candidates(folder, prefix, readings)
     order = {path: (run['started'], run['saved'], path) for run, path in candidates}
     for path in sorted(order, key=order.get, reverse=True):
-        try:
-            return Found(path, *read(path), damage, [run for run, _ in candidates])
-        except (CheckpointError, OSError) as error:
-            damage.append(str(error))
+        with damage_noted(damage):
+            return Found(path, *readings.read(path), damage, [run for run, _ in candidates])
     if damage:
         raise CheckpointError(
             f'no checkpoint named {prefix} in {folder} can be read:\n  ' + '\n  '.join(damage) + '\n'
@@ -101,40 +146,42 @@ def read_newest(folder, prefix):
     return None
 
 
-def newest_start(folder, prefix):
+def newest_start(folder, prefix, readings):
     """Return when the run began that `read_newest` takes, in seconds; None where there is no checkpoint."""
-    candidates, damage = _candidates(folder, prefix)
+    candidates, damage = _candidates(folder, prefix, readings)
     return max((run['started'] for run, _ in candidates), default=0.0 if damage else None)
 
 
-def remove_older(path, keep):
+def remove_older(path, keep, readings):
     """Remove a run's checkpoints that one of its checkpoints makes superfluous, if that one is whole.
 
-    Of those saved before it, these are all within epochs, and all of epochs but the last `keep` (None: keep
-    them all). One that cannot be removed now is left for the next time.
+    Of those saved before it, these are all within epochs, and all of epochs but the last `keep` that are whole
+    (None: keep them all). One that cannot be removed now is left for the next time.
 
     Raises:
         CheckpointError: it is damaged, and nothing was removed.
         OSError: it cannot be opened, and nothing was removed.
     """
-    _, description = read(path)
+    readings.read(path)
     done = checkpoints(path.parent, path.name[: path.name.rindex('_epoch_')])
-    this, own = described_run(description), []
+    this, own = readings.run_of(path), []
     for other, (_, batches) in done.items():
         if other == path or (batches == 0 and keep is None):
             continue
-        with contextlib.suppress(CheckpointError, OSError):
-            run = _run_of(other)
+        with damage_noted([]):
+            run = readings.run_of(other)
             if run['id'] == this['id'] and run['saved'] <= this['saved']:
                 own.append((run['saved'], other))
     superfluous = [other for _, other in own if done[other][1] > 0]
     if keep is not None:
-        epochs = [other for _, other in sorted(own) if done[other][1] == 0]
-        others = keep - 1 if done[path][1] == 0 else keep
-        superfluous += epochs[: max(0, len(epochs) - others)]
+        wanted = keep - (done[path][1] == 0)
+        for _, other in sorted((row for row in own if done[row[1]][1] == 0), reverse=True):
+            if wanted == 0:
+                superfluous.append(other)
+            elif readings.is_whole(other):
+                wanted -= 1
     for other in superfluous:
-        with contextlib.suppress(OSError):
-            other.unlink()
+        readings.remove(other)
 
 
 def remove_leftovers(folder, prefix):
@@ -143,7 +190,7 @@ def remove_leftovers(folder, prefix):
     for path in Path(folder).glob('.*.tmp'):
         match = TEMPORARY.fullmatch(path.name)
         if match and pattern.fullmatch(match[1]):
-            with contextlib.suppress(OSError):
+            with system_errors_ignored():
                 path.unlink()
 
 
@@ -153,22 +200,16 @@ def _name(prefix):
     return re.compile(rf'{beginning}_epoch_([0-9]+)(?:_batch_([0-9]+))?\.npz', re.DOTALL)
 
 
-def _run_of(path):
-    """Return what a checkpoint says of its run, as `described_run` gives it, or raise a CheckpointError."""
-    try:
-        return described_run(read_description(path))
-    except CheckpointError:
-        raise
-    except (LookupError, OverflowError, TypeError, ValueError) as error:
-        raise CheckpointError(f'{path}: not a checkpoint of a training run') from error
+def _signature(path):
+    """Return what changes when a file is written anew."""
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _candidates(folder, prefix):
+def _candidates(folder, prefix, readings):
     """Return (what it says of its run, path) of each checkpoint, and a line for each that does not tell."""
     candidates, damage = [], []
     for path in checkpoints(folder, prefix):
-        try:
-            candidates.append((_run_of(path), path))
-        except (CheckpointError, OSError) as error:
-            damage.append(str(error))
+        with damage_noted(damage):
+            candidates.append((readings.run_of(path), path))
     return candidates, damage

@@ -29,7 +29,7 @@ TEXTS = (
     *(b'18446744073709551616', b'1e400', b'NaN', b'null', b'true', b'""', b'[]', b'{}', b'"a"', b'[[]]', b'1' * 5000),
     *(b'()', b'(1,)', b'(-1,)', b'(0, 9223372036854775807)', b'(4294967296, 4294967296)', b'True', b'None'),
     *(b"'<f4'", b"'>f8'", b"'<f2'", b"'|O'", b"'<U9'", b"'|V0'", b"'<M8[s]'", b"'<c16'", b"'i4,f4'", b"[('a', '<f4')]"),
-    *(b'[' * 3000, b'(' * 300, b'{"a":' * 500),
+    *(b'[' * 3000, b'(' * 300, b'{"a":' * 500, b'-' * 3000),
 )
 VALUES = (
     *(None, True, False, 0, -1, 1, 2, 3, 255, 2**31 - 1, 2**31, 2**63, 2**64, 10**30, 1e308, 0.5, -0.5),
@@ -127,9 +127,9 @@ def change_header(data, rng):
 
 
 def change_description(data, rng):
-    """Change a value somewhere in the description, and write it as the array of text that it was."""
+    """Change a value somewhere in the description, and write it as bytes, or as text, as older files have it."""
     try:
-        description = json.loads(np.load(io.BytesIO(data)).item())
+        description = json.loads(np.load(io.BytesIO(data)).tobytes())
     except Exception:
         return change_text(data, rng)
     places = list(places_in(description))
@@ -142,7 +142,8 @@ def change_description(data, rng):
         holder[key] = rng.choice([*VALUES, *(other[k] for other, k in places)])
     file = io.BytesIO()
     try:
-        np.save(file, np.array(json.dumps(description)))
+        text = json.dumps(description)
+        np.save(file, np.array(text) if rng.random() < 0.2 else np.frombuffer(text.encode(), np.uint8))
     except (RecursionError, ValueError):  # it holds itself, or a surrogate
         return data
     return file.getvalue()
