@@ -110,8 +110,12 @@ class Run:
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f'checkpoint_dir: expected a folder, {self.folder} is a file')
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._take_lock()
-        checkpoint.remove_leftovers(self.folder, self.prefix)
+        try:
+            self._take_lock()
+            checkpoint.remove_leftovers(self.folder, self.prefix)
+        except BaseException:
+            self._exit.close()
+            raise
         return self
 
     def __exit__(self, *exception):

@@ -1,4 +1,5 @@
 import errno
+import gc
 import hashlib
 import io
 import json
@@ -491,6 +492,20 @@ def test_what_a_signal_handler_of_the_user_raises_is_no_damage(tmp_path, monkeyp
                 with pytest.raises(type(error)) as caught:
                     use(path)
                 assert caught.value is error
+
+
+def test_what_stops_a_save_is_not_hidden_by_what_it_leaves_unfinished(path, monkeypatch):
+    real, unfinished = zipfile.ZipFile._open_to_write, []
+
+    def interrupted(*arguments, **options):
+        unfinished.append(real(*arguments, **options))
+        raise StopError
+
+    monkeypatch.setattr(zipfile.ZipFile, '_open_to_write', interrupted)
+    with pytest.raises(StopError):
+        checkpoint.write(path, ARRAYS)
+    gc.collect()
+    assert files_in(path.parent) == []
 
 
 @pytest.mark.parametrize('step', ['_array', '_description', '_check_seal'])

@@ -714,6 +714,18 @@ def test_a_run_whose_lock_was_deleted_takes_it_again_or_is_told(tmp_path):
     assert names(tmp_path) == ['model_epoch_1.npz']
 
 
+def test_a_run_that_does_not_begin_gives_the_lock_back(tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, 'remove_leftovers', stop)
+        with pytest.raises(StopError) as caught:
+            train(small_network(), checkpoint_dir=tmp_path)
+    train(small_network(), checkpoint_dir=tmp_path, epochs=1)
+    assert caught.tb is not None  # and keeps alive what was there
+
+
 def test_a_resume_says_when_the_run_began_that_it_goes_on_with(tmp_path, capsys):
     train(small_network(), checkpoint_dir=tmp_path)
     train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)

@@ -119,15 +119,17 @@ def _temporary_name(path):
 def _pack(arrays):
     """Return the bytes of an .npz file, as `np.savez` writes it, that ends with the checksum of all before it."""
     stream = io.BytesIO()
+    archive = zipfile.ZipFile(stream, 'w')
     try:
-        with zipfile.ZipFile(stream, 'w') as archive:
-            archive.comment = SEAL + DIGITS * b'0'
-            for name, array in arrays.items():
-                # Without a date, equal contents make equal files.
-                with archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
-    except ValueError as error:
-        if stream.closed:  # as it is when it finds no memory to grow, which is all that zipfile then sees
+        archive.comment = SEAL + DIGITS * b'0'
+        for name, array in arrays.items():
+            # Without a date, equal contents make equal files.
+            with archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+        archive.close()
+    except BaseException as error:
+        archive.fp = None  # or it would be finished, and complain of what is not
+        if stream.closed:  # as it is where it finds no memory to grow
             raise MemoryError from error
         raise
     content = stream.getbuffer()
