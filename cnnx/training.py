@@ -261,7 +261,9 @@ class _Loop:
         rate = self.schedule(done, total, self.epochs)
         if not 0 <= rate < math.inf:
             name = type(self.schedule).__name__
-            raise ValueError(f'step {done}: expected a finite rate of at least 0 from the schedule {name}, got {rate!r}')
+            raise ValueError(
+                f'step {done}: expected a finite rate of at least 0 from the schedule {name}, got {rate!r}'
+            )
         return rate
 
     def _order(self, position):
