@@ -169,7 +169,8 @@ class _Loop:
         # Of how many epochs a stream has not given its batches, and when the seconds of the position were 0.
         self._unseen, self._began = position.epoch - 1, time.monotonic() - position.seconds
         self.callbacks.call('on_train_begin')
-        while position.epoch <= self.epochs and not self._is_over():
+        # What a checkpoint says of the time is what counts, so that a resume comes to the same end.
+        while position.epoch <= self.epochs and position.seconds < self.max_seconds and not self.callbacks.stopped:
             position = self._train_epoch(position)
         self.callbacks.call('on_train_end')
 
@@ -288,8 +289,8 @@ class _Loop:
 
     def _save(self, position):
         check_weights(self.network, f'epoch {position.epoch}, after {position.batch} batches')
+        position.seconds = self._seconds() if self.max_seconds < math.inf else 0.0
         if self.run is not None:
-            position.seconds = self._seconds() if self.max_seconds < math.inf else 0.0
             self.run.save(self.network, position, self.callbacks)
             self.every.saved()
 
