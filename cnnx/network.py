@@ -118,8 +118,8 @@ class Network:
 
         Args:
             loss: a loss such as `CategoricalCrossEntropy()`.
-            optimizer: one such as `Adam(beta_1=0.8)`, or the name of its kind for one with its defaults: 'sgd',
-                'adam', 'adamw', 'rmsprop' or 'adagrad', in capitals or not; None is plain `SGD()`.
+            optimizer: one such as `Adam(beta_1=0.8)`, or the name of a kind of `cnnx.optimizers`, such as 'adam', in
+                capitals or not, for one with its defaults; None is plain `SGD()`.
 
         Raises:
             TypeError: what came is no loss or no optimizer.
