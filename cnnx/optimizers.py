@@ -111,6 +111,10 @@ class Update:
         for parameter in self._parameters:
             parameter.updates += 1
 
+    def is_of(self, parameters):
+        """Return whether these are the parameters that it changes."""
+        return self._parameters == parameters
+
     def gradients_are_finite(self):
         """Return whether no gradient is NaN or infinite.
 

@@ -229,6 +229,8 @@ class _Loop:
                 self._stop_if_asked(position)
                 if self.callbacks:
                     self.callbacks.call('on_batch_begin', batch + 1)
+                    if not update.is_of(network.trainable_parameters):  # a callback froze a layer, or set one free
+                        update = network.optimizer.prepare(network.trainable_parameters, work)
                 before = mean.sums
                 self._step(position, batch, steps, samples, index, update, mean)
                 position.batch, position.mean = batch + 1, mean.sums
