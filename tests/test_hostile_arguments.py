@@ -11,6 +11,7 @@ import pytest
 from hostile import absurd, odd_numbers, quiet, samples, seeds, targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layer_cases import example
 
 import cnnx
 from cnnx import kernels
@@ -154,24 +155,11 @@ def test_arrays_where_words_are_wanted_are_refused_by_name():
 # Layers, losses and networks
 
 
-def layer_of(kind):
-    return {
-        'Convolutional': lambda: (cnnx.Convolutional(2, 2, padding='same'), (3, 4, 2)),
-        'MaxPooling': lambda: (cnnx.MaxPooling(2, 1, 'same'), (3, 4, 2)),
-        'AveragePooling': lambda: (cnnx.AveragePooling(2, 1, 'same'), (3, 4, 2)),
-        'GlobalAveragePooling': lambda: (cnnx.GlobalAveragePooling(), (3, 4, 2)),
-        'BatchNormalization': lambda: (cnnx.BatchNormalization(), (3, 4, 2)),
-        'Dropout': lambda: (cnnx.Dropout(0.5), (3, 2)),
-        'Dense': lambda: (cnnx.Dense(3, 2), (3,)),
-        'Softmax': lambda: (cnnx.Softmax(), (3,)),
-    }.get(kind, lambda: (LAYERS[kind](), (3, 2)))()
-
-
 @needs_compiled_kernels
 @many
 @given(data=st.data(), kind=st.sampled_from(sorted(LAYERS)))
 def test_a_layer_computes_what_its_twin_does_or_refuses(kind, data):
-    layer, shape = layer_of(kind)
+    layer, shape = example(kind)
     layer.build(shape)
     x, dy = data.draw(samples(shape)), data.draw(samples(layer.output_shape))
     passes = []
@@ -319,7 +307,7 @@ def test_samples_that_a_source_has_not_are_not_gathered():
 
 
 def test_misaligned_numbers_are_copied_before_kernels_see_them():
-    layer, shape = layer_of('Dense')
+    layer, shape = example('Dense')
     x = np.ndarray((2, *shape), F32, np.zeros(25, np.uint8), 1)
     x[...] = [[1, 2, 3], [4, 5, 6]]
     y = layer.forward(x)
