@@ -233,7 +233,7 @@ class _Loop:
                 if called:
                     self.callbacks.call('on_batch_begin', batch + 1)
                     if not update.is_of(network.trainable_parameters):  # a callback froze a layer, or set one free
-                        update = network.optimizer.prepare(network.trainable_parameters, work)
+                        plan, update = network.plan, network.optimizer.prepare(network.trainable_parameters, work)
                 before = mean.sums
                 rate = self._rate(position, batch, steps)
                 with plan.lock:
