@@ -21,7 +21,8 @@ from cnnx.parameter import Parameter
 
 BACKENDS = ('cython', 'numpy')
 F32, F64, I32 = np.float32, np.float64, np.int32
-# (N, H, W, C), (R, S, C, F), (P, Q): names of sizes stand for the same number in all arrays of a kernel.
+# (N, H, W, C), (R, S, C, F), (P, Q): names of sizes stand for the same number in all arrays of a kernel, digits for
+# themselves.
 KERNELS = {
     'relu_forward': ('A', 'A'),
     'relu_backward': ('A', 'A', 'A'),
@@ -51,6 +52,9 @@ KERNELS = {
     'maxpool_backward': ('NPQC', 'iNPQC', 'NHWC', Window),
     'averagepool_forward': ('NHWC', 'NPQC', Window),
     'averagepool_backward': ('NPQC', 'NHWC', Window),
+    'resample': ('NHWC', 'NHWC', 'N23', 'N2HW'),
+    'elastic_fields': ('N2HW', 'R', st.integers(0, 2**64 - 1), st.floats(0, 50)),
+    'erase': ('NHWC', 'iN4', st.integers(0, 2**64 - 1), st.floats(-1, 0), st.floats(0, 1)),
 }
 # Kernels over a table: of how many columns, and the arguments between it and the number of threads.
 TABLE_KERNELS = {
@@ -352,6 +356,7 @@ def test_memory_of_an_optimizer_that_lost_its_shape_is_refused(wrong):
 def kernel_call(draw, name, wrong):
     """Draw the arguments of a kernel, sizes that agree with each other unless `wrong`; the threads come last."""
     letters = {letter: draw(st.integers(0 if draw(st.integers(0, 5)) == 0 else 1, 5)) for letter in 'ANIOCHWFRSPQ'}
+    letters |= {digit: int(digit) for digit in '234'}
     window = Window(letters['R'], letters['S'], draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     window = window._replace(pad_top=draw(st.integers(0, 3)), pad_left=draw(st.integers(0, 3)))
     if 'pool' in name:
