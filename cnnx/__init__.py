@@ -1,6 +1,6 @@
 """Convolutional networks for the CPU, from scratch: Python layers over compiled Cython kernels."""
 
-from cnnx import schedules
+from cnnx import augmentation, schedules
 from cnnx._version import __version__
 from cnnx.checkpoint import CheckpointError
 from cnnx.divergence import DivergenceError
@@ -55,6 +55,7 @@ __all__ = [
     'Softmax',
     'Tanh',
     '__version__',
+    'augmentation',
     'num_threads',
     'schedules',
     'set_num_threads',
