@@ -15,6 +15,7 @@ from models import bits, small_data, small_network
 import cnnx
 from cnnx import CheckpointError, DivergenceError, Network, checkpoint, progress, runs
 from cnnx.architecture import BIT_GENERATORS
+from cnnx.augmentation import AUGMENTATIONS
 from cnnx.checkpoint import files, folder
 from cnnx.layers import LAYERS
 from cnnx.optimizers import OPTIMIZERS
@@ -57,6 +58,14 @@ LAYER_ARGUMENTS = {
     'GlobalAveragePooling': (),
     'Flatten': (),
     'Dropout': (0.4,),
+}
+AUGMENTATION_ARGUMENTS = {
+    'Shift': (1.5,),
+    'Rotate': (20,),
+    'Scale': (0.2, True),
+    'Shear': (20,),
+    'Elastic': (8, 2),
+    'Erase': (0.5, 0.4, (0, 1)),
 }
 POSIX = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
 
@@ -126,6 +135,7 @@ def stop_at(net, call):
 def test_the_matrix_is_complete():
     assert OPTIMIZER_ARGUMENTS.keys() == OPTIMIZERS.keys()
     assert LAYER_ARGUMENTS.keys() == LAYERS.keys()
+    assert AUGMENTATION_ARGUMENTS.keys() == AUGMENTATIONS.keys()
     assert SCHEDULE_ARGUMENTS.keys() == {kind.__name__ for kind in (*SCHEDULES, Custom)}
 
 
@@ -168,6 +178,15 @@ def network_with(kind, seed=0):
 @pytest.mark.parametrize('kind', LAYERS)
 def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kind):
     stop_at_each_batch(tmp_path, lambda seed=0: network_with(kind, seed), {})
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('kinds', [*([kind] for kind in AUGMENTATIONS), [*AUGMENTATIONS, 'Shift']], ids=' '.join)
+def test_a_run_with_any_augmentation_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kinds):
+    augment = [AUGMENTATIONS[kind](*AUGMENTATION_ARGUMENTS[kind]) for kind in kinds]
+    # Dropout draws from the same generator.
+    stop_at_each_batch(tmp_path, lambda seed=0: network_with('Dropout', seed), {'augment': augment})
 
 
 def stop_at_each_batch(folder, network, options):
