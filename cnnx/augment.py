@@ -11,7 +11,7 @@ from cnnx.augmentation import Elastic, Erase, Pipeline, Rotate, Scale, Shear, Sh
 from cnnx.data import preprocess_mnist_data
 
 PICTURES = ('.png', '.pdf', '.svg')
-# What each row shows, in the strength that suits digits but for those that it would hardly be seen in.
+# What each row shows: stronger than digits need, so that it is seen.
 ROWS = {
     'originals': [],
     'Shift(3)': [Shift(3)],

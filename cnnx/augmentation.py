@@ -20,8 +20,9 @@ from cnnx.samples import Samples
 RESAMPLE_WORK, ELASTIC_WORK, ERASE_WORK = 40, 80, 10
 # The share of an image that is erased at least, and how much longer than the other a box's side may be.
 LEAST_SHARE, LONGEST = 0.02, 10 / 3
-# Further from the middle than so many standard deviations, a Gaussian is left out.
-REACH = 3
+# Further from the middle than so many standard deviations, a Gaussian is left out; the noise that it smooths is a
+# pixel apart, or one of so many parts of a deviation.
+REACH, FINENESS = 3, 2
 IDENTITY = np.eye(3)
 
 
@@ -151,10 +152,13 @@ class Shear(Affine):
 class Elastic(Augmentation):
     """Distort images: each pixel is read at a place moved by a smooth random field.
 
-    Two numbers a pixel, uniform from -1 to 1, are smoothed by a Gaussian and multiplied by alpha; they are the rows
+    Numbers uniform from -1 to 1, two a pixel, are smoothed by a Gaussian and multiplied by alpha; they are the rows
     and columns by which its place is moved. Away from the edges these have a standard deviation of
     alpha / (sigma sqrt(12 pi)); there, they are less, since there is no noise outside of the image.
     Beside affine ones it is added to the places that these come to, whatever the order.
+
+    From sigma = 4 on, there is noise at every second row and column, from 6 on at every third, and so on; displacements
+    are linear between. Sigma and alpha are divided by that number, which keeps width and deviation.
 
     Source: Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to visual
     document analysis", 2003; alpha and sigma are theirs.
@@ -171,15 +175,23 @@ class Elastic(Augmentation):
         self.alpha = non_negative(alpha, 'alpha', below=MAX_SIZE)
         self.sigma = positive(sigma, 'sigma')
 
+    @property
+    def spacing(self):
+        """Every which row and column there is noise at."""
+        return max(1, int(min(self.sigma, MAX_SIZE) / FINENESS))
+
     def weights(self, size):
-        """Return the Gaussian's weights for a pixel, the one beside it, and so on, which sum to 1 over both sides.
+        """Return the Gaussian's weights for a place of the field, the one beside it, and so on.
+
+        Over both sides, they sum to 1.
 
         Args:
             size: of the image; there are no more.
         """
-        places = np.arange(min(math.ceil(REACH * min(self.sigma, MAX_SIZE)), size - 1) + 1)
+        sigma = self.sigma / self.spacing
+        places = np.arange(min(math.ceil(REACH * min(sigma, MAX_SIZE)), size - 1) + 1)
         with np.errstate(over='ignore'):
-            weights = np.exp(-0.5 * (places / self.sigma) ** 2)
+            weights = np.exp(-0.5 * (places / sigma) ** 2)
         return weights / (2 * weights.sum() - weights[0])
 
 
@@ -325,8 +337,9 @@ class _Resampling:
             kernels.current().elastic_fields(
                 displacements,
                 self._weights,
+                self._elastic.spacing,
                 _key(generator),
-                self._elastic.alpha,
+                self._elastic.alpha / self._elastic.spacing,
                 kernels.threads_for(ELASTIC_WORK * displacements.size),
             )
         matrices, threads = self.matrices(numbers), kernels.threads_for(RESAMPLE_WORK * x.size)

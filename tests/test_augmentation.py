@@ -209,10 +209,12 @@ def test_a_shift_within_an_empty_border_keeps_the_sum():
 # Elastic fields
 
 
-def field(n=3, height=9, width=20, sigma=2, alpha=5, key=7, dtype='float64', threads=1):
+def field(n=3, height=9, width=20, sigma=2.0, alpha=5.0, key=7, dtype='float64', threads=1):
     displacements = np.full((n, 2, height, width), np.nan, dtype)
-    weights = Elastic(sigma=sigma).weights(max(height, width)).astype(dtype)
-    kernels.current().elastic_fields(displacements, weights, key, alpha, threads)
+    elastic = Elastic(alpha, sigma)
+    weights = elastic.weights(max(height, width)).astype(dtype)
+    alpha = elastic.alpha / elastic.spacing
+    kernels.current().elastic_fields(displacements, weights, elastic.spacing, key, alpha, threads)
     return displacements
 
 
@@ -230,8 +232,30 @@ def test_a_field_is_smoothed_noise_with_nothing_outside():
 
 
 @pytest.mark.usefixtures('backend')
+@pytest.mark.parametrize('spacing', [2, 3, 7])
+@pytest.mark.parametrize(('height', 'width'), [(9, 20), (1, 1), (7, 15), (8, 22)])
+def test_a_wide_field_is_linear_between_every_few_rows_and_columns(spacing, height, width):
+    weights, (rows, columns) = np.array([0.5, 0.25]), (-(-(size - 1) // spacing) + 1 for size in (height, width))
+    coarse, found = np.empty((2, 2, rows, columns)), np.empty((2, 2, height, width))
+    kernels.current().elastic_fields(coarse, weights, 1, 7, 5.0, 1)
+    kernels.current().elastic_fields(found, weights, spacing, 7, 5.0, 1)
+    expected = coarse
+    for axis, size in ((2, height), (3, width)):
+        places = np.arange(size) / spacing
+        expected = np.apply_along_axis(
+            lambda line, at: np.interp(at, np.arange(len(line)), line), axis, expected, places
+        )
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_fields_are_computed_for_fewer_places_the_smoother_they_are():
+    assert [Elastic(1, sigma).spacing for sigma in (1e-300, 1, 3.9, 4, 6.5, 12)] == [1, 1, 1, 2, 3, 6]
+    assert [len(Elastic(1, sigma).weights(100)) for sigma in (1, 3, 4, 6, 12)] == [4, 10, 7, 7, 7]
+
+
+@pytest.mark.usefixtures('backend')
 def test_fields_have_the_deviation_that_is_documented():
-    inside = field(40, 40, 40, sigma=4, alpha=34)[:, :, 13:-13, 13:-13]
+    inside = field(1500, 34, 34, sigma=4, alpha=34)[:, :, 13:-13, 13:-13]
     assert inside.std() == pytest.approx(34 / (4 * np.sqrt(12 * np.pi)), rel=0.05)
     assert abs(inside.mean()) < 0.1
     rows, columns = np.moveaxis(inside, 1, 0)

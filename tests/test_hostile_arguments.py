@@ -53,7 +53,7 @@ KERNELS = {
     'averagepool_forward': ('NHWC', 'NPQC', Window),
     'averagepool_backward': ('NPQC', 'NHWC', Window),
     'resample': ('NHWC', 'NHWC', 'N23', 'N2HW'),
-    'elastic_fields': ('N2HW', 'R', st.integers(0, 2**64 - 1), st.floats(0, 50)),
+    'elastic_fields': ('N2HW', 'R', st.integers(1, 6), st.integers(0, 2**64 - 1), st.floats(0, 50)),
     'erase': ('NHWC', 'iN4', st.integers(0, 2**64 - 1), st.floats(-1, 0), st.floats(0, 1)),
 }
 # Kernels over a table: of how many columns, and the arguments between it and the number of threads.
@@ -529,6 +529,27 @@ def test_a_window_that_no_image_has_is_refused_before_memory_is_taken(backend, h
     ):
         with pytest.raises(ValueError, match='window|weights'):
             call()
+
+
+@needs_compiled_kernels
+@pytest.mark.parametrize('shape', [(1, 1, 2**24 - 3, 1), (1, 2**24 - 3, 1, 1), (0, 2**24, 2**24, 0)])
+def test_an_image_whose_places_numbers_cannot_tell_is_not_resampled(shape):
+    x = np.zeros(shape, F32)
+    call = COMPILED['resample'], x, x, np.zeros((shape[0], 2, 3), F32), None, 1
+    if x.size == 0:
+        call[0](*call[1:])
+    else:
+        with pytest.raises(ValueError, match='x: expected images of up to 16777212 rows and columns'):
+            call[0](*call[1:])
+
+
+@each_backend
+@pytest.mark.parametrize('spacing', [0, -1])
+def test_a_field_without_weights_or_spacing_is_refused(backend, spacing):
+    fields = kernels_of(backend)['elastic_fields']
+    for weights, spaced in ((np.ones(0), 1), (np.ones(1), spacing)):
+        with pytest.raises(ValueError, match='weights and a spacing of at least 1'):
+            fields(np.zeros((1, 2, 3, 3)), weights, spaced, 1, 1.0, 1)
 
 
 def test_every_kernel_is_tried():

@@ -32,18 +32,32 @@ def _between(bordered, images, rows, columns, shares):
     return left + shares * (right - left)
 
 
-def elastic_fields(displacements, weights, key, alpha, num_threads):
+def elastic_fields(displacements, weights, spacing, key, alpha, num_threads):
     """Displacements = alpha times noise, uniform from -1 to 1, smoothed by weights along rows and along columns.
 
-    Outside of the image there is no noise. Row and column of a place share the random bits of its number.
+    There is noise at each `spacing`-th row and column, and at one behind the last where these do not come to it, but
+    no further. Between these, displacements are bilinear. Row and column of a place share the bits of its number.
     """
     N, two, H, W = displacements.shape
-    if two != 2 or len(weights) == 0:
-        raise ValueError(f'expected displacements (N, 2, H, W) and weights, got {displacements.shape}, {weights.shape}')
-    bits = random_bits(key, N * H * W).reshape(N, 1, H, W)
+    if two != 2 or len(weights) == 0 or spacing < 1:
+        raise ValueError(
+            f'expected displacements (N, 2, H, W), weights and a spacing of at least 1, '
+            f'got {displacements.shape}, {weights.shape} and {spacing}'
+        )
+    rows, columns = (-(-(size - 1) // spacing) + 1 for size in (H, W))
+    bits = random_bits(key, N * rows * columns).reshape(N, 1, rows, columns)
     noise = np.concatenate([bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)], axis=1)
     noise = noise.astype(np.uint32).view(np.int32).astype(weights.dtype) * weights.dtype.type(alpha * 2.0**-31)
-    displacements[...] = _smooth(_smooth(noise, weights, 3), weights, 2)
+    smoothed = _smooth(_smooth(noise, weights, 3), weights, 2)
+    displacements[...] = _lengthen(_lengthen(smoothed, spacing, W, 3), spacing, H, 2)
+
+
+def _lengthen(field, spacing, size, axis):
+    """Return a field with so many places along an axis, linear between those that it has."""
+    place, beyond = np.divmod(np.arange(size), spacing)
+    shape = [-1 if i == axis else 1 for i in range(field.ndim)]
+    before, after = field.take(place, axis), field.take(place + (beyond > 0), axis)
+    return before + (beyond / spacing).astype(field.dtype).reshape(shape) * (after - before)
 
 
 def _smooth(field, weights, axis):
