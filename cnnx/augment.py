@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnx.augmentation import Elastic, Erase, Pipeline, Rotate, Scale, Shear, Shift
+from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
+from cnnx.augmented import Pipeline
 from cnnx.data import preprocess_mnist_data
 
 PICTURES = ('.png', '.pdf', '.svg')

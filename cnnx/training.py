@@ -12,7 +12,8 @@ from cnnx import kernels
 from cnnx._version import __version__
 from cnnx.architecture import make_generator
 from cnnx.arrays import positive
-from cnnx.augmentation import AugmentedSource, as_augmentations, describe
+from cnnx.augmentation import as_augmentations, describe
+from cnnx.augmented import AugmentedSource
 from cnnx.callbacks import Callbacks
 from cnnx.divergence import check_weights, diverged
 from cnnx.geometry import positive_int

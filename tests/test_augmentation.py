@@ -10,7 +10,8 @@ from models import bits, small_data, small_network
 
 import cnnx
 from cnnx import augment, checkpoint, kernels
-from cnnx.augmentation import AUGMENTATIONS, Elastic, Erase, Pipeline, Rotate, Scale, Shear, Shift, as_augmentations
+from cnnx.augmentation import AUGMENTATIONS, Elastic, Erase, Rotate, Scale, Shear, Shift, as_augmentations
+from cnnx.augmented import Pipeline
 from cnnx.data import preprocess_mnist_data
 from cnnx.samples import Samples
 

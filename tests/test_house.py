@@ -12,13 +12,13 @@ import cnnx
 PACKAGE = Path(cnnx.__file__).parent
 FLOORS = [
     {'_version', 'geometry', 'arrays', 'monitor', 'history', 'data'},
-    {'parameter', 'initializers'},
+    {'parameter', 'initializers', 'augmentation'},
     {'_numpy', '_ext'},
     {'kernels'},
     {'layers', 'losses', 'optimizers', 'schedules', 'checkpoint', 'progress', 'interruption', 'divergence'},
     {'blocks', 'architecture', 'metrics', 'samples', 'callbacks'},
     {'plan', 'runs'},
-    {'augmentation'},
+    {'augmented'},
     {'training'},
     {'profiling', 'rate_finder', 'gradient_check', 'report'},
     {'network', 'comparison'},
