@@ -1,6 +1,6 @@
 """Convolutional networks for the CPU, from scratch: Python layers over compiled Cython kernels."""
 
-from cnnx import callbacks, initializers, layers, metrics, optimizers, schedules
+from cnnx import augmentation, callbacks, initializers, layers, metrics, optimizers, schedules
 from cnnx._version import __version__
 from cnnx.checkpoint import CheckpointError
 from cnnx.divergence import DivergenceError
@@ -21,6 +21,7 @@ __all__ = [
     'MeanSquaredError',
     'Network',
     '__version__',
+    'augmentation',
     'callbacks',
     'initializers',
     'metrics',

@@ -18,6 +18,7 @@ from models import bits, small_data, small_network
 import cnnx
 from cnnx import CheckpointError, DivergenceError, Network, checkpoint, progress, runs
 from cnnx.architecture import BIT_GENERATORS
+from cnnx.augmentation import AUGMENTATIONS
 from cnnx.checkpoint import files, folder
 from cnnx.layers import LAYERS
 from cnnx.optimizers import OPTIMIZERS
@@ -38,6 +39,14 @@ SCHEDULE_ARGUMENTS = {
         {'patience': 1, 'threshold': 0.99, 'factor': 0.5, 'cooldown': 1},
     ],
     'Custom': [{'function': lambda step, steps: 0.05 * (1 - step / steps)}],
+}
+AUGMENTATION_ARGUMENTS = {
+    'Shift': (1.5,),
+    'Rotate': (20,),
+    'Scale': (0.2, True),
+    'Shear': (20,),
+    'Elastic': (8, 2),
+    'Erase': (0.5, 0.4, (0, 1)),
 }
 POSIX = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
 
@@ -110,7 +119,8 @@ def plainest_and_fullest(kind):
     return arguments[:: max(len(arguments) - 1, 1)]
 
 
-def test_every_schedule_has_a_row():
+def test_every_schedule_and_augmentation_has_a_row():
+    assert AUGMENTATION_ARGUMENTS.keys() == AUGMENTATIONS.keys()
     assert SCHEDULE_ARGUMENTS.keys() == {kind.__name__ for kind in (*SCHEDULES, Custom)}
 
 
@@ -154,6 +164,15 @@ def network_with(kind, seed=0):
 @pytest.mark.parametrize('kind', LAYERS)
 def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kind):
     stop_at_each_batch(tmp_path, lambda seed=0: network_with(kind, seed), {})
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('kinds', [*([kind] for kind in AUGMENTATIONS), [*AUGMENTATIONS, 'Shift']], ids=' '.join)
+def test_a_run_with_any_augmentation_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kinds):
+    augment = [AUGMENTATIONS[kind](*AUGMENTATION_ARGUMENTS[kind]) for kind in kinds]
+    # Dropout draws from the same generator.
+    stop_at_each_batch(tmp_path, lambda seed=0: network_with('Dropout', seed), {'augment': augment})
 
 
 def stop_at_each_batch(folder, network, options):
