@@ -14,6 +14,7 @@ from cnnx.layers import Layer
 from cnnx.losses import Loss
 from cnnx.optimizers import as_optimizer
 from cnnx.plan import Plan, check_layers_fit, check_loss_fits, fusions
+from cnnx.samples import is_iterable_of_batches
 
 # What building a network raises of a description that is none, or is that of another network.
 MISFITS = (LookupError, OverflowError, RuntimeError, TypeError, ValueError)
@@ -178,17 +179,17 @@ class Network:
         """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.
 
         Args:
-            x: samples (N, ...), or an iterator of batches: of samples, or of tuples that begin with them.
+            x: samples (N, ...), or an iterable of batches: of samples, or of tuples that begin with them.
             batch_size: samples to a pass, where x is an array.
 
         Raises:
             ValueError: x does not fit the first layer.
         """
         plan = self.plan
-        if hasattr(x, '__next__'):
+        if is_iterable_of_batches(x):
             outputs = [np.empty((0, *self.layers[-1].output_shape), self.dtype)]
             for number, batch in enumerate(x, 1):
-                batch = batch[0] if isinstance(batch, tuple) else batch
+                batch = batch[0] if isinstance(batch, (list, tuple)) and hasattr(batch[0], '__array__') else batch
                 outputs.append(self._predict(plan, self.check_samples(batch, f'batch {number}: x')))
             return np.concatenate(outputs)
         x = self.check_samples(x, 'x')

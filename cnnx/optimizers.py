@@ -161,7 +161,7 @@ class SGD(Optimizer):
         ValueError: an argument is none of these.
     """
 
-    def __init__(self, momentum=0.0, nesterov=False, weight_decay=0.0, clip_norm=None):
+    def __init__(self, *, momentum=0.0, nesterov=False, weight_decay=0.0, clip_norm=None):
         super().__init__(weight_decay, clip_norm)
         self.momentum = non_negative(momentum, 'momentum', below=1)
         if not isinstance(nesterov, (bool, np.bool_)):
@@ -208,7 +208,7 @@ class Adam(Optimizer):
     usual_learning_rate = 0.001
     decoupled = False
 
-    def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0, clip_norm=None):
+    def __init__(self, *, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0, clip_norm=None):
         super().__init__(weight_decay, clip_norm)
         self.beta_1 = non_negative(beta_1, 'beta_1', below=1)
         self.beta_2 = non_negative(beta_2, 'beta_2', below=1)
@@ -252,7 +252,7 @@ class AdamW(Adam):
 
     decoupled = True
 
-    def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.01, clip_norm=None):
+    def __init__(self, *, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.01, clip_norm=None):
         super().__init__(beta_1, beta_2, epsilon, weight_decay, clip_norm)
 
 
@@ -277,7 +277,7 @@ class RMSprop(Optimizer):
 
     usual_learning_rate = 0.001
 
-    def __init__(self, rho=0.99, epsilon=1e-8, momentum=0.0, weight_decay=0.0, clip_norm=None):
+    def __init__(self, *, rho=0.99, epsilon=1e-8, momentum=0.0, weight_decay=0.0, clip_norm=None):
         super().__init__(weight_decay, clip_norm)
         self.rho = non_negative(rho, 'rho', below=1)
         self.epsilon = positive(epsilon, 'epsilon')
@@ -314,7 +314,7 @@ class Adagrad(Optimizer):
 
     state_names = ('square_sum',)
 
-    def __init__(self, epsilon=1e-10, weight_decay=0.0, clip_norm=None):
+    def __init__(self, *, epsilon=1e-10, weight_decay=0.0, clip_norm=None):
         super().__init__(weight_decay, clip_norm)
         self.epsilon = positive(epsilon, 'epsilon')
 

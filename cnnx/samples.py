@@ -210,6 +210,15 @@ def are_batches(x, y):
     return y is None and not hasattr(x, '__array__') and not isinstance(x, (numbers.Number, str, bytes, type(None)))
 
 
+def is_iterable_of_batches(x):
+    """Whether x is gone through batch by batch, and not an array, or what makes one."""
+    return (
+        hasattr(x, '__iter__')
+        and not hasattr(x, '__array__')
+        and not isinstance(x, (list, tuple, dict, set, str, bytes))
+    )
+
+
 def as_source(network, x, y=None, sample_weight=None, steps=None, epochs=1):
     """Return x and y as `Samples`, or the batches that x gives as a `Stream`.
 

@@ -169,7 +169,7 @@ def test_without_momentum_nothing_is_remembered():
     parameters = large_parameters('float32')
     SGD().update(parameters, 0.1)
     assert [parameter.state for parameter in parameters] == [{}] * 5
-    assert SGD(0.5).state_names == ('velocity',)
+    assert SGD(momentum=0.5).state_names == ('velocity',)
     assert RMSprop().state_names == ('square_average',)
 
 
@@ -274,7 +274,10 @@ def test_a_wrong_nesterov_is_refused(arguments, message):
 
 def test_a_number_of_any_kind_is_taken():
     expected = {'momentum': 0.5, 'nesterov': False, 'weight_decay': 1.0, 'clip_norm': 2.0}
-    assert SGD(np.float32(0.5), np.bool_(False), 1, np.int64(2)).settings() == expected
+    assert (
+        SGD(momentum=np.float32(0.5), nesterov=np.bool_(False), weight_decay=1, clip_norm=np.int64(2)).settings()
+        == expected
+    )
 
 
 @each_case

@@ -249,6 +249,7 @@ def test_predict_takes_batches():
     np.testing.assert_array_equal(net.predict(batch for batch, _ in cut(x, y)), expected)
     np.testing.assert_array_equal(net.predict(iter(cut(x, y))), expected)
     assert net.predict(iter([])).shape == (0, 3)
+    np.testing.assert_array_equal(net.predict(Unsized([list(batch) for batch in cut(x, y)])), expected)
     with pytest.raises(ValueError, match=r'expected batch 2: x \(N, 6, 6, 1\)'):
         net.predict(iter([x, x[:, 1:]]))
 
