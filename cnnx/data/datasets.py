@@ -73,8 +73,7 @@ class EmnistSplit:
         """Return what `IdxFiles.read` does, of the archive, or of files that were unpacked from it."""
         archive = self._archive(folder)
         if archive is not None:
-            with zipfile.ZipFile(archive) as file:
-                arrays = [self._read_member(file, archive, *member) for member in self._members()]
+            arrays = self._read_archive(archive)
         else:
             found = {member: _unpacked(folder, member) for member, _ in self._members()}
             _check_there([path or folder / member for member, path in found.items()], folder, self.title)
@@ -100,14 +99,17 @@ class EmnistSplit:
             yield f'emnist-{self.split}-{kind}-images-idx3-ubyte.gz', (count, 28, 28)
             yield f'emnist-{self.split}-{kind}-labels-idx1-ubyte.gz', (count,)
 
-    def _read_member(self, file, archive, member, shape):
-        where = f'{archive}: {member}'
+    def _read_archive(self, archive):
+        arrays = []
         try:
-            info = file.getinfo(f'gzip/{member}')
-            with file.open(info) as raw:
-                return read_idx_from(raw, where, info.file_size, shape)
+            with zipfile.ZipFile(archive) as file:
+                for member, shape in self._members():
+                    info = file.getinfo(f'gzip/{member}')
+                    with file.open(info) as raw:
+                        arrays.append(read_idx_from(raw, f'{archive}: {member}', info.file_size, shape))
         except (KeyError, zipfile.BadZipFile) as error:
-            raise DataError(f'{where}: cannot be read ({error}); get the archive anew') from error
+            raise DataError(f'{archive}: not the archive of EMNIST ({error}); get it anew') from error
+        return arrays
 
 
 def _four_files(*sizes_and_sums):
@@ -245,4 +247,7 @@ def _check_sha256(path, sha256, title):
     with open(path, 'rb') as file:
         found = hashlib.file_digest(file, 'sha256').hexdigest()
     if found != sha256:
-        raise DataError(f'{path}: not the file of that name of {title}: its sha256 is {found}; get it anew')
+        raise DataError(
+            f'{path}: not the file of that name of {title}: its sha256 is {found}; '
+            'get it anew, and give each data set a folder of its own'
+        )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cnnx.data.idx import DataError
-from cnnx.data.images import _pillow, read_image
+from cnnx.data.images import pillow, read_image
 from cnnx.data.parts import connected_parts
 
 BOX = 20 / 28  # of the whole that the digit fills
@@ -20,6 +20,7 @@ WORKING_SIZE = 400
 # Of MNIST's strokes, one in ten is thinner than that, in its boxes of 20 pixels.
 THINNEST = 1.5 / 20
 LEAST_CONTRAST = 0.08  # between ink and paper, of that between black and white
+LEAST_SIZE = 0.1  # of a digit, of the picture's
 LEAST_CLEARNESS = 4  # of the same, in standard deviations of what is on the paper
 
 
@@ -83,31 +84,55 @@ def _scaled_down(grey):
     if ratio >= 1:
         return grey
     grey = _resize(grey, max(4, round(height * ratio)), max(4, round(width * ratio)))
-    bytes_of_it = _pillow().fromarray((grey.clip(0, 1) * 255).astype(np.uint8))
+    bytes_of_it = pillow().fromarray((grey.clip(0, 1) * 255).astype(np.uint8))
     return np.asarray(bytes_of_it.filter(ImageFilter.MedianFilter(3)), np.float32) / 255
 
 
 def _resize(grey, height, width):
-    pillow = _pillow()
-    image = pillow.fromarray(np.ascontiguousarray(grey, np.float32))
-    return np.asarray(image.resize((width, height), pillow.Resampling.BICUBIC))
+    image = pillow().fromarray(np.ascontiguousarray(grey, np.float32))
+    return np.asarray(image.resize((width, height), pillow().Resampling.BICUBIC))
 
 
 def _ink(grey, where):
     """Return how much ink is at each pixel, from 0 to 1."""
     above_ground = grey - _ground(grey)
     ink = above_ground if (above_ground**3).sum() > 0 else -above_ground
-    threshold = _otsu(ink.clip(0))
-    is_ink = ink > threshold
-    if is_ink.any() and not is_ink.all():
-        inked, plain = ink[is_ink].mean(), ink[~is_ink]
-        contrast = inked - plain.mean()
-        if contrast > LEAST_CONTRAST and contrast > LEAST_CLEARNESS * plain.std():
-            faintest = threshold / 2
-            return ((ink - faintest) / (inked - faintest)).clip(0, 1)
-    raise DataError(
-        f'{where}: no digit to be seen: expected one digit, clearly darker or clearly lighter than a plain background'
-    )
+    strength = _strength(ink, np.ones(ink.shape, bool))
+    if strength is None:
+        raise DataError(
+            f'{where}: no digit to be seen: expected one digit, clearly darker or clearly lighter than a plain ground'
+        )
+    # A table's edge, a shadow or a frame, when there is something else to see.
+    at_edge = _at_edge(strength > 0.25)
+    within = _strength(ink, ~at_edge) if at_edge.any() else None
+    if within is not None:
+        boxes, _ = _boxes(connected_parts(within > 0.5))
+        if np.max(boxes[:, [1, 3]] - boxes[:, [0, 2]], initial=0) >= max(ink.shape) * LEAST_SIZE:
+            return within
+    return strength
+
+
+def _strength(ink, there):
+    """Return ink, as far as it is `there`, from 0 for paper to 1 for what is inked, or None if it is not clear."""
+    values = ink[there]
+    if values.size == 0 or values.max() <= LEAST_CONTRAST:
+        return None
+    threshold = _otsu(values.clip(0))
+    inked, plain = values[values > threshold], values[values <= threshold]
+    if not 0 < len(inked) < len(plain):
+        return None
+    contrast = inked.mean() - plain.mean()
+    if contrast < max(LEAST_CONTRAST, LEAST_CLEARNESS * plain.std()):
+        return None
+    faintest = threshold / 2
+    return np.where(there, ((ink - faintest) / (inked.mean() - faintest)).clip(0, 1), 0)
+
+
+def _at_edge(mask):
+    """Return which pixels of a mask hang together with some at the edge of the picture."""
+    labels = connected_parts(mask)
+    touching = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    return mask & np.isin(labels, touching)
 
 
 def _ground(grey):
@@ -149,21 +174,13 @@ def _cut_out(strength, notes):
     """Return the digit alone, up to its outermost ink."""
     labels = connected_parts(strength > 0.5)
     boxes, areas = _boxes(labels)
-    height, width = strength.shape
-    sizes = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2])
-    at_edge = (boxes[:, [0, 2]] == 0).any(axis=1) | (boxes[:, 1] == height) | (boxes[:, 3] == width)
-    inside = ~at_edge & (sizes >= max(height, width) / 10)
-    candidates = inside if inside.any() else np.ones(len(areas), bool)
-    main = np.flatnonzero(candidates)[areas[candidates].argmax()]
-    belongs = np.array(
-        [part == main or _belongs(boxes[part], boxes[main], areas[part], areas[main]) for part in range(len(areas))]
-    )
-    if inside.any():
-        belongs &= ~at_edge
-    others = ~belongs & ~at_edge & (areas > 0.2 * areas[main])
-    if others.any():
-        notes.append(f'{others.sum()} more marks of its size are left out: expected one digit to a picture')
-    if at_edge[main]:
+    main = areas.argmax()
+    belongs = np.array([_belongs(*part, boxes[main], areas[main]) for part in zip(boxes, areas, strict=True)])
+    others = np.count_nonzero(~belongs & (areas > 0.2 * areas[main]))
+    if others:
+        notes.append(f'more marks of its size, {others}, are left out: expected one digit to a picture')
+    top, bottom, left, right = boxes[main]
+    if min(top, left) == 0 or bottom == strength.shape[0] or right == strength.shape[1]:
         notes.append('the digit touches the edge of the picture: leave a margin around it')
     mask = np.isin(labels, np.flatnonzero(belongs) + 1)
     strength = np.where(_widened(mask), strength, 0)
@@ -184,8 +201,8 @@ def _boxes(labels):
     return boxes, np.bincount(part, minlength=count)
 
 
-def _belongs(box, main, area, main_area):
-    """Whether a part is one of the digit's: a stroke above or below it, or a small piece close to it."""
+def _belongs(box, area, main, main_area):
+    """Whether a part is the digit's main one, a stroke above or below it, or a small piece close to it."""
     longer = max(main[1] - main[0], main[3] - main[2])
     gap_y = max(main[0] - box[1], box[0] - main[1], 0)
     gap_x = max(main[2] - box[3], box[2] - main[3], 0)
@@ -198,7 +215,7 @@ def _widened(mask, by=1):
     """Return a mask with all pixels within `by` of it, diagonally too."""
     from PIL import ImageFilter
 
-    image = _pillow().fromarray(mask.astype(np.uint8) * 255)
+    image = pillow().fromarray(mask.astype(np.uint8) * 255)
     return np.asarray(image.filter(ImageFilter.MaxFilter(2 * by + 1))) > 0
 
 
@@ -213,7 +230,7 @@ def _bolder(strength, notes):
     if by < 1:
         return strength
     notes.append('thin strokes are made bolder')
-    image = _pillow().fromarray((np.pad(strength, by) * 255).astype(np.uint8))
+    image = pillow().fromarray((np.pad(strength, by) * 255).astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.MaxFilter(2 * by + 1)), np.float32) / 255
 
 

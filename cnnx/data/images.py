@@ -45,7 +45,7 @@ def read_image(path, size=None, channels=1):
     if size is not None:
         height, width = _checked_size(size)
         if image.size != (width, height):
-            image = image.resize((width, height), _pillow().Resampling.BICUBIC)
+            image = image.resize((width, height), pillow().Resampling.BICUBIC)
     pixels = np.asarray(image, np.float32) / 255
     return pixels.reshape(*pixels.shape[:2], channels)
 
@@ -120,7 +120,8 @@ def load_npz(path):
     return x, y.astype(np.intp), names
 
 
-def _pillow():
+def pillow():
+    """Return Pillow's module of images, or raise an ImportError that says what to install."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -130,23 +131,23 @@ def _pillow():
 
 def _decode(path, mode):
     """Return a whole, upright image of 8 bits, of mode L or RGB."""
-    pillow = _pillow()
+    images = pillow()
     # A named pipe would have its reader wait for a writer.
     with open(path, 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise DataError(f'{path}: not a file')
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter('error', pillow.DecompressionBombWarning)
-                return _upright(pillow.open(file, formats=('PNG', 'JPEG', 'MPO')), mode)
+                warnings.simplefilter('error', images.DecompressionBombWarning)
+                return _upright(images.open(file, formats=('PNG', 'JPEG')), mode)
         except DataError as error:
             raise DataError(f'{path}: {error}') from None
-        except pillow.UnidentifiedImageError as error:
+        except images.UnidentifiedImageError as error:
             raise DataError(
                 f'{path}: expected a PNG or JPEG file, got another kind or a damaged one; '
                 'what a phone saves as HEIC has to be exported as JPEG'
             ) from error
-        except (pillow.DecompressionBombWarning, pillow.DecompressionBombError) as error:
+        except (images.DecompressionBombWarning, images.DecompressionBombError) as error:
             raise DataError(f'{path}: too many pixels ({error}); scale it down') from error
         except DAMAGE as error:
             raise DataError(f'{path}: damaged image ({error}); get it anew') from error
@@ -160,7 +161,7 @@ def _upright(image, mode):
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I'):  # 16 bits, which convert would cut off at 255
-        image = _pillow().fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
+        image = pillow().fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = _on_plain_ground(image.convert('RGBA'))
     return image.convert(mode)
@@ -170,7 +171,7 @@ def _on_plain_ground(image):
     """Lay a picture with transparent parts on white, or on black if nothing is to be seen on white."""
     found = None
     for ground in ('white', 'black'):
-        found = _pillow().new('RGBA', image.size, ground)
+        found = pillow().new('RGBA', image.size, ground)
         found.alpha_composite(image)
         if any(low < high for low, high in found.convert('RGB').getextrema()):
             break
