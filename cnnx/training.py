@@ -169,7 +169,8 @@ class _Loop:
         # Of how many epochs a stream has not given its batches, and when the seconds of the position were 0.
         self._unseen, self._began = position.epoch - 1, time.monotonic() - position.seconds
         self.callbacks.call('on_train_begin')
-        while position.epoch <= self.epochs and not self._is_over():
+        # What a checkpoint says of the time is what counts, so that a resume comes to the same end.
+        while position.epoch <= self.epochs and position.seconds < self.max_seconds and not self.callbacks.stopped:
             position = self._train_epoch(position)
         self.callbacks.call('on_train_end')
 
@@ -214,7 +215,7 @@ class _Loop:
         Returns:
             The epoch's figures, and whether it is whole.
         """
-        network, steps = self.network, self.source.steps(self.batch_size)
+        network, plan, steps = self.network, self.network.plan, self.source.steps(self.batch_size)
         order = self._order(position)
         mean = Mean(self.source.measures_accuracy, position.mean)
         work = 3 * min(self.source.size or self.batch_size, self.batch_size) * network.multiply_adds
@@ -223,34 +224,32 @@ class _Loop:
             shown.advance(mean.sums[2], mean)
         batches = self.source.batches(self.batch_size, order, position.epoch, position.batch, self._unseen)
         self._unseen = 0
+        # A step on one image takes less than 30 us: what is not there is not called.
+        called, budgeted = bool(self.callbacks), self.max_seconds < math.inf
         # NumPy need not warn of what overflows: it ends the run.
         with np.errstate(over='ignore', invalid='ignore'):
             for batch, (samples, index) in enumerate(batches, position.batch):
                 self._stop_if_asked(position)
-                if self.callbacks:
+                if called:
                     self.callbacks.call('on_batch_begin', batch + 1)
                 before = mean.sums
-                self._step(position, batch, steps, samples, index, update, mean)
+                rate = self._rate(position, batch, steps)
+                with plan.lock:
+                    loss, correct = plan.learn(samples, index)
+                    if not (math.isfinite(loss) and update.gradients_are_finite()):
+                        where = f'epoch {position.epoch}, batch {batch + 1}' + (f' of {steps}' if steps else '')
+                        raise diverged(network, samples, index, loss, where, rate)
+                    update(rate)
+                mean.add(len(index), loss, correct)
                 position.batch, position.mean = batch + 1, mean.sums
                 shown.advance(len(index), mean)
-                if self.callbacks:
+                if called:
                     self.callbacks.call('on_batch_end', batch + 1, mean.figures(since=before))
-                if self._is_over():
+                if (called or budgeted) and self._is_over():
                     return mean.figures(), position.batch == steps
                 if self.every.due() and position.batch != steps:
                     self._save(position)
         return mean.figures(), True
-
-    def _step(self, position, batch, steps, samples, index, update, mean):
-        """Learn from one batch."""
-        network, rate = self.network, self._rate(position, batch, steps)
-        with network.plan.lock:
-            loss, correct = network.plan.learn(samples, index)
-            if not (math.isfinite(loss) and update.gradients_are_finite()):
-                where = f'epoch {position.epoch}, batch {batch + 1}' + (f' of {steps}' if steps else '')
-                raise diverged(network, samples, index, loss, where, rate)
-            update(rate)
-        mean.add(len(index), loss, correct)
 
     def _rate(self, position, batch, steps):
         """Return the learning rate of a step; where a stream does not tell its length, that of its epoch's first."""
@@ -290,8 +289,8 @@ class _Loop:
 
     def _save(self, position):
         check_weights(self.network, f'epoch {position.epoch}, after {position.batch} batches')
+        position.seconds = self._seconds() if self.max_seconds < math.inf else 0.0
         if self.run is not None:
-            position.seconds = self._seconds() if self.max_seconds < math.inf else 0.0
             self.run.save(self.network, position, self.callbacks)
             self.every.saved()
 
@@ -320,10 +319,11 @@ def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=
 
 
 def _evaluate(network, batches, mean, measurement=None, before_batch=lambda: None):
+    plan = network.plan
     for samples, index in batches:
         before_batch()
-        with network.plan.lock:
-            loss, correct = network.plan.assess(samples, index)
+        with plan.lock:
+            loss, correct = plan.assess(samples, index)
         mean.add(len(index), loss, correct)
         if measurement is not None:
             measurement.update(samples, index)

@@ -7,6 +7,7 @@ import signal
 import stat
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -921,7 +922,9 @@ def test_processes_forked_meanwhile_act_upon_signals(number):
     assess = net.plan.assess
 
     def forking(*arguments):
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12 and newer advise against such a fork
+            child = os.fork()
         if child == 0:
             try:
                 signal.raise_signal(number)
