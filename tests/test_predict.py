@@ -19,7 +19,7 @@ from tools.photograph_digits import enlarged, on_paper, save_photo
 
 PHOTOS = 100
 ORIENTATIONS = (1, 3, 6, 8)
-# Measured: as many of the photographs as of the originals; scaled alone 13 %, and inverted 18 %.
+# Measured: 99 % of the originals, 99 % prepared, 13 % only scaled, 18 % inverted; with NumPy 98, 100, 15 and 18 %.
 LEAST_SHARE, MOST_UNPREPARED = 0.9, 0.5
 
 
