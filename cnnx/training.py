@@ -12,6 +12,8 @@ from cnnx import kernels
 from cnnx._version import __version__
 from cnnx.architecture import make_generator
 from cnnx.arrays import positive
+from cnnx.augmentation import as_augmentations, describe
+from cnnx.augmented import AugmentedSource
 from cnnx.callbacks import Callbacks
 from cnnx.divergence import check_weights, diverged
 from cnnx.geometry import positive_int
@@ -36,6 +38,7 @@ def train(
     *,
     sample_weight=None,
     class_weight=None,
+    augment=None,
     validation_data=None,
     validation_split=None,
     shuffle=True,
@@ -64,6 +67,9 @@ def train(
         sample_weight: how much each sample counts in the loss and its gradient, (N,); 1 by default. The loss is the
             sum of the weighted losses, divided by the number of samples, as in Keras.
         class_weight: how much the samples of each class count, a dict by class; others count 1.
+        augment: a list of `cnnx.augmentation` objects, which change the images of each batch before it is learned
+            from; x itself and what is validated with stay as they are. For networks of images (H, W, C). None
+            changes nothing.
         validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
         validation_split: this share of the samples, the last ones, is the validation data.
         shuffle: a new random order each epoch.
@@ -110,6 +116,9 @@ def train(
     source, validation = _with_validation(network, source, validation_data, validation_split, epochs)
     if class_weight is not None:
         source.weigh_classes(class_weight, network.loss)
+    augment = as_augmentations(augment)
+    if augment:
+        source = AugmentedSource(source, augment, network)
     names = _figure_names(source, validation)
     schedule.check(epochs, names)
     schedule.restore({})
@@ -123,6 +132,7 @@ def train(
             'batch_size': batch_size,
             'shuffle': bool(shuffle),
             'steps_per_epoch': steps_per_epoch,
+            'augment': describe(augment),
             'max_seconds': None if max_seconds == math.inf else max_seconds,
         }
         run = Run(checkpoint_dir, checkpoint_prefix, settings | _other_settings(network, schedule), keep)
@@ -150,7 +160,7 @@ class _Loop:
     """What the epochs of a run share."""
 
     network: object
-    source: Samples | Stream
+    source: Samples | Stream | AugmentedSource
     validation: Samples | Stream | None
     schedule: object
     callbacks: Callbacks
@@ -232,6 +242,8 @@ class _Loop:
                 self._stop_if_asked(position)
                 if called:
                     self.callbacks.call('on_batch_begin', batch + 1)
+                    if not update.is_of(network.trainable_parameters):  # a callback froze a layer, or set one free
+                        plan, update = network.plan, network.optimizer.prepare(network.trainable_parameters, work)
                 before = mean.sums
                 rate = self._rate(position, batch, steps)
                 with plan.lock:
@@ -270,7 +282,7 @@ class _Loop:
 
         None for a stream, which has its own.
         """
-        if isinstance(self.source, Stream):
+        if self.source.size is None:
             return None
         generator = make_generator(position.order) if position.batch else self.network.generator
         position.order = generator.bit_generator.state

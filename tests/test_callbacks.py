@@ -1,5 +1,6 @@
 """Callbacks: when their hooks are called, what they do, and that a resumed run remembers what they remembered."""
 
+import itertools
 import math
 import time
 
@@ -98,6 +99,20 @@ def test_the_last_weights_stay_where_that_is_asked_for(tmp_path):
     net = small_network()
     train(net, callbacks=[Scripted([1, 2, 3], patience=2, restore_best=False)], checkpoint_dir=tmp_path)
     assert bits(net) == bits(cnnx.Network.load(tmp_path / 'model_epoch_3.npz'))
+
+
+@pytest.mark.parametrize('learns', [True, False])
+def test_a_layer_that_a_callback_freezes_or_sets_free_is_so_from_the_next_batch_on(learns):
+    net, weights = small_network(), []
+    net.layers[0].trainable = learns
+
+    def turn(batch, figures):
+        weights.append(net.layers[0].weights.copy())
+        if batch == 1:
+            net.layers[0].trainable = not learns
+
+    train(net, epochs=1, callbacks=[LambdaCallback(on_batch_end=turn)])
+    assert [(a == b).all() for a, b in itertools.pairwise(weights)] == [learns] * 2
 
 
 def test_a_callback_serves_one_run_after_another():

@@ -12,17 +12,18 @@ import cnnx
 PACKAGE = Path(cnnx.__file__).parent
 FLOORS = [
     {'_version', 'geometry', 'arrays', 'monitor', 'history', 'data', 'picture_sheet'},
-    {'parameter', 'initializers'},
+    {'parameter', 'initializers', 'augmentation'},
     {'_numpy', '_ext'},
     {'kernels'},
     {'layers', 'losses', 'optimizers', 'schedules', 'checkpoint', 'progress', 'interruption', 'divergence'},
     {'blocks', 'architecture', 'metrics', 'samples', 'callbacks'},
     {'plan', 'runs'},
+    {'augmented'},
     {'training'},
     {'profiling', 'rate_finder', 'gradient_check', 'report'},
     {'network', 'comparison'},
     {'models'},
-    {'profile', 'predict'},
+    {'profile', 'augment', 'predict'},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 MODULES = sorted(path for path in PACKAGE.rglob('*.py') if path != PACKAGE / '__init__.py')
