@@ -1,4 +1,4 @@
-"""Train LeNet-5 on MNIST: settings, data, model, training, evaluation."""
+"""Train LeNet-5 on MNIST or its kin, or on images of your own: settings, data, model, training, evaluation."""
 
 import argparse
 import contextlib
@@ -6,11 +6,14 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import numpy as np
+
 import cnnx
 from cnnx import CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPooling, Network, ReLU, Softmax
 from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
 from cnnx.comparison import compare_backends
-from cnnx.data import preprocess_mnist_data
+from cnnx.data import class_names, load_dataset, load_folder, load_npz, prepare_digit, preprocess_mnist_data
+from cnnx.data.datasets import NAMES
 from cnnx.optimizers import OPTIMIZERS
 from cnnx.report import Report
 from cnnx.schedules import Constant, Cosine, Exponential, OneCycle, ReduceOnPlateau, StepDecay
@@ -33,6 +36,7 @@ AUGMENTATIONS = {
     'erase': Erase(0.5, 0.1),
 }
 PICTURES = ('.png', '.pdf', '.svg')
+TEST_SHARE = 0.2  # of images of one's own
 
 
 def parse_settings():
@@ -43,9 +47,12 @@ def parse_settings():
     )
     data = parser.add_argument_group('data')
     data.add_argument('--full', action='store_true', help='all 60,000 + 10,000 images, downloaded at first use')
-    data.add_argument('--data-dir', metavar='DIR', help='with --full: where the files of MNIST are')
-    data.add_argument('--train-samples', type=at_least_1, metavar='N', help='train on the first N (1000; --full: all)')
-    data.add_argument('--test-samples', type=at_least_1, metavar='N', help='test on the first N (200; --full: all)')
+    data.add_argument('--dataset', choices=NAMES, default='mnist', help='with --full: which data set (mnist)')
+    data.add_argument('--data-dir', metavar='DIR', help='with --full: where the files of the data set are')
+    data.add_argument('--data', metavar='FOLDER|FILE.npz', help='your own images: FOLDER/CLASS/*.png, or x and y')
+    data.add_argument('--prepare', action='store_true', help='with --data FOLDER: find the digits on photographs')
+    data.add_argument('--train-samples', type=at_least_1, metavar='N', help='train on the first N (1000; else all)')
+    data.add_argument('--test-samples', type=at_least_1, metavar='N', help='test on the first N (200; else all)')
     training = parser.add_argument_group('training')
     training.add_argument('--epochs', type=at_least_1, default=10, metavar='N', help='times through the data (10)')
     training.add_argument('--optimizer', choices=KINDS, default='sgd', help='which way to step (sgd)')
@@ -68,15 +75,26 @@ def parse_settings():
     saving.add_argument('--checkpoint-dir', default='checkpoints', metavar='DIR', help='where they go (checkpoints)')
     saving.add_argument('--checkpoint-every', metavar='N|TIME', help='also within epochs: each N batches, or 30s, 5m')
     saving.add_argument('--keep', type=at_least_1, metavar='N', help="only the last N epochs' (all)")
-    saving.add_argument('--checkpoint-prefix', metavar='NAME', help='how they begin (model_subset; --full: model_full)')
+    saving.add_argument('--checkpoint-prefix', metavar='NAME', help='how they begin (model_subset)')
     more = parser.add_argument_group('more')
     more.add_argument('--find-learning-rate', action='store_true', help='suggest one, and do not train')
     more.add_argument('--plot', metavar='FILE.png', help='draw loss and accuracy by epoch, or loss by learning rate')
-    more.add_argument('--report', action='store_true', help='print which digits are taken for which; --plot: also draw')
+    more.add_argument(
+        '--report', action='store_true', help='print which classes are taken for which; --plot: also draw'
+    )
     more.add_argument('--compare', action='store_true', help='train on both backends and compare them layer by layer')
     settings = parser.parse_args()
     if settings.data_dir is not None and not settings.full:
         parser.error('--data-dir goes with --full; the subset comes with the package')
+    if settings.dataset != 'mnist' and not settings.full:
+        parser.error(f'--dataset {settings.dataset} goes with --full; only MNIST has a subset in the package')
+    if settings.data is not None and settings.full:
+        parser.error('--data goes without --full')
+    own_folder = settings.data is not None and Path(settings.data).suffix != '.npz'
+    if settings.prepare and not own_folder:
+        parser.error('--prepare goes with --data FOLDER')
+    if own_folder and importlib.util.find_spec('PIL') is None:
+        parser.error('--data FOLDER needs Pillow: pip install "cnnx[images]", or pip install pillow')
     if settings.compare and (settings.resume or settings.plot or settings.report or settings.backend):
         parser.error('--compare goes without --resume, --plot, --report and --backend')
     if settings.augment and (settings.compare or settings.find_learning_rate):
@@ -97,25 +115,52 @@ def parse_settings():
         settings.momentum = 0.9
     if settings.learning_rate is None:
         settings.learning_rate = KINDS[settings.optimizer].usual_learning_rate
-    settings.train_samples = settings.train_samples or (None if settings.full else 1000)
-    settings.test_samples = settings.test_samples or (None if settings.full else 200)
+    subset = not settings.full and settings.data is None
+    settings.train_samples = settings.train_samples or (1000 if subset else None)
+    settings.test_samples = settings.test_samples or (200 if subset else None)
     settings.schedule = settings.schedule or ('cosine' if settings.full else 'constant')
     if settings.checkpoint_every is not None and settings.checkpoint_every.isdecimal():
         settings.checkpoint_every = int(settings.checkpoint_every)
     if settings.checkpoint_prefix is None:
-        settings.checkpoint_prefix = 'model_full' if settings.full else 'model_subset'
+        mnist = 'model_full' if settings.full else 'model_subset'
+        other = 'model_own' if settings.data is not None else f'model_{settings.dataset}'
+        settings.checkpoint_prefix = mnist if settings.data is None and settings.dataset == 'mnist' else other
+    settings.classes = class_names(settings.dataset)
     return settings
 
 
 def load_data(settings):
-    (x_train, y_train), (x_test, y_test) = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
+    if settings.data is not None:
+        (x_train, y_train), (x_test, y_test) = load_own(settings)
+    elif settings.full:
+        (x_train, y_train), (x_test, y_test) = load_dataset(settings.dataset, settings.data_dir)
+    else:
+        (x_train, y_train), (x_test, y_test) = preprocess_mnist_data()
     train, test = settings.train_samples, settings.test_samples
     for option, wanted, there in (('--train-samples', train, x_train), ('--test-samples', test, x_test)):
         if wanted and wanted > len(there):
             raise ValueError(
-                f'{option} {wanted}: there are {len(there)}' + ('' if settings.full else '; --full has more')
+                f'{option} {wanted}: there are {len(there)}'
+                + ('' if settings.full or settings.data is not None else '; --full has more')
             )
     return (x_train[:train], y_train[:train]), (x_test[:test], y_test[:test])
+
+
+def load_own(settings):
+    """Load images of one's own, in the seed's order, set some aside for testing, and take over their classes."""
+    if Path(settings.data).suffix == '.npz':
+        x, labels, settings.classes = load_npz(settings.data)
+    else:
+        prepare = (lambda path: prepare_digit(path).pixels) if settings.prepare else None
+        x, labels, settings.classes = load_folder(settings.data, prepare=prepare)
+    if x.shape[1:] != (28, 28, 1):
+        raise ValueError(f'{settings.data}: LeNet-5 takes images (28, 28, 1), these are {x.shape[1:]}')
+    kept = round(len(x) * (1 - TEST_SHARE))
+    if not 0 < kept < len(x):
+        raise ValueError(f'{settings.data}: expected some images to train on and some to test on, got {len(x)} in all')
+    order = np.random.default_rng(settings.seed).permutation(len(x))
+    x, y = x[order], np.eye(len(settings.classes), dtype=np.float32)[labels[order]]
+    return (x[:kept], y[:kept]), (x[kept:], y[kept:])
 
 
 def build_lenet5(settings):
@@ -131,7 +176,7 @@ def build_lenet5(settings):
     net.add(ReLU())
     net.add(Dense(120, 84))
     net.add(ReLU())
-    net.add(Dense(84, 10))
+    net.add(Dense(84, len(settings.classes)))
     net.add(Softmax())
     kind, momentum = KINDS[settings.optimizer], settings.momentum
     net.compile(CategoricalCrossEntropy(), optimizer=kind() if momentum is None else kind(momentum=momentum))
@@ -163,9 +208,15 @@ def train(net, train_data, test_data, settings):
     )
 
 
-def evaluate(net, x_test, y_test):
-    print('\npredicted  ' + ' '.join(map(str, net.predict_classes(x_test[:20]))))
-    print('true digit ' + ' '.join(map(str, y_test[:20].argmax(axis=1))))
+def evaluate(net, x_test, y_test, classes):
+    width = max(map(len, classes))
+    count = 20 if width == 1 else 5
+    print()
+    for title, labels in (
+        ('predicted ', net.predict_classes(x_test[:count])),
+        (f'true {"digit" if classes == class_names("mnist") else "class"}', y_test[:count].argmax(axis=1)),
+    ):
+        print(title, ' '.join(f'{classes[label]:{width}}' for label in labels))
     result = net.evaluate(x_test, y_test)
     print(f'\ntest accuracy: {result["accuracy"]:.2%} of {len(x_test)} images (loss {result["loss"]:.4f})')
 
@@ -188,12 +239,12 @@ def plot(history, path):
 
 
 def report(net, test_data, settings):
-    digits = Report(net, *test_data)
-    print(f'\n{digits}')
+    classes = Report(net, *test_data, classes=settings.classes)
+    print(f'\n{classes}')
     if settings.plot:
         path = Path(settings.plot)
         path = path.with_stem(f'{path.stem}_report')
-        digits.plot(path)
+        classes.plot(path)
         print(f'drew {path}')
 
 
@@ -224,7 +275,7 @@ def run(settings):
     net.summary()
     print(f'\ntraining on {len(train_data[0])} images, testing on {len(test_data[0])}')
     history = train(net, train_data, test_data, settings)
-    evaluate(net, *test_data)
+    evaluate(net, *test_data, settings.classes)
     if settings.plot:
         plot(history, Path(settings.plot))
     if settings.report:

@@ -20,9 +20,10 @@ class Report:
         x, y: samples, and their classes as indices or one-hot rows.
         batch_size: samples at a time.
         examples: how many mistakes to keep, at most.
+        classes: their names, in the order of the outputs; None takes their numbers.
 
     Raises:
-        ValueError: x and y do not fit the network or each other.
+        ValueError: x and y do not fit the network or each other, or there are not as many names as classes.
 
     Attributes:
         confusion: a `cnnx.metrics.ConfusionMatrix`.
@@ -30,12 +31,15 @@ class Report:
         mistakes: (index, true, predicted, output) of wrong predictions, the largest output for the wrong class first.
     """
 
-    def __init__(self, network, x, y, batch_size=256, examples=20):
+    def __init__(self, network, x, y, batch_size=256, examples=20, classes=None):
         outputs = network.predict(x, batch_size)
         self.confusion = ConfusionMatrix()
         self.confusion.update(outputs, y)
         self._x = np.asarray(x)
         matrix = self.confusion.result()
+        self._names = [str(name) for name in (range(len(matrix)) if classes is None else classes)]
+        if len(self._names) != len(matrix):
+            raise ValueError(f'classes: expected {len(matrix)} names, one a class, got {len(self._names)}')
         wrong = np.argwhere((matrix > 0) & ~np.eye(len(matrix), dtype=bool))
         wrong = sorted(wrong.tolist(), key=lambda pair: (-matrix[*pair], pair))
         self.pairs = [(true, predicted, int(matrix[true, predicted])) for true, predicted in wrong]
@@ -57,17 +61,18 @@ class Report:
         figure = Figure(figsize=(13 if drawn else 6.5, 6), layout='constrained')
         if drawn:
             left, right = figure.subfigures(1, 2)
-            _draw_mistakes(right, self._x, drawn)
-        _draw_matrix((left if drawn else figure).subplots(), self.confusion.result())
+            _draw_mistakes(right, self._x, drawn, self._names)
+        _draw_matrix((left if drawn else figure).subplots(), self.confusion.result(), self._names)
         figure.savefig(path, dpi=120)
 
     def _matrix_lines(self):
         matrix = self.confusion.result()
-        width = max(len(str(matrix.max())), len(str(len(matrix) - 1)))
+        width = max(len(str(matrix.max())), *map(len, self._names))
         head = 'true \\ predicted'
-        lines = [f'{head}  ' + '  '.join(f'{i:{width}}' for i in range(len(matrix)))]
-        for i, row in enumerate(matrix):
-            lines.append(f'{i:{len(head)}}  ' + '  '.join(f'{count:{width}}' for count in row))
+        first = max(len(head), *map(len, self._names))
+        lines = [f'{head:{first}}  ' + '  '.join(f'{name:>{width}}' for name in self._names)]
+        for name, row in zip(self._names, matrix, strict=True):
+            lines.append(f'{name:>{first}}  ' + '  '.join(f'{count:{width}}' for count in row))
         undecided = self.confusion.undecided.sum()
         return lines if undecided == 0 else [*lines, f'{undecided} more have NaN among their outputs, and no class']
 
@@ -75,16 +80,17 @@ class Report:
         confusion = self.confusion
         samples = confusion.result().sum(axis=1) + confusion.undecided
         columns = samples, confusion.precision(), confusion.recall(), confusion.f1()
-        return ['class  samples  precision  recall      f1'] + [
-            f'{i:5}  {count:7}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}'
-            for i, (count, precision, recall, f1) in enumerate(zip(*columns, strict=True))
+        width = max(len('class'), *map(len, self._names))
+        return [f'{"class":{width}}  samples  precision  recall      f1'] + [
+            f'{name:>{width}}  {count:7}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}'
+            for name, count, precision, recall, f1 in zip(self._names, *columns, strict=True)
         ]
 
     def _pair_lines(self):
         if not self.pairs:
             return ['no class was taken for another']
         return ['most confused'] + [
-            f'{true} taken for {predicted}: {count} time{"s" if count > 1 else ""}'
+            f'{self._names[true]} taken for {self._names[predicted]}: {count} time{"s" if count > 1 else ""}'
             for true, predicted, count in self.pairs[:NAMED_PAIRS]
         ]
 
@@ -99,20 +105,21 @@ def _mistakes(outputs, labels, most):
     return [(int(i), int(labels[i]), int(predicted[i]), float(outputs[i, predicted[i]])) for i in wrong[order]]
 
 
-def _draw_matrix(axes, matrix):
+def _draw_matrix(axes, matrix, names):
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     axes.set(xlabel='predicted', ylabel='true')
     if len(matrix) > LEGIBLE_CLASSES:
         return
-    axes.set(xticks=range(len(matrix)), yticks=range(len(matrix)))
+    axes.set_xticks(range(len(matrix)), names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(range(len(matrix)), names)
     for (i, j), count in np.ndenumerate(matrix):
         if count:
             color = 'white' if shares[i, j] > 0.5 else 'black'
             axes.text(j, i, str(count), ha='center', va='center', color=color, fontsize=8)
 
 
-def _draw_mistakes(figure, x, mistakes):
+def _draw_mistakes(figure, x, mistakes, names):
     rows = -(-len(mistakes) // COLUMNS)
     grid = figure.subplots(rows, COLUMNS, squeeze=False).flat
     for axes, mistake in zip(grid, [*mistakes, *[None] * (rows * COLUMNS - len(mistakes))], strict=True):
@@ -120,4 +127,4 @@ def _draw_mistakes(figure, x, mistakes):
         if mistake is not None:
             index, true, predicted, output = mistake
             axes.imshow(x[index].squeeze(axis=2) if x.shape[3] == 1 else x[index], cmap='gray')
-            axes.set_title(f'{true} taken for {predicted}\n({output:.2f})', fontsize=8)
+            axes.set_title(f'{names[true]} taken for {names[predicted]}\n({output:.2f})', fontsize=8)

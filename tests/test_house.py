@@ -11,7 +11,7 @@ import cnnx
 
 PACKAGE = Path(cnnx.__file__).parent
 FLOORS = [
-    {'_version', 'geometry', 'arrays', 'monitor', 'history', 'data'},
+    {'_version', 'geometry', 'arrays', 'monitor', 'history', 'data', 'picture_sheet'},
     {'parameter', 'initializers', 'augmentation'},
     {'_numpy', '_ext'},
     {'kernels'},
@@ -23,7 +23,7 @@ FLOORS = [
     {'profiling', 'rate_finder', 'gradient_check', 'report'},
     {'network', 'comparison'},
     {'models'},
-    {'profile', 'augment'},
+    {'profile', 'augment', 'predict'},
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 MODULES = sorted(path for path in PACKAGE.rglob('*.py') if path != PACKAGE / '__init__.py')
@@ -60,7 +60,7 @@ def test_every_room_has_its_floor():
 
 
 def test_importing_cnnx_leaves_slow_libraries_alone():
-    slow = {'pooch', 'requests', 'tqdm', 'matplotlib'}
+    slow = {'pooch', 'requests', 'tqdm', 'matplotlib', 'PIL'}
     code = f'import sys, cnnx, cnnx.data; print(sorted({slow} & sys.modules.keys()))'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout == '[]\n'
 

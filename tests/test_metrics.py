@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from models import small_data, small_network
@@ -343,3 +345,15 @@ def test_a_report_of_many_classes_is_drawn_without_numbers(tmp_path):
 def test_a_report_needs_labels_that_fit():
     with pytest.raises(ValueError, match='3 at position 0 is not a class'):
         Report(small_network(), small_data(2)[0], [3, 0])
+
+
+def test_a_report_names_the_classes():
+    names = ['cat', 'very long dog', 'bee']
+    text = str(Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=names))
+    numbered = str(Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS))
+    assert text.splitlines()[0].split('  ')[-1].strip() == 'bee'
+    by_name = re.sub(r'\b(cat|very long dog|bee)\b', lambda found: str(names.index(found[1])), text)
+    assert by_name.split() == numbered.split()
+    assert len({len(line) for line in text.splitlines()[:4]}) == 1, 'aligned'
+    with pytest.raises(ValueError, match='classes: expected 3 names, one a class, got 2'):
+        Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=names[:2])

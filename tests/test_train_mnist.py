@@ -202,7 +202,7 @@ def test_defaults_are_those_of_the_help(tmp_path):
     text = run('--help', cwd=tmp_path).stdout
     options = ['full', 'data-dir', 'train-samples', 'test-samples', 'epochs', 'learning-rate', 'batch-size', 'momentum']
     options += ['seed', 'threads', 'backend', 'resume', 'checkpoint-dir', 'checkpoint-prefix', 'plot', 'compare']
-    options += ['optimizer', 'schedule', 'find-learning-rate', 'report', 'augment']
+    options += ['optimizer', 'schedule', 'find-learning-rate', 'report', 'dataset', 'data', 'prepare', 'augment']
     for option in options:
         assert re.search(rf'^  --{option}\b', text, re.MULTILINE), option
     flat = ' '.join(text.split())
@@ -438,6 +438,13 @@ def test_another_architecture_is_refused_with_the_same_words_every_time(tmp_path
         ('--backend', 'cuda'),
         ('--checkpoint-prefix', 'a/b'),
         ('--data-dir', 'somewhere'),
+        ('--dataset', 'fashion'),
+        ('--dataset', 'cifar', '--full'),
+        ('--data', 'nowhere'),
+        ('--data', 'nowhere.npz'),
+        ('--data', 'nowhere', '--full'),
+        ('--prepare',),
+        ('--prepare', '--data', 'nowhere.npz'),
         ('--compare', '--resume'),
         ('--compare', '--backend', 'numpy'),
         ('--compare', '--plot', 'loss.png'),
@@ -468,7 +475,8 @@ def test_bad_options_are_refused_in_a_line(tmp_path, options):
     lines = result.stderr.splitlines()
     assert lines[-1].startswith('train_mnist.py: ')
     assert result.returncode == 2 or len(lines) == 1
-    assert options[0].strip('-').replace('-', '_') in lines[-1].replace('-', '_')
+    named = 'nowhere' if options in (('--data', 'nowhere'), ('--data', 'nowhere.npz')) else options[0].strip('-')
+    assert named.replace('-', '_') in lines[-1].replace('-', '_')
     assert 'epoch 1/' not in result.stdout
     assert not checkpoint_names(tmp_path / 'checkpoints')
 
@@ -508,6 +516,64 @@ def test_full(tmp_path, way):
     assert 'of 2000 images' in result.stdout
     assert checkpoint_names(tmp_path / 'checkpoints', 'model_full') == ['model_full_epoch_1.npz']
     assert load(tmp_path / 'checkpoints' / 'model_full_epoch_1.npz')[1]['settings']['samples'] == 6000
+
+
+def test_another_data_set_has_its_own_files_and_checkpoints(tmp_path):
+    result = run('--full', '--dataset', 'kmnist', '--data-dir', '.', cwd=tmp_path, status=1)
+    assert 'train-images-idx3-ubyte.gz' in result.stderr
+    assert 'KMNIST' in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_only_mnist_has_a_subset(tmp_path):
+    result = run('--dataset', 'emnist-letters', cwd=tmp_path, status=2)
+    assert '--dataset emnist-letters goes with --full; only MNIST has a subset' in result.stderr.splitlines()[-1]
+
+
+# Images of one's own
+
+
+@pytest.fixture(scope='module')
+def own(tmp_path_factory):
+    """Return a folder with pictures of three digits by class, and an .npz file of the same."""
+    image = pytest.importorskip('PIL.Image')
+    folder = tmp_path_factory.mktemp('own')
+    (x, y), _ = preprocess_mnist_data()
+    labels = y.argmax(axis=1)
+    chosen = np.flatnonzero(labels < 3)[:150]
+    for i in chosen:
+        path = folder / 'pictures' / ('zero', 'one', 'two')[labels[i]] / f'{i:04}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.fromarray((x[i, ..., 0] * 255).astype(np.uint8)).save(path)
+    np.savez(folder / 'data.npz', x=x[chosen], y=labels[chosen], classes=['zero', 'one', 'two'])
+    return folder
+
+
+@pytest.mark.parametrize('options', [('pictures',), ('pictures', '--prepare'), ('data.npz',)], ids=' '.join)
+def test_trains_on_images_of_ones_own(own, tmp_path, options):
+    result = run('--data', str(own / options[0]), *options[1:], '--epochs', '8', '--report', cwd=tmp_path)
+    assert 'training on 120 images, testing on 30' in result.stdout
+    accuracy = re.search(r'test accuracy: (\d+\.\d\d)% of 30 images', result.stdout)
+    assert float(accuracy[1]) >= 80
+    assert re.search(r'^true class( (zero|one |two ) ?){5}', result.stdout, re.MULTILINE)
+    assert re.search(r'^true .* zero +one +two$|^true .* one +two +zero$', result.stdout, re.MULTILINE)
+    assert len(checkpoint_names(tmp_path / 'checkpoints', 'model_own')) == 8
+    net = Network.load(tmp_path / 'checkpoints' / 'model_own_epoch_8.npz')
+    assert net.layers[-1].output_shape == (3,)
+
+
+def test_images_of_ones_own_are_split_by_the_seed(own, tmp_path):
+    for name, seed in (('a', '1'), ('b', '1'), ('c', '2')):
+        options = ('--epochs', '1', '--seed', seed, '--checkpoint-prefix', name)
+        run('--data', str(own / 'data.npz'), *options, cwd=tmp_path)
+    first, second, third = (load(tmp_path / 'checkpoints' / f'{name}_epoch_1.npz')[1]['history'] for name in 'abc')
+    assert first == second != third
+
+
+def test_images_that_do_not_fit_lenet5_are_refused(tmp_path):
+    np.savez(tmp_path / 'data.npz', x=np.zeros((9, 8, 8)), y=np.arange(9))
+    result = run('--data', 'data.npz', cwd=tmp_path, status=1)
+    assert 'data.npz: LeNet-5 takes images (28, 28, 1), these are (8, 8, 1)' in result.stderr
 
 
 # Plots, backends, threads

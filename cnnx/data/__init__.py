@@ -1,6 +1,19 @@
-"""MNIST, ready to train on, and a reader for the files that it comes in."""
+"""Images to train on: MNIST and its kin, ready to train on, and a user's own."""
 
+from cnnx.data.datasets import class_names, load_dataset
+from cnnx.data.digits import prepare_digit
 from cnnx.data.idx import DataError, read_idx
+from cnnx.data.images import load_folder, load_npz, read_image
 from cnnx.data.mnist import preprocess_mnist_data
 
-__all__ = ['DataError', 'preprocess_mnist_data', 'read_idx']
+__all__ = [
+    'DataError',
+    'class_names',
+    'load_dataset',
+    'load_folder',
+    'load_npz',
+    'prepare_digit',
+    'preprocess_mnist_data',
+    'read_idx',
+    'read_image',
+]

@@ -46,14 +46,29 @@ def read_idx(path, shape=None):
         status = os.fstat(raw.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f'{path}: not a file')
-        compressed = raw.read(2) == GZIP_MAGIC
-        raw.seek(0)
-        most_bytes = max(SMALL, status.st_size * GZIP_LARGEST_RATIO) if compressed else status.st_size
-        try:
-            with gzip.GzipFile(fileobj=raw) if compressed else raw as file:
-                return _read(file, path, most_bytes, shape)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(f'{path}: damaged gzip file ({error}); get it anew') from error
+        return read_idx_from(raw, path, status.st_size, shape)
+
+
+def read_idx_from(raw, path, size, shape=None):
+    """Read what `read_idx` does from a binary file that is open and can seek.
+
+    Args:
+        raw: the file, at its beginning.
+        path: what errors call it.
+        size: in bytes.
+        shape: what its sizes must be; None takes any.
+
+    Raises:
+        DataError: as `read_idx` does.
+    """
+    compressed = raw.read(2) == GZIP_MAGIC
+    raw.seek(0)
+    most_bytes = max(SMALL, size * GZIP_LARGEST_RATIO) if compressed else size
+    try:
+        with gzip.GzipFile(fileobj=raw) if compressed else raw as file:
+            return _read(file, path, most_bytes, shape)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f'{path}: damaged gzip file ({error}); get it anew') from error
 
 
 def _read(file, path, most_bytes, wanted):

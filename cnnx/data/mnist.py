@@ -5,14 +5,12 @@ them. All 70,000 are read from a folder, or downloaded once into the user's cach
 """
 
 import hashlib
-import io
 import os
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
 
+from cnnx.data.downloads import find_in_cache
 from cnnx.data.idx import DataError, read_idx
 
 SUBSET = Path(__file__).parent / 'mnist_subset'
@@ -21,12 +19,6 @@ MIRRORS = (
     'https://ossci-datasets.s3.amazonaws.com/mnist/',
     'https://storage.googleapis.com/cvdf-datasets/mnist/',
 )
-TIMEOUT = 30  # seconds without a byte
-# A download may take GRACE seconds and the time that its size takes at the slowest rate, in bytes per second.
-GRACE = 120
-SLOWEST_RATE = 10_000
-# The file of a download in progress is never that many seconds old; its limit is below 20 minutes.
-LEFTOVER_AGE = 3600
 
 # The size and the sha256 of each file as it is downloaded; the shape and the sha256 of what is in it once decompressed.
 FILES = {
@@ -77,22 +69,24 @@ def preprocess_mnist_data(full=False, data_dir=None):
         raise ValueError('data_dir: goes with full=True; the subset comes with the package')
     arrays = _read_full(data_dir) if full else [read_idx(SUBSET / name) for name in FILES]
     x_train, y_train, x_test, y_test = arrays
-    return (_pixels(x_train), _one_hot(y_train)), (_pixels(x_test), _one_hot(y_test))
+    return (pixels(x_train), one_hot(y_train, CLASSES)), (pixels(x_test), one_hot(y_test, CLASSES))
 
 
-def _pixels(images):
-    pixels = images[..., np.newaxis].astype(np.float32)
-    pixels /= 255
-    return pixels
+def pixels(images):
+    """Return images (N, H, W) of uint8 as (N, H, W, 1) float32 in [0, 1]."""
+    found = images[..., np.newaxis].astype(np.float32, order='C')
+    found /= 255
+    return found
 
 
-def _one_hot(labels):
-    return np.eye(CLASSES, dtype=np.float32)[labels]
+def one_hot(labels, classes):
+    """Return labels (N,) as rows (N, classes) float32."""
+    return np.eye(classes, dtype=np.float32)[labels]
 
 
 def _read_full(data_dir):
     folder = os.environ.get('CNNX_DATA_DIR') if data_dir is None else data_dir
-    paths = _find(Path(folder)) if folder else _find_in_cache()
+    paths = _find(Path(folder)) if folder else find_in_cache('mnist', FILES, MIRRORS, 'the four files of MNIST')
     return [_read_checked(path, *content) for path, (_, _, *content) in zip(paths, FILES.values(), strict=True)]
 
 
@@ -105,96 +99,6 @@ def _find(folder):
             'without data_dir and CNNX_DATA_DIR, MNIST is downloaded'
         )
     return [packed if packed.is_file() else plain for packed, plain in paths]
-
-
-def _find_in_cache():
-    """Return the paths of the official files in the user's cache, downloading what is not there whole."""
-    import pooch  # takes 100 ms to import, which only the cache needs
-
-    cache = pooch.os_cache('cnnx') / 'mnist'
-    _remove_leftovers(cache)
-    return [_download(name, cache) for name in FILES]
-
-
-def _remove_leftovers(cache):
-    """Remove what downloads left that were killed: pooch names a file tmp* until it is whole and checked."""
-    for path in cache.glob('tmp*'):
-        try:
-            if time.time() - path.stat().st_mtime > LEFTOVER_AGE:
-                path.unlink()
-        except OSError as error:  # another process was quicker, or the cache is read-only
-            if error.errno is None:  # a user's signal handler raises it
-                raise
-
-
-def _download(name, cache):
-    """Return the path of an official file in the cache, downloaded if it is not there whole."""
-    import pooch
-
-    size, sha256, *_ = FILES[name]
-    failures = []
-    for mirror in MIRRORS:
-        try:
-            return Path(
-                pooch.retrieve(
-                    mirror + name,
-                    known_hash=f'sha256:{sha256}',
-                    fname=name,
-                    path=cache,
-                    downloader=lambda url, path, _: _fetch(url, path, size),
-                )
-            )
-        except (OSError, ValueError) as error:
-            failures.append(f'{mirror}{name}: {error}')
-    raise DataError(
-        f'{name} cannot be downloaded into {cache}:\n  ' + '\n  '.join(failures) + '\n'
-        'Try again later, see that this folder can be written to and has room, '
-        'or get the four files of MNIST from elsewhere and give their folder as data_dir'
-    )
-
-
-def _fetch(url, path, size):
-    """Download by pooch, but no more than size bytes and for no longer than those may take.
-
-    It is done in a thread, which can be given up: the timeout of a socket starts anew with each byte, and looking
-    up a name has none. A thread that was given up ends as soon as it wants to write, since its file is closed.
-
-    Raises:
-        TimeoutError: it took too long.
-        OSError, ValueError: it failed, or there were more than size bytes.
-    """
-    limit = GRACE + size / SLOWEST_RATE
-    errors = []
-    with _BoundedFile(path, size) as file:
-        thread = threading.Thread(target=_fetch_into, args=(url, file, errors), daemon=True)
-        thread.start()
-        thread.join(limit)
-        if thread.is_alive():
-            raise TimeoutError(f'not whole after {limit:,.0f} seconds')
-    if errors:
-        raise errors.pop()
-
-
-def _fetch_into(url, file, errors):
-    import pooch
-
-    try:
-        pooch.HTTPDownloader(timeout=TIMEOUT)(url, file, None)
-    except Exception as error:
-        errors.append(error)
-
-
-class _BoundedFile(io.BufferedWriter):
-    """A new file that refuses to grow beyond a size, lest an endless download fill the disk."""
-
-    def __init__(self, path, size):
-        super().__init__(io.FileIO(path, 'w'))
-        self.size = size
-
-    def write(self, data):
-        if self.tell() + len(data) > self.size:
-            raise ValueError(f'goes on after the {self.size:,} bytes of that file')
-        return super().write(data)
 
 
 def _read_checked(path, shape, sha256):

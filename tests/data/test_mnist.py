@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from mirrors import BAD_ANSWERS, NAMES, SLOW_ANSWERS, described, files_below, made_up_files, start_loading
 
-from cnnx.data import DataError, mnist, preprocess_mnist_data, read_idx
+from cnnx.data import DataError, downloads, mnist, preprocess_mnist_data, read_idx
 
 REPOSITORY = Path(__file__).parents[2]
 IMAGES = NAMES[0]
@@ -66,8 +66,8 @@ def use_mirrors(monkeypatch, *urls):
 
 
 def limit_downloads(monkeypatch, seconds):
-    monkeypatch.setattr(mnist, 'GRACE', seconds)
-    monkeypatch.setattr(mnist, 'SLOWEST_RATE', 1e9)
+    monkeypatch.setattr(downloads, 'GRACE', seconds)
+    monkeypatch.setattr(downloads, 'SLOWEST_RATE', 1e9)
 
 
 def assert_is_official(data, official):
@@ -317,7 +317,7 @@ def test_the_second_mirror_is_used_when_the_first_serves_badly(official, cache, 
 
 @pytest.mark.parametrize('kind', SLOW_ANSWERS)
 def test_the_second_mirror_is_used_when_the_first_is_slow(official, cache, monkeypatch, serve, kind):
-    monkeypatch.setattr(mnist, 'TIMEOUT', 1.5)
+    monkeypatch.setattr(downloads, 'TIMEOUT', 1.5)
     limit_downloads(monkeypatch, seconds=2)
     bad = serve({**official, IMAGES: SLOW_ANSWERS[kind](official[IMAGES])})
     good = serve(official)
@@ -328,7 +328,7 @@ def test_the_second_mirror_is_used_when_the_first_is_slow(official, cache, monke
 
 
 def test_a_mirror_that_falls_silent_is_given_up(official, cache, monkeypatch, serve):
-    monkeypatch.setattr(mnist, 'TIMEOUT', 1.0)
+    monkeypatch.setattr(downloads, 'TIMEOUT', 1.0)
     good = serve(official)
     with socket.create_server(('127.0.0.1', 0)) as silent:  # the system takes the connection, nobody answers
         use_mirrors(monkeypatch, f'http://127.0.0.1:{silent.getsockname()[1]}/mnist/', good.url)
@@ -392,7 +392,7 @@ def test_a_full_disk(official, cache, monkeypatch, serve):
     def write(file, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(mnist._BoundedFile, 'write', write)
+    monkeypatch.setattr(downloads._BoundedFile, 'write', write)
     use_mirrors(monkeypatch, serve(official).url)
     with pytest.raises(DataError, match=os.strerror(errno.ENOSPC)) as caught:
         preprocess_mnist_data(full=True)
@@ -427,7 +427,7 @@ def test_a_full_cache_need_not_be_writable(official, read_only, monkeypatch, ref
 
 
 def age(path):
-    long_ago = time.time() - 2 * mnist.LEFTOVER_AGE
+    long_ago = time.time() - 2 * downloads.LEFTOVER_AGE
     os.utime(path, (long_ago, long_ago))
 
 

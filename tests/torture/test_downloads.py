@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from mirrors import BAD_ANSWERS, NAMES, SLOW_ANSWERS, described, files_below, made_up_files, start_loading
 
-from cnnx.data import DataError, mnist, preprocess_mnist_data
+from cnnx.data import DataError, downloads, mnist, preprocess_mnist_data
 
 pytestmark = pytest.mark.torture
 
@@ -20,7 +20,7 @@ FULL_DATA = os.environ.get('CNNX_DATA_DIR')
 KILLS = 100
 ROUNDS = 20
 AT_ONCE = 8
-LONG_AGO = time.time() - 2 * mnist.LEFTOVER_AGE
+LONG_AGO = time.time() - 2 * downloads.LEFTOVER_AGE
 
 
 @pytest.fixture(autouse=True)
@@ -63,9 +63,9 @@ def assert_same(data, expected):
 
 
 def limit_patience(monkeypatch):
-    monkeypatch.setattr(mnist, 'TIMEOUT', 1)
-    monkeypatch.setattr(mnist, 'GRACE', 2)
-    monkeypatch.setattr(mnist, 'SLOWEST_RATE', 1e9)
+    monkeypatch.setattr(downloads, 'TIMEOUT', 1)
+    monkeypatch.setattr(downloads, 'GRACE', 2)
+    monkeypatch.setattr(downloads, 'SLOWEST_RATE', 1e9)
 
 
 def test_every_file_survives_every_bad_answer(full, tmp_path, monkeypatch, serve):

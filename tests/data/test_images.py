@@ -1,0 +1,499 @@
+"""A user's own images: what is read, what is refused, and digits prepared as MNIST's were."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+
+pytest.importorskip('PIL')
+from PIL import Image
+
+from cnnx.data import DataError, load_folder, load_npz, prepare_digit, preprocess_mnist_data, read_image
+from cnnx.data.parts import connected_parts
+from tools.photograph_digits import STORED, enlarged, framed, on_paper, save_photo, thinned
+
+SAMPLES = 150
+
+
+@pytest.fixture(scope='module')
+def digits():
+    """Return test digits (N, 28, 28, 1) and their labels."""
+    _, (x, y) = preprocess_mnist_data()
+    return x[:SAMPLES], y[:SAMPLES].argmax(axis=1)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(1)
+
+
+def gradient(height=20, width=30):
+    return np.linspace(0, 255, height * width).reshape(height, width).astype(np.uint8)
+
+
+def png_of(*chunks):
+    """Return a PNG file of these (type, content)."""
+    packed = [
+        struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b'\x89PNG\r\n\x1a\n' + b''.join(packed)
+
+
+# Reading a file
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.jpg'])
+def test_a_grey_image_becomes_numbers_from_0_to_1(tmp_path, suffix):
+    path = tmp_path / f'image{suffix}'
+    Image.fromarray(gradient()).save(path, quality=100)
+    pixels = read_image(path)
+    assert pixels.shape == (20, 30, 1)
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose(pixels[..., 0], gradient() / 255, atol=0 if suffix == '.png' else 0.02)
+
+
+def test_colours(tmp_path):
+    Image.new('RGB', (3, 2), (255, 0, 51)).save(tmp_path / 'red.png')
+    assert read_image(tmp_path / 'red.png', channels=3)[0, 0].tolist() == pytest.approx([1, 0, 0.2])
+    assert read_image(tmp_path / 'red.png').shape == (2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ('convert', 'tolerance'),
+    [
+        (lambda image: image.convert('P'), 0.01),
+        (lambda image: image.convert('RGB'), 0),
+        (lambda image: image.convert('RGBA'), 0),
+        (lambda image: image.convert('LA'), 0),
+        (lambda image: Image.fromarray(np.asarray(image).astype(np.uint16) * 257), 0),
+    ],
+    ids=['palette', 'RGB', 'RGBA', 'LA', '16 bits'],
+)
+def test_kinds_of_pixels(tmp_path, convert, tolerance):
+    convert(Image.fromarray(gradient())).save(tmp_path / 'image.png')
+    np.testing.assert_allclose(read_image(tmp_path / 'image.png')[..., 0], gradient() / 255, atol=tolerance + 1e-6)
+
+
+def test_one_bit(tmp_path):
+    Image.fromarray(gradient() > 99).save(tmp_path / 'image.png')
+    np.testing.assert_array_equal(read_image(tmp_path / 'image.png')[..., 0], gradient() > 99)
+
+
+@pytest.mark.parametrize('ink', [0, 255], ids=['black', 'white'])
+@pytest.mark.parametrize('mode', ['RGBA', 'LA', 'P'])
+def test_what_is_transparent_is_the_background(tmp_path, mode, ink):
+    """Drawing programs save strokes without paper; white ones would be lost on white."""
+    alpha = np.zeros((20, 20), np.uint8)
+    alpha[5:15, 8:12] = 255
+    image = Image.merge('LA', [Image.new('L', (20, 20), ink), Image.fromarray(alpha)])
+    if mode == 'P':
+        palette = Image.fromarray((alpha > 0).astype(np.uint8))
+        palette.putpalette([ink] * 6)
+        palette.save(tmp_path / 'image.png', transparency=0)
+    else:
+        image.convert(mode).save(tmp_path / 'image.png')
+    np.testing.assert_array_equal(read_image(tmp_path / 'image.png')[..., 0], (alpha > 0) == (ink == 255))
+
+
+@pytest.mark.parametrize('orientation', STORED)
+def test_exif_turns_the_picture(tmp_path, orientation):
+    path = save_photo(tmp_path / 'photo.png', gradient() / 255, orientation)
+    np.testing.assert_allclose(read_image(path)[..., 0], gradient() / 255, atol=0.005)
+
+
+def test_scaling(tmp_path):
+    Image.fromarray(gradient()).save(tmp_path / 'image.png')
+    assert read_image(tmp_path / 'image.png', (7, 5), 3).shape == (7, 5, 3)
+
+
+@pytest.mark.parametrize('size', [(0, 5), (5,), (5.0, 5)])
+def test_a_size_that_cannot_be(tmp_path, size):
+    Image.fromarray(gradient()).save(tmp_path / 'image.png')
+    with pytest.raises(ValueError, match='size: expected'):
+        read_image(tmp_path / 'image.png', size)
+    with pytest.raises(ValueError, match='channels: expected 1'):
+        read_image(tmp_path / 'image.png', channels=2)
+
+
+# Hostile files
+
+
+def saved(**options):
+    file = io.BytesIO()
+    Image.fromarray(gradient(60, 80)).save(file, **options)
+    return file.getvalue()
+
+
+def animation():
+    file = io.BytesIO()
+    frames = [Image.fromarray(gradient()), Image.fromarray(255 - gradient())]
+    frames[0].save(file, format='PNG', save_all=True, append_images=frames[1:])
+    return file.getvalue()
+
+
+def bomb(side=20_000):
+    head = struct.pack('>IIBBBBB', side, side, 8, 0, 0, 0, 0)
+    return png_of((b'IHDR', head), (b'IDAT', zlib.compress(bytes(side + 1), 9)), (b'IEND', b''))
+
+
+HOSTILE = {
+    'empty': (b'', 'expected a PNG or JPEG'),
+    'text': (b'hello' * 99, 'expected a PNG or JPEG'),
+    'GIF': (saved(format='GIF'), 'expected a PNG or JPEG'),
+    'TIFF': (saved(format='TIFF'), 'expected a PNG or JPEG'),
+    'HEIC': (b'\0\0\0\x18ftypheic' + bytes(99), 'HEIC'),
+    'half a PNG': (saved(format='PNG')[:-60], 'damaged'),
+    'half a JPEG': (saved(format='JPEG')[:500], 'damaged'),
+    'head of a PNG alone': (saved(format='PNG')[:40], 'PNG'),
+    'wrong checksum': (saved(format='PNG').replace(b'IHDR\0\0\0P', b'IHDR\0\0\0Q'), 'PNG'),
+    'animated': (animation(), 'expected a single picture, got 2'),
+    'bomb': (bomb(), 'too many pixels'),
+    'smaller bomb': (bomb(10_000), 'too many pixels'),
+    'bomb of text': (
+        png_of(
+            (b'IHDR', struct.pack('>IIBBBBB', 4, 4, 8, 0, 0, 0, 0)),
+            (b'zTXt', b'x\0\0' + zlib.compress(bytes(1 << 26), 9)),
+            (b'IDAT', zlib.compress(bytes(20))),
+            (b'IEND', b''),
+        ),
+        'damaged',
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', HOSTILE)
+def test_hostile_files_are_refused_with_their_name(tmp_path, kind):
+    content, words = HOSTILE[kind]
+    path = tmp_path / 'picture.png'
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=words) as caught:
+        read_image(path)
+    assert str(caught.value).startswith(f'{path}: ')
+
+
+@pytest.mark.parametrize('format', ['PNG', 'JPEG'])
+def test_damage_anywhere_is_refused_or_harmless(tmp_path, rng, format):
+    content = saved(format=format)
+    path = tmp_path / 'picture'
+    for _ in range(300):
+        damaged = bytearray(content)
+        for at in rng.integers(0, len(content), 3):
+            damaged[at] = rng.integers(0, 256)
+        path.write_bytes(damaged[: rng.integers(1, 2 * len(content))])
+        try:
+            assert np.isfinite(read_image(path)).all()
+        except DataError as error:
+            assert str(path) in str(error)
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='named pipes are POSIX')
+def test_a_named_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.png')
+    with pytest.raises(DataError, match='not a file'):
+        read_image(tmp_path / 'pipe.png')
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nothing.png'):
+        read_image(tmp_path / 'nothing.png')
+
+
+def test_without_pillow_the_error_says_what_to_install(tmp_path):
+    code = """
+import sys
+sys.modules['PIL'] = None
+from cnnx.data import preprocess_mnist_data, read_image
+preprocess_mnist_data()
+try:
+    read_image('x.png')
+except ImportError as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert 'pip install "cnnx[images]"' in result.stdout, result.stderr
+
+
+# Folders and .npz files
+
+
+def make_folder(folder, classes=('cat', 'dog'), count=2, shape=(28, 28)):
+    for number, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new('L', shape[::-1], 100 * number + i).save(folder / name / f'{i}.{"PNG" if i else "png"}')
+    return folder
+
+
+def test_a_folder_by_class(tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / 'notes.txt').write_text('passed over')
+    (tmp_path / 'cat' / 'notes.txt').write_text('passed over')
+    (tmp_path / 'cat' / '._1.png').write_text('passed over')
+    (tmp_path / '.cache').mkdir()
+    x, labels, names = load_folder(tmp_path)
+    assert x.shape == (4, 28, 28, 1)
+    assert x.dtype == np.float32
+    assert names == ('cat', 'dog')
+    assert labels.tolist() == [0, 0, 1, 1]
+    np.testing.assert_allclose(x[:, 0, 0, 0] * 255, [0, 1, 100, 101], rtol=1e-6)
+
+
+def test_a_folder_in_colours_scaled(tmp_path):
+    x, _, _ = load_folder(make_folder(tmp_path, shape=(10, 40)), size=(16, 12), channels=3)
+    assert x.shape == (4, 16, 12, 3)
+
+
+def test_a_folder_prepared_by_a_function(tmp_path):
+    x, _, _ = load_folder(make_folder(tmp_path), size=(2, 2), prepare=lambda path: np.full((2, 2, 1), int(path.stem)))
+    assert x[:, 0, 0, 0].tolist() == [0, 1, 0, 1]
+
+
+def test_folders_that_cannot_be(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_folder(tmp_path / 'nowhere')
+    with pytest.raises(DataError, match='expected a folder for each of two classes or more.*got 0'):
+        load_folder(tmp_path)
+    make_folder(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(DataError, match=r'empty: expected images of this class, ending in .png'):
+        load_folder(tmp_path)
+    (tmp_path / 'empty' / 'bad.jpg').write_bytes(b'')
+    with pytest.raises(DataError, match=r'bad.jpg: expected a PNG or JPEG'):
+        load_folder(tmp_path)
+
+
+def npz(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize('shape', [(5, 8, 8), (5, 8, 8, 1), (5, 8, 8, 3)], ids=str)
+@pytest.mark.parametrize('dtype', ['uint8', 'float32', 'float64'])
+def test_an_npz_of_x_and_y(tmp_path, shape, dtype):
+    x = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    found, labels, names = load_npz(npz(tmp_path / 'data.npz', x=x, y=np.array([0, 2, 1, 0, 2])))
+    assert found.shape == (*shape, 1)[:4]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.reshape(shape), x / 255 if dtype == 'uint8' else x, rtol=1e-6)
+    assert labels.tolist() == [0, 2, 1, 0, 2]
+    assert names == ('0', '1', '2')
+
+
+def test_an_npz_may_name_its_classes(tmp_path):
+    x, y = np.zeros((2, 4, 4)), np.array([0, 1])
+    assert load_npz(npz(tmp_path / 'data.npz', x=x, y=y, classes=['a', 'b', 'c']))[2] == ('a', 'b', 'c')
+    with pytest.raises(DataError, match='classes: expected 2 names or more, got 1'):
+        load_npz(npz(tmp_path / 'data.npz', x=x, y=y, classes=['a']))
+
+
+@pytest.mark.parametrize(
+    ('arrays', 'words'),
+    [
+        ({'a': np.zeros(3)}, 'expected arrays x and y, got a'),
+        ({'x': np.zeros((3, 4)), 'y': np.zeros(3, int)}, r'x: expected bytes or real numbers'),
+        ({'x': np.zeros((3, 4, 4), int), 'y': np.zeros(3, int)}, r'x: expected bytes or real numbers.*int64'),
+        ({'x': np.full((3, 4, 4), np.nan), 'y': np.zeros(3, int)}, 'x: expected finite'),
+        ({'x': np.zeros((3, 4, 4)), 'y': np.zeros(2, int)}, 'y: expected 3 whole numbers'),
+        ({'x': np.zeros((3, 4, 4)), 'y': np.zeros(3)}, 'y: expected 3 whole numbers'),
+        ({'x': np.zeros((3, 4, 4)), 'y': np.array([0, 1, -1])}, 'y: expected 3 whole numbers from 0'),
+        ({'x': np.zeros((3, 4, 4)), 'y': np.array([0, 1, 10**9])}, 'y: expected labels numbered from 0'),
+        ({'x': np.array([{}]), 'y': np.zeros(3, int)}, 'not an .npz file of numbers'),
+    ],
+)
+def test_an_npz_of_something_else(tmp_path, arrays, words):
+    path = npz(tmp_path / 'data.npz', **arrays)
+    with pytest.raises(DataError, match=words) as caught:
+        load_npz(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize('content', [b'', b'PK', b'hello' * 100])
+def test_an_npz_that_is_none(tmp_path, content):
+    (tmp_path / 'data.npz').write_bytes(content)
+    with pytest.raises(DataError, match='data.npz: not an .npz'):
+        load_npz(tmp_path / 'data.npz')
+
+
+def test_a_damaged_npz(tmp_path, rng):
+    x = rng.integers(0, 256, (20, 8, 8), np.uint8)
+    path = tmp_path / 'data.npz'
+    np.savez_compressed(path, x=x, y=np.arange(20))
+    content = path.read_bytes()
+    for _ in range(300):
+        damaged = bytearray(content)
+        for at in rng.integers(0, len(content), 3):
+            damaged[at] = rng.integers(0, 256)
+        path.write_bytes(damaged[: rng.integers(1, 2 * len(content))])
+        try:
+            load_npz(path)
+        except DataError as error:
+            assert str(path) in str(error)
+
+
+def test_an_npz_bomb(tmp_path):
+    np.savez_compressed(tmp_path / 'data.npz', x=np.zeros((2000, 100, 100), np.uint8), y=np.zeros(2000, int))
+    with pytest.raises(DataError, match='announce 20,0'):
+        load_npz(tmp_path / 'data.npz')
+
+
+# Parts that hang together
+
+
+def test_parts_are_those_of_a_flood_fill(rng):
+    for density in (0.2, 0.4, 0.6, 0.9):
+        mask = rng.random((40, 50)) < density
+        expected = np.zeros(mask.shape, int)
+        for start in zip(*np.nonzero(mask), strict=True):
+            if expected[start]:
+                continue
+            number, waiting = expected.max() + 1, [start]
+            expected[start] = number
+            while waiting:
+                i, j = waiting.pop()
+                for near in ((i + di, j + dj) for di in (-1, 0, 1) for dj in (-1, 0, 1)):
+                    if 0 <= near[0] < 40 and 0 <= near[1] < 50 and mask[near] and not expected[near]:
+                        expected[near] = number
+                        waiting.append(near)
+        found = connected_parts(mask)
+        assert len(np.unique(np.stack([found, expected]).reshape(2, -1), axis=1).T) == expected.max() + 1
+        assert ((found > 0) == mask).all()
+        assert found.max() == expected.max()
+
+
+@pytest.mark.parametrize('mask', [np.zeros((3, 4), bool), np.ones((3, 4), bool), np.ones((1, 1), bool)])
+def test_parts_of_nothing_and_of_everything(mask):
+    np.testing.assert_array_equal(connected_parts(mask), mask.astype(int))
+
+
+# Digits
+
+
+def of_mass(pixels):
+    weights = pixels[..., 0] / pixels.sum()
+    return [(weights.sum(axis=1 - axis) * np.arange(28)).sum() for axis in (0, 1)]
+
+
+def test_a_prepared_digit_is_placed_as_those_of_mnist_are(digits, rng):
+    """The originals' boxes are 20 pixels long, and their mass is within half a pixel of pixel 14."""
+    for digit in digits[0][:30]:
+        pixels = prepare_digit(on_paper(enlarged(digit), rng)).pixels
+        assert pixels.shape == (28, 28, 1)
+        assert pixels.dtype == np.float32
+        assert pixels.min() == 0
+        assert pixels.max() == 1
+        rows, columns = np.flatnonzero(pixels.any(axis=(1, 2))), np.flatnonzero(pixels.any(axis=(0, 2)))
+        assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+        # A digit that is much heavier on one side stops where its box does.
+        assert np.abs(np.array(of_mass(pixels)) - 14).max() < 1
+
+
+def test_a_photograph_of_a_digit_becomes_that_digit(digits, rng):
+    errors = [np.abs(prepare_digit(on_paper(enlarged(digit), rng)).pixels - digit).mean() for digit in digits[0][:30]]
+    others = [np.abs(digit - other).mean() for digit, other in zip(digits[0][:30], digits[0][1:31], strict=True)]
+    assert np.mean(errors) < 0.25 * np.mean(others)
+
+
+def test_an_image_of_mnist_stays_nearly_as_it_is(digits):
+    assert np.mean([np.abs(prepare_digit(digit).pixels - digit).mean() for digit in digits[0]]) < 0.02
+
+
+def test_all_ways_to_hold_the_camera_give_the_same(tmp_path, digits, rng):
+    photo = on_paper(enlarged(digits[0][0]), rng)
+    prepared = [prepare_digit(save_photo(tmp_path / f'{way}.png', photo, way)).pixels for way in STORED]
+    for pixels in prepared[1:]:
+        np.testing.assert_allclose(pixels, prepared[0], atol=0.02)
+
+
+def test_a_digit_need_not_be_dark_on_light(digits, rng):
+    photo = on_paper(enlarged(digits[0][0]), rng, noise=0)
+    np.testing.assert_allclose(prepare_digit(photo).pixels, prepare_digit(1 - photo).pixels, atol=1e-4)
+
+
+def test_a_frame_is_put_aside(digits, rng):
+    photo = on_paper(enlarged(digits[0][0]), rng)
+    assert np.abs(prepare_digit(framed(photo)).pixels - prepare_digit(photo).pixels).mean() < 0.01
+
+
+def test_the_largest_of_several_is_taken_with_a_note(digits, rng):
+    large, small = enlarged(digits[0][0], 10), enlarged(digits[0][1], 7)
+    two = np.zeros((280, 520), np.float32)
+    two[:, :280] = large
+    two[40:236, 300:496] = small
+    prepared = prepare_digit(on_paper(two, rng))
+    assert 'expected one digit to a picture' in prepared.notes[0]
+    assert np.abs(prepared.pixels - prepare_digit(on_paper(large, rng)).pixels).mean() < 0.03
+
+
+def test_a_stroke_that_hangs_loose_is_kept(rng):
+    """A 5 whose bar was drawn apart."""
+    five = np.zeros((200, 150), np.float32)
+    five[10:28, 30:130] = 1
+    five[45:110, 30:48] = 1
+    five[92:110, 30:120] = 1
+    five[92:180, 102:120] = 1
+    five[162:180, 20:120] = 1
+    prepared = prepare_digit(on_paper(five, rng))
+    assert prepared.notes == []
+    assert np.ptp(np.flatnonzero(prepared.pixels.any(axis=(1, 2)))) == 19
+    alone = prepare_digit(on_paper(np.where(np.arange(200)[:, np.newaxis] < 40, 0, five), rng))
+    assert np.abs(prepared.pixels - alone.pixels).mean() > 0.1
+
+
+def test_specks_are_left_out(digits, rng):
+    photo = on_paper(enlarged(digits[0][0]), rng)
+    dusty = photo.copy()
+    for _ in range(40):
+        row, column = rng.integers(0, 430), rng.integers(0, 530)
+        dusty[row : row + 3, column : column + 3] = 0
+    assert np.abs(prepare_digit(dusty).pixels - prepare_digit(photo).pixels).mean() < 0.02
+
+
+def test_a_digit_at_the_edge_is_taken_with_a_note(digits):
+    ink = enlarged(digits[0][0])
+    cut = 1 - ink[:, np.flatnonzero(ink.max(axis=0) > 0.5)[0] :]
+    assert 'leave a margin' in prepare_digit(cut).notes[0]
+
+
+BLANKS = {
+    'white': lambda rng, x: np.ones_like(x),
+    'black': lambda rng, x: np.zeros_like(x),
+    'shaded': lambda rng, x: 0.9 - 0.5 * x,
+    'grainy': lambda rng, x: 0.8 + rng.normal(0, 0.02, x.shape),
+    'noise': lambda rng, x: rng.random(x.shape),
+    'checked': lambda rng, x: np.indices(x.shape).sum(axis=0) % 2,
+}
+
+
+@pytest.mark.parametrize('kind', BLANKS)
+def test_pictures_without_a_digit_are_refused_with_their_name(tmp_path, rng, kind):
+    x = np.linspace(0, 1, 400)[np.newaxis].repeat(300, axis=0)
+    path = save_photo(tmp_path / 'blank.png', BLANKS[kind](rng, x).clip(0, 1))
+    with pytest.raises(DataError, match='no digit to be seen') as caught:
+        prepare_digit(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize('bad', [np.zeros((3, 3)), np.zeros((9, 9, 3)), np.full((9, 9), np.nan)])
+def test_arrays_that_are_no_picture(bad):
+    with pytest.raises(ValueError, match='picture: expected'):
+        prepare_digit(bad)
+    with pytest.raises(ValueError, match='size: expected'):
+        prepare_digit(np.eye(9), size=0)
+
+
+@pytest.mark.parametrize('shape', [(4, 400), (400, 4), (5000, 10), (4, 4)], ids=str)
+def test_odd_shapes_are_taken_or_refused(shape, rng):
+    try:
+        assert prepare_digit(rng.random(shape) > 0.9).pixels.shape == (28, 28, 1)
+    except DataError as error:
+        assert 'no digit' in str(error)
+
+
+def test_thin_strokes_are_made_bolder(digits, rng):
+    prepared = prepare_digit(on_paper(thinned(enlarged(digits[0][0], 14), 23), rng, contrast=0.8))
+    assert prepared.notes == ['thin strokes are made bolder']
