@@ -20,6 +20,7 @@ FLOORS = [
     {'plan', 'runs'},
     {'training'},
     {'profiling', 'rate_finder', 'gradient_check', 'report'},
+    {'doctor'},
     {'network', 'comparison'},
     {'models'},
     {'profile'},
