@@ -31,8 +31,8 @@ def examine_data(network, samples):
     targets = samples.targets[index]
     findings = [*_input(network, samples.x, x), *_contradictions(x, targets)]
     if isinstance(network.loss, CategoricalCrossEntropy):
-        return findings + [*_classes(samples.targets, network.layers[-1].output_shape[0])]
-    return findings + [*_numbers(network, targets)]
+        return [*findings, *_classes(samples.targets, network.layers[-1].output_shape[0])]
+    return [*findings, *_numbers(network, targets)]
 
 
 def _spread(samples):
@@ -44,8 +44,10 @@ def _not_finite(name, array):
     if array.dtype.kind != 'f':
         return
     rows = np.concatenate(
-        [~np.isfinite(array[i : i + 1000].reshape(len(array[i : i + 1000]), -1)).all(axis=1)
-         for i in range(0, len(array), 1000)]
+        [
+            ~np.isfinite(array[i : i + 1000].reshape(len(array[i : i + 1000]), -1)).all(axis=1)
+            for i in range(0, len(array), 1000)
+        ]
     )
     if rows.any():
         first = int(rows.argmax())
@@ -62,14 +64,10 @@ def _not_finite(name, array):
 
 def _input(network, given, x):
     """Yield what is wrong with samples (N, numbers)."""
-    if len(x) > 1 and (x == x[0]).all():
-        yield Finding(
-            'input_equal',
-            'error',
-            None,
-            f'All {len(x):,} samples of x are equal: no output can tell them apart.',
-            'Look at how x is read.',
-        )
+    if (x == x[0]).all():
+        if len(x) > 1:
+            message = f'All {len(x):,} samples of x are equal: no output can tell them apart.'
+            yield Finding('input_equal', 'error', None, message, 'Look at how x is read.')
         return
     yield from _scale(network, x)
     yield from _layout(network, x)
@@ -100,7 +98,7 @@ def _scale(network, x):
             None,
             f'The columns of x differ in size: column {columns.argmax()} has the standard deviation '
             f'{columns.max():.3g}, half of them less than {usual:.3g}. The largest rule the outputs and the gradients.',
-            'Normalise each: (x - x.mean(axis=0)) / x.std(axis=0), with the mean and deviation of the training samples.',
+            'Normalise each: (x - x.mean(axis=0)) / x.std(axis=0), by the figures of the training samples.',
             {'column': int(columns.argmax()), 'standard_deviation': float(columns.max()), 'median': usual},
         )
     elif abs(mean) > LARGEST_MEAN or spread > LARGEST_SPREAD or extent < SMALLEST_EXTENT:
@@ -109,8 +107,8 @@ def _scale(network, x):
             'warning',
             None,
             subject + ('Weights would have to grow a lot first.' if extent < SMALLEST_EXTENT else ''),
-            'Learning rates and initial weights are made for numbers of about 1: (x - x.mean()) / x.std(), or pixels in '
-            '0 to 1; with the same two figures for the samples that are predicted later.',
+            'Rates and initial weights are made for numbers of about 1: (x - x.mean()) / x.std(), or pixels in 0 to '
+            '1; with the same two figures for the samples that are predicted later.',
             figures,
         )
 
@@ -193,7 +191,7 @@ def _classes(labels, classes):
             'labels_start_at_1',
             'warning',
             None,
-            f'No sample has label 0, and the network has {classes} outputs: labels seem to run from 1 to {classes - 1}.',
+            f'No sample has label 0, and there are {classes} outputs: labels seem to run from 1 to {classes - 1}.',
             f'Labels begin at 0: y - 1, and {classes - 1} outputs.',
             figures,
         )
@@ -213,8 +211,8 @@ def _classes(labels, classes):
             'classes_unbalanced',
             'warning',
             None,
-            f'Class {counts.argmax()} has {counts.max():,} samples, others as few as {present.min():,}: always choosing '
-            f'it is {counts.max() / len(labels):.1%} accurate.',
+            f'Class {counts.argmax()} has {counts.max():,} samples, others as few as {present.min():,}: always '
+            f'choosing it is {counts.max() / len(labels):.1%} accurate.',
             'Weigh the classes, train(..., class_weight={...}), or draw the rare ones more often; judge by precision '
             'and recall, evaluate(..., metrics=[...]).',
             figures,

@@ -86,13 +86,13 @@ class Diagnosis:
         cells = [header, *(row.cells() for row in self.layers)]
         widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
         lines = [
-            '  '.join(f'{cell:{"<" if i == 0 else ">"}{width}}' for i, (cell, width) in enumerate(zip(line, widths)))
+            '  '.join([f'{line[0]:{widths[0]}}', *(f'{c:>{w}}' for c, w in zip(line[1:], widths[1:], strict=True))])
             for line in cells
         ]
         return '\n'.join(line.rstrip() for line in lines)
 
     def _conclusion(self):
         counts = [sum(finding.severity == severity for finding in self.findings) for severity in SEVERITIES]
-        found = [f'{n} {name}{"" if n == 1 else "s"}' for n, name in zip(counts, SEVERITIES) if n]
+        found = [f'{n} {name}{"" if n == 1 else "s"}' for n, name in zip(counts, SEVERITIES, strict=True) if n]
         healthy = 'nothing found that speaks against training' if self else ''
         return f'{"; ".join(filter(None, [healthy, ", ".join(found)]))} ({self.tried})'

@@ -14,8 +14,8 @@ IDLE = 0.5
 VANISHED, EXPLODED = 1e-3, 1e3
 # The same, of the gradients from the last weighted layer to the first.
 GRADIENT_VANISHED, GRADIENT_EXPLODED = 1e-3, 1e3
-# Outputs at which a gradient is less than a twenty-fifth of its largest.
-SATURATED = {Sigmoid: 0.98, Tanh: 0.98}
+# Outputs so near to the limits have less than a twenty-fifth of the largest gradient.
+TANH_LIMIT, SIGMOID_LIMIT = 0.98, 0.49
 # So many times ln(classes), and so much more.
 HIGH_LOSS = 3
 
@@ -78,7 +78,8 @@ def _not_finite(network, signals):
 def _loss(network, signals):
     if not isinstance(network.loss, CategoricalCrossEntropy):
         return
-    chance = math.log(network.layers[-1].output_shape[0])
+    classes = network.layers[-1].output_shape[0]
+    chance = math.log(classes)
     if signals.loss <= HIGH_LOSS * chance + 1:
         return
     spread, grown = signals.spread, {}
@@ -91,8 +92,8 @@ def _loss(network, signals):
         'initial_loss',
         'warning',
         layer.index,
-        f'The first loss is {signals.loss:.3g}; choosing all classes alike gives ln({network.layers[-1].output_shape[0]}) '
-        f'= {chance:.3g}. The network is sure of answers that are wrong: {layer.where} makes numbers larger the most, '
+        f'The first loss is {signals.loss:.3g}; choosing all classes alike gives ln({classes}) = {chance:.3g}.'
+        f' The network is sure of answers that are wrong: {layer.where} makes numbers larger the most, '
         f'{grown.get(layer.index, 1):.2g} times.',
         f'Draw its weights smaller (he_normal for ReLU), or look at the size of x: {signals.spread:.2g} from sample to '
         'sample.',
@@ -104,7 +105,7 @@ def idle_units(network, shares, when):
     """Yield layers most of whose units do nothing."""
     for index, share in shares.items():
         layer, last = network.layers[index], index == len(network.layers) - 1
-        if share <= IDLE or last and not isinstance(layer, ReLU):
+        if share <= IDLE or (last and not isinstance(layer, ReLU)):
             continue
         figures = {'share': share}
         if isinstance(layer, ReLU):
@@ -123,7 +124,7 @@ def idle_units(network, shares, when):
                 'saturated',
                 'warning',
                 index,
-                f'{share:.0%} of the outputs of {layer.where} are at its limits {when}, where its gradient is next to 0.',
+                f'{share:.0%} of the outputs of {layer.where} are at its limits {when}, with next to no gradient.',
                 'Make its inputs smaller: weights from glorot_uniform, x normalised, or BatchNormalization before it.',
                 figures,
             )
@@ -131,22 +132,20 @@ def idle_units(network, shares, when):
 
 def _sizes(network, signals):
     for index, row in signals.rows.items():
-        if row.spread is None or signals.spread == 0 or row.idle == 1:
-            continue
+        if signals.spread == 0 or row.idle == 1:
+            return  # nothing comes to the layers behind it
         ratio = row.spread / signals.spread
         if VANISHED <= ratio <= EXPLODED:
             continue
         layer, small = network.layers[index], ratio < VANISHED
-        if any(layer.parameters) and not layer.parameters[0].value.any():
-            return  # weights of zeros, which may be meant
-        if small and not _before(network, index):
+        if _starts_at_zero(layer):
             return
         yield Finding(
             'activations_vanish' if small else 'activations_explode',
             'warning',
             index,
-            f'From sample to sample the outputs of {layer.where} differ by {row.spread:.2g}, x by {signals.spread:.2g}: '
-            f'the signal {"fades" if small else "grows"} on the way there.',
+            f'From sample to sample the outputs of {layer.where} differ by {row.spread:.2g}, x by '
+            f'{signals.spread:.2g}: the signal {"fades" if small else "grows"} on the way there.',
             f'Draw weights {"larger" if small else "smaller"}: he_normal keeps the size through ReLU, glorot_uniform '
             'through Tanh; or put BatchNormalization behind the layers.',
             {'ratio': ratio},
@@ -154,12 +153,16 @@ def _sizes(network, signals):
         return
 
 
-def _before(network, index):
-    return any(layer.parameters for layer in network.layers[: index + 1])
+def _starts_at_zero(layer):
+    """Whether its weights are zeros, as may be meant for a last layer: nothing comes through before the first step."""
+    return isinstance(layer, (Convolutional, Dense)) and not layer.weights.any()
 
 
 def _gradients(network, signals):
+    behind = [layer.index for layer in network.layers if _starts_at_zero(layer) and layer.learns]
     for layer in signals.without_gradient:
+        if any(index > layer.index for index in behind):
+            continue
         yield Finding(
             'no_gradient',
             'error',
@@ -201,7 +204,7 @@ def _idle(layer, y):
     if isinstance(layer, ReLU):
         return float((y.reshape(-1, y.shape[-1]) == 0).all(axis=0).mean())
     if isinstance(layer, Tanh):
-        return float((np.abs(y) > 0.98).mean())
+        return float((np.abs(y) > TANH_LIMIT).mean())
     if isinstance(layer, Sigmoid):
-        return float((np.abs(y - 0.5) > 0.49).mean())
+        return float((np.abs(y - 0.5) > SIGMOID_LIMIT).mean())
     return None

@@ -41,7 +41,7 @@ def _output(network):
                 'softmax_twice',
                 'error',
                 after.index,
-                f'{after.where} takes the softmax of probabilities, {layer.where}: its outputs can never come near 0 or '
+                f'{after.where} takes the softmax of probabilities, {layer.where}: its outputs never come near 0 or '
                 '1, and the loss never near 0.',
                 f'Leave {layer.where} out.',
             )
@@ -65,7 +65,7 @@ def _output(network):
             logits.index,
             f'{logits.where} stands right before the softmax: what probabilities are made of is kept to '
             f'{next(text for kind, text in limits.items() if isinstance(logits, kind))}.',
-            f'Leave it out: the Dense layer before it gives any numbers, as the softmax takes them.',
+            'Leave it out: the Dense layer before it gives any numbers, as the softmax takes them.',
         )
     elif isinstance(logits, Dropout) or isinstance(last, Dropout):
         layer = logits if isinstance(logits, Dropout) else last
@@ -127,7 +127,9 @@ def _weights(network):
                 )
     if not network.trainable_parameters:
         frozen = 'All layers with weights are frozen' if layers else 'No layer has weights'
-        advice = 'Set layer.trainable = True where they are to learn.' if layers else 'Add Dense or Convolutional layers.'
+        advice = (
+            'Set layer.trainable = True where they are to learn.' if layers else 'Add Dense or Convolutional layers.'
+        )
         yield Finding('nothing_learns', 'error', None, f'{frozen}: training changes nothing.', advice)
         return
     frozen = [layer for layer in layers if layer.frozen]

@@ -14,21 +14,26 @@ from cnnx.optimizers import Adam
 from cnnx.rate_finder import find_learning_rate
 
 # Of training on one small batch at the rate that was given; and with Adam, where that does not learn it.
-BATCH, STEPS, ADAM_STEPS, ADAM_RATE = 16, 150, 300, 0.003
-# Of training on half of the samples; and how often it is looked at what holds for the other half.
-HALF_STEPS, LOOK_EVERY = 160, 40
-# Learned is a loss of less than this share of what choosing all answers alike costs.
-LEARNED = 0.1
+BATCH, STEPS, ADAM_STEPS, ADAM_RATES = 16, 150, 200, (0.003, 0.02)
+# So many parameters to each number that is to be learned by heart.
+PARAMETERS = 10
+# Learned is a loss of less than this share of what choosing all answers alike costs; and not learned, more than that.
+LEARNED, NOT_LEARNED = 0.1, 0.3
 # A loss that has not come below this share of the first has not fallen.
 FALLEN = 0.8
-# And one that comes over this many times the first has diverged.
-DIVERGED = 4
-# A rate that is so many times off the one that the range test suggests.
-TOO_HIGH, TOO_LOW = 3, 10
-# Weights that change by this share of themselves in a step leave where they were too fast, or never.
-LARGE_UPDATE = 0.3
-# How many standard deviations from chance show that targets follow from samples; and how few samples show nothing.
-CERTAIN, FEWEST = 3.5, 50
+# One that falls by less than this in the second half of the steps stays where it is.
+FALLING = 0.9
+# One that comes to so many times the first has jumped, or diverged.
+JUMPED, DIVERGED = 2, 4
+# A rate is too low, or high, that is so many times off what the range test suggests; and too low only where no weights
+# change by more than this share of themselves in a step; nor should they by so much. About 1e-3 is usual.
+TOO_LOW, TOO_HIGH, SMALL_UPDATE, LARGE_UPDATE = 10, 10, 1e-4, 0.3
+# Of training on a part of the samples: how many, and how often it is looked at what holds for others.
+PART, PART_LOOKS, LOOK_EVERY = 64, 4, 40
+# And of learning the part by heart with Adam, which is a loss of less than this share of chance.
+HEART_LOOKS, BY_HEART = 12, 0.3
+# Standard deviations from chance that show that targets follow from samples, or do not; how few samples show nothing.
+CERTAIN, UNCERTAIN, FEWEST = 3.5, 2, 50
 PERMUTATIONS = 200
 MOST_HELD_OUT = 1000
 
@@ -41,12 +46,14 @@ class Trial(NamedTuple):
         losses: without penalties of weights, before each step, (K,) float64, as far as they are finite.
         finite: whether all were.
         updates: ||change|| / ||weights|| by the layer's index, the median of some steps.
+        usual: the larger one of the first loss and of what choosing all answers alike costs.
     """
 
     network: object
     losses: np.ndarray
     finite: bool
     updates: dict
+    usual: float
 
     @property
     def end(self):
@@ -54,11 +61,25 @@ class Trial(NamedTuple):
         return float(self.losses[-10:].mean()) if len(self.losses) else math.nan
 
     @property
+    def still_falling(self):
+        """Whether the last ten losses are less than those at half of the way."""
+        return self.end < FALLING * float(self.losses[len(self.losses) // 2 :][:10].mean())
+
+    @property
     def diverged(self):
-        return not self.finite or self.losses[-1] > DIVERGED * max(self.losses[0], 1e-6)
+        return not self.finite or self.end > DIVERGED * self.usual
+
+    @property
+    def jumped(self):
+        return not self.finite or self.highest > JUMPED * self.usual
+
+    @property
+    def highest(self):
+        """The largest mean of ten losses in a row: single batches may be odd."""
+        return float(np.convolve(self.losses, np.full(10, 0.1), 'valid').max()) if len(self.losses) >= 10 else math.nan
 
 
-def train(network, samples, batches, rate, steps):
+def train(network, samples, batches, rate, steps, chance):
     """Take steps on a network, which they change, and return the `Trial`.
 
     Args:
@@ -67,6 +88,7 @@ def train(network, samples, batches, rate, steps):
         batches: an iterable of indices.
         rate: the learning rate.
         steps: how many.
+        chance: what choosing all answers alike costs.
     """
     update = network.optimizer.prepare(network.trainable_parameters)
     weighted = [layer for layer in network.layers if isinstance(layer, (Convolutional, Dense)) and layer.learns]
@@ -76,7 +98,7 @@ def train(network, samples, batches, rate, steps):
             loss = network.plan.learn(samples, index)[0] / len(index)
             loss -= sum(layer.penalty() for layer in network.layers if layer.l2 > 0)
             if not (math.isfinite(loss) and update.gradients_are_finite()):
-                return Trial(network, np.array(losses), False, {})
+                return Trial(network, np.array(losses), False, {}, chance)
             losses.append(loss)
             watched = weighted if step % 10 == 9 else []
             before = [layer.weights.copy() for layer in watched]
@@ -84,7 +106,8 @@ def train(network, samples, batches, rate, steps):
             for layer, weights in zip(watched, before, strict=True):
                 change = np.linalg.norm(layer.weights - weights)
                 ratios[layer.index].append(change / max(np.linalg.norm(weights), 1e-30))
-    return Trial(network, np.array(losses), True, {i: float(np.median(r)) for i, r in ratios.items() if r})
+    updates = {index: float(np.median(some)) for index, some in ratios.items() if some}
+    return Trial(network, np.array(losses), True, updates, max(losses[0], chance))
 
 
 class Trials:
@@ -95,18 +118,21 @@ class Trials:
         samples: all of them.
         rate, batch_size: as `doctor` takes them.
         generator: that samples are drawn with.
+
+    Attributes:
+        trial: the last steps at the rate on a part of the samples, or None.
     """
 
     def __init__(self, network, samples, rate, batch_size, generator):
         self._network, self._samples = network, samples
         self._rate, self._batch_size, self._generator = rate, batch_size, generator
-        self.half = None
+        self.trial = None
 
     def examine(self):
         """Return findings."""
         findings, learns = self._one_batch()
         if learns and len(self._samples) >= 4:
-            findings += self._half()
+            findings += self._part()
         return findings
 
     def _one_batch(self):
@@ -115,83 +141,95 @@ class Trials:
         chance = _chance(self._network, self._samples, index)
         if chance == 0:
             return [], True
-        trial = self._on(self._network, index, self._rate, STEPS)
+        trial = self._on(self._network, index, self._rate, STEPS, chance)
         if not trial.diverged and _end(trial, self._samples, index) < max(LEARNED * chance, 1e-12):
             return [], True
         fallen = trial.finite and trial.end < FALLEN * trial.losses[0]
-        still_falling = fallen and trial.end < 0.9 * trial.losses[len(trial.losses) // 2 :][:10].mean()
-        if still_falling and not trial.diverged:
+        slow = max(trial.updates.values(), default=1) < SMALL_UPDATE
+        working = fallen and not (trial.diverged or slow)
+        if working and trial.still_falling:
             return [], True
-        careful = copy.deepcopy(self._network)
-        careful.compile(careful.loss, Adam())
-        other = self._on(careful, index, ADAM_RATE, ADAM_STEPS)
-        best = min((_end(t, self._samples, index) for t in (trial, other) if t.finite), default=math.inf)
-        if other.finite and best < max(2 * LEARNED * chance, 1e-12):
-            return ([], True) if fallen and not trial.diverged else (self._rate_findings(trial), False)
+        others = [trial]
+        for rate in ADAM_RATES:
+            others.append(self._on(_with_adam(self._network), index, rate, ADAM_STEPS, chance))
+            if others[-1].finite and _end(others[-1], self._samples, index) < 2 * LEARNED * chance:
+                return self._rate_findings(trial, slow, rate, chance)
+        best = min((_end(t, self._samples, index) for t in others if t.finite), default=math.inf)
+        if best < NOT_LEARNED * chance or any(t.finite and t.still_falling for t in others):
+            return [], working
         return [_cannot_learn(len(index), chance, best)], False
 
-    def _rate_findings(self, trial):
-        """Return what the range test says of a rate that one batch is not learned at, while Adam learns it."""
-        found = find_learning_rate(self._network, self._samples.x, self._samples.targets, self._batch_size)
-        suggestion = found.suggestion
-        high = trial.diverged or trial.losses.max() > 2 * trial.losses[0]
-        if suggestion is not None:
-            high = high or self._rate > TOO_HIGH * suggestion
-        elif not high and trial.end > trial.losses[0]:
-            high = True
-        if not high and suggestion is not None and self._rate * TOO_LOW > suggestion:
-            return []
-        what = 'the loss is not finite any more' if not trial.finite else f'the loss ends at {trial.end:.3g}'
-        begins = f'from {trial.losses[0]:.3g}' if len(trial.losses) else 'at once'
-        return [
-            Finding(
-                'rate_too_high' if high else 'rate_too_low',
-                'error' if high else 'warning',
-                None,
-                f'The learning rate {self._rate:g} is too {"high" if high else "low"}: in {len(trial.losses)} steps on '
-                f'one small batch, {begins}, {what}. With Adam at {ADAM_RATE:g} the network learns it.',
-                f'Try {suggestion:.2g}: {found.message}.'
-                if suggestion is not None
-                else f'Try {"a tenth" if high else "ten times"} of it ({found.message}).',
-                {'rate': self._rate, 'suggestion': suggestion, 'start': float(trial.losses[0]) if len(trial.losses) else math.nan, 'end': trial.end},
-            )
-        ]
+    def _rate_findings(self, trial, slow, rate, chance):
+        """Return findings where Adam learns one batch and the rate that was given does not; and whether that works."""
+        start = trial.losses[0] if len(trial.losses) else math.nan
+        stuck = trial.finite and not trial.still_falling and trial.end > NOT_LEARNED * chance
+        if not (trial.jumped or slow or stuck):
+            return [], True
+        found = self._range_test()
+        better = found.suggestion or 0
+        high = trial.jumped or (not slow and better and self._rate > TOO_HIGH * better)
+        if not (high or slow):
+            return [], False
+        if better and (self._rate < better if high else self._rate * TOO_LOW > better):
+            return [], False
+        ends = f'goes from {start:.3g} to {trial.end:.3g}' if trial.finite else 'is not finite any more'
+        what = f'in {len(trial.losses)} steps on one small batch the loss {ends}. Adam learns it, at {rate:g}'
+        return [_wrong_rate(self._rate, high, what, found)], False
 
-    def _half(self):
-        """Train on half of the samples and see what holds for the other half."""
+    def _range_test(self):
+        x, targets = self._samples.x, self._samples.targets
+        return find_learning_rate(self._network, x, targets, self._batch_size)
+
+    def _part(self):
+        """Train on a part of the samples, and see what holds for others."""
         order = self._generator.permutation(len(self._samples))
-        own, others = np.sort(order[::2]), np.sort(order[1::2][:MOST_HELD_OUT])
+        size = min(max(PART, 2 * self._batch_size), len(order) // 2)
+        own, others = np.sort(order[:size]), np.sort(order[size:][:MOST_HELD_OUT])
         network, batches = copy.deepcopy(self._network), self._batches(own)
-        certainty, steps, losses = _certainty(network, self._samples, others, self._generator), 0, []
-        trial = None
-        while steps < HALF_STEPS and (trial is None or abs(certainty) < CERTAIN):
-            trial = train(network, self._samples, batches, self._rate, LOOK_EVERY)
-            steps += LOOK_EVERY
-            losses.append(trial.losses)
-            if trial.diverged:
-                break
-            certainty = _certainty(network, self._samples, others, self._generator)
-        self.half = trial
-        losses = np.concatenate(losses)
-        findings = []
-        if not trial.finite or trial.losses[-1] > DIVERGED * losses[0]:
-            found = find_learning_rate(self._network, self._samples.x, self._samples.targets, self._batch_size)
-            return [_diverges(self._rate, losses, found)]
-        large = {index: ratio for index, ratio in trial.updates.items() if ratio > LARGE_UPDATE}
-        if large:
-            findings.append(_large_update(network, large))
-        if abs(certainty) < CERTAIN and len(others) >= FEWEST:
-            findings.append(_unrelated(len(own), len(others), steps, certainty))
-        return findings
+        chance = _chance(network, self._samples, own)
+        for _ in range(PART_LOOKS):
+            self.trial = trial = train(network, self._samples, batches, self._rate, LOOK_EVERY, chance)
+            if trial.jumped:
+                found = self._range_test()
+                if trial.finite and (found.suggestion or 0) > self._rate:
+                    return []
+                what = f'comes to {trial.highest:.3g}, from {trial.usual:.3g}' if trial.finite else 'is not finite soon'
+                what = f'in {LOOK_EVERY} steps on {len(own)} samples the loss {what}'
+                return [_wrong_rate(self._rate, True, what, found)]
+            if _certainty(network, self._samples, others, self._generator) > CERTAIN:
+                return self._large_updates()
+        return [*self._large_updates(), *self._unrelated(own, others)]
 
-    def _on(self, network, index, rate, steps):
-        return train(copy.deepcopy(network), self._samples, itertools.repeat(index), rate, steps)
+    def _unrelated(self, own, others):
+        """Yield that what Adam learns of a part by heart does not hold for others, where it does not."""
+        if len(others) < FEWEST:
+            return
+        network, batches = _with_adam(self._network), self._batches(own)
+        chance = _chance(network, self._samples, own)
+        for look in range(1, HEART_LOOKS + 1):
+            trial = train(network, self._samples, batches, ADAM_RATES[0], LOOK_EVERY, chance)
+            if trial.diverged:
+                return
+            certainty = _certainty(network, self._samples, others, self._generator)
+            if certainty > CERTAIN:
+                return
+            if _end(trial, self._samples, own) < BY_HEART * chance:
+                if certainty < UNCERTAIN:
+                    yield _unrelated(len(own), len(others), look * LOOK_EVERY, certainty)
+                return
+
+    def _large_updates(self):
+        large = {index: ratio for index, ratio in self.trial.updates.items() if ratio > LARGE_UPDATE}
+        return [_large_update(self._network, large)] if large else []
+
+    def _on(self, network, index, rate, steps, chance):
+        return train(copy.deepcopy(network), self._samples, itertools.repeat(index), rate, steps, chance)
 
     def _batch(self):
         """Return some samples, few enough that the weights outnumber their targets."""
         parameters = sum(p.value.size for p in self._network.trainable_parameters)
         outputs = math.prod(self._network.layers[-1].output_shape)
-        size = max(2, min(BATCH, parameters // (2 * outputs), len(self._samples)))
+        size = max(2, min(BATCH, parameters // (PARAMETERS * outputs), len(self._samples)))
         return self._generator.permutation(len(self._samples))[:size]
 
     def _batches(self, own):
@@ -229,7 +267,7 @@ def _end(trial, samples, index):
 
 
 def _certainty(network, samples, index, generator):
-    """Return by how many standard deviations the loss is smaller with the samples' own targets than with exchanged ones.
+    """Return by how many standard deviations predictions fit the samples' own targets better than exchanged ones.
 
     A permutation test: where targets do not follow from samples, exchanging them changes nothing, whatever the
     network. Source: Good, "Permutation, parametric, and bootstrap tests of hypotheses", 2005, chapter 3.
@@ -237,10 +275,9 @@ def _certainty(network, samples, index, generator):
     outputs = np.asarray(_outputs(network, samples, index), np.float64).reshape(len(index), -1)
     targets = samples.targets[index]
     if isinstance(network.loss, CategoricalCrossEntropy):
-        answers = np.log(np.maximum(outputs, 1e-7))
 
         def agreement(order):
-            return answers[np.arange(len(index)), targets[order]].mean()
+            return outputs[np.arange(len(index)), targets[order]].mean()
 
     else:
         answers = np.asarray(targets, np.float64).reshape(len(index), -1)
@@ -253,6 +290,12 @@ def _certainty(network, samples, index, generator):
     deviation = np.std(exchanged)
     own = agreement(np.arange(len(index)))
     return 0.0 if not deviation > 0 else float((own - np.mean(exchanged)) / deviation)
+
+
+def _with_adam(network):
+    network = copy.deepcopy(network)
+    network.compile(network.loss, Adam())
+    return network
 
 
 def _outputs(network, samples, index):
@@ -269,22 +312,23 @@ def _cannot_learn(size, chance, best):
         'cannot_overfit',
         'error' if best > FALLEN * chance else 'warning',
         None,
-        f'{size} samples are not learned by heart: {STEPS} steps at the rate that was given, and {ADAM_STEPS} of Adam, '
-        f'leave a loss of {best:.3g}, where the same answer for all costs {chance:.3g}.',
-        'See to the other findings first; else more units or layers, less Dropout or l2; or equal samples have '
-        'different targets.',
+        f'{size} samples cannot be learned by heart: {STEPS} steps at the rate that was given, and {ADAM_STEPS} of '
+        f'Adam at {ADAM_RATES[0]} or at {ADAM_RATES[1]}, leave a loss of {best:.3g}, where the same answer for all '
+        f'costs {chance:.3g}.',
+        'See to the other findings, if there are any; else more units or layers, less Dropout or l2; or equal samples '
+        'have different targets.',
         {'samples': size, 'loss': best, 'chance': chance},
     )
 
 
-def _diverges(rate, losses, found):
+def _wrong_rate(rate, high, what, found):
+    where, other = ('high', 'a tenth') if high else ('low', 'ten times')
     return Finding(
-        'rate_too_high',
-        'error',
+        f'rate_too_{where}',
+        'error' if high else 'warning',
         None,
-        f'Training diverges: at the learning rate {rate:g} the loss goes from {losses[0]:.3g} to '
-        f'{losses[-1]:.3g} and is not finite soon, within {len(losses)} steps.',
-        'Try a tenth of it.' if found.suggestion is None else f'Try {found.suggestion:.2g}: {found.message}.',
+        f'The learning rate {rate:g} is too {where}: {what}.',
+        f'Try {other} of it.' if found.suggestion is None else f'Try {found.suggestion:.2g}: {found.message}.',
         {'rate': rate, 'suggestion': found.suggestion},
     )
 
