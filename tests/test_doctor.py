@@ -246,16 +246,18 @@ def test_labels_from_1_missing_classes_unbalanced_ones_and_sorted_ones(flat):
     assert report
 
 
-@pytest.mark.parametrize('seed', range(3))
-def test_targets_that_do_not_follow_from_the_samples(digits, flat, seed):
-    rng = np.random.default_rng(seed)
-    x, y = flat
-    shuffled = dense(seed=seed).doctor(x, rng.permutation(y))
-    assert names(shuffled, 'error', 'warning') == {'targets_unrelated'}
-    assert abs(the(shuffled, 'targets_unrelated').figures['standard_deviations']) < 3.5
-    assert not lenet5(seed).doctor(digits[0][:400], rng.permutation(digits[1][:400]))
-    x, y = numbers(seed)
-    assert names(regression(seed=seed).doctor(x, rng.permutation(y))) == {'targets_unrelated'}
+def test_targets_that_do_not_follow_from_the_samples(digits, flat):
+    (x, y), found = flat, 0
+    for seed in range(12):
+        report = dense(seed=seed).doctor(x, np.random.default_rng(seed).permutation(y))
+        assert names(report, 'error', 'warning') <= {'targets_unrelated'}
+        found += not report
+    assert found >= 10  # one in forty passes by chance: what is there must not be denied
+    assert abs(the(report, 'targets_unrelated').figures['standard_deviations']) < 3.5
+    shuffled = np.random.default_rng(0).permutation(digits[1][:400])
+    assert names(lenet5(0).doctor(digits[0][:400], shuffled)) == {'targets_unrelated'}
+    x, y = numbers()
+    assert names(regression().doctor(x, np.random.default_rng(0).permutation(y))) == {'targets_unrelated'}
 
 
 def test_targets_out_of_the_last_layers_range_or_much_too_large(flat):
@@ -266,16 +268,11 @@ def test_targets_out_of_the_last_layers_range_or_much_too_large(flat):
     assert the(regression(Tanh()).doctor(x, y / 2), 'targets_out_of_range').severity == 'warning'
     assert 'target_scale' in names(regression().doctor(x, 1e4 * y))
     assert 'targets_equal' in names(regression().doctor(x, np.ones(len(x))))
-    probabilities = network(Dense(784, 10), Softmax(), loss=MeanSquaredError())
-    assert (
-        'sum to 2'
-        in the(
-            probabilities.doctor(
-                flat[0], 0.2 * np.ones((1000, 10)) * [1, 1, 1, 1, 1, 1, 1, 1, 1, 1] + 1e-9 * flat[0][:, 300:301]
-            ),
-            'targets_out_of_range',
-        ).message
-    )
+    twice = network(Dense(784, 10), Softmax(), loss=MeanSquaredError()).doctor(flat[0], 2 * np.eye(10)[flat[1]] - 0.1)
+    assert the(twice, 'targets_out_of_range').layer == 1
+    halves = np.eye(10)[flat[1]] / 2
+    report = network(Dense(784, 10), Softmax(), loss=MeanSquaredError()).doctor(flat[0], halves)
+    assert 'the targets sum to 0.5' in the(report, 'targets_out_of_range').message
 
 
 # What is wrong with the network.
@@ -357,7 +354,7 @@ def test_first_losses_dead_saturated_and_exploding_units(flat, seed):
     finding = the(net.doctor(*flat), 'dead_units')
     assert (finding.severity, finding.layer) == ('warning', 1)
     assert 0.75 <= finding.figures['share'] < 1
-    net.layers[0].bias = -100
+    net.layers[0].bias = np.full(32, -100)
     report = net.doctor(*flat)
     assert {'dead_units', 'no_gradient'} <= names(report, 'error')
     tanh = Dense(784, 32, kernel_initializer=normal(3)), Tanh(), Dense(output_size=10), Softmax()

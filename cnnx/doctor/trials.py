@@ -3,14 +3,11 @@
 import copy
 import itertools
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from cnnx.doctor.findings import Finding
-from cnnx.layers import Convolutional, Dense
-from cnnx.losses import CategoricalCrossEntropy
-from cnnx.optimizers import Adam
+from cnnx.doctor.steps import fit_beyond_chance, loss_left, loss_of_chance, train, with_adam
 from cnnx.rate_finder import find_learning_rate
 
 # Of training on one small batch at the rate that was given; and with Adam, where that does not learn it.
@@ -21,10 +18,6 @@ PARAMETERS = 10
 LEARNED, NOT_LEARNED = 0.1, 0.3
 # A loss that has not come below this share of the first has not fallen.
 FALLEN = 0.8
-# One that falls by less than this in the second half of the steps stays where it is.
-FALLING = 0.9
-# One that comes to so many times the first has jumped, or diverged.
-JUMPED, DIVERGED = 2, 4
 # A rate is too low, or high, that is so many times off what the range test suggests; and too low only where no weights
 # change by more than this share of themselves in a step; nor should they by so much. About 1e-3 is usual.
 TOO_LOW, TOO_HIGH, SMALL_UPDATE, LARGE_UPDATE = 10, 10, 1e-4, 0.3
@@ -34,80 +27,7 @@ PART, PART_LOOKS, LOOK_EVERY = 64, 4, 40
 HEART_LOOKS, BY_HEART = 12, 0.3
 # Standard deviations from chance that show that targets follow from samples, or do not; how few samples show nothing.
 CERTAIN, UNCERTAIN, FEWEST = 3.5, 2, 50
-PERMUTATIONS = 200
 MOST_HELD_OUT = 1000
-
-
-class Trial(NamedTuple):
-    """Some steps of a copy of a network.
-
-    Attributes:
-        network: the copy, as the steps left it.
-        losses: without penalties of weights, before each step, (K,) float64, as far as they are finite.
-        finite: whether all were.
-        updates: ||change|| / ||weights|| by the layer's index, the median of some steps.
-        usual: the larger one of the first loss and of what choosing all answers alike costs.
-    """
-
-    network: object
-    losses: np.ndarray
-    finite: bool
-    updates: dict
-    usual: float
-
-    @property
-    def end(self):
-        """The mean of the last ten losses."""
-        return float(self.losses[-10:].mean()) if len(self.losses) else math.nan
-
-    @property
-    def still_falling(self):
-        """Whether the last ten losses are less than those at half of the way."""
-        return self.end < FALLING * float(self.losses[len(self.losses) // 2 :][:10].mean())
-
-    @property
-    def diverged(self):
-        return not self.finite or self.end > DIVERGED * self.usual
-
-    @property
-    def jumped(self):
-        return not self.finite or self.highest > JUMPED * self.usual
-
-    @property
-    def highest(self):
-        """The largest mean of ten losses in a row: single batches may be odd."""
-        return float(np.convolve(self.losses, np.full(10, 0.1), 'valid').max()) if len(self.losses) >= 10 else math.nan
-
-
-def train(network, samples, batches, rate, steps, chance):
-    """Take steps on a network, which they change, and return the `Trial`.
-
-    Args:
-        network: a copy.
-        samples: a `Samples`.
-        batches: an iterable of indices.
-        rate: the learning rate.
-        steps: how many.
-        chance: what choosing all answers alike costs.
-    """
-    update = network.optimizer.prepare(network.trainable_parameters)
-    weighted = [layer for layer in network.layers if isinstance(layer, (Convolutional, Dense)) and layer.learns]
-    losses, ratios = [], {layer.index: [] for layer in weighted}
-    with network.plan.lock, np.errstate(all='ignore'):
-        for step, index in zip(range(steps), batches, strict=False):
-            loss = network.plan.learn(samples, index)[0] / len(index)
-            loss -= sum(layer.penalty() for layer in network.layers if layer.l2 > 0)
-            if not (math.isfinite(loss) and update.gradients_are_finite()):
-                return Trial(network, np.array(losses), False, {}, chance)
-            losses.append(loss)
-            watched = weighted if step % 10 == 9 else []
-            before = [layer.weights.copy() for layer in watched]
-            update(rate)
-            for layer, weights in zip(watched, before, strict=True):
-                change = np.linalg.norm(layer.weights - weights)
-                ratios[layer.index].append(change / max(np.linalg.norm(weights), 1e-30))
-    updates = {index: float(np.median(some)) for index, some in ratios.items() if some}
-    return Trial(network, np.array(losses), True, updates, max(losses[0], chance))
 
 
 class Trials:
@@ -138,11 +58,11 @@ class Trials:
     def _one_batch(self):
         """Return findings, and whether the network learns one small batch at the rate that was given."""
         index = self._batch()
-        chance = _chance(self._network, self._samples, index)
+        chance = loss_of_chance(self._network, self._samples, index)
         if chance == 0:
             return [], True
         trial = self._on(self._network, index, self._rate, STEPS, chance)
-        if not trial.diverged and _end(trial, self._samples, index) < max(LEARNED * chance, 1e-12):
+        if not trial.diverged and loss_left(trial, self._samples, index) < max(LEARNED * chance, 1e-12):
             return [], True
         fallen = trial.finite and trial.end < FALLEN * trial.losses[0]
         slow = max(trial.updates.values(), default=1) < SMALL_UPDATE
@@ -151,10 +71,10 @@ class Trials:
             return [], True
         others = [trial]
         for rate in ADAM_RATES:
-            others.append(self._on(_with_adam(self._network), index, rate, ADAM_STEPS, chance))
-            if others[-1].finite and _end(others[-1], self._samples, index) < 2 * LEARNED * chance:
+            others.append(self._on(with_adam(self._network), index, rate, ADAM_STEPS, chance))
+            if others[-1].finite and loss_left(others[-1], self._samples, index) < 2 * LEARNED * chance:
                 return self._rate_findings(trial, slow, rate, chance)
-        best = min((_end(t, self._samples, index) for t in others if t.finite), default=math.inf)
+        best = min((loss_left(t, self._samples, index) for t in others if t.finite), default=math.inf)
         if best < NOT_LEARNED * chance or any(t.finite and t.still_falling for t in others):
             return [], working
         return [_cannot_learn(len(index), chance, best)], False
@@ -186,7 +106,7 @@ class Trials:
         size = min(max(PART, 2 * self._batch_size), len(order) // 2)
         own, others = np.sort(order[:size]), np.sort(order[size:][:MOST_HELD_OUT])
         network, batches = copy.deepcopy(self._network), self._batches(own)
-        chance = _chance(network, self._samples, own)
+        chance = loss_of_chance(network, self._samples, own)
         for _ in range(PART_LOOKS):
             self.trial = trial = train(network, self._samples, batches, self._rate, LOOK_EVERY, chance)
             if trial.jumped:
@@ -196,7 +116,7 @@ class Trials:
                 what = f'comes to {trial.highest:.3g}, from {trial.usual:.3g}' if trial.finite else 'is not finite soon'
                 what = f'in {LOOK_EVERY} steps on {len(own)} samples the loss {what}'
                 return [_wrong_rate(self._rate, True, what, found)]
-            if _certainty(network, self._samples, others, self._generator) > CERTAIN:
+            if fit_beyond_chance(network, self._samples, others, self._generator) > CERTAIN:
                 return self._large_updates()
         return [*self._large_updates(), *self._unrelated(own, others)]
 
@@ -204,16 +124,16 @@ class Trials:
         """Yield that what Adam learns of a part by heart does not hold for others, where it does not."""
         if len(others) < FEWEST:
             return
-        network, batches = _with_adam(self._network), self._batches(own)
-        chance = _chance(network, self._samples, own)
+        network, batches = with_adam(self._network), self._batches(own)
+        chance = loss_of_chance(network, self._samples, own)
         for look in range(1, HEART_LOOKS + 1):
             trial = train(network, self._samples, batches, ADAM_RATES[0], LOOK_EVERY, chance)
             if trial.diverged:
                 return
-            certainty = _certainty(network, self._samples, others, self._generator)
+            certainty = fit_beyond_chance(network, self._samples, others, self._generator)
             if certainty > CERTAIN:
                 return
-            if _end(trial, self._samples, own) < BY_HEART * chance:
+            if loss_left(trial, self._samples, own) < BY_HEART * chance:
                 if certainty < UNCERTAIN:
                     yield _unrelated(len(own), len(others), look * LOOK_EVERY, certainty)
                 return
@@ -238,73 +158,6 @@ class Trials:
             order = self._generator.permutation(own)
             for first in range(0, len(order) - size + 1, size):
                 yield order[first : first + size]
-
-
-def _chance(network, samples, index):
-    """Return the loss of the best answer that is the same for all samples of a batch, or of any, for classes."""
-    if isinstance(network.loss, CategoricalCrossEntropy):
-        return math.log(network.layers[-1].output_shape[0])
-    return float(np.asarray(samples.targets[index], np.float64).var(axis=0).mean())
-
-
-def _floor(network):
-    """Return the loss of the best predictions, which label smoothing keeps above 0."""
-    smoothing = getattr(network.loss, 'label_smoothing', 0)
-    if smoothing == 0:
-        return 0
-    classes = network.layers[-1].output_shape[0]
-    true, other = 1 - smoothing + smoothing / classes, smoothing / classes
-    return -true * math.log(true) - (classes - 1) * other * math.log(other)
-
-
-def _end(trial, samples, index):
-    """Return what of a loss is left at the end, in training or, if that is less, in prediction."""
-    network = trial.network
-    with network.plan.lock, np.errstate(all='ignore'):
-        loss = network.plan.assess(samples, index)[0] / len(index)
-    loss -= sum(layer.penalty() for layer in network.layers if layer.l2 > 0)
-    return min(trial.end, loss if math.isfinite(loss) else math.inf) - _floor(network)
-
-
-def _certainty(network, samples, index, generator):
-    """Return by how many standard deviations predictions fit the samples' own targets better than exchanged ones.
-
-    A permutation test: where targets do not follow from samples, exchanging them changes nothing, whatever the
-    network. Source: Good, "Permutation, parametric, and bootstrap tests of hypotheses", 2005, chapter 3.
-    """
-    outputs = np.asarray(_outputs(network, samples, index), np.float64).reshape(len(index), -1)
-    targets = samples.targets[index]
-    if isinstance(network.loss, CategoricalCrossEntropy):
-
-        def agreement(order):
-            return outputs[np.arange(len(index)), targets[order]].mean()
-
-    else:
-        answers = np.asarray(targets, np.float64).reshape(len(index), -1)
-        answers, outputs = answers - answers.mean(axis=0), outputs - outputs.mean(axis=0)
-
-        def agreement(order):
-            return (outputs * answers[order]).mean()
-
-    exchanged = [agreement(generator.permutation(len(index))) for _ in range(PERMUTATIONS)]
-    deviation = np.std(exchanged)
-    own = agreement(np.arange(len(index)))
-    return 0.0 if not deviation > 0 else float((own - np.mean(exchanged)) / deviation)
-
-
-def _with_adam(network):
-    network = copy.deepcopy(network)
-    network.compile(network.loss, Adam())
-    return network
-
-
-def _outputs(network, samples, index):
-    with np.errstate(all='ignore'):
-        outputs = network.predict(samples.x[index])
-    if isinstance(network.loss, CategoricalCrossEntropy) and network.loss.from_logits:
-        outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        outputs /= outputs.sum(axis=1, keepdims=True)
-    return outputs
 
 
 def _cannot_learn(size, chance, best):
