@@ -378,6 +378,13 @@ def test_signals_and_gradients_that_fade_or_grow(flat, width, names_expected):
     assert {f'activations_{names_expected}', f'gradients_{names_expected}'} <= names(report, 'warning')
 
 
+def test_a_first_loss_that_is_not_finite(flat):
+    report = dense().doctor(1e200 * flat[0].astype('float64'), flat[1])
+    assert the(report, 'loss_not_finite').layer == 0
+    assert 'input_scale' in names(report)
+    assert 'nothing was trained' in repr(report)
+
+
 def test_deep_sigmoids(flat):
     layers = [Dense(784, 32), Sigmoid()]
     for _ in range(8):

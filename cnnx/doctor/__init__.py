@@ -27,12 +27,12 @@ SCALE = {'input_scale', 'input_columns', 'target_scale'}
 def doctor(network, x, y, *, learning_rate=None, batch_size=32, seed=0):
     """Say what is wrong with a training set-up, and what to do about it; the network stays as it is.
 
-    It looks at x and y, at the layers and weights, at one pass over at most 256 samples, and at a few steps of
-    training, on copies: 150 on at most 16 samples, which a network that works learns by heart at a rate that works,
-    and 40 on a part of the samples, which should teach something of the others. What looks wrong is looked into by at
-    most 1,100 steps more: 400 with Adam on the few samples, which tell a wrong rate from a network that cannot learn,
-    110 of `find_learning_rate`, 120 on the part, and 480 that learn the part by heart with Adam. For LeNet-5 and 1,000
-    images that is half a second, or two.
+    It looks at x and y (at 10,000 samples, if there are more), at the layers and weights, at one pass over at most 256
+    samples, and at some steps of training, on copies: 150 on at most 16 samples, which a network that works learns by
+    heart at a rate that works, and 40 on a part of the samples, which should teach something of the others. What looks
+    wrong is looked into by at most 1,100 steps more: 400 with Adam on the few samples, which tell a wrong rate from a
+    network that cannot learn, 110 of `find_learning_rate`, 120 on the part, and 480 that learn the part by heart with
+    Adam. For LeNet-5 and 1,000 images that takes half a second, or two; on the NumPy kernels, ten times as long.
 
     A finding is an error where training cannot work, a warning where it is likely to suffer, else a note. Thresholds
     are such that what works raises no alarm; so a set-up that is hardly wrong passes. Labels count as unrelated where
@@ -67,7 +67,8 @@ def doctor(network, x, y, *, learning_rate=None, batch_size=32, seed=0):
     samples = Samples(network, x, y)
     tried = f'{len(samples):,} samples, {batch_size} to a step, learning rate {learning_rate:g}'
     trials = Trials(network, samples, learning_rate, min(batch_size, len(samples)), generator)
-    findings, rows, trained = _examine(network, samples, trials, generator)
+    with np.errstate(all='ignore'):  # what overflows is told of
+        findings, rows, trained = _examine(network, samples, trials, generator)
     return Diagnosis(findings, rows, tried if trained else f'{tried}; nothing was trained')
 
 

@@ -14,6 +14,8 @@ MOST_SAMPLES, MOST_NUMBERS = 10_000, 10_000_000
 LARGEST_MEAN, LARGEST_SPREAD, SMALLEST_EXTENT = 3, 5, 0.1
 # A column that varies so much more than the others rules the sums.
 LARGEST_COLUMN = 30
+# A share of mistakes in the labels that networks live with.
+MANY_TORN = 0.02
 FEW_OF_A_CLASS = 10
 UNBALANCED = 20
 # Targets of a squared error beyond this give gradients of their size.
@@ -164,7 +166,7 @@ def _contradictions(x, targets):
     count = sum(len(places[key]) for key in torn)
     yield Finding(
         'targets_contradict',
-        'warning' if count > max(1, 0.01 * len(x)) * 2 else 'note',
+        'warning' if count > max(2, MANY_TORN * len(x)) else 'note',
         None,
         f'{count:,} of {len(x):,} samples have an equal one with another target: no network gives both.',
         'Look at where x repeats, and which of the targets is right.',

@@ -34,7 +34,7 @@ class Signals:
         plan = network.plan
         x, targets, *_ = samples.batch(index)
         self.rows, self.spread, self.without_gradient = {}, _spread(x), []
-        with plan.lock, np.errstate(all='ignore'):
+        with plan.lock:
             for step in plan.steps:
                 x = step.forward(x, training=True)
                 self.rows[step.layer.index] = Row(step.name, _spread(x), _idle(step.layer, x))

@@ -72,7 +72,7 @@ def train(network, samples, batches, rate, steps, chance):
     update = network.optimizer.prepare(network.trainable_parameters)
     weighted = [layer for layer in network.layers if isinstance(layer, (Convolutional, Dense)) and layer.learns]
     losses, ratios = [], {layer.index: [] for layer in weighted}
-    with network.plan.lock, np.errstate(all='ignore'):
+    with network.plan.lock:
         for step, index in zip(range(steps), batches, strict=False):
             loss = network.plan.learn(samples, index)[0] / len(index)
             loss -= sum(layer.penalty() for layer in network.layers if layer.l2 > 0)
@@ -109,7 +109,7 @@ def _floor(network):
 def loss_left(trial, samples, index):
     """Return what of a loss is left at the end, in training or, if that is less, in prediction."""
     network = trial.network
-    with network.plan.lock, np.errstate(all='ignore'):
+    with network.plan.lock:
         loss = network.plan.assess(samples, index)[0] / len(index)
     loss -= sum(layer.penalty() for layer in network.layers if layer.l2 > 0)
     return min(trial.end, loss if math.isfinite(loss) else math.inf) - _floor(network)
@@ -149,8 +149,7 @@ def with_adam(network):
 
 
 def _outputs(network, samples, index):
-    with np.errstate(all='ignore'):
-        outputs = network.predict(samples.x[index])
+    outputs = network.predict(samples.x[index])
     if isinstance(network.loss, CategoricalCrossEntropy) and network.loss.from_logits:
         outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         outputs /= outputs.sum(axis=1, keepdims=True)
