@@ -78,6 +78,7 @@ def parse_settings():
     saving.add_argument('--checkpoint-prefix', metavar='NAME', help='how they begin (model_subset)')
     more = parser.add_argument_group('more')
     more.add_argument('--find-learning-rate', action='store_true', help='suggest one, and do not train')
+    more.add_argument('--doctor', action='store_true', help='say what speaks against training like this, and do not')
     more.add_argument('--plot', metavar='FILE.png', help='draw loss and accuracy by epoch, or loss by learning rate')
     more.add_argument(
         '--report', action='store_true', help='print which classes are taken for which; --plot: also draw'
@@ -103,6 +104,10 @@ def parse_settings():
         parser.error('--compare goes without --schedule plateau, which needs validation data')
     if settings.find_learning_rate and (settings.resume or settings.compare or settings.report):
         parser.error('--find-learning-rate goes without --resume, --compare and --report')
+    if settings.doctor and (
+        settings.find_learning_rate or settings.resume or settings.compare or settings.report or settings.plot
+    ):
+        parser.error('--doctor goes without --find-learning-rate, --resume, --compare, --report and --plot')
     if settings.momentum is not None and settings.optimizer not in ('sgd', 'rmsprop'):
         parser.error(f'--momentum goes with --optimizer sgd or rmsprop, not {settings.optimizer}')
     if settings.plot and (Path(settings.plot).suffix not in PICTURES or not Path(settings.plot).parent.is_dir()):
@@ -272,6 +277,9 @@ def run(settings):
     if settings.find_learning_rate:
         find_learning_rate(net, train_data, settings)
         return
+    if settings.doctor:
+        print(net.doctor(*train_data, learning_rate=settings.learning_rate, batch_size=settings.batch_size))
+        return
     net.summary()
     print(f'\ntraining on {len(train_data[0])} images, testing on {len(test_data[0])}')
     history = train(net, train_data, test_data, settings)
@@ -292,7 +300,7 @@ def main():
     except (ValueError, OSError, cnnx.BackendError, cnnx.DivergenceError) as error:
         sys.exit(f'train_mnist.py: {error}')
     except KeyboardInterrupt:
-        trained = not (settings.compare or settings.find_learning_rate)
+        trained = not (settings.compare or settings.find_learning_rate or settings.doctor)
         print('\ninterrupted' + ('; --resume goes on from there' if trained else ''), file=sys.stderr)
         sys.exit(130)
 

@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 
-from cnnx import architecture, checkpoint, gradient_check, profiling, rate_finder, training
+from cnnx import architecture, checkpoint, doctor, gradient_check, profiling, rate_finder, training
 from cnnx.arrays import as_kernels_read, as_numbers, check_dtype
 from cnnx.checkpoint import CheckpointError
 from cnnx.geometry import is_whole, positive_int
@@ -174,6 +174,7 @@ class Network:
     profile = profiling.profile
     find_learning_rate = rate_finder.find_learning_rate
     check_gradients = gradient_check.check_gradients
+    doctor = doctor.doctor
 
     def predict(self, x, batch_size=256):
         """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.

@@ -21,6 +21,7 @@ FLOORS = [
     {'augmented'},
     {'training'},
     {'profiling', 'rate_finder', 'gradient_check', 'report'},
+    {'doctor'},
     {'network', 'comparison'},
     {'models'},
     {'profile', 'augment', 'predict'},

@@ -203,6 +203,7 @@ def test_defaults_are_those_of_the_help(tmp_path):
     options = ['full', 'data-dir', 'train-samples', 'test-samples', 'epochs', 'learning-rate', 'batch-size', 'momentum']
     options += ['seed', 'threads', 'backend', 'resume', 'checkpoint-dir', 'checkpoint-prefix', 'plot', 'compare']
     options += ['optimizer', 'schedule', 'find-learning-rate', 'report', 'dataset', 'data', 'prepare', 'augment']
+    options += ['doctor']
     for option in options:
         assert re.search(rf'^  --{option}\b', text, re.MULTILINE), option
     flat = ' '.join(text.split())
@@ -451,6 +452,8 @@ def test_another_architecture_is_refused_with_the_same_words_every_time(tmp_path
         ('--compare', '--schedule', 'plateau'),
         ('--find-learning-rate', '--resume'),
         ('--find-learning-rate', '--compare'),
+        ('--doctor', '--plot', 'loss.png'),
+        ('--doctor', '--resume'),
         ('--augment', 'flip'),
         ('--augment', 'shift', '--compare'),
         ('--augment', 'shift', '--find-learning-rate'),
@@ -641,6 +644,13 @@ def test_schedules_begin_at_the_learning_rate_that_is_given(tmp_path, name):
 def test_a_learning_rate_is_suggested_and_nothing_trained(tmp_path):
     result = run('--find-learning-rate', cwd=tmp_path)
     assert re.match(r'suggested learning rate: 0\.0\d+\nthe loss fell from [\d.]+ to [\d.]+, ', result.stdout)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_doctor_says_what_speaks_against_a_learning_rate_and_nothing_is_trained(tmp_path):
+    assert 'nothing found that speaks against training' in run('--doctor', *SMALL, cwd=tmp_path).stdout
+    result = run('--doctor', *SMALL, '--learning-rate', '50', cwd=tmp_path)
+    assert result.stdout.startswith('error: The learning rate 50 is too high')
     assert not list(tmp_path.iterdir())
 
 
