@@ -425,6 +425,22 @@ def test_places_that_are_none_read_zero_or_the_edge_and_nothing_beyond(wrong):
 
 
 @pytest.mark.usefixtures('backend')
+@pytest.mark.parametrize('dtype', TOLERANCES)
+def test_places_of_any_size_lead_nowhere_beyond_the_image(dtype):
+    rng = np.random.default_rng(0)
+    x = images(30, 6, 37, 1, dtype)
+    with np.errstate(all='ignore'):
+        for _ in range(20):
+            matrices, displacements = (
+                (rng.choice([0, 1, -1, 1e-40, 1e9, 1e38, -3e38, np.inf, -np.inf, np.nan], shape)).astype(dtype)
+                for shape in ((30, 2, 3), (30, 2, 6, 37))
+            )
+            y = resampled(x, matrices, displacements)
+            assert y.min() >= 0
+            assert y.max() <= x.max()
+
+
+@pytest.mark.usefixtures('backend')
 def test_huge_parameters_empty_the_image():
     x = images(20)
     for augmentations in ([Shift(2**31 - 2)], [Elastic(2**31 - 2, 1)], [Shear(np.nextafter(90, 0)), Shift(1e9)]):

@@ -23,7 +23,7 @@ from cnnx.parameter import Parameter
 BACKENDS = ('cython', 'numpy')
 F32, F64, I32 = np.float32, np.float64, np.int32
 # (N, H, W, C), (R, S, C, F), (P, Q): names of sizes stand for the same number in all arrays of a kernel, digits for
-# themselves.
+# themselves. i: integers; p: places, none of them odd, since of sums that overflow only the order tells the sign.
 KERNELS = {
     'relu_forward': ('A', 'A'),
     'relu_backward': ('A', 'A', 'A'),
@@ -53,7 +53,7 @@ KERNELS = {
     'maxpool_backward': ('NPQC', 'iNPQC', 'NHWC', Window),
     'averagepool_forward': ('NHWC', 'NPQC', Window),
     'averagepool_backward': ('NPQC', 'NHWC', Window),
-    'resample': ('NHWC', 'NHWC', 'N23', 'N2HW'),
+    'resample': ('NHWC', 'NHWC', 'pN23', 'pN2HW'),
     'elastic_fields': ('N2HW', 'R', st.integers(1, 6), st.integers(0, 2**64 - 1), st.floats(0, 50)),
     'erase': ('NHWC', 'iN4', st.integers(0, 2**64 - 1), st.floats(-1, 0), st.floats(0, 1)),
 }
@@ -361,11 +361,13 @@ def kernel_call(draw, name, wrong):
         if not isinstance(shape, str):
             arguments.append(draw(shape))
             continue
-        sizes = tuple(letters[letter] for letter in shape.removeprefix('i'))
+        sizes = tuple(letters[letter] for letter in shape.lstrip('ip'))
         seed += 1
         if shape[0] == 'i':
             most = max(letters['C'] if shape == 'iN' else letters['R'] * letters['S'], 1)
             arguments.append(np.random.default_rng(seed).integers(0, most, sizes).astype(I32))
+        elif shape[0] == 'p':
+            arguments.append(2 * np.random.default_rng(seed).normal(size=sizes).astype(dtype))
         else:
             arguments.append(odd_numbers(sizes, seed, dtype))
     arguments.append(draw(st.integers(1, 3)))
