@@ -253,7 +253,7 @@ class AdamW(Adam):
     decoupled = True
 
     def __init__(self, *, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.01, clip_norm=None):
-        super().__init__(beta_1, beta_2, epsilon, weight_decay, clip_norm)
+        super().__init__(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, weight_decay=weight_decay, clip_norm=clip_norm)
 
 
 class RMSprop(Optimizer):
