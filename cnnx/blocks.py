@@ -1,10 +1,11 @@
 """Which layers run as one, and the programs of compiled blocks that run them.
 
 A block computes a few layers in one sweep, so that what lies between them is never stored:
-convolution, ReLU and max-pooling; or a dense layer and ReLU. A program carries a tile of samples through all
-blocks, forward and back, in one call.
+convolution, ReLU and max-pooling; or a dense layer and ReLU. Other layers are blocks of their own, but for those
+that need the whole batch. A program carries a tile of samples through all blocks, forward and back, in one call.
 """
 
+import math
 import time
 from typing import NamedTuple
 
@@ -12,66 +13,148 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx.arrays import array_with_slack
-from cnnx.layers import Convolutional, Dense, Flatten, MaxPooling, ReLU
+from cnnx.layers import (
+    AveragePooling,
+    BatchNormalization,
+    Convolutional,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling,
+    Layer,
+    LeakyReLU,
+    MaxPooling,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+
+WEIGHTED = (Convolutional, Dense)
+# They do not decrease: the largest number stays the largest.
+ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh)
+# Each number of y comes from the same one of x, and nothing that their backward passes read is in x.
+ELEMENTWISE = (*ACTIVATIONS, Dropout, BatchNormalization)
+# What a block's backward pass reads of its y.
+NOTHING, SIGNS, VALUES = range(3)
+# As how many multiply-adds a number counts that only passes through a block.
+PASSING = 8
 
 
 class Group(NamedTuple):
-    """Layers that run as one block: a weighted layer, and what of ReLU and max-pooling follows it."""
+    """Layers that run as one block: one that makes it what it is, and what runs with that one.
+
+    A weighted layer may have ReLU and max-pooling with it. A Flatten moves nothing: where it is the layer itself,
+    there is no block.
+
+    Attributes:
+        layers: in the network's order.
+        layer: the one that makes the block what it is.
+        pooling: of a convolution, or None.
+        relu: of a weighted layer.
+        output_shape: of one sample.
+    """
 
     layers: tuple
+    layer: Layer
     pooling: MaxPooling | None
     relu: bool
-
-    @property
-    def weighted(self):
-        return self.layers[0]
-
-    @property
-    def output_shape(self):
-        return self.layers[-1].output_shape
+    output_shape: tuple
 
     @property
     def multiply_adds(self):
-        return self.weighted.multiply_adds
+        return self.layer.multiply_adds
+
+    @property
+    def work(self):
+        """What a sample's forward pass costs, in multiply-adds."""
+        return self.multiply_adds or PASSING * math.prod(self.layer.input_shape)
+
+    @property
+    def elementwise(self):
+        """Whether its block can write over what it reads."""
+        return isinstance(self.layer, (*ELEMENTWISE, Flatten))
+
+    @property
+    def reads(self):
+        """What the backward pass reads of y."""
+        if isinstance(self.layer, (Sigmoid, Tanh)):
+            return VALUES
+        # A convolution's block keeps what ReLU made zero behind pooling.
+        signs = isinstance(self.layer, (ReLU, LeakyReLU)) or (self.relu and not self.pooling)
+        return SIGNS if signs else NOTHING
 
     @property
     def name(self):
         """Which layers these are: '0-2 Convolutional, ReLU, MaxPooling'."""
-        first, last = self.layers[0].index, self.layers[-1].index
-        numbers = f'{first}' if first == last else f'{first}-{last}'
+        places = [layer.index for layer in self.layers]
+        first, last = places[0], places[-1]
+        numbers = ', '.join(map(str, places))
+        if len(places) > 1 and last - first == len(places) - 1:
+            numbers = f'{first}-{last}'
         return f'{numbers} {", ".join(type(layer).__name__ for layer in self.layers)}'
 
 
-def split(layers, apart=()):
-    """Return layers in order, those that run as one block as a `Group`.
+def split(layers, apart=(), training=True):
+    """Return layers in the order in which they run, those that run as one block as a `Group`.
 
-    Blocks know no max-pooling whose windows reach over the edges of the image.
-    A Flatten moves nothing and belongs to the group before it.
+    A max-pooling comes before the activations that it stands behind, which then have fewer numbers to go over. A
+    Flatten belongs to the group before it, if there is one.
 
     Args:
         layers: neighbours in a network.
         apart: those that are to run alone.
+        training: whether batches are normalized by themselves, which takes the whole batch.
     """
-    parts, position = [], 0
+    layers = _poolings_first(layers)
+    in_blocks = {*WEIGHTED, *ACTIVATIONS, MaxPooling, AveragePooling, GlobalAveragePooling, Dropout, Flatten}
+    if not training:
+        in_blocks.add(BatchNormalization)
+    parts, position, shape = [], 0, layers[0].input_shape if layers else None
     while position < len(layers):
-        if type(layers[position]) not in (Convolutional, Dense) or layers[position] in apart:
-            parts.append(layers[position])
-            position += 1
-            continue
-        members = [layers[position]]
-        allowed = {ReLU, MaxPooling} if type(members[0]) is Convolutional else {ReLU}
-        for layer in layers[position + 1 :]:
-            if type(layer) is not Flatten:
-                if type(layer) not in allowed or (type(layer) is MaxPooling and layer.pads):
-                    break
-                allowed.discard(type(layer))
-            else:
-                allowed = allowed & {ReLU}
-            members.append(layer)
+        layer = layers[position]
+        alone = type(layer) not in in_blocks or layer in apart
+        members = [layer] if alone else _members(layers[position:])
+        for member in members:
+            shape = shape if isinstance(member, ELEMENTWISE) else member.output_shape
+        parts.append(layer if alone else _group(members, shape))
         position += len(members)
-        pooling = next((layer for layer in members if type(layer) is MaxPooling), None)
-        parts.append(Group(tuple(members), pooling, any(type(layer) is ReLU for layer in members)))
     return parts
+
+
+def _poolings_first(layers):
+    """Return the layers, each max-pooling before the activations that it follows."""
+    ordered = []
+    for layer in layers:
+        place = len(ordered)
+        while type(layer) is MaxPooling and place > 0 and type(ordered[place - 1]) in ACTIVATIONS:
+            place -= 1
+        ordered.insert(place, layer)
+    return ordered
+
+
+def _members(layers):
+    """Return the first layer and those behind it that run in one block with it.
+
+    A convolution's block knows no max-pooling whose windows reach over the edges of the image.
+    """
+    first, *others = layers
+    allowed = {Convolutional: {ReLU, MaxPooling}, Dense: {ReLU}}.get(type(first), set())
+    members = [first]
+    for layer in others:
+        if type(layer) is Flatten:
+            allowed = allowed & {ReLU}
+        elif type(layer) not in allowed or (type(layer) is MaxPooling and layer.pads):
+            break
+        allowed = allowed - {type(layer)}
+        members.append(layer)
+    return members
+
+
+def _group(members, shape):
+    kinds = {type(layer): layer for layer in members[1:]}
+    return Group(
+        tuple(sorted(members, key=lambda layer: layer.index)), members[0], kinds.get(MaxPooling), ReLU in kinds, shape
+    )
 
 
 class Program:
@@ -110,12 +193,12 @@ class Program:
         self.capacity = capacity
         self.training = training
         self.threads = kernels.num_threads()
-        self._dtype = groups[0].weighted.dtype
+        self._dtype = groups[0].layer.dtype
         self._backend = kernels.current()
-        self._multiply_adds = sum(group.multiply_adds for group in groups) * (3 if training else 1)
+        self._work = sum(group.work for group in groups) * (3 if training else 1)
         # With the loss in the sweep, or without a backward pass, a tile is through when the next one comes.
         self._in_tiles = self._backend.Program.tile is not None and (loss or not training)
-        self.blocks, self.names, self._gathers = [], [], []
+        self.blocks, self.names, self._gathers, self._dropouts = [], [], [], []
         self._add_groups(groups, frozen if training else len(groups), input_gradient, softmax)
         if loss:
             self._add_loss(loss, weighted)
@@ -124,21 +207,44 @@ class Program:
         self._compiled = self._backend.Program(self.blocks, capacity, self.threads)
 
     def _add_groups(self, groups, frozen, input_gradient, softmax):
-        # Whole batches are needed of what goes in and out, and of what a dense layer's gradient is made from.
-        local = [
-            self._in_tiles and not (type(group.weighted) is Dense and i >= frozen) for i, group in enumerate(groups)
-        ]
-        local = [local[0] and not input_gradient, *local[1:], softmax and self._in_tiles]
-        shape = groups[0].weighted.input_shape
+        in_place = _in_place(groups, frozen)
+        local = self._local(groups, frozen, in_place, input_gradient, softmax)
+        shape = groups[0].layer.input_shape
         y, dy = self._buffer(shape, local[0]), self._buffer(shape) if input_gradient else None
         self.dx = dy
         self._add_gather('batch', y, local[0])
         for i, group in enumerate(groups):
-            x, dx = y, dy
-            y = self._buffer(group.output_shape, local[i + 1])
-            dy = self._buffer(group.output_shape, local[i + 1]) if i >= frozen else None
-            self._add(group.name, _block(self._backend, group, x, y, dy, dx), local[i], local[i + 1])
+            x, dx, shape = y, dy, group.output_shape
+            if in_place[i]:
+                # The first group that learns is a weighted one, or one that passes a gradient on.
+                y, dy = x.reshape(len(x), *shape), None if dx is None else dx.reshape(len(dx), *shape)
+            else:
+                y = self._buffer(shape, local[i + 1])
+                dy = self._buffer(shape, local[i + 1]) if i >= frozen else None
+            block = _block(self._backend, group, x, y, dy, dx)
+            if block is not None:
+                self._add(group.name, block, local[i], local[i + 1])
+            if isinstance(group.layer, Dropout):
+                self._dropouts.append((group.layer, block))
         self.y, self.dy = y, dy
+
+    def _local(self, groups, frozen, in_place, input_gradient, softmax):
+        """Return which of the arrays before, between and behind the groups hold a tile for each thread.
+
+        Whole batches are needed of what goes in and out, and of what a dense layer's gradient is made from.
+        """
+        whole = [not self._in_tiles] * (len(groups) + 1)
+        whole[0] = whole[0] or input_gradient
+        whole[-1] = whole[-1] or not softmax
+        for i, group in enumerate(groups):
+            if isinstance(group.layer, Dense) and i >= frozen:
+                whole[i] = whole[i + 1] = True
+        same = [i for i, over in enumerate(in_place) if over]
+        for i in same:
+            whole[i + 1] = whole[i + 1] or whole[i]
+        for i in reversed(same):
+            whole[i] = whole[i + 1]
+        return [not each for each in whole]
 
     def _add_loss(self, loss, weighted):
         labels, weights = np.zeros(self.capacity, np.int32), None
@@ -179,7 +285,9 @@ class Program:
         """
         for gather, source in zip(self._gathers, sources, strict=False):
             gather.read_from(source)
-        threads = kernels.threads_for(samples * self._multiply_adds, kernels.SERIAL_STEP_WORK)
+        for layer, block in self._dropouts if forward else ():
+            block.draw(layer.draw_key(), layer.rate)
+        threads = kernels.threads_for(samples * self._work, kernels.SERIAL_STEP_WORK)
         self._compiled.run(samples, self.training, forward, backward, threads, order)
         if sources:
             for gather in self._gathers:
@@ -266,8 +374,47 @@ class Sweep:
         return [(name, counts.get(name, 0)) for name in self._latest.names]
 
 
+def _in_place(groups, frozen):
+    """Return which groups write over what they read.
+
+    They may where nothing is lost that a backward pass before them reads: a number that is dropped has no gradient,
+    whatever its sign was.
+    """
+    found, kept = [], NOTHING
+    for i, group in enumerate(groups):
+        least = {Dropout: SIGNS, Flatten: VALUES}.get(type(group.layer), NOTHING)
+        found.append(group.elementwise and kept <= least)
+        kept = max(kept if found[-1] else NOTHING, group.reads if i >= frozen else NOTHING)
+    return found
+
+
 def _block(backend, group, x, y, dy, dx):
-    layer = group.weighted
+    """Return the block of a group, or None where nothing is to be done."""
+    layer = group.layer
+    if isinstance(layer, Flatten):
+        return None
+    if isinstance(layer, ACTIVATIONS):
+        slope = layer.negative_slope if isinstance(layer, LeakyReLU) else 0.0
+        return backend.ActivationBlock(layer.kernel, slope, x, y, dy, dx)
+    if isinstance(layer, Dropout):
+        return backend.DropoutBlock(x, y, dy, dx)
+    if isinstance(layer, BatchNormalization):
+        gamma, beta, mean, variance = (parameter.value for parameter in layer.parameters)
+        return backend.NormalizationBlock(x, y, mean, variance, gamma, beta, layer.epsilon)
+    if isinstance(layer, WEIGHTED):
+        return _weighted_block(backend, group, x, y, dy, dx)
+    y, dy = (None if array is None else _as_images(array, layer) for array in (y, dy))
+    return backend.PoolingBlock(not isinstance(layer, MaxPooling), x, y, layer._window, dy, dx)
+
+
+def _as_images(array, pooling):
+    """Return what comes out of a pooling as images, (N, P, Q, C)."""
+    positions = pooling.output_shape[:-1] or (1, 1)
+    return array.reshape(len(array), *positions, pooling.output_shape[-1])
+
+
+def _weighted_block(backend, group, x, y, dy, dx):
+    layer = group.layer
     weights, bias = layer.parameters
     gradients = (dy, dx, weights.grad, bias.grad) if dy is not None else ()
     if type(layer) is Dense:

@@ -204,7 +204,8 @@ class Plan:
         parts = layers
         if self._in_blocks:
             # Blocks write the gradients of all their weights.
-            parts = split(layers, [layer for layer in layers if training and alone[layer].learns and layer.frozen])
+            apart = [layer for layer in layers if training and alone[layer].learns and layer.frozen]
+            parts = split(layers, apart, training)
         settings = {}
         if not training and [type(part) for part in parts[-2:]] == [Group, Softmax]:
             settings['softmax'] = bool(parts.pop())
@@ -219,9 +220,9 @@ class Plan:
             steps.append(
                 Sweep(
                     groups,
-                    training=training and alone[groups[-1].weighted].learns,
-                    frozen=sum(not alone[group.weighted].learns for group in groups),
-                    input_gradient=training and alone[groups[0].weighted].input_gradient,
+                    training=training and alone[groups[-1].layer].learns,
+                    frozen=sum(not alone[group.layer].learns for group in groups),
+                    input_gradient=training and alone[groups[0].layer].input_gradient,
                     **(settings if groups[-1] is parts[-1] else {}),
                 )
             )
