@@ -56,6 +56,7 @@ ROWS = {
     'loops': Row(reports.loops, {'target': 20}, torch=False),
     'scaling': Row(reports.scaling, {}, torch=False),
     'batch-sizes': Row(reports.batch_sizes, {}, torch=False),
+    'activations': Row(reports.activations, {}, torch=False),
     'busy-processors': Row(reports.busy_processors, {}, torch=False),
     'to-accuracy': Row(to_accuracy.to_accuracy, {}),
     'memory': Row(reports.memory, {'limit': 350}, torch=False),

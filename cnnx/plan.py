@@ -2,7 +2,7 @@
 
 A plan owns the arrays that layers write into and lends them out again for the next batch, so that a step
 after the first allocates nothing of the batch's size. Neighbouring layers that blocks can run are one step
-(blocks.py); others are a step each.
+(groups.py, blocks.py); others are a step each.
 """
 
 import copy
@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnx.blocks import Group, Sweep, split
+from cnnx.blocks import Sweep
+from cnnx.groups import Group, split
 from cnnx.layers import Sigmoid, Softmax
 from cnnx.losses import CategoricalCrossEntropy
 
