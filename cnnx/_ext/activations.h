@@ -64,7 +64,8 @@ static ALWAYS_INLINE vector_float hyperbolic_tangent_float(vector_float x)
     p = p * square - 5.37397155531e-2f;
     p = p * square + 1.33314422036e-1f;
     p = p * square - 3.33332819422e-1f;
-    p = select_float(greater_float(none + 0.625f, size), p * square * size + size, 1.0f - 2.0f * small / (1.0f + small));
+    p = p * square * size + size;
+    p = select_float(greater_float(none + 0.625f, size), p, 1.0f - 2.0f * small / (1.0f + small));
     return of_bits_float(bits_of_float(p) | sign);
 }
 
