@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cnnx
 from cnnx import CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPooling, Network, ReLU, Softmax
+from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
 from cnnx.comparison import compare_backends
 from cnnx.data import preprocess_mnist_data
 from cnnx.optimizers import OPTIMIZERS
@@ -22,6 +23,14 @@ SCHEDULES = {
     'cosine': Cosine,
     'one-cycle': OneCycle,
     'plateau': ReduceOnPlateau,
+}
+AUGMENTATIONS = {
+    'shift': Shift(2),
+    'rotate': Rotate(10),
+    'scale': Scale(0.1),
+    'shear': Shear(10),
+    'elastic': Elastic(34, 4),
+    'erase': Erase(0.5, 0.1),
 }
 PICTURES = ('.png', '.pdf', '.svg')
 
@@ -43,6 +52,13 @@ def parse_settings():
     training.add_argument('--learning-rate', type=float, metavar='X', help=f"a step's size ({usual_rates()})")
     training.add_argument('--schedule', choices=SCHEDULES, help='how it changes (constant; --full: cosine)')
     training.add_argument('--batch-size', type=at_least_1, default=32, metavar='N', help='images to a step (32)')
+    training.add_argument(
+        '--augment',
+        nargs='+',
+        choices=AUGMENTATIONS,
+        metavar='NAME',
+        help=f'change images at random: {", ".join(AUGMENTATIONS)}',
+    )
     training.add_argument('--momentum', type=float, metavar='X', help='kept of the last step (sgd: 0.9, rmsprop: 0)')
     training.add_argument('--seed', type=int, default=0, metavar='N', help='of first weights and order (0)')
     training.add_argument('--threads', type=at_least_1, metavar='N', help='of the compiled kernels (one a processor)')
@@ -63,6 +79,8 @@ def parse_settings():
         parser.error('--data-dir goes with --full; the subset comes with the package')
     if settings.compare and (settings.resume or settings.plot or settings.report or settings.backend):
         parser.error('--compare goes without --resume, --plot, --report and --backend')
+    if settings.augment and (settings.compare or settings.find_learning_rate):
+        parser.error('--augment goes without --compare and --find-learning-rate')
     if settings.compare and settings.schedule == 'plateau':
         parser.error('--compare goes without --schedule plateau, which needs validation data')
     if settings.find_learning_rate and (settings.resume or settings.compare or settings.report):
@@ -135,6 +153,7 @@ def train(net, train_data, test_data, settings):
         epochs=settings.epochs,
         learning_rate=SCHEDULES[settings.schedule](settings.learning_rate),
         batch_size=settings.batch_size,
+        augment=[AUGMENTATIONS[name] for name in settings.augment or ()],
         checkpoint_dir=settings.checkpoint_dir,
         checkpoint_prefix=settings.checkpoint_prefix,
         checkpoint_every=settings.checkpoint_every,

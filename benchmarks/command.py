@@ -55,6 +55,7 @@ ROWS = {
     'numpy-kernels': Row(reports.numpy_kernels, {}, torch=False),
     'loops': Row(reports.loops, {'target': 20}, torch=False),
     'scaling': Row(reports.scaling, {}, torch=False),
+    'augmentation': Row(reports.augmentation, {'target': 0.75}, torch=False),
     'batch-sizes': Row(reports.batch_sizes, {}, torch=False),
     'activations': Row(reports.activations, {}, torch=False),
     'busy-processors': Row(reports.busy_processors, {}, torch=False),

@@ -86,9 +86,9 @@ def training_work(net):
 class Ours:
     """A cnnx network with data to train on."""
 
-    def __init__(self, net, x, y, batch_size, rate):
+    def __init__(self, net, x, y, batch_size, rate, augment=None):
         self.net, self.x, self.y = net, x, y
-        self.batch_size, self.rate = batch_size, rate
+        self.batch_size, self.rate, self.augment = batch_size, rate, augment
 
     def train(self, first, count, shuffle=True):
         """Train on `count` samples from place `first` on."""
@@ -99,6 +99,7 @@ class Ours:
             epochs=1,
             learning_rate=self.rate,
             batch_size=self.batch_size,
+            augment=self.augment,
             shuffle=shuffle,
             verbose=0,
         )

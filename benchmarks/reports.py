@@ -16,6 +16,7 @@ from benchmarks.models import MOMENTUM, Ours
 from benchmarks.rows import EPOCH, LENET_RATE
 from benchmarks.table import format_table, number
 from cnnx import AveragePooling, LeakyReLU, Sigmoid, Tanh
+from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
 
 ROOT = Path(__file__).parents[1]
 SIZES = tuple(2**power for power in range(11))
@@ -31,6 +32,15 @@ VARIANTS = {
     'batch normalization': {'normalized': True},
 }
 CLIFF = 1.25  # a rise of the time per sample, from one batch size to the next, that is pointed out
+AFFINE = [Shift(2), Rotate(10), Scale(0.1), Shear(10)]
+AUGMENTATIONS = {
+    'none': [],
+    'shift': AFFINE[:1],
+    'shift, rotate, scale, shear': AFFINE,
+    'erase': [Erase(0.5, 0.1)],
+    'elastic': [Elastic(34, 4)],
+    'all of them': [*AFFINE, Elastic(34, 4), Erase(0.5, 0.1)],
+}
 IMPORT = """
 import time, numpy
 began = time.perf_counter()
@@ -108,6 +118,34 @@ def scaling(settings, name):
         times=dict(zip(map(str, counts), times, strict=True)),
         details={'seconds': dict(zip(map(str, counts), medians, strict=True))},
         lines=format_table(('threads', 's/epoch', 'speed-up'), rows),
+    )
+
+
+def augmentation(settings, name, *, target):
+    """Measure training LeNet-5 with and without augmentation; what counts is the four affine ones together."""
+    (x, y), _ = mnist()
+    samples = settings.samples(6400, 64)
+    sides = [Ours(models.lenet5(), x, y, 64, LENET_RATE, augment) for augment in AUGMENTATIONS.values()]
+    contestants = [
+        Contestant(kind, timed(lambda side=side: side.train(0, samples)), lambda side=side: side.train(0, 128))
+        for kind, side in zip(AUGMENTATIONS, sides, strict=True)
+    ]
+    with threads(settings.threads):
+        taken = interleave(contestants, settings.repeats)
+    times = {kind: [t * EPOCH / samples for t in times] for kind, times in zip(AUGMENTATIONS, taken, strict=True)}
+    medians = {kind: statistics.median(times) for kind, times in times.items()}
+    rows = [(kind, number(median), number(median / medians['none'])) for kind, median in medians.items()]
+    return Result(
+        name,
+        'LeNet-5, training, batch 64, with shift, rotate, scale and shear',
+        's/epoch',
+        ours=medians['shift, rotate, scale, shear'],
+        peers={'none': medians['none']},
+        target=target,
+        threads=settings.threads,
+        times=times,
+        details={'seconds': medians},
+        lines=format_table(('augmentation', 's/epoch', 'times as long'), rows),
     )
 
 

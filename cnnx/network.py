@@ -118,8 +118,8 @@ class Network:
 
         Args:
             loss: a loss such as `CategoricalCrossEntropy()`.
-            optimizer: one such as `Adam(beta_1=0.8)`, or the name of its kind for one with its defaults: 'sgd',
-                'adam', 'adamw', 'rmsprop' or 'adagrad', in capitals or not; None is plain `SGD()`.
+            optimizer: one such as `Adam(beta_1=0.8)`, or the name of a kind of `cnnx.optimizers`, such as 'adam', in
+                capitals or not, for one with its defaults; None is plain `SGD()`.
 
         Raises:
             TypeError: what came is no loss or no optimizer.
@@ -226,7 +226,7 @@ class Network:
         return x
 
     def summary(self):
-        """Print a line for each layer: output shape, parameters, multiply-adds; then the totals."""
+        """Print a line for each layer: output shape, parameters, multiply-adds; then the totals, and what is frozen."""
         rows = [('layer', 'output shape', 'parameters', 'multiply-adds')]
         rows += [
             (
@@ -243,6 +243,10 @@ class Network:
         for row in rows:
             left = f'{row[0]:{widths[0]}}  {row[1]:{widths[1]}}'
             print(f'{left}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}')
+        frozen = [layer for layer in self.layers if layer.frozen]
+        if frozen:
+            names = ', '.join(f'{layer.index} {type(layer).__name__}' for layer in frozen)
+            print(f'frozen: {names}, {sum(layer.parameter_count for layer in frozen):,} of the parameters')
         for line in fusions(self.layers, self.loss):
             print(line)
 

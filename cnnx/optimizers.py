@@ -11,6 +11,9 @@ import numpy as np
 from cnnx import kernels
 from cnnx.arrays import non_negative, positive
 
+# All kinds: what cnnx exports, files are loaded by, and `as_optimizer` knows.
+__all__ = ['SGD', 'Adagrad', 'Adam', 'AdamW', 'RMSprop']
+
 # An update reads and writes memory more than it computes: a number costs as much as so many multiply-adds.
 WORK_OF_UPDATE = 16
 # As PyTorch has it, so that a gradient of 0 is not divided by 0.
@@ -107,6 +110,10 @@ class Update:
         self._optimizer.step(self._table, self._parameters, learning_rate, self._scale(), self._threads())
         for parameter in self._parameters:
             parameter.updates += 1
+
+    def is_of(self, parameters):
+        """Return whether these are the parameters that it changes."""
+        return self._parameters == parameters
 
     def gradients_are_finite(self):
         """Return whether no gradient is NaN or infinite.
@@ -318,7 +325,7 @@ class Adagrad(Optimizer):
         kernels.current().adagrad_update(table, learning_rate, self.epsilon, self.weight_decay, scale, threads)
 
 
-OPTIMIZERS = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop, Adagrad)}
+OPTIMIZERS = {name: globals()[name] for name in __all__}
 
 
 def as_optimizer(optimizer):

@@ -216,16 +216,20 @@ class Run:
                 progress.warn(f'{layer.where}: trainable is {layer.trainable}, as it was when this was saved')
         if not same_callbacks:
             progress.say('the callbacks are others than up to here, and begin anew')
-        for key, value in self.settings.items():
-            if key in settings and settings[key] != value:
-                tell = progress.warn if key in EXACT else progress.say
-                tell(f'{key} was {settings[key]} up to here and is {value} from here on')
+        self._tell_changes(settings, progress)
         if position.batch and any(settings.get(key) != self.settings[key] for key in ORDER):
             progress.say(
                 f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'
             )
             position = Position(position.history, position.epoch, schedule=position.schedule, seconds=position.seconds)
         return position
+
+    def _tell_changes(self, settings, progress):
+        """Say which settings are others than those that a checkpoint was written with."""
+        for key, value in self.settings.items():
+            if key in settings and settings[key] != value:
+                tell = progress.warn if key in EXACT else progress.say
+                tell(f'{key} was {settings[key]} up to here and is {value} from here on')
 
 
 def _described(description):
@@ -243,7 +247,7 @@ def _described(description):
         position.mean = [float(number) for number in within['mean']]
         if len(position.mean) != 3 or not all(map(math.isfinite, position.mean)) or position.mean[2] <= 0:
             raise ValueError(f'mean: expected three finite numbers, the last a count, got {within["mean"]!r}')
-        if settings.get('samples') is not None:
+        if position.order is not None or settings.get('samples') is not None:  # streams have neither
             make_generator(position.order)
     return run, settings, position
 

@@ -12,6 +12,8 @@ from cnnx import kernels
 from cnnx._version import __version__
 from cnnx.architecture import make_generator
 from cnnx.arrays import positive
+from cnnx.augmentation import as_augmentations, describe
+from cnnx.augmented import AugmentedSource
 from cnnx.callbacks import Callbacks
 from cnnx.divergence import check_weights, diverged
 from cnnx.geometry import positive_int
@@ -36,6 +38,7 @@ def train(
     *,
     sample_weight=None,
     class_weight=None,
+    augment=None,
     validation_data=None,
     validation_split=None,
     shuffle=True,
@@ -64,6 +67,9 @@ def train(
         sample_weight: how much each sample counts in the loss and its gradient, (N,); 1 by default. The loss is the
             sum of the weighted losses, divided by the number of samples, as in Keras.
         class_weight: how much the samples of each class count, a dict by class; others count 1.
+        augment: a list of `cnnx.augmentation` objects, which change the images of each batch before it is learned
+            from; x itself and what is validated with stay as they are. For networks of images (H, W, C). None
+            changes nothing.
         validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
         validation_split: this share of the samples, the last ones, is the validation data.
         shuffle: a new random order each epoch.
@@ -110,6 +116,9 @@ def train(
     source, validation = _with_validation(network, source, validation_data, validation_split, epochs)
     if class_weight is not None:
         source.weigh_classes(class_weight, network.loss)
+    augment = as_augmentations(augment)
+    if augment:
+        source = AugmentedSource(source, augment, network)
     names = _figure_names(source, validation)
     schedule.check(epochs, names)
     schedule.restore({})
@@ -123,6 +132,7 @@ def train(
             'batch_size': batch_size,
             'shuffle': bool(shuffle),
             'steps_per_epoch': steps_per_epoch,
+            'augment': describe(augment),
             'max_seconds': None if max_seconds == math.inf else max_seconds,
         }
         run = Run(checkpoint_dir, checkpoint_prefix, settings | _other_settings(network, schedule), keep)
@@ -150,7 +160,7 @@ class _Loop:
     """What the epochs of a run share."""
 
     network: object
-    source: Samples | Stream
+    source: Samples | Stream | AugmentedSource
     validation: Samples | Stream | None
     schedule: object
     callbacks: Callbacks
@@ -169,7 +179,8 @@ class _Loop:
         # Of how many epochs a stream has not given its batches, and when the seconds of the position were 0.
         self._unseen, self._began = position.epoch - 1, time.monotonic() - position.seconds
         self.callbacks.call('on_train_begin')
-        while position.epoch <= self.epochs and not self._is_over():
+        # What a checkpoint says of the time is what counts, so that a resume comes to the same end.
+        while position.epoch <= self.epochs and position.seconds < self.max_seconds and not self.callbacks.stopped:
             position = self._train_epoch(position)
         self.callbacks.call('on_train_end')
 
@@ -214,7 +225,7 @@ class _Loop:
         Returns:
             The epoch's figures, and whether it is whole.
         """
-        network, steps = self.network, self.source.steps(self.batch_size)
+        network, plan, steps = self.network, self.network.plan, self.source.steps(self.batch_size)
         order = self._order(position)
         mean = Mean(self.source.measures_accuracy, position.mean)
         work = 3 * min(self.source.size or self.batch_size, self.batch_size) * network.multiply_adds
@@ -223,34 +234,34 @@ class _Loop:
             shown.advance(mean.sums[2], mean)
         batches = self.source.batches(self.batch_size, order, position.epoch, position.batch, self._unseen)
         self._unseen = 0
+        # A step on one image takes less than 30 us: what is not there is not called.
+        called, budgeted = bool(self.callbacks), self.max_seconds < math.inf
         # NumPy need not warn of what overflows: it ends the run.
         with np.errstate(over='ignore', invalid='ignore'):
             for batch, (samples, index) in enumerate(batches, position.batch):
                 self._stop_if_asked(position)
-                if self.callbacks:
+                if called:
                     self.callbacks.call('on_batch_begin', batch + 1)
+                    if not update.is_of(network.trainable_parameters):  # a callback froze a layer, or set one free
+                        plan, update = network.plan, network.optimizer.prepare(network.trainable_parameters, work)
                 before = mean.sums
-                self._step(position, batch, steps, samples, index, update, mean)
+                rate = self._rate(position, batch, steps)
+                with plan.lock:
+                    loss, correct = plan.learn(samples, index)
+                    if not (math.isfinite(loss) and update.gradients_are_finite()):
+                        where = f'epoch {position.epoch}, batch {batch + 1}' + (f' of {steps}' if steps else '')
+                        raise diverged(network, samples, index, loss, where, rate)
+                    update(rate)
+                mean.add(len(index), loss, correct)
                 position.batch, position.mean = batch + 1, mean.sums
                 shown.advance(len(index), mean)
-                if self.callbacks:
+                if called:
                     self.callbacks.call('on_batch_end', batch + 1, mean.figures(since=before))
-                if self._is_over():
+                if (called or budgeted) and self._is_over():
                     return mean.figures(), position.batch == steps
                 if self.every.due() and position.batch != steps:
                     self._save(position)
         return mean.figures(), True
-
-    def _step(self, position, batch, steps, samples, index, update, mean):
-        """Learn from one batch."""
-        network, rate = self.network, self._rate(position, batch, steps)
-        with network.plan.lock:
-            loss, correct = network.plan.learn(samples, index)
-            if not (math.isfinite(loss) and update.gradients_are_finite()):
-                where = f'epoch {position.epoch}, batch {batch + 1}' + (f' of {steps}' if steps else '')
-                raise diverged(network, samples, index, loss, where, rate)
-            update(rate)
-        mean.add(len(index), loss, correct)
 
     def _rate(self, position, batch, steps):
         """Return the learning rate of a step; where a stream does not tell its length, that of its epoch's first."""
@@ -271,7 +282,7 @@ class _Loop:
 
         None for a stream, which has its own.
         """
-        if isinstance(self.source, Stream):
+        if self.source.size is None:
             return None
         generator = make_generator(position.order) if position.batch else self.network.generator
         position.order = generator.bit_generator.state
@@ -290,8 +301,8 @@ class _Loop:
 
     def _save(self, position):
         check_weights(self.network, f'epoch {position.epoch}, after {position.batch} batches')
+        position.seconds = self._seconds() if self.max_seconds < math.inf else 0.0
         if self.run is not None:
-            position.seconds = self._seconds() if self.max_seconds < math.inf else 0.0
             self.run.save(self.network, position, self.callbacks)
             self.every.saved()
 
@@ -320,10 +331,11 @@ def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=
 
 
 def _evaluate(network, batches, mean, measurement=None, before_batch=lambda: None):
+    plan = network.plan
     for samples, index in batches:
         before_batch()
-        with network.plan.lock:
-            loss, correct = network.plan.assess(samples, index)
+        with plan.lock:
+            loss, correct = plan.assess(samples, index)
         mean.add(len(index), loss, correct)
         if measurement is not None:
             measurement.update(samples, index)

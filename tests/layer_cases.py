@@ -1,23 +1,12 @@
-"""A row for each kind of layer: how to draw one of any shape. What holds for all layers is tested over these."""
+"""A row for each kind of layer. What holds for all layers is tested over these."""
+
+from typing import NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 
-from cnnx import (
-    AveragePooling,
-    BatchNormalization,
-    Convolutional,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePooling,
-    LeakyReLU,
-    MaxPooling,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
-)
+import cnnx
+from cnnx.layers import LAYERS
 
 sizes = st.integers(1, 7)
 small = st.integers(1, 4)
@@ -31,7 +20,7 @@ def convolutional(draw):
     image = tuple(draw(st.integers(size, size + 5)) for size in least)
     stride = draw(small), draw(small)
     shape = (*image, draw(st.integers(1, 3)))
-    return Convolutional(draw(small), kernel, stride=stride, padding=padding, input_shape=shape), shape
+    return cnnx.Convolutional(draw(small), kernel, stride=stride, padding=padding, input_shape=shape), shape
 
 
 @st.composite
@@ -46,7 +35,7 @@ def pooling(draw, kind):
 @st.composite
 def dense(draw):
     inputs = draw(sizes)
-    return Dense(inputs, draw(sizes)), (inputs,)
+    return cnnx.Dense(inputs, draw(sizes)), (inputs,)
 
 
 shapes = st.lists(small, min_size=1, max_size=3).map(tuple)
@@ -57,26 +46,51 @@ def of_any_shape(kind, *arguments):
     return st.tuples(st.builds(kind, *arguments), shapes)
 
 
+def of_images(kind):
+    return st.tuples(st.builds(kind), images)
+
+
 momenta = st.floats(0, 0.99)
 
 
-KINDS = {
-    'Convolutional': convolutional(),
-    'ReLU': of_any_shape(ReLU),
-    'Sigmoid': of_any_shape(Sigmoid),
-    'LeakyReLU': of_any_shape(LeakyReLU, st.floats(0, 2)),
-    'Tanh': of_any_shape(Tanh),
-    'Dropout': of_any_shape(Dropout, st.floats(0, 0.9)),
-    'BatchNormalization': st.tuples(
-        st.builds(BatchNormalization, momenta, st.floats(1e-5, 1)), st.tuples(sizes) | images
+class Row(NamedTuple):
+    """What tests need to know of a kind.
+
+    Attributes:
+        drawn: gives (a layer that is not built, the shape of its samples), of any kind that there is.
+        shape: of a sample, for an example.
+        arguments: of the constructor, for an example.
+    """
+
+    drawn: st.SearchStrategy
+    shape: tuple = (3, 2)
+    arguments: tuple = ()
+
+
+IMAGE = (3, 4, 2)
+ROWS = {
+    'Convolutional': Row(convolutional(), IMAGE, (2, 2, 1, 'same')),
+    'ReLU': Row(of_any_shape(cnnx.ReLU)),
+    'Sigmoid': Row(of_any_shape(cnnx.Sigmoid)),
+    'LeakyReLU': Row(of_any_shape(cnnx.LeakyReLU, st.floats(0, 2))),
+    'Tanh': Row(of_any_shape(cnnx.Tanh)),
+    'Dropout': Row(of_any_shape(cnnx.Dropout, st.floats(0, 0.9)), arguments=(0.4,)),
+    'BatchNormalization': Row(
+        st.tuples(st.builds(cnnx.BatchNormalization, momenta, st.floats(1e-5, 1)), st.tuples(sizes) | images), IMAGE
     ),
-    'MaxPooling': pooling(MaxPooling),
-    'AveragePooling': pooling(AveragePooling),
-    'GlobalAveragePooling': st.tuples(st.builds(GlobalAveragePooling), images),
-    'Flatten': of_any_shape(Flatten),
-    'Dense': dense(),
-    'Softmax': st.tuples(st.builds(Softmax), st.tuples(sizes)),
+    'MaxPooling': Row(pooling(cnnx.MaxPooling), IMAGE, (3, 2, 'same')),
+    'AveragePooling': Row(pooling(cnnx.AveragePooling), IMAGE, (3, 2, 'same')),
+    'GlobalAveragePooling': Row(of_images(cnnx.GlobalAveragePooling), IMAGE),
+    'Flatten': Row(of_any_shape(cnnx.Flatten)),
+    'Dense': Row(dense(), (3,), (None, 2)),
+    'Softmax': Row(st.tuples(st.builds(cnnx.Softmax), st.tuples(sizes)), (3,)),
 }
+KINDS = {kind: row.drawn for kind, row in ROWS.items()}
+
+
+def example(kind):
+    """Return a layer of a kind that is not built, and the shape of its samples."""
+    return LAYERS[kind](*ROWS[kind].arguments), ROWS[kind].shape
 
 
 def distinct(shape, seed, dtype=np.float64):

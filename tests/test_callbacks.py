@@ -1,5 +1,6 @@
 """Callbacks: when their hooks are called, what they do, and that a resumed run remembers what they remembered."""
 
+import itertools
 import math
 import time
 
@@ -98,6 +99,20 @@ def test_the_last_weights_stay_where_that_is_asked_for(tmp_path):
     net = small_network()
     train(net, callbacks=[Scripted([1, 2, 3], patience=2, restore_best=False)], checkpoint_dir=tmp_path)
     assert bits(net) == bits(cnnx.Network.load(tmp_path / 'model_epoch_3.npz'))
+
+
+@pytest.mark.parametrize('learns', [True, False])
+def test_a_layer_that_a_callback_freezes_or_sets_free_is_so_from_the_next_batch_on(learns):
+    net, weights = small_network(), []
+    net.layers[0].trainable = learns
+
+    def turn(batch, figures):
+        weights.append(net.layers[0].weights.copy())
+        if batch == 1:
+            net.layers[0].trainable = not learns
+
+    train(net, epochs=1, callbacks=[LambdaCallback(on_batch_end=turn)])
+    assert [(a == b).all() for a, b in itertools.pairwise(weights)] == [learns] * 2
 
 
 def test_a_callback_serves_one_run_after_another():
@@ -235,7 +250,8 @@ def test_a_run_ends_when_its_time_is_up_and_its_schedule_with_it(tmp_path):
     again = small_network()
     train(again, max_seconds=0.5, resume_from_checkpoint=True, **options)
     assert bits(again) == before
-    train(again, max_seconds=0.7, resume_from_checkpoint=True, **options)
+    one_batch = LambdaCallback(on_batch_end=lambda batch, figures: one_batch.stop())
+    train(again, max_seconds=3600, resume_from_checkpoint=True, **(options | {'callbacks': [one_batch]}))
     assert bits(again) != before
 
 

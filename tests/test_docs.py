@@ -17,10 +17,10 @@ FENCE = re.compile(r'^ *```([^`\n]*)\n(.*?)^ *``` *$', re.MULTILINE | re.DOTALL)
 
 
 def python_blocks(page):
-    """Return (line number, code) of the ```python blocks of a page."""
+    """Return (line number, code, modules that it needs) of the ```python blocks of a page."""
     text = page.read_text(encoding='utf-8')
     return [
-        (text.count('\n', 0, block.start(2)), block[2])
+        (text.count('\n', 0, block.start(2)), block[2], block[1].split()[1:])
         for block in FENCE.finditer(text)
         if block[1].lower().split()[:1] == ['python']
     ]
@@ -70,7 +70,9 @@ def refusal(monkeypatch):
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {'__name__': 'docs'}
-    for line, code in python_blocks(page):
+    for line, code, needed in python_blocks(page):
+        if not all(map(importlib.util.find_spec, needed)):
+            continue
         run = run_doctest if code.lstrip().startswith('>>>') else run_plainly
         run(code, line, page, namespace)
 
@@ -81,7 +83,7 @@ def test_script_commands_parse(page, refusal):
     assert [text for text in refusals if text] == []
 
 
-@pytest.mark.parametrize('name', ['concepts.md', 'layers_explained.md', 'training_mnist.md'])
+@pytest.mark.parametrize('name', ['concepts.md', 'layers_explained.md', 'training.md', 'training_mnist.md'])
 def test_finds_examples(name):
     assert python_blocks(ROOT / 'docs' / name)
 

@@ -11,6 +11,7 @@ import pytest
 from hostile import absurd, odd_numbers, quiet, samples, seeds, targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layer_cases import example
 
 import cnnx
 from cnnx import kernels
@@ -21,7 +22,8 @@ from cnnx.parameter import Parameter
 
 BACKENDS = ('cython', 'numpy')
 F32, F64, I32 = np.float32, np.float64, np.int32
-# (N, H, W, C), (R, S, C, F), (P, Q): names of sizes stand for the same number in all arrays of a kernel.
+# (N, H, W, C), (R, S, C, F), (P, Q): names of sizes stand for the same number in all arrays of a kernel, digits for
+# themselves.
 KERNELS = {
     'relu_forward': ('A', 'A'),
     'relu_backward': ('A', 'A', 'A'),
@@ -51,6 +53,9 @@ KERNELS = {
     'maxpool_backward': ('NPQC', 'iNPQC', 'NHWC', Window),
     'averagepool_forward': ('NHWC', 'NPQC', Window),
     'averagepool_backward': ('NPQC', 'NHWC', Window),
+    'resample': ('NHWC', 'NHWC', 'N23', 'N2HW'),
+    'elastic_fields': ('N2HW', 'R', st.integers(1, 6), st.integers(0, 2**64 - 1), st.floats(0, 50)),
+    'erase': ('NHWC', 'iN4', st.integers(0, 2**64 - 1), st.floats(-1, 0), st.floats(0, 1)),
 }
 # Kernels over a table: of how many columns, and the arguments between it and the number of threads.
 TABLE_KERNELS = {
@@ -154,24 +159,11 @@ def test_arrays_where_words_are_wanted_are_refused_by_name():
 # Layers, losses and networks
 
 
-def layer_of(kind):
-    return {
-        'Convolutional': lambda: (cnnx.Convolutional(2, 2, padding='same'), (3, 4, 2)),
-        'MaxPooling': lambda: (cnnx.MaxPooling(2, 1, 'same'), (3, 4, 2)),
-        'AveragePooling': lambda: (cnnx.AveragePooling(2, 1, 'same'), (3, 4, 2)),
-        'GlobalAveragePooling': lambda: (cnnx.GlobalAveragePooling(), (3, 4, 2)),
-        'BatchNormalization': lambda: (cnnx.BatchNormalization(), (3, 4, 2)),
-        'Dropout': lambda: (cnnx.Dropout(0.5), (3, 2)),
-        'Dense': lambda: (cnnx.Dense(3, 2), (3,)),
-        'Softmax': lambda: (cnnx.Softmax(), (3,)),
-    }.get(kind, lambda: (LAYERS[kind](), (3, 2)))()
-
-
 @needs_compiled_kernels
 @many
 @given(data=st.data(), kind=st.sampled_from(sorted(LAYERS)))
 def test_a_layer_computes_what_its_twin_does_or_refuses(kind, data):
-    layer, shape = layer_of(kind)
+    layer, shape = example(kind)
     layer.build(shape)
     x, dy = data.draw(samples(shape)), data.draw(samples(layer.output_shape))
     passes = []
@@ -319,7 +311,7 @@ def test_samples_that_a_source_has_not_are_not_gathered():
 
 
 def test_misaligned_numbers_are_copied_before_kernels_see_them():
-    layer, shape = layer_of('Dense')
+    layer, shape = example('Dense')
     x = np.ndarray((2, *shape), F32, np.zeros(25, np.uint8), 1)
     x[...] = [[1, 2, 3], [4, 5, 6]]
     y = layer.forward(x)
@@ -352,6 +344,7 @@ def test_memory_of_an_optimizer_that_lost_its_shape_is_refused(wrong):
 def kernel_call(draw, name, wrong):
     """Draw the arguments of a kernel, sizes that agree with each other unless `wrong`; the threads come last."""
     letters = {letter: draw(st.integers(0 if draw(st.integers(0, 5)) == 0 else 1, 5)) for letter in 'ANIOCHWFRSPQ'}
+    letters |= {digit: int(digit) for digit in '234'}
     window = Window(letters['R'], letters['S'], draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     window = window._replace(pad_top=draw(st.integers(0, 3)), pad_left=draw(st.integers(0, 3)))
     if 'pool' in name:
@@ -524,6 +517,27 @@ def test_a_window_that_no_image_has_is_refused_before_memory_is_taken(backend, h
     ):
         with pytest.raises(ValueError, match='window|weights'):
             call()
+
+
+@needs_compiled_kernels
+@pytest.mark.parametrize('shape', [(1, 1, 2**24 - 3, 1), (1, 2**24 - 3, 1, 1), (0, 2**24, 2**24, 0)])
+def test_an_image_whose_places_numbers_cannot_tell_is_not_resampled(shape):
+    x = np.zeros(shape, F32)
+    call = COMPILED['resample'], x, x, np.zeros((shape[0], 2, 3), F32), None, 1
+    if x.size == 0:
+        call[0](*call[1:])
+    else:
+        with pytest.raises(ValueError, match='x: expected images of up to 16777212 rows and columns'):
+            call[0](*call[1:])
+
+
+@each_backend
+@pytest.mark.parametrize('spacing', [0, -1])
+def test_a_field_without_weights_or_spacing_is_refused(backend, spacing):
+    fields = kernels_of(backend)['elastic_fields']
+    for weights, spaced in ((np.ones(0), 1), (np.ones(1), spacing)):
+        with pytest.raises(ValueError, match='weights and a spacing of at least 1'):
+            fields(np.zeros((1, 2, 3, 3)), weights, spaced, 1, 1.0, 1)
 
 
 def test_every_kernel_is_tried():

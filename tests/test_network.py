@@ -41,6 +41,14 @@ def test_summary_of_lenet5(capsys):
     assert lines[-1] == 'layer 12 (Softmax) and CategoricalCrossEntropy train as one step'
 
 
+def test_summary_tells_what_is_frozen(capsys):
+    net = lenet5()
+    net.layers[0].trainable = net.layers[1].trainable = net.layers[3].trainable = False
+    net.summary()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[15] == 'frozen: 0 Convolutional, 3 Convolutional, 2,572 of the parameters'
+
+
 def test_layers_infer_their_input():
     net = Network(seed=0)
     net.add(Convolutional(4, (3, 2), stride=(2, 1), input_shape=(9, 8, 3)))

@@ -287,7 +287,7 @@ def test_settings_make_the_same_optimizer_again(kind, arguments):
 
 @pytest.mark.parametrize(
     ('name', 'kind'),
-    [('sgd', SGD), ('Adam', Adam), ('adamw', AdamW), ('AdamW', AdamW), ('RMSPROP', RMSprop), ('adagrad', Adagrad)],
+    [(written(name), kind) for name, kind in OPTIMIZERS.items() for written in (str, str.lower, str.upper)],
 )
 def test_a_name_gives_the_kind_with_its_defaults(name, kind):
     net = small_network()
@@ -299,7 +299,7 @@ def test_a_name_gives_the_kind_with_its_defaults(name, kind):
 def test_what_is_no_optimizer_is_refused_and_changes_nothing():
     net = small_network()
     before = net.optimizer
-    with pytest.raises(ValueError, match="expected one of 'sgd', 'adam', 'adamw', 'rmsprop', 'adagrad', got 'lion'"):
+    with pytest.raises(ValueError, match="expected one of 'sgd', .*'adamw', .*, got 'lion'"):
         net.compile(net.loss, 'lion')
     with pytest.raises(TypeError, match=r'Adam is a class; call it: Adam\(\)'):
         net.compile(net.loss, Adam)

@@ -7,14 +7,18 @@ import signal
 import stat
 import threading
 import time
+import warnings
 
 import numpy as np
+import optimizer_reference as reference
 import pytest
+from layer_cases import example
 from models import bits, small_data, small_network
 
 import cnnx
 from cnnx import CheckpointError, DivergenceError, Network, checkpoint, progress, runs
 from cnnx.architecture import BIT_GENERATORS
+from cnnx.augmentation import AUGMENTATIONS
 from cnnx.checkpoint import files, folder
 from cnnx.layers import LAYERS
 from cnnx.optimizers import OPTIMIZERS
@@ -22,14 +26,7 @@ from cnnx.schedules import SCHEDULES, Constant, Custom, ReduceOnPlateau
 
 N, BATCH, EPOCHS = 22, 8, 3
 BATCHES = 3  # of an epoch
-# One of each kind; what is added to the package needs a line here.
-OPTIMIZER_ARGUMENTS = {
-    'SGD': [{}, {'momentum': 0.9}, {'momentum': 0.9, 'nesterov': True, 'weight_decay': 0.01, 'clip_norm': 0.1}],
-    'Adam': [{}, {'weight_decay': 0.01, 'clip_norm': 0.1}],
-    'AdamW': [{}],
-    'RMSprop': [{}, {'momentum': 0.9}],
-    'Adagrad': [{}],
-}
+# A row for each kind of schedule.
 SCHEDULE_ARGUMENTS = {
     'Constant': [{}],
     'StepDecay': [{'every': 1}],
@@ -43,20 +40,13 @@ SCHEDULE_ARGUMENTS = {
     ],
     'Custom': [{'function': lambda step, steps: 0.05 * (1 - step / steps)}],
 }
-LAYER_ARGUMENTS = {
-    'Convolutional': (2, 2),
-    'Dense': (None, 4),
-    'BatchNormalization': (),
-    'ReLU': (),
-    'LeakyReLU': (),
-    'Sigmoid': (),
-    'Tanh': (),
-    'Softmax': (),
-    'MaxPooling': (3, 2, 'same'),
-    'AveragePooling': (3, 2, 'same'),
-    'GlobalAveragePooling': (),
-    'Flatten': (),
-    'Dropout': (0.4,),
+AUGMENTATION_ARGUMENTS = {
+    'Shift': (1.5,),
+    'Rotate': (20,),
+    'Scale': (0.2, True),
+    'Shear': (20,),
+    'Elastic': (8, 2),
+    'Erase': (0.5, 0.4, (0, 1)),
 }
 POSIX = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
 
@@ -123,9 +113,14 @@ def stop_at(net, call):
     net.plan.learn = stopped
 
 
-def test_the_matrix_is_complete():
-    assert OPTIMIZER_ARGUMENTS.keys() == OPTIMIZERS.keys()
-    assert LAYER_ARGUMENTS.keys() == LAYERS.keys()
+def plainest_and_fullest(kind):
+    """Return the first and the last arguments that a kind of optimizer is held against PyTorch with."""
+    arguments = [arguments for name, arguments in reference.CASES if name == kind]
+    return arguments[:: max(len(arguments) - 1, 1)]
+
+
+def test_every_schedule_and_augmentation_has_a_row():
+    assert AUGMENTATION_ARGUMENTS.keys() == AUGMENTATIONS.keys()
     assert SCHEDULE_ARGUMENTS.keys() == {kind.__name__ for kind in (*SCHEDULES, Custom)}
 
 
@@ -137,7 +132,7 @@ def test_the_matrix_is_complete():
     [(kind, given) for kind in (*SCHEDULES, Custom) for given in SCHEDULE_ARGUMENTS[kind.__name__]],
 )
 @pytest.mark.parametrize(
-    ('optimizer', 'arguments'), [(kind, given) for kind in OPTIMIZERS for given in OPTIMIZER_ARGUMENTS[kind]]
+    ('optimizer', 'arguments'), [(kind, given) for kind in OPTIMIZERS for given in plainest_and_fullest(kind)]
 )
 def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer, arguments, schedule, given, shuffle):
     schedule = schedule(**given) if schedule is Custom else schedule(0.05, **given)
@@ -155,10 +150,11 @@ def network_with(kind, seed=0):
     """A network of images (6, 6, 1) and 3 classes with a layer of a kind in it."""
     net = cnnx.Network(seed=seed)
     net.add(cnnx.Convolutional(3, 3, input_shape=(6, 6, 1)))
-    if kind in ('Dense', 'Softmax'):
+    layer, shape = example(kind)
+    if len(shape) == 1:
         net.add(cnnx.Flatten())
-    for layer in (LAYERS[kind](*LAYER_ARGUMENTS[kind]), cnnx.Flatten(), cnnx.Dense(output_size=3), cnnx.Softmax()):
-        net.add(layer)
+    for each in (layer, cnnx.Flatten(), cnnx.Dense(output_size=3), cnnx.Softmax()):
+        net.add(each)
     net.compile(cnnx.CategoricalCrossEntropy(), cnnx.SGD(momentum=0.9))
     return net
 
@@ -168,6 +164,15 @@ def network_with(kind, seed=0):
 @pytest.mark.parametrize('kind', LAYERS)
 def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kind):
     stop_at_each_batch(tmp_path, lambda seed=0: network_with(kind, seed), {})
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('kinds', [*([kind] for kind in AUGMENTATIONS), [*AUGMENTATIONS, 'Shift']], ids=' '.join)
+def test_a_run_with_any_augmentation_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kinds):
+    augment = [AUGMENTATIONS[kind](*AUGMENTATION_ARGUMENTS[kind]) for kind in kinds]
+    # Dropout draws from the same generator.
+    stop_at_each_batch(tmp_path, lambda seed=0: network_with('Dropout', seed), {'augment': augment})
 
 
 def stop_at_each_batch(folder, network, options):
@@ -921,7 +926,9 @@ def test_processes_forked_meanwhile_act_upon_signals(number):
     assess = net.plan.assess
 
     def forking(*arguments):
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12 and newer advise against such a fork
+            child = os.fork()
         if child == 0:
             try:
                 signal.raise_signal(number)

@@ -207,7 +207,7 @@ def test_a_function_of_step_and_steps_is_a_schedule():
 
 @pytest.mark.parametrize('other', ['cosine', None, True, [0.1], Cosine, object()])
 def test_what_is_no_schedule_is_refused_with_those_that_there_are(other):
-    with pytest.raises(ValueError, match=r'learning_rate: .* a schedule \(Constant, StepDecay, .*ReduceOnPlateau\)'):
+    with pytest.raises(ValueError, match=r'learning_rate: .* a schedule \(Constant, StepDecay, .*ReduceOnPlateau.*\)'):
         as_schedule(other)
 
 

@@ -202,7 +202,7 @@ def test_defaults_are_those_of_the_help(tmp_path):
     text = run('--help', cwd=tmp_path).stdout
     options = ['full', 'data-dir', 'train-samples', 'test-samples', 'epochs', 'learning-rate', 'batch-size', 'momentum']
     options += ['seed', 'threads', 'backend', 'resume', 'checkpoint-dir', 'checkpoint-prefix', 'plot', 'compare']
-    options += ['optimizer', 'schedule', 'find-learning-rate', 'report']
+    options += ['optimizer', 'schedule', 'find-learning-rate', 'report', 'augment']
     for option in options:
         assert re.search(rf'^  --{option}\b', text, re.MULTILINE), option
     flat = ' '.join(text.split())
@@ -444,6 +444,9 @@ def test_another_architecture_is_refused_with_the_same_words_every_time(tmp_path
         ('--compare', '--schedule', 'plateau'),
         ('--find-learning-rate', '--resume'),
         ('--find-learning-rate', '--compare'),
+        ('--augment', 'flip'),
+        ('--augment', 'shift', '--compare'),
+        ('--augment', 'shift', '--find-learning-rate'),
         ('--schedule', 'linear'),
         ('--compare', '--report'),
         ('--surprise',),

@@ -1,4 +1,4 @@
-"""The layers, one small file a kind. LAYERS is the list that files are loaded by: a new kind goes in here."""
+"""The layers, one small file a kind. A new kind goes into __all__, which is all that has to know of it."""
 
 from cnnx.layers.activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from cnnx.layers.base import Layer
@@ -10,13 +10,21 @@ from cnnx.layers.flatten import Flatten
 from cnnx.layers.pooling import AveragePooling, GlobalAveragePooling, MaxPooling
 from cnnx.layers.softmax import Softmax
 
-LAYERS = {
-    kind.__name__: kind
-    for kind in (
-        *(Convolutional, Dense, BatchNormalization),
-        *(ReLU, LeakyReLU, Sigmoid, Tanh, Softmax),
-        *(MaxPooling, AveragePooling, GlobalAveragePooling, Flatten, Dropout),
-    )
-}
+__all__ = [
+    'AveragePooling',
+    'BatchNormalization',
+    'Convolutional',
+    'Dense',
+    'Dropout',
+    'Flatten',
+    'GlobalAveragePooling',
+    'Layer',
+    'LeakyReLU',
+    'MaxPooling',
+    'ReLU',
+    'Sigmoid',
+    'Softmax',
+    'Tanh',
+]
 
-__all__ = ['LAYERS', 'Layer', *LAYERS]
+LAYERS = {name: globals()[name] for name in __all__ if name != 'Layer'}

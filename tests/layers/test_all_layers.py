@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_cases import KINDS, distinct
+from layer_cases import KINDS, distinct, example
 
 import cnnx
 from cnnx import kernels
@@ -14,23 +14,6 @@ STEP = 1e-6
 kinds = pytest.mark.parametrize('kind', KINDS)
 seeds = st.integers(0, 2**32 - 1)
 batches = st.integers(1, 4)
-
-
-EXAMPLES = {
-    'Convolutional': (lambda: cnnx.Convolutional(2, 3), (5, 5, 1)),
-    'ReLU': (cnnx.ReLU, (3,)),
-    'Sigmoid': (cnnx.Sigmoid, (3,)),
-    'LeakyReLU': (cnnx.LeakyReLU, (3,)),
-    'Tanh': (cnnx.Tanh, (3,)),
-    'Dropout': (lambda: cnnx.Dropout(0.5), (3,)),
-    'BatchNormalization': (cnnx.BatchNormalization, (3,)),
-    'MaxPooling': (lambda: cnnx.MaxPooling(2), (4, 4, 1)),
-    'AveragePooling': (lambda: cnnx.AveragePooling(2), (4, 4, 1)),
-    'GlobalAveragePooling': (cnnx.GlobalAveragePooling, (4, 4, 1)),
-    'Flatten': (cnnx.Flatten, (2, 2)),
-    'Dense': (lambda: cnnx.Dense(3, 2), (3,)),
-    'Softmax': (cnnx.Softmax, (3,)),
-}
 
 
 def numeric_gradient(function, array):
@@ -169,8 +152,8 @@ def test_settings_make_the_layer_again(kind, data):
 
 @kinds
 def test_wrong_input_is_told_with_both_shapes(kind):
-    layer, shape = EXAMPLES[kind]
-    layer = layer().build(shape)
+    layer, shape = example(kind)
+    layer.build(shape)
     with pytest.raises(ValueError, match=rf'{kind}: expected input \(N, .*got \(2, 3, 9, 9, 9\)'):
         layer.forward(np.zeros((2, 3, 9, 9, 9)))
     with pytest.raises(ValueError, match='expected numbers'):
@@ -188,8 +171,8 @@ def test_an_unbuilt_layer_needs_a_batch():
 
 @kinds
 def test_backward_needs_a_forward_pass(kind):
-    layer, shape = EXAMPLES[kind]
-    layer = layer().build(shape)
+    layer, shape = example(kind)
+    layer.build(shape)
     with pytest.raises(RuntimeError, match='forward'):
         layer.backward(np.zeros((1, *layer.output_shape)))
 
