@@ -57,6 +57,7 @@ ROWS = {
     'scaling': Row(reports.scaling, {}, torch=False),
     'augmentation': Row(reports.augmentation, {'target': 0.75}, torch=False),
     'batch-sizes': Row(reports.batch_sizes, {}, torch=False),
+    'activations': Row(reports.activations, {}, torch=False),
     'busy-processors': Row(reports.busy_processors, {}, torch=False),
     'to-accuracy': Row(to_accuracy.to_accuracy, {}),
     'memory': Row(reports.memory, {'limit': 350}, torch=False),

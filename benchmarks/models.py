@@ -3,9 +3,11 @@
 from benchmarks.data import samples_for
 from cnnx import (
     SGD,
+    BatchNormalization,
     CategoricalCrossEntropy,
     Convolutional,
     Dense,
+    Dropout,
     Flatten,
     MaxPooling,
     Network,
@@ -57,6 +59,19 @@ def overlapping():
         Flatten(),
         Dense(output_size=10),
     )
+
+
+def variant(activation=ReLU, pooling=MaxPooling, dropout=0.0, normalized=False):
+    """Return LeNet-5 with another activation or pooling, dropout behind dense layers, or batch normalization."""
+
+    def activate():
+        return [BatchNormalization(), activation()] if normalized else [activation()]
+
+    layers = [Convolutional(6, 5, padding='same', input_shape=(28, 28, 1)), *activate(), pooling(2)]
+    layers += [Convolutional(16, 5), *activate(), pooling(2), Flatten()]
+    for size in (120, 84):
+        layers += [Dense(output_size=size), *activate(), *([Dropout(dropout)] if dropout else [])]
+    return _network(*layers, Dense(output_size=10))
 
 
 def training_work(net):

@@ -15,10 +15,22 @@ from benchmarks.measure import Contestant, Result, interleave, race, threads, ti
 from benchmarks.models import MOMENTUM, Ours
 from benchmarks.rows import EPOCH, LENET_RATE
 from benchmarks.table import format_table, number
+from cnnx import AveragePooling, LeakyReLU, Sigmoid, Tanh
 from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
 
 ROOT = Path(__file__).parents[1]
 SIZES = tuple(2**power for power in range(11))
+# What stands in LeNet-5 in the place of ReLU and max-pooling, or beside them.
+VARIANTS = {
+    'ReLU': {},
+    'LeakyReLU': {'activation': LeakyReLU},
+    'Tanh': {'activation': Tanh},
+    'Sigmoid': {'activation': Sigmoid},
+    'average pooling': {'pooling': AveragePooling},
+    'Tanh, average pooling': {'activation': Tanh, 'pooling': AveragePooling},
+    'dropout 0.5': {'dropout': 0.5},
+    'batch normalization': {'normalized': True},
+}
 CLIFF = 1.25  # a rise of the time per sample, from one batch size to the next, that is pointed out
 AFFINE = [Shift(2), Rotate(10), Scale(0.1), Shear(10)]
 AUGMENTATIONS = {
@@ -210,6 +222,35 @@ def busy_processors(settings, name):
         times=dict(zip(map(str, counts), times, strict=True)),
         details={'milliseconds': dict(zip(map(str, counts), medians, strict=True))},
         lines=format_table(('busy', 'ms/step', 'times as long'), rows),
+    )
+
+
+def activations(settings, name):
+    """Measure a training step of LeNet-5 with other layers than ReLU and max-pooling, in milliseconds."""
+    (x, y), _ = mnist()
+    samples = settings.samples(1280, 64)
+    sides = {kind: Ours(models.variant(**options), x, y, 64, LENET_RATE) for kind, options in VARIANTS.items()}
+    contestants = [
+        Contestant(kind, timed(lambda side=side: side.train(0, samples)), lambda side=side: side.train(0, 128))
+        for kind, side in sides.items()
+    ]
+    with threads(settings.threads):
+        taken = interleave(contestants, settings.repeats)
+    times = [[1e3 * seconds * 64 / samples for seconds in times] for times in taken]
+    medians, least_times = list(map(statistics.median, times)), list(map(min, times))
+    rows = [
+        (kind, number(median), number(least_time), number(least_time / least_times[0]))
+        for kind, median, least_time in zip(VARIANTS, medians, least_times, strict=True)
+    ]
+    return Result(
+        name,
+        'LeNet-5, training step, batch 64, by its layers',
+        'ms/step',
+        ours=medians[0],
+        threads=settings.threads,
+        times=dict(zip(VARIANTS, times, strict=True)),
+        details={'milliseconds': dict(zip(VARIANTS, least_times, strict=True))},
+        lines=format_table(('layers', 'ms/step', 'least', 'times as long'), rows),
     )
 
 

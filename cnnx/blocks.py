@@ -1,77 +1,18 @@
-"""Which layers run as one, and the programs of compiled blocks that run them.
+"""The programs of compiled blocks that run groups of layers.
 
 A block computes a few layers in one sweep, so that what lies between them is never stored:
-convolution, ReLU and max-pooling; or a dense layer and ReLU. A program carries a tile of samples through all
-blocks, forward and back, in one call.
+convolution, ReLU and max-pooling; or a dense layer and ReLU. Other layers are blocks of their own, but for those
+that need the whole batch. A program carries a tile of samples through all blocks, forward and back, in one call.
 """
 
 import time
-from typing import NamedTuple
 
 import numpy as np
 
 from cnnx import kernels
 from cnnx.arrays import array_with_slack
-from cnnx.layers import Convolutional, Dense, Flatten, MaxPooling, ReLU
-
-
-class Group(NamedTuple):
-    """Layers that run as one block: a weighted layer, and what of ReLU and max-pooling follows it."""
-
-    layers: tuple
-    pooling: MaxPooling | None
-    relu: bool
-
-    @property
-    def weighted(self):
-        return self.layers[0]
-
-    @property
-    def output_shape(self):
-        return self.layers[-1].output_shape
-
-    @property
-    def multiply_adds(self):
-        return self.weighted.multiply_adds
-
-    @property
-    def name(self):
-        """Which layers these are: '0-2 Convolutional, ReLU, MaxPooling'."""
-        first, last = self.layers[0].index, self.layers[-1].index
-        numbers = f'{first}' if first == last else f'{first}-{last}'
-        return f'{numbers} {", ".join(type(layer).__name__ for layer in self.layers)}'
-
-
-def split(layers, apart=()):
-    """Return layers in order, those that run as one block as a `Group`.
-
-    Blocks know no max-pooling whose windows reach over the edges of the image.
-    A Flatten moves nothing and belongs to the group before it.
-
-    Args:
-        layers: neighbours in a network.
-        apart: those that are to run alone.
-    """
-    parts, position = [], 0
-    while position < len(layers):
-        if type(layers[position]) not in (Convolutional, Dense) or layers[position] in apart:
-            parts.append(layers[position])
-            position += 1
-            continue
-        members = [layers[position]]
-        allowed = {ReLU, MaxPooling} if type(members[0]) is Convolutional else {ReLU}
-        for layer in layers[position + 1 :]:
-            if type(layer) is not Flatten:
-                if type(layer) not in allowed or (type(layer) is MaxPooling and layer.pads):
-                    break
-                allowed.discard(type(layer))
-            else:
-                allowed = allowed & {ReLU}
-            members.append(layer)
-        position += len(members)
-        pooling = next((layer for layer in members if type(layer) is MaxPooling), None)
-        parts.append(Group(tuple(members), pooling, any(type(layer) is ReLU for layer in members)))
-    return parts
+from cnnx.groups import ACTIVATIONS, WEIGHTED, in_place
+from cnnx.layers import BatchNormalization, Dense, Dropout, Flatten, LeakyReLU, MaxPooling
 
 
 class Program:
@@ -110,12 +51,12 @@ class Program:
         self.capacity = capacity
         self.training = training
         self.threads = kernels.num_threads()
-        self._dtype = groups[0].weighted.dtype
+        self._dtype = groups[0].layer.dtype
         self._backend = kernels.current()
-        self._multiply_adds = sum(group.multiply_adds for group in groups) * (3 if training else 1)
+        self._work = sum(group.work for group in groups) * (3 if training else 1)
         # With the loss in the sweep, or without a backward pass, a tile is through when the next one comes.
         self._in_tiles = self._backend.Program.tile is not None and (loss or not training)
-        self.blocks, self.names, self._gathers = [], [], []
+        self.blocks, self.names, self._gathers, self._dropouts = [], [], [], []
         self._add_groups(groups, frozen if training else len(groups), input_gradient, softmax)
         if loss:
             self._add_loss(loss, weighted)
@@ -124,21 +65,44 @@ class Program:
         self._compiled = self._backend.Program(self.blocks, capacity, self.threads)
 
     def _add_groups(self, groups, frozen, input_gradient, softmax):
-        # Whole batches are needed of what goes in and out, and of what a dense layer's gradient is made from.
-        local = [
-            self._in_tiles and not (type(group.weighted) is Dense and i >= frozen) for i, group in enumerate(groups)
-        ]
-        local = [local[0] and not input_gradient, *local[1:], softmax and self._in_tiles]
-        shape = groups[0].weighted.input_shape
+        over = in_place(groups, frozen)
+        local = self._local(groups, frozen, over, input_gradient, softmax)
+        shape = groups[0].layer.input_shape
         y, dy = self._buffer(shape, local[0]), self._buffer(shape) if input_gradient else None
         self.dx = dy
         self._add_gather('batch', y, local[0])
         for i, group in enumerate(groups):
-            x, dx = y, dy
-            y = self._buffer(group.output_shape, local[i + 1])
-            dy = self._buffer(group.output_shape, local[i + 1]) if i >= frozen else None
-            self._add(group.name, _block(self._backend, group, x, y, dy, dx), local[i], local[i + 1])
+            x, dx, shape = y, dy, group.output_shape
+            if over[i]:
+                # The first group that learns is a weighted one, or one that passes a gradient on.
+                y, dy = x.reshape(len(x), *shape), None if dx is None else dx.reshape(len(dx), *shape)
+            else:
+                y = self._buffer(shape, local[i + 1])
+                dy = self._buffer(shape, local[i + 1]) if i >= frozen else None
+            block = _block(self._backend, group, x, y, dy, dx)
+            if block is not None:
+                self._add(group.name, block, local[i], local[i + 1])
+            if isinstance(group.layer, Dropout):
+                self._dropouts.append((group.layer, block))
         self.y, self.dy = y, dy
+
+    def _local(self, groups, frozen, over, input_gradient, softmax):
+        """Return which of the arrays before, between and behind the groups hold a tile for each thread.
+
+        Whole batches are needed of what goes in and out, and of what a dense layer's gradient is made from.
+        """
+        whole = [not self._in_tiles] * (len(groups) + 1)
+        whole[0] = whole[0] or input_gradient
+        whole[-1] = whole[-1] or not softmax
+        for i, group in enumerate(groups):
+            if isinstance(group.layer, Dense) and i >= frozen:
+                whole[i] = whole[i + 1] = True
+        same = [i for i, each in enumerate(over) if each]
+        for i in same:
+            whole[i + 1] = whole[i + 1] or whole[i]
+        for i in reversed(same):
+            whole[i] = whole[i + 1]
+        return [not each for each in whole]
 
     def _add_loss(self, loss, weighted):
         labels, weights = np.zeros(self.capacity, np.int32), None
@@ -179,7 +143,9 @@ class Program:
         """
         for gather, source in zip(self._gathers, sources, strict=False):
             gather.read_from(source)
-        threads = kernels.threads_for(samples * self._multiply_adds, kernels.SERIAL_STEP_WORK)
+        for layer, block in self._dropouts if forward else ():
+            block.draw(layer.draw_key(), layer.rate)
+        threads = kernels.threads_for(samples * self._work, kernels.SERIAL_STEP_WORK)
         self._compiled.run(samples, self.training, forward, backward, threads, order)
         if sources:
             for gather in self._gathers:
@@ -267,7 +233,32 @@ class Sweep:
 
 
 def _block(backend, group, x, y, dy, dx):
-    layer = group.weighted
+    """Return the block of a group, or None where nothing is to be done."""
+    layer = group.layer
+    if isinstance(layer, Flatten):
+        return None
+    if isinstance(layer, ACTIVATIONS):
+        slope = layer.negative_slope if isinstance(layer, LeakyReLU) else 0.0
+        return backend.ActivationBlock(layer.kernel, slope, x, y, dy, dx)
+    if isinstance(layer, Dropout):
+        return backend.DropoutBlock(x, y, dy, dx)
+    if isinstance(layer, BatchNormalization):
+        gamma, beta, mean, variance = (parameter.value for parameter in layer.parameters)
+        return backend.NormalizationBlock(x, y, mean, variance, gamma, beta, layer.epsilon)
+    if isinstance(layer, WEIGHTED):
+        return _weighted_block(backend, group, x, y, dy, dx)
+    y, dy = (None if array is None else _as_images(array, layer) for array in (y, dy))
+    return backend.PoolingBlock(not isinstance(layer, MaxPooling), x, y, layer._window, dy, dx)
+
+
+def _as_images(array, pooling):
+    """Return what comes out of a pooling as images, (N, P, Q, C)."""
+    positions = pooling.output_shape[:-1] or (1, 1)
+    return array.reshape(len(array), *positions, pooling.output_shape[-1])
+
+
+def _weighted_block(backend, group, x, y, dy, dx):
+    layer = group.layer
     weights, bias = layer.parameters
     gradients = (dy, dx, weights.grad, bias.grad) if dy is not None else ()
     if type(layer) is Dense:

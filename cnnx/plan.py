@@ -2,7 +2,7 @@
 
 A plan owns the arrays that layers write into and lends them out again for the next batch, so that a step
 after the first allocates nothing of the batch's size. Neighbouring layers that blocks can run are one step
-(blocks.py); others are a step each.
+(groups.py, blocks.py); others are a step each.
 """
 
 import copy
@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnx.blocks import Group, Sweep, split
+from cnnx.blocks import Sweep
+from cnnx.groups import Group, split
 from cnnx.layers import Sigmoid, Softmax
 from cnnx.losses import CategoricalCrossEntropy
 
@@ -204,7 +205,8 @@ class Plan:
         parts = layers
         if self._in_blocks:
             # Blocks write the gradients of all their weights.
-            parts = split(layers, [layer for layer in layers if training and alone[layer].learns and layer.frozen])
+            apart = [layer for layer in layers if training and alone[layer].learns and layer.frozen]
+            parts = split(layers, apart, training)
         settings = {}
         if not training and [type(part) for part in parts[-2:]] == [Group, Softmax]:
             settings['softmax'] = bool(parts.pop())
@@ -219,9 +221,9 @@ class Plan:
             steps.append(
                 Sweep(
                     groups,
-                    training=training and alone[groups[-1].weighted].learns,
-                    frozen=sum(not alone[group.weighted].learns for group in groups),
-                    input_gradient=training and alone[groups[0].weighted].input_gradient,
+                    training=training and alone[groups[-1].layer].learns,
+                    frozen=sum(not alone[group.layer].learns for group in groups),
+                    input_gradient=training and alone[groups[0].layer].input_gradient,
                     **(settings if groups[-1] is parts[-1] else {}),
                 )
             )

@@ -16,6 +16,7 @@ FLOORS = [
     {'_numpy', '_ext'},
     {'kernels'},
     {'layers', 'losses', 'optimizers', 'schedules', 'checkpoint', 'progress', 'interruption', 'divergence'},
+    {'groups'},
     {'blocks', 'architecture', 'metrics', 'samples', 'callbacks'},
     {'plan', 'runs'},
     {'augmented'},

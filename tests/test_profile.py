@@ -32,9 +32,16 @@ def test_a_profile_has_a_row_a_block_and_counts_its_multiply_adds(capsys):
 
 
 def test_a_profile_of_layers_that_no_block_runs_has_a_row_a_layer(capsys):
+    net = small_network(activation=cnnx.BatchNormalization)
+    rows, _ = net.profile(*small_data(), batch_size=8, repeats=1)
+    assert [row.name for row in rows[:3]] == ['batch', '0 Convolutional', '1 BatchNormalization']
+
+
+def test_a_profile_names_the_layers_of_each_block(capsys):
     net = small_network(activation=cnnx.Sigmoid)
     rows, _ = net.profile(*small_data(), batch_size=8, repeats=1)
-    assert [row.name.split()[-1] for row in rows[1:4]] == ['Convolutional', 'Sigmoid', 'MaxPooling']
+    expected = ['batch', '0, 2 Convolutional, MaxPooling', '1, 3 Sigmoid, Flatten', '4 Dense', 'labels']
+    assert [row.name for row in rows[:5]] == expected
 
 
 def test_a_profile_leaves_weights_and_memory_as_they_are(capsys):

@@ -2,8 +2,37 @@
 
 from cython.parallel cimport prange
 
+from cnnx._ext.activation cimport LEAKY_RELU, RELU, SIGMOID, TANH, activate, activate_backward, activation
 from cnnx._ext.checks cimport check_threads, check_vector
-from cnnx._ext.real cimport exponential, floating, hyperbolic_tangent
+from cnnx._ext.real cimport floating
+
+cdef enum:
+    PART = 4096                   # numbers that a thread takes at a time
+
+
+cdef int forward(
+    activation kind, const floating[::1] x, floating[::1] y, double slope, int num_threads,
+) except -1:
+    cdef Py_ssize_t size = x.shape[0], part
+    check_threads(num_threads)
+    check_vector('y', y.shape, size)
+    for part in prange((size + PART - 1) // PART, num_threads=num_threads, nogil=True, schedule='static'):
+        activate(kind, min(<Py_ssize_t> PART, size - part * PART), &x[part * PART], &y[part * PART], slope)
+    return 0
+
+
+cdef int backward(
+    activation kind, const floating[::1] y, const floating[::1] dy, floating[::1] dx, double slope, int num_threads,
+) except -1:
+    cdef Py_ssize_t size = y.shape[0], part
+    check_threads(num_threads)
+    check_vector('dy', dy.shape, size)
+    check_vector('dx', dx.shape, size)
+    for part in prange((size + PART - 1) // PART, num_threads=num_threads, nogil=True, schedule='static'):
+        activate_backward(
+            kind, min(<Py_ssize_t> PART, size - part * PART), &y[part * PART], &dy[part * PART], &dx[part * PART],
+            slope)
+    return 0
 
 
 def relu_forward(
@@ -12,11 +41,7 @@ def relu_forward(
     int num_threads,
 ):
     """y = max(0, x); a NaN stays NaN."""
-    cdef Py_ssize_t i
-    check_threads(num_threads)
-    check_vector('y', y.shape, x.shape[0])
-    for i in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        y[i] = 0 if x[i] <= 0 else x[i]
+    forward(RELU, x, y, 0, num_threads)
 
 
 def relu_backward(
@@ -26,12 +51,7 @@ def relu_backward(
     int num_threads,
 ):
     """dx = dy where the output is positive, else 0."""
-    cdef Py_ssize_t i
-    check_threads(num_threads)
-    check_vector('dy', dy.shape, y.shape[0])
-    check_vector('dx', dx.shape, y.shape[0])
-    for i in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        dx[i] = dy[i] if y[i] > 0 else 0
+    backward(RELU, y, dy, dx, 0, num_threads)
 
 
 def leaky_relu_forward(
@@ -41,12 +61,7 @@ def leaky_relu_forward(
     int num_threads,
 ):
     """y = x where x is positive, else negative_slope x."""
-    cdef Py_ssize_t i
-    cdef floating slope = <floating> negative_slope
-    check_threads(num_threads)
-    check_vector('y', y.shape, x.shape[0])
-    for i in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        y[i] = x[i] if x[i] > 0 else slope * x[i]
+    forward(LEAKY_RELU, x, y, negative_slope, num_threads)
 
 
 def leaky_relu_backward(
@@ -57,13 +72,7 @@ def leaky_relu_backward(
     int num_threads,
 ):
     """dx = dy where the output is positive, else negative_slope dy."""
-    cdef Py_ssize_t i
-    cdef floating slope = <floating> negative_slope
-    check_threads(num_threads)
-    check_vector('dy', dy.shape, y.shape[0])
-    check_vector('dx', dx.shape, y.shape[0])
-    for i in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        dx[i] = dy[i] if y[i] > 0 else slope * dy[i]
+    backward(LEAKY_RELU, y, dy, dx, negative_slope, num_threads)
 
 
 def sigmoid_forward(
@@ -72,13 +81,7 @@ def sigmoid_forward(
     int num_threads,
 ):
     """y = 1 / (1 + exp(-x)), by way of exp(-|x|), which cannot overflow."""
-    cdef Py_ssize_t i
-    cdef floating small
-    check_threads(num_threads)
-    check_vector('y', y.shape, x.shape[0])
-    for i in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        small = exponential(-x[i] if x[i] > 0 else x[i])
-        y[i] = (1 if x[i] > 0 else small) / (1 + small)
+    forward(SIGMOID, x, y, 0, num_threads)
 
 
 def sigmoid_backward(
@@ -88,12 +91,7 @@ def sigmoid_backward(
     int num_threads,
 ):
     """dx = dy y (1 - y)."""
-    cdef Py_ssize_t i
-    check_threads(num_threads)
-    check_vector('dy', dy.shape, y.shape[0])
-    check_vector('dx', dx.shape, y.shape[0])
-    for i in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        dx[i] = dy[i] * y[i] * (1 - y[i])
+    backward(SIGMOID, y, dy, dx, 0, num_threads)
 
 
 def tanh_forward(
@@ -102,11 +100,7 @@ def tanh_forward(
     int num_threads,
 ):
     """y = tanh(x)."""
-    cdef Py_ssize_t i
-    check_threads(num_threads)
-    check_vector('y', y.shape, x.shape[0])
-    for i in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        y[i] = hyperbolic_tangent(x[i])
+    forward(TANH, x, y, 0, num_threads)
 
 
 def tanh_backward(
@@ -116,9 +110,4 @@ def tanh_backward(
     int num_threads,
 ):
     """dx = dy (1 - y^2)."""
-    cdef Py_ssize_t i
-    check_threads(num_threads)
-    check_vector('dy', dy.shape, y.shape[0])
-    check_vector('dx', dx.shape, y.shape[0])
-    for i in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        dx[i] = dy[i] * (1 - y[i]) * (1 + y[i])
+    backward(TANH, y, dy, dx, 0, num_threads)

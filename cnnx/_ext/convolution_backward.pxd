@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
 from cnnx._ext.convolution_shape cimport (
-    DEAD, Arrays, Shape, band_rows, filter_size, list_size, origin_of, slots_size, with_padding,
+    Arrays, Shape, band_rows, filter_size, list_size, origin_of, slots_size, with_padding,
 )
 from cnnx._ext.gemm cimport Layout, lanes, multiply_columns
 from cnnx._ext.program cimport Span
@@ -48,6 +48,15 @@ cdef extern from "patches.h" nogil:
         const double* filter, ptrdiff_t pixel, const ptrdiff_t* at, double* image)
 
 
+cdef extern from "masked.h" nogil:
+    void mask_rows_float(
+        ptrdiff_t rows, ptrdiff_t filters, const float* y, const float* dy, float* masked, float* sums)
+    void mask_rows_double(
+        ptrdiff_t rows, ptrdiff_t filters, const double* y, const double* dy, double* masked, double* sums)
+    void add_row_float(ptrdiff_t size, const float* from_, float* to)
+    void add_row_double(ptrdiff_t size, const double* from_, double* to)
+
+
 cdef extern from "slots.h" nogil:
     void add_slots_float(
         ptrdiff_t size, ptrdiff_t count, ptrdiff_t row, ptrdiff_t step, const float* slots, ptrdiff_t slot,
@@ -74,7 +83,9 @@ cdef inline void backward_pass(const Arrays* a, Span span, floating* scratch, fl
         if s.pooled:
             backward_sparse(a, padded, origins + i * s.map, dy + i * map, dpadded, partial, rest)
         else:
-            backward_dense(a, padded, origins + i * s.map, dy + i * map, dpadded, partial, rest)
+            backward_dense(
+                a, padded, <const floating*> a.y + (span.y + i) * map if s.relu else NULL, dy + i * map, dpadded,
+                partial, rest)
         if dpadded != NULL:
             copy_unpadded(s, dpadded, <floating*> a.dx + (span.x + i) * image)
 
@@ -223,7 +234,7 @@ cdef inline void spread_patches(
 cdef inline void backward_dense(
     const Arrays* a,
     const floating* padded,       # IN       (padded_rows, padded_columns, C)
-    const int32_t* origins,       # IN       (P, Q, F)
+    const floating* y,            # IN       (P, Q, F), or NULL without ReLU
     const floating* dy,           # IN       (P, Q, F)
     floating* dpadded,            # OUT      like padded, added to; or NULL
     floating* partial,            # OUT      (K, wide_F), then (wide_F): dweights and dbias, added to
@@ -232,24 +243,26 @@ cdef inline void backward_dense(
     """dweights = windows, transposed, times dy; dx = dy times filters, each row added back to its window."""
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t line = s.padded_columns * s.C, row = s.window.width * s.C, map = s.P * s.Q
-    cdef Py_ssize_t patch = filter_size(s, lanes(dy)), i, f, r, tile, first, count, top, left, k
+    cdef Py_ssize_t patch = filter_size(s, lanes(dy)), i, r = 0, tile, first, count, top, left
     cdef floating* masked = scratch
     cdef floating* windows = masked + map * s.wide_F
-    cdef floating* dbias = partial + s.K * s.wide_F
     cdef const floating* no_bias = NULL
     cdef floating* pixels
-    for i in range(map):
-        for f in range(s.F):
-            masked[i * s.wide_F + f] = 0 if origins[origin_place(s, i, f, lanes(dy))] == DEAD else dy[i * s.F + f]
-        for f in range(s.F, s.wide_F):
-            masked[i * s.wide_F + f] = 0
-        for f in range(s.wide_F):
-            dbias[f] += masked[i * s.wide_F + f]
-    for r in range(s.window.height):
+    # Two rows of a filter at a time share what is loaded of the gradients.
+    cdef bint pairs = s.wide_F == lanes(dy) and row > 1
+    cdef int some
+    if floating is float:
+        mask_rows_float(map, s.F, y, dy, masked, partial + s.K * s.wide_F)
+    else:
+        mask_rows_double(map, s.F, y, dy, masked, partial + s.K * s.wide_F)
+    while r < s.window.height:
+        some = 2 if pairs and r + 1 < s.window.height else 1
         multiply_columns(
             row, s.wide_F, s.rows, s.columns,
-            padded + r * line, Layout(1, s.window.stride_width * s.C, s.window.stride_height * line, 0),
-            <const floating*> masked, s.wide_F, partial + r * row * s.wide_F, s.wide_F, no_bias, True)
+            padded + r * line, Layout(1, s.window.stride_width * s.C, s.window.stride_height * line, line),
+            <const floating*> masked, s.wide_F, partial + r * row * s.wide_F, s.wide_F, no_bias, True,
+            some, row * s.wide_F)
+        r += some
     if dpadded == NULL:
         return
     for tile in range((map + s.tile - 1) // s.tile):
@@ -263,8 +276,10 @@ cdef inline void backward_dense(
             left = (first + i) % s.Q * s.window.stride_width
             for r in range(s.window.height):
                 pixels = dpadded + (top + r) * line + left * s.C
-                for k in range(row):
-                    pixels[k] += windows[i * patch + r * row + k]
+                if floating is float:
+                    add_row_float(row, windows + i * patch + r * row, pixels)
+                else:
+                    add_row_double(row, windows + i * patch + r * row, pixels)
 
 
 cdef inline void add_up_tasks(
@@ -306,11 +321,3 @@ cdef inline void add_up(
         partial = partials + task * size
         for i in range(first, last):
             partials[i] += partial[i]
-
-
-cdef inline Py_ssize_t origin_place(const Shape* s, Py_ssize_t i, Py_ssize_t f, Py_ssize_t width) noexcept nogil:
-    """Return where the origin of filter f at output position i is kept."""
-    cdef Py_ssize_t row = i // s.Q, column = i % s.Q, blocks = (s.Q + width - 1) // width
-    if not s.narrow:
-        return i * s.F + f
-    return ((row * blocks + column // width) * s.F + f) * width + column % width

@@ -4,21 +4,18 @@ from libc.stdint cimport uint64_t
 from cython.parallel cimport prange
 
 from cnnx._ext.checks cimport check_threads, check_vector
-from cnnx._ext.random cimport random_bits
+from cnnx._ext.drop cimport check_rate, drop
 from cnnx._ext.real cimport floating
 
+cdef enum:
+    PART = 4096                   # numbers that a thread takes at a time
 
-cdef int drop(const floating[::1] x, floating[::1] y, uint64_t key, double rate, int num_threads) except -1:
-    """y = 0 with probability `rate`, else x / (1 - rate)."""
-    cdef uint64_t threshold
-    cdef floating scale, kept
-    cdef Py_ssize_t i
-    if not 0 <= rate < 1:
-        raise ValueError(f'rate: expected at least 0 and less than 1, got {rate}')
-    threshold, scale = <uint64_t> (rate * 2.0 ** 64), <floating> (1 / (1 - rate))
-    for i in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        kept = scale * x[i]
-        y[i] = 0 if random_bits(key, i) < threshold else kept
+
+cdef int drop_in_parts(const floating[::1] x, floating[::1] y, uint64_t key, double rate, int num_threads) except -1:
+    cdef Py_ssize_t size = x.shape[0], part
+    check_rate(rate)
+    for part in prange((size + PART - 1) // PART, num_threads=num_threads, nogil=True, schedule='static'):
+        drop(min(<Py_ssize_t> PART, size - part * PART), &x[part * PART], &y[part * PART], key, part * PART, rate)
     return 0
 
 
@@ -32,7 +29,7 @@ def dropout_forward(
     """y = 0 with probability `rate`, else x / (1 - rate)."""
     check_threads(num_threads)
     check_vector('y', y.shape, x.shape[0])
-    drop(x, y, key, rate, num_threads)
+    drop_in_parts(x, y, key, rate, num_threads)
 
 
 def dropout_backward(
@@ -45,4 +42,4 @@ def dropout_backward(
     """dx = 0 where dropout_forward dropped under this key, else dy / (1 - rate)."""
     check_threads(num_threads)
     check_vector('dx', dx.shape, dy.shape[0])
-    drop(dy, dx, key, rate, num_threads)
+    drop_in_parts(dy, dx, key, rate, num_threads)

@@ -12,10 +12,10 @@ from libc.string cimport memset
 from cython.parallel cimport prange, threadid
 
 from cnnx._ext.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.normalize cimport normalize, wide_row, wide_rows, widen_scales
 from cnnx._ext.real cimport floating
 
 cdef enum:
-    WIDE = 64                     # numbers to a wide row, at least
     TILE = 8192                   # numbers to a tile that stays in the cache
     LEAST_ROWS = 64               # to a tile: partial sums take a small part of the batch's memory then
 
@@ -30,7 +30,7 @@ cdef Cut cut_rows(Py_ssize_t M, Py_ssize_t C) noexcept nogil:
     cut.C, cut.rows = C, M
     cut.tile = max(LEAST_ROWS, TILE // max(C, 1))
     cut.tiles = (M + cut.tile - 1) // cut.tile
-    cut.width = max(WIDE // max(C, 1), 1) * C
+    cut.width = wide_row(C)
     return cut
 
 
@@ -44,10 +44,6 @@ cdef double* room(Py_ssize_t numbers) except NULL:
     if memory == NULL:
         raise MemoryError('batch normalization: no memory for sums')
     return memory
-
-
-cdef inline Py_ssize_t wide_rows(Py_ssize_t size, Py_ssize_t width) noexcept nogil:
-    return (size + width - 1) // width
 
 
 cdef inline void widen(const Cut* cut, const double* numbers, double* wide) noexcept nogil:
@@ -252,38 +248,19 @@ def batchnorm_forward(
 ):
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta."""
     cdef Cut cut = cut_rows(x.shape[0], x.shape[1])
-    cdef Py_ssize_t tile, c, C = cut.C, width = cut.width
-    cdef floating* means
+    cdef Py_ssize_t tile
+    cdef floating* wide
     check_threads(num_threads)
     check_channels(x.shape, mean.shape, variance.shape, gamma.shape, beta.shape)
-    check_matrix('y', y.shape, x.shape[0], C)
-    if cut.rows == 0 or C == 0:
+    check_matrix('y', y.shape, x.shape[0], cut.C)
+    if cut.rows == 0 or cut.C == 0:
         return
-    means = <floating*> room(3 * width)
-    for c in range(width):
-        means[c] = mean[c % C]
-        means[width + c] = <floating> (gamma[c % C] / sqrt(variance[c % C] + epsilon))
-        means[2 * width + c] = beta[c % C]
+    wide = <floating*> room(3 * cut.width)
+    widen_scales(cut.C, cut.width, &mean[0], &variance[0], &gamma[0], &beta[0], epsilon, wide)
     for tile in prange(cut.tiles, num_threads=num_threads, nogil=True, schedule='static'):
-        normalize_tile(
-            tile_size(&cut, tile), width, &x[tile * cut.tile, 0], means, means + width, means + 2 * width,
-            &y[tile * cut.tile, 0])
-    free(means)
-
-
-cdef void normalize_tile(
-    Py_ssize_t size, Py_ssize_t width,
-    const floating* x,                       # IN   the tile
-    const floating* means,                   # IN   (width)
-    const floating* scales,                  # IN   (width)
-    const floating* betas,                   # IN   (width)
-    floating* y,                             # OUT  the tile
-) noexcept nogil:
-    cdef Py_ssize_t row, first, i
-    for row in range(wide_rows(size, width)):
-        first = row * width
-        for i in range(min(width, size - first)):
-            y[first + i] = (x[first + i] - means[i]) * scales[i] + betas[i]
+        normalize(
+            tile_size(&cut, tile), cut.width, &x[tile * cut.tile, 0], <const floating*> wide, &y[tile * cut.tile, 0])
+    free(wide)
 
 
 def batchnorm_backward_input(

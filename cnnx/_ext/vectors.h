@@ -82,9 +82,35 @@
         memcpy(&vector, from, sizeof vector); \
         return vector; \
     } \
-    static ALWAYS_INLINE void store_##kind(kind *to, vector_##kind vector) { memcpy(to, &vector, sizeof vector); }
+    static ALWAYS_INLINE void store_##kind(kind *to, vector_##kind vector) { memcpy(to, &vector, sizeof vector); } \
+    static ALWAYS_INLINE mask_##kind bits_of_##kind(vector_##kind numbers) \
+    { \
+        mask_##kind bits; \
+        memcpy(&bits, &numbers, sizeof bits); \
+        return bits; \
+    } \
+    static ALWAYS_INLINE vector_##kind of_bits_##kind(mask_##kind bits) \
+    { \
+        vector_##kind numbers; \
+        memcpy(&numbers, &bits, sizeof numbers); \
+        return numbers; \
+    }
 
 static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+#if defined(__GNUC__)
+#define DEFINE_FIRST_LANES(kind) \
+    /* Zero from lane `count` on. */ \
+    static ALWAYS_INLINE vector_##kind first_lanes_##kind(vector_##kind numbers, ptrdiff_t count) \
+    { \
+        if (count >= VECTOR_LANES(kind)) \
+            return numbers; \
+        return select_##kind(load_integers_##kind(LANE_NUMBERS) < (int32_t)count, numbers, (vector_##kind){0}); \
+    }
+#else
+#define DEFINE_FIRST_LANES(kind) \
+    static ALWAYS_INLINE kind first_lanes_##kind(kind number, ptrdiff_t count) { return count > 0 ? number : 0; }
+#endif
 
 /* The origin of a maximum that ReLU made zero. */
 #define DEAD -1
@@ -93,5 +119,7 @@ DEFINE_VECTOR(float, int32_t)
 DEFINE_VECTOR(double, int64_t)
 DEFINE_MOVES(float)
 DEFINE_MOVES(double)
+DEFINE_FIRST_LANES(float)
+DEFINE_FIRST_LANES(double)
 
 #endif

@@ -36,11 +36,15 @@ class Dropout(Layer):
     def _output_shape(self, input_shape):
         return input_shape
 
+    def draw_key(self):
+        """Return what tells which numbers the next training pass drops."""
+        return int(self.generator.integers(2**64, dtype=np.uint64)) if self.rate else 0
+
     def compute(self, x, training, empty):
         if not training or self.rate == 0:
             self._saved = (x, None)
             return x
-        key = int(self.generator.integers(2**64, dtype=np.uint64))
+        key = self.draw_key()
         self._saved = (x, key)
         return self._run('dropout_forward', x, empty('y', x.shape, self.dtype), key)
 

@@ -30,7 +30,10 @@ if os.environ.get('CNNX_SIMD'):
 pytestmark = pytest.mark.usefixtures('compiled_kernels')
 every_tier = pytest.mark.parametrize('tier', TIERS)
 
-MODULES = ('program', 'convolution_block', 'dense_block', 'loss_block')
+MODULES = (
+    *('program', 'convolution_block', 'dense_block', 'loss_block'),
+    *('activation_block', 'pooling_block', 'dropout_block', 'normalization_block'),
+)
 CHANNELS = (1, 2, 3, 5, 6, 8, 16, 17, 32, 48)
 FILTERS = (1, 2, 5, 6, 8, 15, 16, 17, 31, 32, 33, 64)
 KERNELS = ((1, 1), (3, 3), (5, 5), (7, 7), (1, 3), (5, 2), (2, 7))
@@ -115,6 +118,68 @@ class Dense(NamedTuple):
         return backend.DenseBlock(
             a.x, a.weights, a.bias, a.y, self.relu, a.dy, a.dx if self.dx else None, a.dweights, a.dbias
         )
+
+
+class Pool(NamedTuple):
+    """A shape of a PoolingBlock."""
+
+    image: tuple
+    channels: int
+    pool: tuple
+    stride: tuple
+    padding: str
+    average: bool
+    dx: bool = True
+    batch: int = 3
+    dtype: str = 'float32'
+
+    @property
+    def window(self):
+        return window_over(self.image, self.pool, self.stride, self.padding)
+
+    def shapes(self):
+        return (*self.image, self.channels), (*self.window[1], self.channels), (1, 1)
+
+    def block(self, backend, a):
+        return backend.PoolingBlock(self.average, a.x, a.y, self.window[0], a.dy, a.dx if self.dx else None)
+
+
+class Elementwise(NamedTuple):
+    """A shape of an ActivationBlock or a DropoutBlock."""
+
+    kind: str
+    sample: tuple
+    dx: bool = True
+    batch: int = 3
+    dtype: str = 'float32'
+    in_place: bool = False
+
+    def shapes(self):
+        return self.sample, self.sample, (1, 1)
+
+    def block(self, backend, a):
+        y, dx = (a.x, a.dy) if self.in_place else (a.y, a.dx if self.dx else None)
+        if self.kind != 'dropout':
+            return backend.ActivationBlock(self.kind, 0.3, a.x, y, a.dy, dx)
+        block = backend.DropoutBlock(a.x, y, a.dy, dx)
+        block.draw(2**63 + 12345, 0.4)
+        return block
+
+
+class Normalization(NamedTuple):
+    """A shape of a NormalizationBlock."""
+
+    sample: tuple
+    batch: int = 3
+    dtype: str = 'float32'
+
+    def shapes(self):
+        return self.sample, self.sample, (4, self.sample[-1])
+
+    def block(self, backend, a):
+        mean, variance, gamma, beta = a.weights
+        variance *= variance
+        return backend.NormalizationBlock(a.x, a.y, mean, variance, gamma, beta, 1e-3)
 
 
 def compiled(tier):
@@ -259,6 +324,80 @@ def test_any_dense_layer(tier, data):
     check(tier, case, draw(st.integers(0, 9)), (1, draw(st.sampled_from(THREADS))), spare=draw(st.integers(0, 3)))
 
 
+KINDS = ('relu', 'leaky_relu', 'sigmoid', 'tanh', 'dropout')
+SAMPLES = ((1,), (7,), (16,), (33,), (3, 5, 6))
+
+
+@every_tier
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('kind', KINDS)
+def test_elementwise_blocks(tier, kind, dtype):
+    for sample, dx, batch in itertools.product(SAMPLES, (True, False), (1, 12, 40)):
+        check(tier, Elementwise(kind, sample, dx, batch, dtype), threads=(1, 3), whole=False, spare=batch % 3)
+
+
+@every_tier
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('kind', KINDS)
+def test_elementwise_blocks_can_write_over_what_they_read(tier, kind, dtype):
+    for sample, backend in itertools.product(SAMPLES, (twins(), compiled(tier))):
+        apart, over = (Elementwise(kind, sample, True, 25, dtype, in_place) for in_place in (False, True))
+        arrays = [Arrays(case.shapes(), 25, dtype) for case in (apart, over)]
+        for case, own in zip((apart, over), arrays, strict=True):
+            own.fill(0, whole=False)
+            run(backend, case, own, 2)
+            own.check_guards()
+        assert arrays[1].x.tobytes() == arrays[0].y.tobytes()
+        assert arrays[1].dy.tobytes() == arrays[0].dx.tobytes()
+
+
+@every_tier
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_normalization_blocks(tier, dtype):
+    for sample, batch in itertools.product(((1,), (7,), (70,), (3, 5, 6), (9, 9, 65)), (1, 12, 40)):
+        case = Normalization(sample, batch, dtype)
+        arrays = [Arrays(case.shapes(), batch, dtype) for _ in range(3)]
+        for own, backend, threads in zip(arrays, (twins(), compiled(tier), compiled(tier)), (1, 1, 3), strict=True):
+            own.fill(0, whole=False)
+            run(backend, case, own, threads, passes=(True, False))
+            own.check_guards()
+        np.testing.assert_allclose(arrays[1].y, arrays[0].y, rtol=1e-5, atol=1e-5)
+        assert arrays[1].y.tobytes() == arrays[2].y.tobytes()
+
+
+@every_tier
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('average', [True, False])
+def test_pooling_blocks(tier, average, dtype):
+    windows = (((2, 2), (2, 2)), ((3, 3), (2, 2)), ((2, 3), (3, 1)), ((1, 1), (2, 2)), ((5, 4), (4, 5)))
+    images = ((5, 6), (7, 5), (1, 1), (12, 13))
+    for channels, image, (pool, stride), padding in itertools.product(
+        (1, 2, 6, 16, 17, 70), images, windows, ('same', 'valid')
+    ):
+        if padding == 'valid' and (image[0] < pool[0] or image[1] < pool[1]):
+            continue
+        batch, dx = channels % 5 + 1, (image, padding) != ((7, 5), 'same')
+        case = Pool(image, channels, pool, stride, padding, average, dx, batch, dtype)
+        check(tier, case, threads=(1, 3), whole=not average and dtype == 'float32', spare=batch % 2)
+
+
+@every_tier
+@given(data=st.data())
+def test_any_pooling(tier, data):
+    draw, small = data.draw, st.integers(1, 5)
+    image, pool, padding = (
+        (draw(small), draw(st.integers(1, 20))),
+        (draw(small), draw(small)),
+        draw(st.sampled_from(['same', 'valid'])),
+    )
+    image = image if padding == 'same' else tuple(map(max, image, pool))
+    case = Pool(
+        image, draw(st.integers(1, 40)), pool, (draw(small), draw(small)), padding, draw(st.booleans()),
+        draw(st.booleans()), draw(st.integers(1, 14)), draw(st.sampled_from(['float32', 'float64'])),
+    )  # fmt: skip
+    check(tier, case, draw(st.integers(0, 9)), (1, draw(st.sampled_from(THREADS))), False, draw(st.integers(0, 3)))
+
+
 LENET = (
     Convolution((28, 28), 1, 6, (5, 5), padding='same', pool=(2, 2), dx=False),
     Convolution((14, 14), 6, 16, (5, 5), pool=(2, 2)),
@@ -389,6 +528,25 @@ def test_odd_numbers_come_out_where_they_do_in_numpy(tier, dtype, odd, relu):
 
 
 @every_tier
+@pytest.mark.parametrize('odd', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('average', [True, False])
+def test_odd_numbers_are_pooled_as_in_numpy(tier, odd, average):
+    for channels, padding in itertools.product((1, 6, 17), ('same', 'valid')):
+        case = Pool((7, 9), channels, (3, 3), (2, 2), padding, average)
+        results = []
+        for backend in (twins(), compiled(tier)):
+            arrays = Arrays(case.shapes(), case.batch, case.dtype)
+            arrays.fill(0, whole=True)
+            arrays.x[:2].flat[::3] = odd
+            arrays.x[1].flat[::4] = np.nan
+            with np.errstate(all='ignore'):
+                run(backend, case, arrays, 1)
+            results.append(arrays.results())
+        np.testing.assert_array_equal(results[1]['y'], results[0]['y'])
+        np.testing.assert_allclose(results[1]['dx'], results[0]['dx'], rtol=1e-6, atol=1e-6)
+
+
+@every_tier
 @pytest.mark.parametrize('odd', [np.nan, np.inf])
 @pytest.mark.parametrize(
     'case',
@@ -512,6 +670,9 @@ class Pages:
 EDGES = [
     *LENET, *HAND_PICKED.values(), Dense(400, 120), Dense(5, 1, batch=9), Dense(17, 10), Dense(3, 16), Dense(84, 10),
     Convolution(channels=17, filters=33, pool=(2, 2)), Convolution(channels=5, filters=1), Convolution(filters=16),
+    *(Elementwise(kind, sample) for kind in KINDS for sample in SAMPLES),
+    *(Pool((5, 7), channels, (3, 2), stride, 'same', average)
+      for channels in (1, 6, 17, 70) for stride in ((2, 2), (3, 3)) for average in (True, False)),
 ]  # fmt: skip
 
 

@@ -1,0 +1,161 @@
+"""Which layers run as one, and in which order."""
+
+import math
+from typing import NamedTuple
+
+from cnnx.layers import (
+    AveragePooling,
+    BatchNormalization,
+    Convolutional,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling,
+    Layer,
+    LeakyReLU,
+    MaxPooling,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+
+WEIGHTED = (Convolutional, Dense)
+# They do not decrease: the largest number stays the largest.
+ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh)
+# Each number of y comes from the same one of x, and nothing that their backward passes read is in x.
+ELEMENTWISE = (*ACTIVATIONS, Dropout, BatchNormalization)
+# What a block's backward pass reads of its y.
+NOTHING, SIGNS, VALUES = range(3)
+# As how many multiply-adds a number counts that only passes through a block.
+PASSING = 8
+
+
+class Group(NamedTuple):
+    """Layers that run as one block: one that makes it what it is, and what runs with that one.
+
+    A weighted layer may have ReLU and max-pooling with it. A Flatten moves nothing: where it is the layer itself,
+    there is no block.
+
+    Attributes:
+        layers: in the network's order.
+        layer: the one that makes the block what it is.
+        pooling: of a convolution, or None.
+        relu: of a weighted layer.
+        output_shape: of one sample.
+    """
+
+    layers: tuple
+    layer: Layer
+    pooling: MaxPooling | None
+    relu: bool
+    output_shape: tuple
+
+    @property
+    def multiply_adds(self):
+        return self.layer.multiply_adds
+
+    @property
+    def work(self):
+        """What a sample's forward pass costs, in multiply-adds."""
+        return self.multiply_adds or PASSING * math.prod(self.layer.input_shape)
+
+    @property
+    def elementwise(self):
+        """Whether its block can write over what it reads."""
+        return isinstance(self.layer, (*ELEMENTWISE, Flatten))
+
+    @property
+    def reads(self):
+        """What the backward pass reads of y."""
+        if isinstance(self.layer, (Sigmoid, Tanh)):
+            return VALUES
+        # A convolution's block keeps what ReLU made zero behind pooling.
+        signs = isinstance(self.layer, (ReLU, LeakyReLU)) or (self.relu and not self.pooling)
+        return SIGNS if signs else NOTHING
+
+    @property
+    def name(self):
+        """Which layers these are: '0-2 Convolutional, ReLU, MaxPooling'."""
+        places = [layer.index for layer in self.layers]
+        first, last = places[0], places[-1]
+        numbers = ', '.join(map(str, places))
+        if len(places) > 1 and last - first == len(places) - 1:
+            numbers = f'{first}-{last}'
+        return f'{numbers} {", ".join(type(layer).__name__ for layer in self.layers)}'
+
+
+def split(layers, apart=(), training=True):
+    """Return layers in the order in which they run, those that run as one block as a `Group`.
+
+    A max-pooling comes before the activations that it stands behind, which then have fewer numbers to go over. A
+    Flatten belongs to the group before it, if there is one.
+
+    Args:
+        layers: neighbours in a network.
+        apart: those that are to run alone.
+        training: whether batches are normalized by themselves, which takes the whole batch.
+    """
+    layers = _poolings_first(layers)
+    in_blocks = {*WEIGHTED, *ACTIVATIONS, MaxPooling, AveragePooling, GlobalAveragePooling, Dropout, Flatten}
+    if not training:
+        in_blocks.add(BatchNormalization)
+    parts, position, shape = [], 0, layers[0].input_shape if layers else None
+    while position < len(layers):
+        layer = layers[position]
+        alone = type(layer) not in in_blocks or layer in apart
+        members = [layer] if alone else _members(layers[position:])
+        for member in members:
+            shape = shape if isinstance(member, ELEMENTWISE) else member.output_shape
+        parts.append(layer if alone else _group(members, shape))
+        position += len(members)
+    return parts
+
+
+def _poolings_first(layers):
+    """Return the layers, each max-pooling before the activations that it follows."""
+    ordered = []
+    for layer in layers:
+        place = len(ordered)
+        while type(layer) is MaxPooling and place > 0 and type(ordered[place - 1]) in ACTIVATIONS:
+            place -= 1
+        ordered.insert(place, layer)
+    return ordered
+
+
+def _members(layers):
+    """Return the first layer and those behind it that run in one block with it.
+
+    A convolution's block knows no max-pooling whose windows reach over the edges of the image.
+    """
+    first, *others = layers
+    allowed = {Convolutional: {ReLU, MaxPooling}, Dense: {ReLU}}.get(type(first), set())
+    members = [first]
+    for layer in others:
+        if type(layer) is Flatten:
+            allowed = allowed & {ReLU}
+        elif type(layer) not in allowed or (type(layer) is MaxPooling and layer.pads):
+            break
+        allowed = allowed - {type(layer)}
+        members.append(layer)
+    return members
+
+
+def _group(members, shape):
+    kinds = {type(layer): layer for layer in members[1:]}
+    return Group(
+        tuple(sorted(members, key=lambda layer: layer.index)), members[0], kinds.get(MaxPooling), ReLU in kinds, shape
+    )
+
+
+def in_place(groups, frozen):
+    """Return which groups write over what they read.
+
+    They may where nothing is lost that a backward pass before them reads: a number that is dropped has no gradient,
+    whatever its sign was.
+    """
+    found, kept = [], NOTHING
+    for i, group in enumerate(groups):
+        least = {Dropout: SIGNS, Flatten: VALUES}.get(type(group.layer), NOTHING)
+        found.append(group.elementwise and kept <= least)
+        kept = max(kept if found[-1] else NOTHING, group.reads if i >= frozen else NOTHING)
+    return found
