@@ -374,7 +374,7 @@ def own_network(seed=0):
         cnnx.Softmax(),
     ):
         net.add(layer)
-    net.compile(OwnLoss(), OwnOptimizer(0.9))
+    net.compile(OwnLoss(), OwnOptimizer(momentum=0.9))
     net.optimizer.momentum = np.float32(0.9)
     return net
 
