@@ -101,13 +101,13 @@ class Update:
         self._optimizer = optimizer
         self._parameters = parameters
         self._table = table
-        self._work = max(work, WORK_OF_UPDATE * table.size)
+        self._threads = kernels.threads_for(max(work, WORK_OF_UPDATE * table.size), kernels.SERIAL_STEP_WORK)
         self._norm = None
 
     def __call__(self, learning_rate):
         if self._table.size == 0:
             return
-        self._optimizer.step(self._table, self._parameters, learning_rate, self._scale(), self._threads())
+        self._optimizer.step(self._table, self._parameters, learning_rate, self._scale(), self._threads)
         for parameter in self._parameters:
             parameter.updates += 1
 
@@ -126,7 +126,7 @@ class Update:
             self._norm = self._gradient_norm()
             if math.isfinite(self._norm):
                 return True  # while squares of float64 may overflow where no number is infinite
-        return kernels.current().all_finite(self._table, 1, self._threads())
+        return kernels.current().all_finite(self._table, 1, self._threads)
 
     def _scale(self):
         limit = self._optimizer.clip_norm
@@ -137,10 +137,7 @@ class Update:
         return limit / (norm + NORM_EPSILON) if norm + NORM_EPSILON > limit else 1.0
 
     def _gradient_norm(self):
-        return math.sqrt(kernels.current().sum_of_squares(self._table, 1, self._threads()))
-
-    def _threads(self):
-        return kernels.threads_for(self._work, kernels.SERIAL_STEP_WORK)
+        return math.sqrt(kernels.current().sum_of_squares(self._table, 1, self._threads))
 
 
 class SGD(Optimizer):

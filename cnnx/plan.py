@@ -74,19 +74,21 @@ class Route(NamedTuple):
     """How a batch goes through a network for one purpose.
 
     Attributes:
-        steps: in order, `Step` and `Sweep` objects.
-        backward_steps: those that gradients go back through, the last first.
-        whole: whether the last one computes the loss too, and what it learns from it.
+        steps: in order, `Step` and `Sweep` objects, but for the head.
+        head: a `Sweep` behind them that computes the loss too, and what it learns from it; or None.
+        backward_steps: those of the steps that gradients go back through, the last first.
+        gathers: whether the first of all picks the samples of a batch itself.
     """
 
     steps: list
+    head: Sweep | None
     backward_steps: list
-    whole: bool
+    gathers: bool
 
     @property
-    def gathers(self):
-        """Whether the first step can pick the samples of a batch itself."""
-        return isinstance(self.steps[0], Sweep)
+    def all_steps(self):
+        """The steps and the head."""
+        return self.steps if self.head is None else [*self.steps, self.head]
 
 
 class Plan:
@@ -130,8 +132,8 @@ class Plan:
         """
         route = self._route('learn')
         found = self._run(route, samples, index, training=True)
-        gradient = route.steps[-1].input_gradient(len(index)) if route.whole else self.loss_gradient()
-        for step in route.backward_steps[route.whole :]:
+        gradient = self.loss_gradient() if route.head is None else route.head.input_gradient(len(index))
+        for step in route.backward_steps:
             gradient = step.backward(gradient)
         for layer in self._penalized:
             layer.add_penalty_gradient()
@@ -152,10 +154,10 @@ class Plan:
         route, seconds = self._route('learn'), []
         self.learn(samples, index)
         x, targets, *_ = samples.batch(index)
-        for step in route.steps:
+        for step in route.all_steps:
             taken, x = step.times(x)
             seconds.extend(taken)
-        if not route.whole:
+        if route.head is None:
             forward, _ = _timed(self.losses, x, targets)
             backward, _ = _timed(self.loss_gradient)
             seconds.append((forward, backward))
@@ -173,8 +175,8 @@ class Plan:
         forward, and the first one that learns has no gradient of its input.
         """
         route = self._route('learn')
-        parts = [part for step in route.steps for part in step.parts()]
-        if not route.whole:
+        parts = [part for step in route.all_steps for part in step.parts()]
+        if route.head is None:
             parts.append((type(self.loss).__name__, 0))
         return [name for name, _ in parts], [count * samples for _, count in parts]
 
@@ -227,23 +229,24 @@ class Plan:
                     **(settings if groups[-1] is parts[-1] else {}),
                 )
             )
-        return Route(steps, [step for step in reversed(steps) if step.learns], 'loss' in settings)
+        gathers = bool(steps) and isinstance(steps[0], Sweep)
+        head = steps.pop() if 'loss' in settings else None
+        return Route(steps, head, [step for step in reversed(steps) if step.learns], gathers)
 
     def _run(self, route, samples, index, training):
         """Run a batch up to the loss, and where a step does that too, back through it; return what `learn` does."""
-        steps = route.steps[:-1] if route.whole else route.steps
-        if samples.direct and route.gathers:
+        if route.gathers and samples.direct:
             sources, order = samples.arrays, index
         else:
             sources, order = samples.batch(index), None
-        for step in steps:
+        for step in route.steps:
             if order is None:
                 sources = step.forward(sources[0], training), *sources[1:]
             else:
                 x = step.forward(sources[0], training, order)
                 sources, order = (x, *(array[order] for array in sources[1:])), None
-        if route.whole:
-            program = route.steps[-1].program(len(index), samples.weights is not None)
+        if route.head is not None:
+            program = route.head.program(len(index), samples.weights is not None)
             program.run(len(index), backward=training, sources=sources, order=order)
             loss, correct = program.totals(len(index))
         else:
