@@ -9,6 +9,9 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / 'examples'
 
 
+pytestmark = pytest.mark.usefixtures('compiled_kernels')
+
+
 @pytest.fixture
 def transfer():
     spec = importlib.util.spec_from_file_location('transfer_learning', EXAMPLES / 'transfer_learning.py')
