@@ -15,6 +15,7 @@ from cnnx.comparison import compare_backends
 from cnnx.data import class_names, load_dataset, load_folder, load_npz, prepare_digit, preprocess_mnist_data
 from cnnx.data.datasets import NAMES
 from cnnx.optimizers import OPTIMIZERS
+from cnnx.pictures import why_not_drawn
 from cnnx.report import Report
 from cnnx.schedules import Constant, Cosine, Exponential, OneCycle, ReduceOnPlateau, StepDecay
 
@@ -35,7 +36,6 @@ AUGMENTATIONS = {
     'elastic': Elastic(34, 4),
     'erase': Erase(0.5, 0.1),
 }
-PICTURES = ('.png', '.pdf', '.svg')
 TEST_SHARE = 0.2  # of images of one's own
 
 
@@ -85,6 +85,12 @@ def parse_settings():
     )
     more.add_argument('--compare', action='store_true', help='train on both backends and compare them layer by layer')
     settings = parser.parse_args()
+    check_settings(settings, parser)
+    fill_in_settings(settings)
+    return settings
+
+
+def check_settings(settings, parser):
     if settings.data_dir is not None and not settings.full:
         parser.error('--data-dir goes with --full; the subset comes with the package')
     if settings.dataset != 'mnist' and not settings.full:
@@ -110,12 +116,11 @@ def parse_settings():
         parser.error('--doctor goes without --find-learning-rate, --resume, --compare, --report and --plot')
     if settings.momentum is not None and settings.optimizer not in ('sgd', 'rmsprop'):
         parser.error(f'--momentum goes with --optimizer sgd or rmsprop, not {settings.optimizer}')
-    if settings.plot and (Path(settings.plot).suffix not in PICTURES or not Path(settings.plot).parent.is_dir()):
-        parser.error(
-            f'--plot {settings.plot}: expected a file ending in {", ".join(PICTURES)}, in a folder that exists'
-        )
-    if settings.plot and importlib.util.find_spec('matplotlib') is None:
-        parser.error('--plot needs matplotlib: pip install "cnnx[plot]", or pip install matplotlib')
+    if settings.plot and (wrong := why_not_drawn('--plot', settings.plot)):
+        parser.error(wrong)
+
+
+def fill_in_settings(settings):
     if settings.optimizer == 'sgd' and settings.momentum is None:
         settings.momentum = 0.9
     if settings.learning_rate is None:
@@ -131,7 +136,6 @@ def parse_settings():
         other = 'model_own' if settings.data is not None else f'model_{settings.dataset}'
         settings.checkpoint_prefix = mnist if settings.data is None and settings.dataset == 'mnist' else other
     settings.classes = class_names(settings.dataset)
-    return settings
 
 
 def load_data(settings):

@@ -1,7 +1,6 @@
 """`python -m cnnx.augment --show FILE.png`: draw digits of the bundled subset as augmentations change them."""
 
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import numpy as np
 from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
 from cnnx.augmented import Pipeline
 from cnnx.data import preprocess_mnist_data
+from cnnx.pictures import why_not_drawn
 
-PICTURES = ('.png', '.pdf', '.svg')
 # What each row shows: stronger than digits need, so that it is seen.
 ROWS = {
     'originals': [],
@@ -34,12 +33,10 @@ def main(arguments=None):
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='of what is random (default: 0)')
     options = parser.parse_args(arguments)
     path = Path(options.show)
-    if path.suffix not in PICTURES or not path.parent.is_dir():
-        parser.error(f'--show {path}: expected a file ending in {", ".join(PICTURES)}, in a folder that exists')
+    if wrong := why_not_drawn('--show', path):
+        parser.error(wrong)
     if options.seed < 0:
         parser.error(f'--seed {options.seed}: expected a number of at least 0')
-    if importlib.util.find_spec('matplotlib') is None:
-        parser.error('--show needs matplotlib: pip install "cnnx[plot]", or pip install matplotlib')
     show(path, options.seed)
     print(f'drew {path}')
 

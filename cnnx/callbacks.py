@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnx.arrays import non_negative
 from cnnx.checkpoint import write_whole
-from cnnx.geometry import MAX_SIZE, is_whole, positive_int
+from cnnx.geometry import MAX_SIZE, positive_int, whole_number
 from cnnx.monitor import check_monitored, checked_monitor, is_better
 
 HOOKS = tuple(f'on_{part}_{end}' for part in ('train', 'epoch', 'batch') for end in ('begin', 'end'))
@@ -128,9 +128,7 @@ class BestCallback(Callback):
         return {'best': self.best, 'best_epoch': self.best_epoch}
 
     def restore(self, state, arrays):
-        best, epoch = state.get('best'), state.get('best_epoch', 0)
-        if not is_whole(epoch) or not 0 <= epoch <= MAX_SIZE:
-            raise ValueError(f'best_epoch: expected a whole number of at least 0, got {epoch!r}')
+        best, epoch = state.get('best'), whole_number(state.get('best_epoch', 0), 'best_epoch', MAX_SIZE)
         self.best, self.best_epoch = None if best is None else float(best), epoch
 
 
@@ -183,9 +181,7 @@ class EarlyStopping(BestCallback):
         return self._weights
 
     def restore(self, state, arrays):
-        waited = state.get('waited', 0)
-        if not is_whole(waited) or not 0 <= waited <= MAX_SIZE:
-            raise ValueError(f'waited: expected a whole number of at least 0, got {waited!r}')
+        waited = whole_number(state.get('waited', 0), 'waited', MAX_SIZE)
         for name, array in arrays.items():
             if name not in self.network.parameters or array.shape != self.network.parameters[name].value.shape:
                 raise ValueError(f'{name}: not a parameter of this network')

@@ -1,5 +1,6 @@
 """Output sizes and padding: the only shape arithmetic in the project."""
 
+import math
 import numbers
 from typing import NamedTuple
 
@@ -32,6 +33,13 @@ def positive_int(value, name):
     """Return `value` as an int of at least 1, or raise a ValueError that names it."""
     if not is_whole(value) or value < 1:
         raise ValueError(f'{name}: expected a whole number of at least 1, got {value!r}')
+    return int(value)
+
+
+def whole_number(value, name, most=math.inf):
+    """Return `value` as an int from 0 to `most`, or raise a ValueError that names it."""
+    if not is_whole(value) or not 0 <= value <= most:
+        raise ValueError(f'{name}: expected a whole number of at least 0, got {value!r}')
     return int(value)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnx.arrays import non_negative
-from cnnx.geometry import is_whole, positive_int
+from cnnx.geometry import positive_int, whole_number
 from cnnx.parameter import Parameter
 from cnnx.samples import Samples
 
@@ -127,9 +127,7 @@ def check_gradients(network, x, y, *, samples_per_parameter=20, tolerance=1e-5, 
     if samples_per_parameter is not None:
         samples_per_parameter = positive_int(samples_per_parameter, 'samples_per_parameter')
     tolerance = non_negative(tolerance, 'tolerance')
-    if not is_whole(seed) or seed < 0:
-        raise ValueError(f'seed: expected a whole number of at least 0, got {seed!r}')
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number(seed, 'seed'))
     with np.errstate(all='ignore'):
         passes = _Passes(network, x, y)
         return GradientCheck([_check(passes, array, samples_per_parameter, tolerance, rng) for array in passes.arrays])
@@ -160,7 +158,6 @@ class _Passes:
         self._x, self._targets = samples.batch(slice(None))
         self._plan = self._network.plan
         self._steps = self._plan.steps
-        self._penalized = [layer for layer in self._network.layers if layer.l2 > 0]
         for step in self._steps:
             step.input_gradient = True
         self._state = self._copy_state(self._current_state())
@@ -219,7 +216,7 @@ class _Passes:
             if i < len(self._steps):
                 x = self._steps[i].forward(x, True)
         loss = float(self._plan.losses(x, self._targets).mean(dtype=np.float64))
-        return loss + sum(layer.penalty() for layer in self._penalized)
+        return loss + self._plan.penalty()
 
     def _backward(self):
         """Return the gradients by the steps' inputs, the loss's last, and write those of the parameters."""
@@ -235,8 +232,7 @@ class _Passes:
                     f'{x.shape}, got {found}'
                 )
             gradients.insert(0, gradient)
-        for layer in self._penalized:
-            layer.add_penalty_gradient()
+        self._plan.add_penalty_gradients()
         return [gradient.copy() for gradient in gradients]
 
     def _current_state(self):

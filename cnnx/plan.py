@@ -135,8 +135,7 @@ class Plan:
         gradient = self.loss_gradient() if route.head is None else route.head.input_gradient(len(index))
         for step in route.backward_steps:
             gradient = step.backward(gradient)
-        for layer in self._penalized:
-            layer.add_penalty_gradient()
+        self.add_penalty_gradients()
         return found
 
     def assess(self, samples, index):
@@ -253,8 +252,17 @@ class Plan:
             loss = float(self.losses(*sources).sum(dtype=np.float64))
             correct = int(self.loss.count_correct(*sources[:2])) if samples.measures_accuracy else 0
         if self._penalized:
-            loss += len(index) * sum(layer.penalty() for layer in self._penalized)
+            loss += len(index) * self.penalty()
         return loss, correct
+
+    def penalty(self):
+        """Return what the weights add to the loss of each sample."""
+        return sum(layer.penalty() for layer in self._penalized)
+
+    def add_penalty_gradients(self):
+        """Add what `penalty` makes of the weights' gradients."""
+        for layer in self._penalized:
+            layer.add_penalty_gradient()
 
     def outputs(self, x, training):
         """Return what the loss is computed from."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from cnnx import checkpoint
 from cnnx.architecture import as_json, make_generator
 from cnnx.arrays import non_negative
-from cnnx.geometry import is_whole, positive_int
+from cnnx.geometry import positive_int, whole_number
 
 SECONDS = {'s': 1, 'm': 60, 'h': 3600}
 # What the place within an epoch depends on.
@@ -236,9 +236,7 @@ def _described(description):
     """Return run, settings and position of a checkpoint's description; raises what a wrong one makes of it."""
     run = checkpoint.described_run(description)
     settings, history = dict(description['settings']), dict(description['history'])
-    epoch = description['epoch']
-    if not is_whole(epoch) or epoch < 0:
-        raise ValueError(f'epoch: expected a whole number of at least 0, got {epoch!r}')
+    epoch = whole_number(description['epoch'], 'epoch')
     position = Position({key: list(map(float, values)) for key, values in history.items()}, epoch + 1)
     position.schedule = description.get('schedule', {})
     position.seconds = non_negative(description.get('seconds', 0.0), 'seconds')

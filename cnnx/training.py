@@ -124,22 +124,17 @@ def train(
     schedule.restore({})
     progress, history = Progress(verbose, epochs), History()
     callbacks.begin(network, history, names)
-    run = None
-    if checkpoint_dir is not None:
-        settings = {
-            'epochs': epochs,
-            'samples': source.size,
-            'batch_size': batch_size,
-            'shuffle': bool(shuffle),
-            'steps_per_epoch': steps_per_epoch,
-            'augment': describe(augment),
-            'max_seconds': None if max_seconds == math.inf else max_seconds,
-        }
-        run = Run(checkpoint_dir, checkpoint_prefix, settings | _other_settings(network, schedule), keep)
-    elif resume_from_checkpoint:
-        raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
-    elif checkpoint_every is not None or keep is not None:
-        raise ValueError('checkpoint_every and keep: give the checkpoint_dir to save into')
+    settings = {
+        'epochs': epochs,
+        'samples': source.size,
+        'batch_size': batch_size,
+        'shuffle': bool(shuffle),
+        'steps_per_epoch': steps_per_epoch,
+        'augment': describe(augment),
+        'max_seconds': None if max_seconds == math.inf else max_seconds,
+        **_other_settings(network, schedule),
+    }
+    run = _new_run(checkpoint_dir, checkpoint_prefix, settings, checkpoint_every, keep, resume_from_checkpoint)
     with run or contextlib.nullcontext(), Interruption() as interruption:
         position = Position()
         if resume_from_checkpoint:
@@ -340,6 +335,17 @@ def _evaluate(network, batches, mean, measurement=None, before_batch=lambda: Non
         if measurement is not None:
             measurement.update(samples, index)
     return mean.figures() | (measurement.results() if measurement else {})
+
+
+def _new_run(folder, prefix, settings, checkpoint_every, keep, resume):
+    """Return the `Run` that saves, or None for no folder; raise a ValueError where that leaves settings without use."""
+    if folder is not None:
+        return Run(folder, prefix, settings, keep)
+    if resume:
+        raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
+    if checkpoint_every is not None or keep is not None:
+        raise ValueError('checkpoint_every and keep: give the checkpoint_dir to save into')
+    return None
 
 
 def _other_settings(network, schedule):

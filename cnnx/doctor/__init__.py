@@ -11,7 +11,7 @@ from cnnx.doctor.findings import Diagnosis, Finding, Row
 from cnnx.doctor.signals import IDLE, Signals, examine_signals, idle_units
 from cnnx.doctor.structure import examine_structure
 from cnnx.doctor.trials import Trials
-from cnnx.geometry import is_whole, positive_int
+from cnnx.geometry import positive_int, whole_number
 from cnnx.samples import Samples
 
 __all__ = ['Diagnosis', 'Finding', 'Row', 'doctor']
@@ -61,9 +61,8 @@ def doctor(network, x, y, *, learning_rate=None, batch_size=32, seed=0):
     if learning_rate is None:
         learning_rate = network.optimizer.usual_learning_rate
     learning_rate = positive(learning_rate, 'learning_rate')
-    if not is_whole(seed) or seed < 0:
-        raise ValueError(f'seed: expected a whole number of at least 0, got {seed!r}')
-    network, generator = copy.deepcopy(network), np.random.default_rng(seed)
+    generator = np.random.default_rng(whole_number(seed, 'seed'))
+    network = copy.deepcopy(network)
     samples = Samples(network, x, y)
     tried = f'{len(samples):,} samples, {batch_size} to a step, learning rate {learning_rate:g}'
     trials = Trials(network, samples, learning_rate, min(batch_size, len(samples)), generator)

@@ -75,7 +75,7 @@ def train(network, samples, batches, rate, steps, chance):
     with network.plan.lock:
         for step, index in zip(range(steps), batches, strict=False):
             loss = network.plan.learn(samples, index)[0] / len(index)
-            loss -= sum(layer.penalty() for layer in network.layers if layer.l2 > 0)
+            loss -= network.plan.penalty()
             if not (math.isfinite(loss) and update.gradients_are_finite()):
                 return Trial(network, np.array(losses), False, {}, chance)
             losses.append(loss)
@@ -111,7 +111,7 @@ def loss_left(trial, samples, index):
     network = trial.network
     with network.plan.lock:
         loss = network.plan.assess(samples, index)[0] / len(index)
-    loss -= sum(layer.penalty() for layer in network.layers if layer.l2 > 0)
+    loss -= network.plan.penalty()
     return min(trial.end, loss if math.isfinite(loss) else math.inf) - _floor(network)
 
 
