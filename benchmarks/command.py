@@ -61,6 +61,7 @@ ROWS = {
     'busy-processors': Row(reports.busy_processors, {}, torch=False),
     'to-accuracy': Row(to_accuracy.to_accuracy, {}),
     'memory': Row(reports.memory, {'limit': 350}, torch=False),
+    'mapped-file': Row(reports.mapped_file, {'samples': 1_000_000, 'limit': 40}, mnist=False, torch=False),
     'import': Row(reports.import_time, {}, mnist=False, torch=False),
 }  # fmt: skip
 

@@ -278,6 +278,15 @@ def memory(settings, name, *, limit):
     return Result(name, title, 'MiB', ours=peak, limit=limit, threads=settings.threads)
 
 
+def mapped_file(settings, name, *, samples, limit):
+    """Measure by how many MiB a process grows that trains, evaluates and predicts from a mapped file."""
+    title = f'memory beside a mapped file of {samples:,} KiB'
+    if not sys.platform.startswith('linux'):
+        return Result(name, title, skipped='only Linux tells which memory is a mapped file')
+    grown = float(_run('-m', 'benchmarks.mapped', str(samples // 4 if settings.quick else samples)))
+    return Result(name, title, 'MiB', ours=grown, limit=limit, threads=1)
+
+
 def _run(*arguments):
     """Run Python in a fresh process and return what it printed."""
     environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
