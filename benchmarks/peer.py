@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.data import samples_for
 from benchmarks.measure import DifferentWorkError
 from benchmarks.models import MOMENTUM
-from cnnx import Convolutional, Dense, Flatten, MaxPooling, ReLU, Softmax
+from cnnx import Convolutional, Dense, Dropout, Flatten, MaxPooling, ReLU, Softmax
 
 LAYOUTS = {'PyTorch': False, 'channels_last': True}
 TOLERANCE = 1e-4
@@ -112,6 +112,8 @@ def twin(net):
             flattened = None
         elif kind is ReLU:
             modules.append(nn.ReLU())
+        elif kind is Dropout:
+            modules.append(nn.Dropout(layer.rate))
         elif kind is MaxPooling:
             modules.append(nn.MaxPool2d(layer.pool_size, layer.stride))
         elif kind is Flatten:

@@ -73,7 +73,7 @@ class Optimizer:
             tuple(array.reshape(-1) for array in (parameter.value, parameter.grad, *self._memory(parameter)))
             for parameter in parameters
         ]
-        return Update(self, parameters, kernels.current().ArrayTable(rows), work)
+        return Update(self, parameters, rows, work)
 
     def step(self, table, parameters, learning_rate, scale, threads):
         """Change all values of a table with rows (value, gradient, *what is remembered).
@@ -97,11 +97,12 @@ class Optimizer:
 class Update:
     """An optimizer's step over arrays that were looked up once: a function of the learning rate."""
 
-    def __init__(self, optimizer, parameters, table, work):
+    def __init__(self, optimizer, parameters, rows, work):
         self._optimizer = optimizer
         self._parameters = parameters
-        self._table = table
-        self._threads = kernels.threads_for(max(work, WORK_OF_UPDATE * table.size), kernels.SERIAL_STEP_WORK)
+        self._kernels = kernels.current()
+        self._table = self._kernels.ArrayTable(rows)
+        self._threads = kernels.threads_for(max(work, WORK_OF_UPDATE * self._table.size), kernels.SERIAL_STEP_WORK)
         self._norm = None
 
     def __call__(self, learning_rate):
@@ -126,7 +127,7 @@ class Update:
             self._norm = self._gradient_norm()
             if math.isfinite(self._norm):
                 return True  # while squares of float64 may overflow where no number is infinite
-        return kernels.current().all_finite(self._table, 1, self._threads)
+        return self._kernels.all_finite(self._table, 1, self._threads)
 
     def _scale(self):
         limit = self._optimizer.clip_norm
@@ -137,7 +138,7 @@ class Update:
         return limit / (norm + NORM_EPSILON) if norm + NORM_EPSILON > limit else 1.0
 
     def _gradient_norm(self):
-        return math.sqrt(kernels.current().sum_of_squares(self._table, 1, self._threads))
+        return math.sqrt(self._kernels.sum_of_squares(self._table, 1, self._threads))
 
 
 class SGD(Optimizer):

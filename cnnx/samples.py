@@ -1,5 +1,6 @@
 """What networks learn from and are measured on: arrays of samples, or batches as they come."""
 
+import functools
 import itertools
 import math
 import numbers
@@ -54,7 +55,7 @@ class Samples:
         for first in range(done * batch_size, len(self), batch_size):
             yield self, order[first : first + batch_size]
 
-    @property
+    @functools.cached_property
     def direct(self):
         """Whether kernels can read x as it is."""
         return self.x.dtype == self.dtype and self.x.dtype.isnative and self.x.flags.c_contiguous

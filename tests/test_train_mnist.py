@@ -57,6 +57,14 @@ def run(*options, cwd, status=0, **changes):
     return result
 
 
+@pytest.fixture(scope='module')
+def script():
+    spec = importlib.util.spec_from_file_location('train_mnist', SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def checkpoint_names(folder, prefix='model_subset'):
     return sorted(path.name for path in folder.glob(f'{prefix}_epoch_*.npz'))
 
@@ -198,12 +206,54 @@ def test_the_optimizer_is_the_one_asked_for_at_its_own_rate(tmp_path, options, o
     assert description['settings']['learning_rate'] == rate
 
 
+@pytest.mark.parametrize('recipe', ['lenet', 'accurate'])
+def test_a_recipe_is_settings_that_others_replace(script, recipe):
+    settings = script.parse_settings(['--recipe', recipe])
+    assert settings.full
+    assert settings.checkpoint_prefix == f'model_{recipe}'
+    assert settings.schedule == 'one-cycle'
+    assert settings.epochs > 10
+    assert len(settings.augment) > 2
+    assert script.make_network(settings).optimizer.weight_decay == settings.weight_decay > 0
+    options = ['--epochs', '3', '--learning-rate', '0.2', '--schedule', 'step', '--weight-decay', '0']
+    options += ['--batch-size', '7', '--augment', 'erase', '--momentum', '0.5', '--dataset', 'fashion']
+    other = vars(script.parse_settings(['--recipe', recipe, *options]))
+    expected = {'epochs': 3, 'learning_rate': 0.2, 'schedule': 'step', 'weight_decay': 0, 'batch_size': 7}
+    assert {**expected, 'momentum': 0.5, 'checkpoint_prefix': f'model_fashion_{recipe}'}.items() <= other.items()
+    assert repr(other['augment']) == repr([script.AUGMENTATIONS['erase']])
+
+
+def test_the_recipe_lenet_is_for_lenet5_as_it_is(script):
+    plain, recipe = (script.make_network(script.parse_settings(given)) for given in ([], ['--recipe', 'lenet']))
+    assert recipe.describe()['architecture'] == plain.describe()['architecture']
+
+
+@pytest.mark.skipif(not FULL_DATA, reason='CNNX_DATA_DIR does not name a folder with the full MNIST')
+@pytest.mark.parametrize('recipe', ['lenet', 'accurate'])
+def test_a_recipe_runs(tmp_path, recipe):
+    result = run('--recipe', recipe, *QUICK, cwd=tmp_path)
+    assert 'test accuracy' in result.stdout
+    _, description = load(tmp_path / 'checkpoints' / f'model_{recipe}_epoch_2.npz')
+    assert [given['kind'] for given in description['settings']['augment']][-1] == 'Elastic'
+
+
+def test_held_out_images_are_tested_on_and_not_trained_on(script, tmp_path):
+    given = ['--hold-out', '40', '--train-samples', '4960', '--epochs', '1']
+    (x, y), (x_held, y_held) = script.load_data(script.parse_settings(given))
+    whole, _ = preprocess_mnist_data()
+    np.testing.assert_array_equal(np.concatenate([x, x_held]), whole[0])
+    np.testing.assert_array_equal(np.concatenate([y, y_held]), whole[1])
+    result = run('--hold-out', '40', '--train-samples', '96', '--epochs', '1', cwd=tmp_path)
+    assert 'held-out accuracy: ' in result.stdout
+    assert 'of 40 images' in result.stdout
+
+
 def test_defaults_are_those_of_the_help(tmp_path):
     text = run('--help', cwd=tmp_path).stdout
     options = ['full', 'data-dir', 'train-samples', 'test-samples', 'epochs', 'learning-rate', 'batch-size', 'momentum']
     options += ['seed', 'threads', 'backend', 'resume', 'checkpoint-dir', 'checkpoint-prefix', 'plot', 'compare']
     options += ['optimizer', 'schedule', 'find-learning-rate', 'report', 'dataset', 'data', 'prepare', 'augment']
-    options += ['doctor']
+    options += ['doctor', 'recipe', 'hold-out', 'weight-decay']
     for option in options:
         assert re.search(rf'^  --{option}\b', text, re.MULTILINE), option
     flat = ' '.join(text.split())
@@ -430,6 +480,8 @@ def test_another_architecture_is_refused_with_the_same_words_every_time(tmp_path
         ('--momentum', '1'),
         ('--momentum', 'nan'),
         ('--momentum', '-0.1'),
+        ('--weight-decay', '-1'),
+        ('--weight-decay', 'nan'),
         ('--optimizer', 'lion'),
         ('--optimizer', 'adam', '--momentum', '0.9'),
         ('--seed', '-1'),
@@ -444,6 +496,12 @@ def test_another_architecture_is_refused_with_the_same_words_every_time(tmp_path
         ('--data', 'nowhere'),
         ('--data', 'nowhere.npz'),
         ('--data', 'nowhere', '--full'),
+        ('--recipe', 'huge'),
+        ('--recipe', 'lenet', '--optimizer', 'adam'),
+        ('--recipe', 'lenet', '--compare'),
+        ('--recipe', 'lenet', '--find-learning-rate'),
+        ('--hold-out', '0'),
+        ('--hold-out', '5000'),
         ('--prepare',),
         ('--prepare', '--data', 'nowhere.npz'),
         ('--compare', '--resume'),
@@ -757,18 +815,14 @@ def _one_thread():
 
 
 @pytest.mark.usefixtures('_one_thread')
-def test_mean_accuracy_of_the_default_run_over_five_seeds(monkeypatch):
-    spec = importlib.util.spec_from_file_location('train_mnist', SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+def test_mean_accuracy_of_the_default_run_over_five_seeds(script):
     accuracies = []
     for seed in range(5):
-        monkeypatch.setattr(sys, 'argv', ['train_mnist.py', '--seed', str(seed)])
-        settings = script.parse_settings()
+        settings = script.parse_settings(['--seed', str(seed)])
         settings.checkpoint_dir = None
         train_data, (x_test, y_test) = script.load_data(settings)
         assert (len(train_data[0]), len(x_test)) == (1000, 200)
-        net = script.build_lenet5(settings)
+        net = script.make_network(settings)
         with use_backend(fastest_backend()):
             script.train(net, train_data, (x_test, y_test), settings)
         accuracies.append(np.mean(net.predict_classes(x_test) == y_test.argmax(axis=1)))
