@@ -225,4 +225,7 @@ def _known_initializer(settings):
 
 def _make(kinds, settings):
     settings = dict(settings)
-    return kinds[settings.pop('kind')](**settings)
+    kind = settings.pop('kind')
+    if kind not in kinds:
+        raise ValueError(f'{kind} is none of cnnx; build the network as it was built, and use load_weights')
+    return kinds[kind](**settings)

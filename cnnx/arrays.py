@@ -1,7 +1,9 @@
 """Arrays at the border: what users may pass, and where results are written."""
 
 import contextlib
+import inspect
 import math
+import os
 
 import numpy as np
 
@@ -23,22 +25,66 @@ def check_dtype(dtype):
 
 def non_negative(value, name, below=math.inf):
     """Return a number as a float, or raise a ValueError unless it is at least 0, finite and less than `below`."""
-    number = math.nan
+    number = _as_float(value)
+    if not 0 <= number < below:
+        raise ValueError(f'{name}: expected a finite number of at least 0{_limit(below)}, got {value!r}')
+    return number
+
+
+def positive(value, name, below=math.inf):
+    """Return a number as a float, or raise a ValueError unless it is more than 0, finite and less than `below`."""
+    number = _as_float(value)
+    if not 0 < number < below:
+        raise ValueError(f'{name}: expected a finite number of more than 0{_limit(below)}, got {value!r}')
+    return number
+
+
+def _as_float(value):
+    """Return a number as a float, and anything else as NaN."""
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # an int may be larger than every float
-            number = float(value)
-    if not 0 <= number < below:
-        limit = '' if below == math.inf else f' and less than {below}'
-        raise ValueError(f'{name}: expected a finite number of at least 0{limit}, got {value!r}')
-    return number
+            return float(value)
+    return math.nan
 
 
-def positive(value, name):
-    """Return a number as a float, or raise a ValueError unless it is more than 0 and finite."""
-    number = non_negative(value, name)
-    if number == 0:
-        raise ValueError(f'{name}: expected more than 0, got {value!r}')
-    return number
+def _limit(below):
+    return '' if below == math.inf else f' and less than {below}'
+
+
+def true_or_false(value, name):
+    """Return a bool, Python's or NumPy's, as Python's, or raise a ValueError that names it."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f'{name}: expected True or False, got {value!r}')
+    return bool(value)
+
+
+def path_of_file(path):
+    """Return a path, or raise a ValueError if it is none."""
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise ValueError(f'path: expected the path of a file, got {path!r}')
+    return path
+
+
+def function_of(function, name, *arguments):
+    """Return a function, or raise a ValueError if it cannot be called with so many arguments.
+
+    Args:
+        function: of a user's.
+        name: how errors name it.
+        arguments: what it is given, as errors say it.
+    """
+    expected = f'{name}: expected a function of ({", ".join(arguments)})'
+    if not callable(function):
+        raise ValueError(f'{expected}, got {function!r}')
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # functions in C need not tell
+        return function
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        raise ValueError(f'{expected}, got one of {signature}') from None
+    return function
 
 
 def as_numbers(values, what):

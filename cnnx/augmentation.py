@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 
-from cnnx.arrays import non_negative, positive
+from cnnx.arrays import non_negative, positive, true_or_false
 from cnnx.geometry import MAX_SIZE
+from cnnx.shown import Shown
 
 # The share of an image that is erased at least, and how much longer than the other a box's side may be.
 LEAST_SHARE, LONGEST = 0.02, 10 / 3
@@ -18,7 +19,7 @@ REACH, FINENESS = 3, 2
 IDENTITY = np.eye(3)
 
 
-class Augmentation:
+class Augmentation(Shown):
     """What augmentations share: arguments are kept in attributes of their names.
 
     Attributes:
@@ -30,9 +31,6 @@ class Augmentation:
     def settings(self):
         """Return the constructor's arguments as JSON can hold them: the attributes that are not private."""
         return {name: value for name, value in vars(self).items() if not name.startswith('_')}
-
-    def __repr__(self):
-        return f'{type(self).__name__}({", ".join(f"{name}={value!r}" for name, value in self.settings().items())})'
 
 
 class Affine(Augmentation):
@@ -106,9 +104,7 @@ class Scale(Affine):
 
     def __init__(self, share, each_axis=False):
         self.share = non_negative(share, 'share', below=1)
-        if not isinstance(each_axis, bool):
-            raise ValueError(f'each_axis: expected True or False, got {each_axis!r}')
-        self.each_axis = each_axis
+        self.each_axis = true_or_false(each_axis, 'each_axis')
 
     @property
     def numbers(self):

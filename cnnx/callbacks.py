@@ -4,19 +4,22 @@
 """
 
 import csv
+import inspect
 import io
+import os
 
 import numpy as np
 
-from cnnx.arrays import non_negative
+from cnnx.arrays import function_of, non_negative, path_of_file, true_or_false
 from cnnx.checkpoint import write_whole
 from cnnx.geometry import MAX_SIZE, positive_int, whole_number
 from cnnx.monitor import check_monitored, checked_monitor, is_better
+from cnnx.shown import Shown
 
 HOOKS = tuple(f'on_{part}_{end}' for part in ('train', 'epoch', 'batch') for end in ('begin', 'end'))
 
 
-class Callback:
+class Callback(Shown):
     """Hooks that `train` calls; a kind of callback defines those that it needs.
 
     Epochs and batches count from 1. A run that resumes calls `on_epoch_begin` once more for the epoch that it goes
@@ -87,9 +90,8 @@ class LambdaCallback(Callback):
         for name, function in hooks.items():
             if name not in HOOKS:
                 raise ValueError(f'LambdaCallback: expected hooks {", ".join(HOOKS)}, got {name}')
-            if not callable(function):
-                raise ValueError(f'{name}: expected a function, got {function!r}')
-            setattr(self, name, function)
+            arguments = list(inspect.signature(getattr(Callback, name)).parameters)[1:]
+            setattr(self, name, function_of(function, name, *arguments))
 
 
 class BestCallback(Callback):
@@ -152,7 +154,7 @@ class EarlyStopping(BestCallback):
     def __init__(self, monitor='val_loss', patience=5, min_delta=0.0, restore_best=True):
         super().__init__(monitor, min_delta)
         self.patience = positive_int(patience, 'patience')
-        self.restore_best = bool(restore_best)
+        self.restore_best = true_or_false(restore_best, 'restore_best')
         self._weights = {}
         self._waited = 0
 
@@ -196,11 +198,19 @@ class BestCheckpoint(BestCallback):
     Args:
         path: the file, which `Network.load` reads; the one before is replaced when the new one is whole.
         monitor, min_delta: as for `EarlyStopping`.
+
+    Raises:
+        ValueError: an argument is none of these, or, when a run begins, no file can be at that path, or it has no
+            figure of that name.
     """
 
     def __init__(self, path, monitor='val_loss', min_delta=0.0):
         super().__init__(monitor, min_delta)
-        self.path = path
+        self.path = path_of_file(path)
+
+    def check(self, figures):
+        super().check(figures)
+        check_folder_of(self.path)
 
     def on_better(self):
         self.network.save(self.path)
@@ -214,10 +224,16 @@ class CSVLogger(Callback):
 
     Args:
         path: the file.
+
+    Raises:
+        ValueError: it is no path, or, when a run begins, no file can be there.
     """
 
     def __init__(self, path):
-        self.path = path
+        self.path = path_of_file(path)
+
+    def check(self, figures):
+        check_folder_of(self.path)
 
     def on_epoch_end(self, epoch, figures):
         history, table = self.history.history, io.StringIO()
@@ -225,6 +241,15 @@ class CSVLogger(Callback):
         writer.writerow(['epoch', *history])
         writer.writerows([number, *row] for number, row in enumerate(zip(*history.values(), strict=True), 1))
         write_whole(self.path, table.getvalue().encode())
+
+
+def check_folder_of(path):
+    """Raise a ValueError if a path is a folder's, or lies in a folder that is not there."""
+    if os.path.isdir(path):
+        raise ValueError(f'path: expected the path of a file, {path} is a folder')
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise ValueError(f'path: {path}: there is no folder {folder}; make it first')
 
 
 class Callbacks:

@@ -1,9 +1,10 @@
 """What a run comes to: the mean of an epoch's batches, and a list of all epochs."""
 
 import math
+from collections.abc import Mapping
 
 
-class History:
+class History(Mapping):
     """What each epoch came to.
 
     Attributes:
@@ -11,14 +12,22 @@ class History:
             change, and 'val_loss' and 'val_accuracy' after the epoch where there is validation data.
             'accuracy' is missing for losses that have none.
 
-    `history['loss']` is short for `history.history['loss']`.
+    `history['loss']` is short for `history.history['loss']`, and `'val_loss' in history` tells whether it is there.
     """
 
     def __init__(self, history=None):
         self.history = {} if history is None else history
 
     def __getitem__(self, key):
+        if key not in self.history:
+            raise KeyError(f'{key!r}: expected one of {", ".join(self.history)}')
         return self.history[key]
+
+    def __iter__(self):
+        return iter(self.history)
+
+    def __len__(self):
+        return len(self.history)
 
     def __repr__(self):
         return f'History({self.history!r})'

@@ -3,8 +3,9 @@
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import as_kernels_read, as_numbers, new_array, non_negative
+from cnnx.arrays import as_kernels_read, as_numbers, new_array, non_negative, true_or_false
 from cnnx.geometry import batch_shape
+from cnnx.shown import Shown
 
 
 def class_labels(targets, classes, what='targets'):
@@ -40,7 +41,7 @@ def class_labels(targets, classes, what='targets'):
     return indices.astype(np.int32)
 
 
-class Loss:
+class Loss(Shown):
     """The mean, over the samples of a batch, of a loss.
 
     `forward` and `backward` check what they are given. In a network, targets are checked once, by
@@ -118,9 +119,7 @@ class CategoricalCrossEntropy(Loss):
 
     def __init__(self, from_logits=False, label_smoothing=0.0):
         super().__init__()
-        if not isinstance(from_logits, (bool, np.bool_)):
-            raise ValueError(f'from_logits: expected True or False, got {from_logits!r}')
-        self.from_logits = bool(from_logits)
+        self.from_logits = true_or_false(from_logits, 'from_logits')
         self.label_smoothing = non_negative(label_smoothing, 'label_smoothing', below=1)
 
     def settings(self):

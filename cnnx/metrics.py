@@ -11,9 +11,10 @@ import numpy as np
 from cnnx.arrays import as_numbers
 from cnnx.geometry import batch_shape, positive_int
 from cnnx.losses import class_labels
+from cnnx.shown import Shown
 
 
-class Metric:
+class Metric(Shown):
     """A figure over samples that come in batches, from counts that do not grow with the samples.
 
     The class that is predicted is that of the largest score, the first of equal ones; a single score decides

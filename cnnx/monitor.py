@@ -13,7 +13,8 @@ def checked_monitor(name):
 def check_monitored(name, figures):
     """Raise a ValueError if a run whose figures have these names has no such one."""
     if name not in figures:
-        missing = ', or give validation_data' if name.startswith('val_') else ''
+        validates = any(figure.startswith('val_') for figure in figures)
+        missing = ', or give validation_data' if name.startswith('val_') and not validates else ''
         raise ValueError(f'monitor: expected one of {", ".join(figures)}{missing}, got {name!r}')
 
 

@@ -147,6 +147,16 @@ class Network:
         return [p for layer in self.layers if layer.trainable for p in layer.parameters if p.trainable]
 
     @property
+    def trainable(self):
+        """Whether any layer is to learn; set, it is set for all layers that there are."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, trainable):
+        for layer in self.layers:
+            layer.trainable = trainable
+
+    @property
     def multiply_adds(self):
         """Of one sample's forward pass."""
         return sum(layer.multiply_adds for layer in self.layers)
@@ -272,6 +282,8 @@ class Network:
 
     def save(self, path):
         """Write weights, architecture, loss, optimizer and the generator's state to an .npz file.
+
+        Of the optimizer, that is its settings; what it remembers of past steps is in the checkpoints of a run alone.
 
         Raises:
             OSError: the file cannot be written.

@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import non_negative, positive
+from cnnx.arrays import non_negative, positive, true_or_false
+from cnnx.shown import Shown
 
 # All kinds: what cnnx exports, files are loaded by, and `as_optimizer` knows.
 __all__ = ['SGD', 'Adagrad', 'Adam', 'AdamW', 'RMSprop']
@@ -20,7 +21,7 @@ WORK_OF_UPDATE = 16
 NORM_EPSILON = 1e-6
 
 
-class Optimizer:
+class Optimizer(Shown):
     """What optimizers share.
 
     A kind of optimizer names what it remembers of a parameter in `state_names`, its constructor's arguments in
@@ -40,6 +41,14 @@ class Optimizer:
 
     state_names = ()
     usual_learning_rate = 0.01
+
+    def __new__(cls, *arguments, **settings):
+        if arguments or {'learning_rate', 'lr'} & settings.keys():
+            raise TypeError(
+                f'{cls.__name__}: expected arguments by name, such as weight_decay=0.01, and no learning rate; '
+                'that goes to train(learning_rate=...)'
+            )
+        return super().__new__(cls)
 
     def __init__(self, weight_decay, clip_norm):
         self.weight_decay = non_negative(weight_decay, 'weight_decay')
@@ -162,11 +171,9 @@ class SGD(Optimizer):
     def __init__(self, *, momentum=0.0, nesterov=False, weight_decay=0.0, clip_norm=None):
         super().__init__(weight_decay, clip_norm)
         self.momentum = non_negative(momentum, 'momentum', below=1)
-        if not isinstance(nesterov, (bool, np.bool_)):
-            raise ValueError(f'nesterov: expected True or False, got {nesterov!r}')
-        if nesterov and not self.momentum:
+        self.nesterov = true_or_false(nesterov, 'nesterov')
+        if self.nesterov and not self.momentum:
             raise ValueError('nesterov: needs a momentum of more than 0, such as 0.9')
-        self.nesterov = bool(nesterov)
 
     @property
     def state_names(self):
@@ -340,6 +347,6 @@ def as_optimizer(optimizer):
         return kinds[optimizer.lower()]()
     if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
         raise TypeError(f'optimizer: {optimizer.__name__} is a class; call it: {optimizer.__name__}()')
-    if not isinstance(optimizer, tuple(OPTIMIZERS.values())):
+    if not isinstance(optimizer, Optimizer):
         raise TypeError(f'expected an optimizer such as SGD(momentum=0.9), or the name of one, got {optimizer!r}')
     return optimizer

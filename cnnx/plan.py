@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnnx.arrays import true_or_false
 from cnnx.blocks import Sweep
 from cnnx.groups import Group, split
 from cnnx.layers import Sigmoid, Softmax
@@ -311,9 +312,10 @@ def fusions(layers, loss):
 
 
 def check_layers_fit(layers, dtype):
-    """Raise a ValueError if a layer does not take what the one before it gives."""
+    """Raise a ValueError if a layer does not take what the one before it gives, or its `trainable` is no bool."""
     shape = layers[0].input_shape
     for layer in layers:
+        true_or_false(layer.trainable, f'{layer.where}: trainable')
         if (layer.input_shape, layer.dtype) != (shape, dtype):
             raise ValueError(
                 f'{layer.where}: expected input {layer.input_shape} of {layer.dtype}, would get {shape} of {dtype}; '

@@ -9,13 +9,19 @@ class Progress:
     """Where training reports to: standard output, which is left alone once it fails. That never ends a run.
 
     Args:
-        verbose: 0 shows nothing.
+        verbose: 0 shows nothing, 1 all, 2 lines alone.
         epochs: how many there will be.
+
+    Raises:
+        ValueError: verbose is none of these.
     """
 
     def __init__(self, verbose, epochs):
+        if verbose not in (0, 1, 2):
+            raise ValueError(f'verbose: expected 0, 1 or 2, got {verbose!r}')
         self.verbose = bool(verbose)
         self.epochs = epochs
+        self._bars = verbose == 1
 
     def say(self, line):
         with self.failures_noted():
@@ -35,7 +41,7 @@ class Progress:
         """Return a context manager that shows one epoch."""
         title = f'epoch {number}/{self.epochs}'
         with self.failures_noted():
-            if self.verbose and getattr(sys.stdout, 'isatty', bool)():
+            if self.verbose and self._bars and getattr(sys.stdout, 'isatty', bool)():
                 return Bar(title, samples, self)
         return Line(title, self)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnx.architecture import make_generator
-from cnnx.arrays import non_negative
+from cnnx.arrays import non_negative, path_of_file
 from cnnx.geometry import positive_int
 from cnnx.interruption import Interruption
 from cnnx.samples import Samples
@@ -51,7 +51,9 @@ class RangeTest:
 
         Raises:
             ImportError: matplotlib is not installed.
+            OSError, ValueError: the file cannot be written, or no picture ends like that.
         """
+        path = path_of_file(path)
         try:
             from matplotlib.figure import Figure
         except ImportError as error:

@@ -1,7 +1,11 @@
 """Where a classifier is right and where it is wrong, as text and as a picture."""
 
+from collections.abc import Sized
+
 import numpy as np
 
+from cnnx.arrays import path_of_file
+from cnnx.geometry import whole_number
 from cnnx.losses import class_labels
 from cnnx.metrics import ConfusionMatrix, class_scores
 
@@ -32,14 +36,13 @@ class Report:
     """
 
     def __init__(self, network, x, y, batch_size=256, examples=20, classes=None):
+        examples = whole_number(examples, 'examples')
         outputs = network.predict(x, batch_size)
         self.confusion = ConfusionMatrix()
         self.confusion.update(outputs, y)
         self._x = np.asarray(x)
         matrix = self.confusion.result()
-        self._names = [str(name) for name in (range(len(matrix)) if classes is None else classes)]
-        if len(self._names) != len(matrix):
-            raise ValueError(f'classes: expected {len(matrix)} names, one a class, got {len(self._names)}')
+        self._names = _names(classes, len(matrix))
         wrong = np.argwhere((matrix > 0) & ~np.eye(len(matrix), dtype=bool))
         wrong = sorted(wrong.tolist(), key=lambda pair: (-matrix[*pair], pair))
         self.pairs = [(true, predicted, int(matrix[true, predicted])) for true, predicted in wrong]
@@ -55,6 +58,7 @@ class Report:
             ImportError: there is no matplotlib.
             OSError, ValueError: the file cannot be written, or no picture ends like that.
         """
+        path = path_of_file(path)
         from matplotlib.figure import Figure
 
         drawn = self.mistakes if self._x.ndim == 4 and self._x.shape[3] in (1, 3) else []
@@ -93,6 +97,14 @@ class Report:
             f'{self._names[true]} taken for {self._names[predicted]}: {count} time{"s" if count > 1 else ""}'
             for true, predicted, count in self.pairs[:NAMED_PAIRS]
         ]
+
+
+def _names(classes, count):
+    if classes is None:
+        return [str(number) for number in range(count)]
+    if isinstance(classes, str) or not isinstance(classes, Sized) or len(classes) != count:
+        raise ValueError(f'classes: expected {count} names, one a class, got {classes!r}')
+    return [str(name) for name in classes]
 
 
 def _mistakes(outputs, labels, most):

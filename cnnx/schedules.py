@@ -2,12 +2,13 @@
 
 import math
 
-from cnnx.arrays import non_negative
-from cnnx.geometry import MAX_SIZE, is_whole, positive_int
+from cnnx.arrays import function_of, non_negative, positive
+from cnnx.geometry import MAX_SIZE, is_whole, positive_int, whole_number
 from cnnx.monitor import check_monitored, checked_monitor, is_better
+from cnnx.shown import Shown
 
 
-class Schedule:
+class Schedule(Shown):
     """What schedules share.
 
     A kind of schedule defines `__call__`, and keeps its arguments in attributes of their names. All but
@@ -78,7 +79,7 @@ class StepDecay(Schedule):
 
     def __init__(self, initial, factor=0.1, every=10):
         self.initial = non_negative(initial, 'initial')
-        self.factor = _share(factor, 'factor')
+        self.factor = positive(factor, 'factor', below=1)
         self.every = positive_int(every, 'every')
 
     def __call__(self, step, steps, epochs):
@@ -102,7 +103,7 @@ class Exponential(Schedule):
 
     def __init__(self, initial, factor=0.9):
         self.initial = non_negative(initial, 'initial')
-        self.factor = _share(factor, 'factor')
+        self.factor = positive(factor, 'factor', below=1)
 
     def __call__(self, step, steps, epochs):
         return self.initial * self.factor ** (step * epochs // steps)
@@ -169,7 +170,7 @@ class OneCycle(Schedule):
         self.maximum = non_negative(maximum, 'maximum')
         self.initial_factor = _at_least_1(initial_factor, 'initial_factor')
         self.final_factor = _at_least_1(final_factor, 'final_factor')
-        self.rise = _share(rise, 'rise')
+        self.rise = positive(rise, 'rise', below=1)
 
     def __call__(self, step, steps, epochs):
         first = self.maximum / self.initial_factor
@@ -201,11 +202,11 @@ class ReduceOnPlateau(Schedule):
 
     def __init__(self, initial, factor=0.1, patience=10, monitor='val_loss', threshold=1e-4, cooldown=0, minimum=0.0):
         self.initial = non_negative(initial, 'initial')
-        self.factor = _share(factor, 'factor')
+        self.factor = positive(factor, 'factor', below=1)
         self.patience = positive_int(patience, 'patience')
         self.monitor = checked_monitor(monitor)
         self.threshold = non_negative(threshold, 'threshold', below=1)
-        self.cooldown = 0 if is_whole(cooldown) and cooldown == 0 else positive_int(cooldown, 'cooldown')
+        self.cooldown = whole_number(cooldown, 'cooldown')
         self.minimum = non_negative(minimum, 'minimum')
         if self.minimum > self.initial:
             raise ValueError(f'minimum: expected at most the initial rate, {self.initial:g}, got {self.minimum:g}')
@@ -260,9 +261,7 @@ class Custom(Schedule):
     """
 
     def __init__(self, function):
-        if not callable(function) or isinstance(function, type):
-            raise ValueError(f'function: expected a function of (step, steps), got {function!r}')
-        self.function = function
+        self.function = function_of(function, 'learning_rate', 'step', 'steps')
 
     def __call__(self, step, steps, epochs):
         return non_negative(self.function(step, steps), f'learning_rate: at step {step} of {steps}')
@@ -294,14 +293,6 @@ def as_schedule(learning_rate):
 def _along_cosine(start, end, done, length):
     """Return the rate on the way from start to end, along half a cosine wave, after `done` of its length."""
     return end + (start - end) * (1 + math.cos(math.pi * done / length)) / 2
-
-
-def _share(value, name):
-    """Return a number as a float, or raise a ValueError unless it is more than 0 and less than 1."""
-    number = non_negative(value, name, below=1)
-    if number == 0:
-        raise ValueError(f'{name}: expected a number of more than 0 and less than 1, got {value!r}')
-    return number
 
 
 def _at_least_1(value, name):

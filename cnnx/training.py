@@ -11,7 +11,7 @@ import numpy as np
 from cnnx import kernels
 from cnnx._version import __version__
 from cnnx.architecture import make_generator
-from cnnx.arrays import positive
+from cnnx.arrays import positive, true_or_false
 from cnnx.augmentation import as_augmentations, describe
 from cnnx.augmented import AugmentedSource
 from cnnx.callbacks import Callbacks
@@ -86,7 +86,8 @@ def train(
         keep: how many checkpoints of epochs stay; None for all.
         resume_from_checkpoint: go on from the newest of these files, exactly as if the run that wrote it
             had not been interrupted; begin anew where there is none.
-        verbose: 0 prints nothing; 1 prints a line an epoch, and on a terminal shows a progress bar before it.
+        verbose: 0 prints nothing; 1 prints a line an epoch, and on a terminal shows a progress bar before it; 2
+            prints the lines alone.
 
     Returns:
         A `History`, over all epochs, those before a resume included.
@@ -105,11 +106,10 @@ def train(
         learning_rate = network.optimizer.usual_learning_rate
     if epochs > sys.maxsize:
         raise ValueError(f'epochs: expected at most {sys.maxsize}')
-    if not isinstance(resume_from_checkpoint, (bool, np.bool_)):
-        raise ValueError(
-            f'resume_from_checkpoint: expected True or False, got {resume_from_checkpoint!r}; '
-            'the folder to resume from is the checkpoint_dir'
-        )
+    resume_from_checkpoint = true_or_false(
+        resume_from_checkpoint, 'resume_from_checkpoint (the folder is the checkpoint_dir)'
+    )
+    shuffle = true_or_false(shuffle, 'shuffle')
     schedule, every, callbacks = as_schedule(learning_rate), Every(checkpoint_every), Callbacks(callbacks)
     max_seconds = math.inf if max_seconds is None else positive(max_seconds, 'max_seconds')
     source = as_source(network, x, y, sample_weight, steps_per_epoch, epochs)
@@ -119,6 +119,8 @@ def train(
     augment = as_augmentations(augment)
     if augment:
         source = AugmentedSource(source, augment, network)
+    if not (network.trainable_parameters or callbacks):  # which may set layers free
+        raise ValueError('train: no layer learns: set layer.trainable, or add one with parameters')
     names = _figure_names(source, validation)
     schedule.check(epochs, names)
     schedule.restore({})
@@ -128,7 +130,7 @@ def train(
         'epochs': epochs,
         'samples': source.size,
         'batch_size': batch_size,
-        'shuffle': bool(shuffle),
+        'shuffle': shuffle,
         'steps_per_epoch': steps_per_epoch,
         'augment': describe(augment),
         'max_seconds': None if max_seconds == math.inf else max_seconds,
@@ -265,7 +267,11 @@ class _Loop:
         if self.max_seconds < math.inf:
             done = max(done, min(self._seconds() / self.max_seconds, 1) * total)
         rate = self.schedule(done, total, self.epochs)
-        if not 0 <= rate < math.inf:
+        try:
+            usable = 0 <= rate < math.inf
+        except (TypeError, ValueError):  # it is no number
+            usable = False
+        if not usable:
             name = type(self.schedule).__name__
             raise ValueError(
                 f'step {done}: expected a finite rate of at least 0 from the schedule {name}, got {rate!r}'

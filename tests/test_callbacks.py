@@ -265,7 +265,26 @@ def test_a_run_ends_when_its_time_is_up_and_its_schedule_with_it(tmp_path):
         (lambda: EarlyStopping(min_delta=-1), 'min_delta: expected'),
         (lambda: EarlyStopping(monitor=None), 'monitor: expected the name of a figure'),
         (lambda: LambdaCallback(on_fire=print), 'expected hooks on_train_begin, .*, got on_fire'),
-        (lambda: LambdaCallback(on_epoch_end=3), 'on_epoch_end: expected a function, got 3'),
+        (
+            lambda: LambdaCallback(on_epoch_end=lambda epoch: None),
+            r'expected a function of \(epoch, figures\), got one of \(epoch\)',
+        ),
+        (lambda: EarlyStopping(restore_best='no'), 'restore_best: expected True or False'),
+        (lambda: BestCheckpoint(None), 'path: expected the path of a file, got None'),
+        (lambda: CSVLogger(''), 'path: expected the path of a file'),
+        (
+            lambda: train(small_network(), callbacks=[CSVLogger('.')]),
+            r'path: expected the path of a file, \. is a folder',
+        ),
+        (
+            lambda: train(small_network(), callbacks=[CSVLogger('nowhere/log.csv')]),
+            'there is no folder .*nowhere; make it',
+        ),
+        (
+            lambda: train(small_network(), callbacks=[BestCheckpoint('nowhere/best.npz', 'loss')]),
+            'there is no folder .*nowhere; make it',
+        ),
+        (lambda: LambdaCallback(on_epoch_end=3), r'on_epoch_end: expected a function of \(epoch, figures\), got 3'),
         (lambda: train(small_network(), callbacks=EarlyStopping()), 'callbacks: expected a list'),
         (lambda: train(small_network(), callbacks=[print]), 'callbacks: expected objects'),
         (lambda: train(small_network(), callbacks=[EarlyStopping]), 'callbacks: expected objects'),

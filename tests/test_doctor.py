@@ -487,7 +487,7 @@ def test_a_layer_of_ones_own_is_no_obstacle(flat):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'learning_rate': 0}, 'learning_rate: expected more than 0'),
+        ({'learning_rate': 0}, 'learning_rate: expected a finite number of more than 0'),
         ({'learning_rate': -1}, 'learning_rate: expected a finite number'),
         ({'batch_size': 0}, 'batch_size: expected a whole number'),
         ({'seed': -1}, 'seed: expected a whole number of at least 0'),

@@ -416,7 +416,7 @@ def test_what_json_cannot_hold_is_told_before_anything_is_trained(tmp_path, part
 
 @pytest.mark.parametrize('resume', ['runs/model_epoch_2.npz', None, 1, 'no'])
 def test_resuming_is_asked_for_by_true_or_false(tmp_path, resume):
-    with pytest.raises(ValueError, match='resume_from_checkpoint: expected True or False, got .*checkpoint_dir'):
+    with pytest.raises(ValueError, match='resume_from_checkpoint .*checkpoint_dir.*: expected True or False, got '):
         train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=resume)
 
 

@@ -221,7 +221,7 @@ def test_a_rate_that_is_none_is_refused(kind, rate):
 @pytest.mark.parametrize(
     ('kind', 'arguments', 'message'),
     [
-        (StepDecay, {'factor': 0}, 'factor: expected a number of more than 0 and less than 1, got 0'),
+        (StepDecay, {'factor': 0}, 'factor: expected a finite number of more than 0 and less than 1, got 0'),
         (StepDecay, {'factor': 1}, 'factor: expected'),
         (StepDecay, {'every': 0}, 'every: expected a whole number of at least 1, got 0'),
         (StepDecay, {'every': 1.5}, 'every: expected'),

@@ -12,7 +12,7 @@ from models import bits, lenet5, small_data, small_network
 
 import cnnx
 from cnnx import SGD, CategoricalCrossEntropy, CheckpointError, MeanSquaredError, Network, checkpoint
-from cnnx.schedules import SCHEDULES, Constant, Cosine
+from cnnx.schedules import SCHEDULES, Constant, Cosine, Schedule
 
 
 def train(net, epochs=4, n=50, **options):
@@ -392,3 +392,117 @@ def test_layers_allocate_nothing_after_the_first_batch():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < largest_activation
+
+
+# What users of other libraries try
+
+
+def test_a_history_is_read_like_a_dict():
+    history = train(small_network(), epochs=2)
+    assert 'val_loss' not in history
+    assert list(history) == ['loss', 'accuracy']
+    assert dict(history) == history.history
+    with pytest.raises(KeyError, match='val_loss.*expected one of loss, accuracy'):
+        history['val_loss']
+
+
+@pytest.mark.parametrize('options', [{'shuffle': 'no'}, {'shuffle': 1}, {'verbose': 'auto'}, {'verbose': -1}])
+def test_what_is_neither_on_nor_off_is_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        train(small_network(), **options)
+
+
+def test_verbose_2_prints_lines_and_no_bar(capsys, monkeypatch):
+    monkeypatch.setattr('sys.stdout.isatty', lambda: True, raising=False)
+    train(small_network(), epochs=2, verbose=2)
+    assert [line.split(':')[0] for line in capsys.readouterr().out.split('\n')] == ['epoch 1/2', 'epoch 2/2', '']
+
+
+def test_freezing_a_network_freezes_its_layers_and_nothing_is_left_to_train():
+    net = small_network()
+    net.trainable = False
+    assert not any(layer.trainable for layer in net.layers)
+    with pytest.raises(ValueError, match='no layer learns: set layer.trainable'):
+        train(net)
+    net.layers[-2].trainable = True
+    assert net.trainable
+    train(net)
+    for wrong in ('False', None):
+        net.layers[0].trainable = wrong
+        with pytest.raises(ValueError, match='layer 0 .*trainable: expected True or False'):
+            train(net)
+
+
+def test_rates_that_are_no_numbers_are_refused():
+    class Wrong(Schedule):
+        def __call__(self, step, steps, epochs):
+            return 'x'
+
+    with pytest.raises(ValueError, match="expected a finite rate of at least 0 from the schedule Wrong, got 'x'"):
+        train(small_network(), learning_rate=Wrong())
+    with pytest.raises(ValueError, match=r'expected a function of \(step, steps\), got one of \(epoch\)'):
+        train(small_network(), learning_rate=lambda epoch: 0.1)
+
+
+@pytest.mark.parametrize(
+    ('thing', 'shown'),
+    [
+        (cnnx.SGD(momentum=0.9), 'SGD(momentum=0.9, nesterov=False, weight_decay=0.0, clip_norm=None)'),
+        (Cosine(0.1, warmup=2), 'Cosine(initial=0.1, final=0.0, warmup=2.0)'),
+        (cnnx.callbacks.CSVLogger('log.csv'), "CSVLogger(path='log.csv')"),
+        (cnnx.CategoricalCrossEntropy(), 'CategoricalCrossEntropy(from_logits=False, label_smoothing=0.0)'),
+        (cnnx.metrics.TopK(3), 'TopK(k=3)'),
+    ],
+    ids=lambda thing: type(thing).__name__,
+)  # fmt: skip
+def test_things_are_shown_as_they_were_made(thing, shown):
+    assert repr(thing) == shown
+
+
+@pytest.mark.parametrize(
+    'make', [lambda: cnnx.Adam(0.001), lambda: cnnx.SGD(lr=0.1), lambda: cnnx.SGD(learning_rate=1)]
+)
+def test_a_learning_rate_given_to_an_optimizer_is_shown_its_place(make):
+    with pytest.raises(TypeError, match=r'no learning rate; that goes to train\(learning_rate=\.\.\.\)'):
+        make()
+
+
+def test_a_file_of_a_layer_of_ones_own_says_how_to_read_it(tmp_path):
+    class Double(cnnx.Layer):
+        def _output_shape(self, input_shape):
+            return input_shape
+
+        def compute(self, x, training, empty):
+            return 2 * x
+
+        def compute_gradient(self, dy, empty, input_gradient=True):
+            return 2 * dy
+
+    def build():
+        net = cnnx.Network(seed=0)
+        for layer in (Double(input_shape=(4,)), cnnx.Dense(output_size=2)):
+            net.add(layer)
+        return net
+
+    net = build()
+    net.save(tmp_path / 'own.npz')
+    with pytest.raises(cnnx.CheckpointError, match='Double is none of cnnx; build the network .* use load_weights'):
+        cnnx.Network.load(tmp_path / 'own.npz')
+    again = build()
+    again.load_weights(tmp_path / 'own.npz')
+    np.testing.assert_array_equal(again.predict(np.ones((3, 4))), net.predict(np.ones((3, 4))))
+
+
+def test_an_optimizer_of_ones_own_trains():
+    class Signs(cnnx.optimizers.Optimizer):
+        def __init__(self):
+            super().__init__(0.0, None)
+
+        def step(self, table, parameters, learning_rate, scale, threads):
+            for parameter in parameters:
+                parameter.value -= (learning_rate * np.sign(parameter.grad)).astype(parameter.value.dtype)
+
+    net = small_network()
+    net.compile(net.loss, Signs())
+    history = train(net, epochs=5, learning_rate=0.005)
+    assert history['loss'][-1] < history['loss'][0]

@@ -269,6 +269,8 @@ class WeightedLayer(Layer):
                 f'kernel_initializer: expected an array of floats of shape {shape}, '
                 f'got {weights.dtype} of shape {weights.shape}'
             )
+        if not np.isfinite(weights).all():
+            raise ValueError('kernel_initializer: expected finite numbers, got NaN or infinity among them')
         weights, bias = weights.astype(self.dtype), np.zeros(shape[-1], self.dtype)
         return [Parameter('weights', weights), Parameter('bias', bias)]
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import non_negative
+from cnnx.arrays import non_negative, positive
 from cnnx.layers.base import Layer
 from cnnx.parameter import Parameter
 
@@ -40,9 +40,7 @@ class BatchNormalization(Layer):
     def __init__(self, momentum=0.9, epsilon=1e-5, input_shape=None):
         super().__init__(input_shape)
         self.momentum = non_negative(momentum, 'momentum', below=1)
-        self.epsilon = non_negative(epsilon, 'epsilon')
-        if self.epsilon == 0:
-            raise ValueError('epsilon: expected more than 0, which keeps a channel of equal numbers finite')
+        self.epsilon = positive(epsilon, 'epsilon')  # so that a channel of equal numbers stays finite
 
     def settings(self):
         return {'momentum': self.momentum, 'epsilon': self.epsilon}

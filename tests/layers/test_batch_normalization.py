@@ -105,7 +105,7 @@ def test_a_layer_that_is_not_trainable_uses_and_keeps_the_running_statistics():
     [
         ({'momentum': 1}, 'momentum: expected a finite number of at least 0 and less than 1'),
         ({'momentum': -0.1}, 'momentum'),
-        ({'epsilon': 0}, 'epsilon: expected more than 0'),
+        ({'epsilon': 0}, 'epsilon: expected a finite number of more than 0'),
         ({'epsilon': float('inf')}, 'epsilon'),
         ({'input_shape': (3, 4)}, r'expected input \(size,\) or \(height, width, channels\)'),
     ],
