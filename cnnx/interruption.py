@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM, noted while training goes on and acted upon between batches."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -21,6 +22,7 @@ class Interruption:
 
     def __init__(self):
         self.signal = None
+        self._waiting = False
         self._process = os.getpid()
         self._before = {}
 
@@ -54,7 +56,29 @@ class Interruption:
             self._restore()
             signal.raise_signal(number)
             return
-        self.signal = self.signal or signal.Signals(number)
+        if self.signal is None:
+            self.signal = signal.Signals(number)
+            self._let_children_die()
+            if self._waiting:
+                self.leave()
+
+    def _let_children_die(self):
+        """Leave other processes' ends alone until the run has stopped: what signals a terminal's processes ends all."""
+        died = getattr(signal, 'SIGCHLD', None)
+        if died is not None and callable(handler := signal.getsignal(died)):
+            self._before[died] = handler
+            signal.signal(died, lambda number, frame: None)
+
+    @contextlib.contextmanager
+    def waiting(self):
+        """A context in which nothing is half done, and a signal raises at once what `leave` does."""
+        self._waiting = True
+        try:
+            if self.signal is not None:
+                self.leave()
+            yield
+        finally:
+            self._waiting = False
 
     def leave(self, error=None):
         """Raise what the signal stands for: KeyboardInterrupt, or SystemExit with status 128 + its number.

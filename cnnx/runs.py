@@ -17,7 +17,7 @@ from cnnx.geometry import positive_int, whole_number
 
 SECONDS = {'s': 1, 'm': 60, 'h': 3600}
 # What the place within an epoch depends on.
-ORDER = ('samples', 'batch_size', 'shuffle')
+ORDER = ('samples', 'batches', 'batch_size', 'shuffle')
 # What the bits depend on without being asked for.
 EXACT = ('backend', 'tier', 'cnnx')
 
@@ -217,7 +217,7 @@ class Run:
         if not same_callbacks:
             progress.say('the callbacks are others than up to here, and begin anew')
         self._tell_changes(settings, progress)
-        if position.batch and any(settings.get(key) != self.settings[key] for key in ORDER):
+        if position.batch and any(settings.get(key, self.settings[key]) != self.settings[key] for key in ORDER):
             progress.say(
                 f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'
             )

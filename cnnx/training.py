@@ -129,13 +129,14 @@ def train(
     settings = {
         'epochs': epochs,
         'samples': source.size,
+        'batches': source.steps(batch_size),
         'batch_size': batch_size,
         'shuffle': shuffle,
         'steps_per_epoch': steps_per_epoch,
         'augment': describe(augment),
         'max_seconds': None if max_seconds == math.inf else max_seconds,
-        **_other_settings(network, schedule),
     }
+    settings = {**settings, **_other_settings(network, schedule), **settings}
     run = _new_run(checkpoint_dir, checkpoint_prefix, settings, checkpoint_every, keep, resume_from_checkpoint)
     with run or contextlib.nullcontext(), Interruption() as interruption:
         position = Position()
@@ -193,14 +194,9 @@ class _Loop:
         with self.progress.epoch(position.epoch, self.source.size) as shown:
             began = time.perf_counter()
             figures, whole = self._train_batches(position, shown)
+            self._check_weights(position)
             if self.validation is not None:
-                results = _evaluate(
-                    self.network,
-                    self.validation.batches(VALIDATION_BATCH, epoch=position.epoch),
-                    Mean(self.validation.measures_accuracy),
-                    before_batch=lambda: self._stop_if_asked(position),
-                )
-                figures |= {f'val_{key}': value for key, value in results.items()}
+                figures |= self._validate(position)
             seconds = time.perf_counter() - began
             if not whole:
                 # What the schedule and callbacks learn from part of an epoch is not what a resume goes on with.
@@ -211,10 +207,23 @@ class _Loop:
             self.callbacks.call('on_epoch_end', epoch, figures)
             if whole:
                 after = Position(self.history.history, epoch + 1, schedule=self.schedule.state())
+                after.seconds = position.seconds
                 self._save(after)
             shown.finish(figures, seconds)
-        self._stop_if_asked(after)
+        if self.interruption.signal is not None:
+            self._leave()
         return after
+
+    def _validate(self, position):
+        """Return the figures of the validation data; what fails there does not cost the epoch."""
+        batches = self.validation.batches(VALIDATION_BATCH, epoch=position.epoch)
+        try:
+            mean = Mean(self.validation.measures_accuracy)
+            results = _evaluate(self.network, self._awaited(batches, position), mean)
+        except Exception:
+            self._save(position)
+            raise
+        return {f'val_{key}': value for key, value in results.items()}
 
     def _train_batches(self, position, shown):
         """Train what is left of an epoch, or as much as there is time for, and move the position along.
@@ -231,6 +240,8 @@ class _Loop:
             shown.advance(mean.sums[2], mean)
         batches = self.source.batches(self.batch_size, order, position.epoch, position.batch, self._unseen)
         self._unseen = 0
+        if self.source.size is None:
+            batches = self._awaited(batches, position)
         # A step on one image takes less than 30 us: what is not there is not called.
         called, budgeted = bool(self.callbacks), self.max_seconds < math.inf
         # NumPy need not warn of what overflows: it ends the run.
@@ -289,20 +300,42 @@ class _Loop:
         position.order = generator.bit_generator.state
         return generator.permutation(self.source.size) if self.shuffle else np.arange(self.source.size)
 
+    def _awaited(self, batches, position):
+        """Yield batches. A signal ends the wait for one, and so may what it does to the processes that make them."""
+        batches = iter(batches)
+        while True:
+            self._stop_if_asked(position)
+            try:
+                with self.interruption.waiting():
+                    batch = next(batches)
+            except StopIteration:
+                return
+            except BaseException:
+                self._stop_if_asked(position)
+                raise
+            yield batch
+
     def _stop_if_asked(self, position):
         """Save, if need be, and leave, where a signal has come."""
         if self.interruption.signal is None:
             return
+        if position.batch:
+            self._save(position)
+        self._leave()
+
+    def _leave(self):
         if self.run is not None:
-            if position.batch:
-                self._save(position)
             saved = 'there was nothing to save' if self.run.path is None else f'saved in {self.run.path}'
             self.progress.say(f'{self.interruption.signal.name}: stopped, {saved}')
         self.interruption.leave()
 
-    def _save(self, position):
+    def _check_weights(self, position):
         check_weights(self.network, f'epoch {position.epoch}, after {position.batch} batches')
-        position.seconds = self._seconds() if self.max_seconds < math.inf else 0.0
+
+    def _save(self, position):
+        self._check_weights(position)
+        if self.max_seconds < math.inf:
+            position.seconds = self._seconds()
         if self.run is not None:
             self.run.save(self.network, position, self.callbacks)
             self.every.saved()
@@ -331,10 +364,9 @@ def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=
     return _evaluate(network, batches, Mean(source.measures_accuracy), measurement)
 
 
-def _evaluate(network, batches, mean, measurement=None, before_batch=lambda: None):
+def _evaluate(network, batches, mean, measurement=None):
     plan = network.plan
     for samples, index in batches:
-        before_batch()
         with plan.lock:
             loss, correct = plan.assess(samples, index)
         mean.add(len(index), loss, correct)

@@ -1,0 +1,297 @@
+"""Runs that end where they wait for data, where an epoch ends, or with what they are given changed."""
+
+import contextlib
+import functools
+import itertools
+import os
+import queue
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models import bits, small_data, small_network
+
+from cnnx import DivergenceError, checkpoint
+from cnnx.callbacks import BestCheckpoint, LambdaCallback
+from cnnx.schedules import Schedule
+
+EPOCHS, BATCHES = 3, 4
+POSIX = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
+SIGNALS = pytest.mark.parametrize(
+    ('number', 'error'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=['INT', 'TERM']
+)
+
+
+@pytest.fixture(autouse=True)
+def _default_handlers():
+    before = [signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)]
+    yield
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
+
+
+def batches(epoch=1):
+    x, y = small_data(8 * BATCHES, seed=epoch)
+    return [(x[first : first + 8], y[first : first + 8]) for first in range(0, len(x), 8)]
+
+
+def train(net, data=batches, **options):
+    return net.train(data, **({'epochs': EPOCHS, 'learning_rate': 0.05, 'verbose': 0} | options))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob('*.npz'))
+
+
+def stalled(epoch, number, at):
+    """Give the batches of an epoch; in the second one, a signal comes while one is waited for that never comes."""
+    for place, batch in enumerate(batches(epoch)):
+        if (epoch, place) == (2, at):
+            signal.raise_signal(number)
+            queue.Queue().get(timeout=20)
+        yield batch
+
+
+@pytest.fixture(scope='module')
+def whole():
+    net = small_network()
+    return train(net, validation_data=small_data(9)), bits(net)
+
+
+def assert_resumes(folder, whole, **options):
+    """Resume a run in a folder, and see that it ends as one that was not stopped."""
+    net, (history, weights) = small_network(seed=9), whole
+    options = {'validation_data': small_data(9)} | options
+    assert train(net, checkpoint_dir=folder, resume_from_checkpoint=True, **options).history == history.history
+    assert bits(net) == weights
+
+
+# Signals while a batch is waited for
+
+
+@POSIX
+@SIGNALS
+@pytest.mark.parametrize('at', range(BATCHES))
+def test_a_signal_ends_the_wait_for_a_batch(tmp_path, whole, number, error, at):
+    data = functools.partial(stalled, number=number, at=at)
+    began = time.monotonic()
+    with pytest.raises(error):
+        train(small_network(), data, checkpoint_dir=tmp_path, validation_data=small_data(9))
+    assert time.monotonic() - began < 10
+    assert names(tmp_path) == ['model_epoch_1.npz', *([f'model_epoch_2_batch_{at}.npz'] if at else [])]
+    assert_resumes(tmp_path, whole)
+
+
+@POSIX
+@SIGNALS
+def test_a_signal_ends_the_wait_for_a_batch_to_validate_with(tmp_path, number, error):
+    with pytest.raises(error):
+        train(
+            small_network(),
+            checkpoint_dir=tmp_path,
+            validation_data=functools.partial(stalled, number=number, at=1),
+        )
+    assert names(tmp_path) == ['model_epoch_1.npz', f'model_epoch_2_batch_{BATCHES}.npz']
+    net = small_network()
+    whole = train(net, validation_data=batches), bits(net)
+    assert_resumes(tmp_path, whole, validation_data=batches)
+
+
+@POSIX
+@SIGNALS
+def test_a_signal_ends_the_passing_over_of_batches_that_are_done(tmp_path, number, error):
+    def cycle():
+        return itertools.cycle(batches())
+
+    def slow():
+        for place, batch in enumerate(cycle()):
+            if place == 1:
+                signal.raise_signal(number)
+            yield batch
+
+    options = {'steps_per_epoch': BATCHES, 'checkpoint_dir': tmp_path}
+    train(small_network(), cycle(), epochs=2, **options)
+    with pytest.raises(error):
+        train(small_network(), slow(), resume_from_checkpoint=True, **options)
+    assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2.npz']
+
+
+@POSIX
+def test_what_the_end_of_other_processes_raises_is_held_back(tmp_path, whole):
+    """PyTorch's DataLoader raises where a worker ends, as it does by the Ctrl-C that the training gets as well."""
+
+    def died(number, frame):
+        raise RuntimeError('worker exited unexpectedly')
+
+    before = signal.signal(signal.SIGCHLD, died)
+    try:
+        net, calls = small_network(), []
+        learn = net.plan.learn
+
+        def interrupted(*arguments):
+            calls.append(None)
+            if len(calls) == BATCHES + 2:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGCHLD)
+            return learn(*arguments)
+
+        net.plan.learn = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            train(net, checkpoint_dir=tmp_path, validation_data=small_data(9))
+        assert signal.getsignal(signal.SIGCHLD) is died
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2_batch_2.npz']
+    assert_resumes(tmp_path, whole)
+
+
+@POSIX
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_worker_processes_that_the_signal_ends_too_do_not_keep_a_run_from_stopping(tmp_path, number):
+    script = textwrap.dedent("""
+        import os, sys, time
+        from multiprocessing import Pool
+        import numpy as np
+        import cnnx
+
+        def make(number):
+            time.sleep(0.02)
+            rng = np.random.default_rng(number)
+            return rng.random((8, 4), np.float32), rng.integers(0, 3, 8)
+
+        if __name__ == '__main__':
+            net = cnnx.Network(seed=0)
+            for layer in (cnnx.Dense(4, 3), cnnx.Softmax()):
+                net.add(layer)
+            net.compile(cnnx.CategoricalCrossEntropy())
+            pool = Pool(2)
+            tell = cnnx.callbacks.LambdaCallback(on_batch_end=lambda batch, figures: print(batch, flush=True))
+            options = {'epochs': 1, 'verbose': 0, 'callbacks': [tell], 'checkpoint_dir': sys.argv[1]}
+            try:
+                net.train(lambda epoch: pool.imap(make, range(10**4)), **options)
+            except (KeyboardInterrupt, SystemExit):
+                # Not by way of the pool: it waits for locks that a worker has died with.
+                os._exit(9)
+    """)
+    command = [sys.executable, '-W', 'error', '-c', script, str(tmp_path)]
+    environment = {**os.environ, 'CNNX_NUM_THREADS': '1', 'PYTHONPATH': str(Path(__file__).parents[1])}
+    quiet = {'stdout': subprocess.PIPE, 'stderr': subprocess.DEVNULL}
+    with subprocess.Popen(command, start_new_session=True, env=environment, **quiet) as process:
+        try:
+            while process.stdout.readline() not in (b'3\n', b''):
+                pass
+            os.killpg(process.pid, number)
+            process.wait(timeout=20)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # none of the group is left
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 9
+    assert len(names(tmp_path)) == 1
+    assert 'model_epoch_1_batch_' in names(tmp_path)[0]
+
+
+# Where an epoch ends
+
+
+def test_what_fails_in_validation_does_not_cost_the_epoch(tmp_path, whole):
+    def broken(epoch):
+        yield small_data(9)
+        if epoch == 2:
+            raise OSError('no such image')
+
+    with pytest.raises(OSError, match='no such image'):
+        train(small_network(), checkpoint_dir=tmp_path, validation_data=broken)
+    assert names(tmp_path) == ['model_epoch_1.npz', f'model_epoch_2_batch_{BATCHES}.npz']
+    assert_resumes(tmp_path, whole)
+
+
+def test_weights_that_the_last_step_of_an_epoch_spoils_replace_no_best_ones(tmp_path):
+    last = 2 * BATCHES - 1
+    best = BestCheckpoint(tmp_path / 'best.npz', monitor='loss')
+    with pytest.raises(DivergenceError, match='epoch 2, after 4 batches'):
+        train(
+            small_network(), batches(), learning_rate=lambda step, _: 1e39 if step == last else 0.05, callbacks=[best]
+        )
+    arrays, _ = checkpoint.read(tmp_path / 'best.npz')
+    assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+@POSIX
+def test_a_signal_behind_part_of_an_epoch_leaves_the_checkpoint_of_the_part(tmp_path, whole):
+    def stop(batch, figures):
+        if callback.history.history and batch == 2:
+            callback.stop()
+
+    def interrupt(epoch, figures):
+        if epoch == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    callback = LambdaCallback(on_batch_end=stop, on_epoch_end=interrupt)
+    with pytest.raises(SystemExit):
+        train(small_network(), checkpoint_dir=tmp_path, callbacks=[callback], validation_data=small_data(9))
+    _, description = checkpoint.read(tmp_path / 'model_epoch_2_batch_2.npz')
+    assert len(description['history']['loss']) == 1
+    assert_resumes(tmp_path, whole)
+
+
+# Where a resume is given other things
+
+
+@POSIX
+@pytest.mark.parametrize(
+    'other',
+    [
+        {'data': lambda epoch: iter(batches(epoch)), 'steps_per_epoch': BATCHES - 2},
+        {'data': batches(2)[:2]},
+        {'data': [(x[half], y[half]) for x, y in batches(2) for half in (slice(4), slice(4, 8))]},
+    ],
+    ids=['steps_per_epoch', 'fewer', 'smaller'],
+)
+def test_an_epoch_of_another_number_of_batches_begins_anew(tmp_path, capsys, other):
+    with pytest.raises(SystemExit):
+        train(
+            small_network(),
+            functools.partial(stalled, number=signal.SIGTERM, at=3),
+            checkpoint_dir=tmp_path,
+            steps_per_epoch=BATCHES,
+        )
+    assert 'model_epoch_2_batch_3.npz' in names(tmp_path)
+    history = train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1, **other)
+    assert 'epoch 2 begins anew, with the weights from after 3 of its batches' in capsys.readouterr().out
+    assert len(history['loss']) == EPOCHS
+
+
+def test_a_schedule_may_have_attributes_named_like_settings(tmp_path):
+    class Own(Schedule):
+        batch_size = samples = 5
+
+        def __init__(self):
+            self.batch_size = 5
+
+        def __call__(self, step, steps, epochs):
+            return 0.05
+
+    x, y = small_data(24)
+    options = {'epochs': 1, 'learning_rate': Own(), 'verbose': 0, 'checkpoint_dir': tmp_path}
+    small_network().train(x, y, batch_size=8, **options)
+    assert checkpoint.read(tmp_path / 'model_epoch_1.npz')[1]['settings']['batch_size'] == 8
+
+
+def test_time_used_is_remembered_by_resumes_without_a_budget(tmp_path):
+    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
+    train(small_network(), epochs=1, max_seconds=3600, **options)
+    used = [
+        checkpoint.read(tmp_path / f'model_epoch_{train_one(epoch, options)}.npz')[1]['seconds'] for epoch in (1, 2)
+    ]
+    assert used[0] == used[1] > 0
+
+
+def train_one(epoch, options):
+    """Train up to an epoch, and return its number."""
+    train(small_network(), epochs=epoch, **options)
+    return epoch
