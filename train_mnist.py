@@ -48,7 +48,7 @@ RECIPES = {
         'weight_decay': 5e-4,
     },
     'accurate': {
-        'epochs': 60,
+        'epochs': 36,
         'learning_rate': 0.03,
         'schedule': 'one-cycle',
         'batch_size': 64,
@@ -242,11 +242,25 @@ def build_lenet5(settings):
 
 
 def build_accurate(settings):
+    """Return pairs of convolutions of 3 x 3 with a max-pooling behind each (Simonyan and Zisserman, 2015)."""
     net = Network(seed=settings.seed)
-    net.add(Convolutional(input_shape=(28, 28, 1), num_filters=32, kernel_size=5, padding='same'))
+    net.add(Convolutional(input_shape=(28, 28, 1), num_filters=24, kernel_size=3, padding='same'))
+    net.add(ReLU())
+    net.add(Convolutional(num_filters=24, kernel_size=3, padding='same'))
     net.add(ReLU())
     net.add(MaxPooling(2))
+    net.add(Convolutional(num_filters=48, kernel_size=3, padding='same'))
+    net.add(ReLU())
+    net.add(Convolutional(num_filters=48, kernel_size=3, padding='same'))
+    net.add(ReLU())
+    net.add(MaxPooling(2))
+    net.add(Convolutional(num_filters=96, kernel_size=3, padding='same'))
+    net.add(ReLU())
+    net.add(Convolutional(num_filters=96, kernel_size=3))
+    net.add(ReLU())
     net.add(Flatten())
+    net.add(Dense(output_size=192))
+    net.add(ReLU())
     net.add(Dropout(0.5))
     net.add(Dense(output_size=len(settings.classes)))
     net.add(Softmax())
