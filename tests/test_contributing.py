@@ -30,6 +30,8 @@ def tree(tmp_path):
     """A copy of package and tests with the diff in it; kernels that are compiled are those that are there."""
     if shutil.which('git') is None:
         pytest.skip('needs git, to apply the diff')
+    if hasattr(cnnx, 'GlobalMaxPooling'):
+        pytest.skip('the diff is applied already')
     left_out = shutil.ignore_patterns('__pycache__', 'mnist_subset')
     shutil.copytree(Path(cnnx.__file__).parent, tmp_path / 'cnnx', copy_function=copy_or_link, ignore=left_out)
     shutil.copytree(ROOT / 'tests', tmp_path / 'tests', copy_function=copy_or_link, ignore=left_out)
