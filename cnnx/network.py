@@ -14,7 +14,7 @@ from cnnx.layers import Layer
 from cnnx.losses import Loss
 from cnnx.optimizers import as_optimizer
 from cnnx.plan import Plan, check_layers_fit, check_loss_fits, fusions
-from cnnx.samples import batches_of_samples
+from cnnx.streams import batches_of_samples
 
 # What building a network raises of a description that is none, or is that of another network.
 MISFITS = (LookupError, OverflowError, RuntimeError, TypeError, ValueError)

@@ -22,8 +22,9 @@ from cnnx.interruption import Interruption
 from cnnx.metrics import Measurement
 from cnnx.progress import Progress
 from cnnx.runs import Every, Position, Run
-from cnnx.samples import Samples, Stream, as_source, as_validation, split_off
+from cnnx.samples import Samples, split_off
 from cnnx.schedules import as_schedule
+from cnnx.streams import Stream, as_source, as_validation
 
 VALIDATION_BATCH = 256
 
@@ -58,7 +59,7 @@ def train(
     Args:
         network: a `cnnx.Network`.
         x: samples (N, ...), any real dtype; batches are converted as they come, so an array may be mapped from a
-            file that is larger than memory. Or batches as `cnnx.samples.Stream` takes them.
+            file that is larger than memory. Or batches as `cnnx.streams.Stream` takes them.
         y: targets, as the loss takes them, read as x is; None where x gives batches.
         epochs: how often to go through all samples.
         learning_rate: the size of a step; or a schedule of `cnnx.schedules`, or a function of (step, steps): how

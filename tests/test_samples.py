@@ -300,7 +300,7 @@ def test_a_schedule_over_batches_of_unknown_number_goes_by_epochs():
         (
             lambda x, y: cut(x, y),
             {'validation_data': iter([]), 'epochs': 2},
-            'validation_data: x: .* an iterator that ends; .*, or validation_steps',
+            'validation_data: x: .* an iterator; .*, or validation_steps',
         ),
     ],
 )
