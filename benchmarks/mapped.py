@@ -1,37 +1,40 @@
-"""Train, evaluate and predict from a mapped file, and print what memory of its own that took, in MiB.
+"""Train, evaluate and predict from mapped files, and print what memory of its own that took at most, in MiB.
 
-`python -m benchmarks.mapped SAMPLES`: 1 KiB each, as an array and as batches. Pages of the file itself, which the
-system takes back as it needs them, do not count. Linux alone tells the two apart.
+`python -m benchmarks.mapped SAMPLES`: 1 KiB each, as an array and as batches, with labels and with mapped targets of
+1/8 KiB. Pages of the files themselves, which the system takes back as it needs them, do not count. Linux alone tells
+the two apart.
 """
 
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
 
 import cnnx
-from cnnx import CategoricalCrossEntropy, Dense, Network, Softmax
+from cnnx import CategoricalCrossEntropy, Dense, MeanSquaredError, Network, Softmax
 
-FEATURES = 256
+FEATURES, TARGETS = 256, 128
 BATCH_SIZE = 512
 
 
 def measure(samples, folder):
-    """Return by how many MiB the process's own memory has grown at the end of each kind of work, at most."""
+    """Return by how many MiB the process's own memory grows, at most."""
     x = np.lib.format.open_memmap(Path(folder, 'x.npy'), 'w+', np.float32, (samples, FEATURES))
     x[::1000] = 1
     y = np.arange(samples) % 10
-    net = Network(seed=0)
-    for layer in (Dense(FEATURES, 10), Softmax()):
-        net.add(layer)
-    net.compile(CategoricalCrossEntropy())
+    masks = np.lib.format.open_memmap(Path(folder, 'masks.npy'), 'w+', np.uint8, (samples, TARGETS))
+    masks[::1000] = 1
+    net = new_network(CategoricalCrossEntropy(), Dense(FEATURES, 10), Softmax())
+    regression = new_network(MeanSquaredError(), Dense(FEATURES, TARGETS))
 
     def batches():
         for first in range(0, samples, BATCH_SIZE):
             yield x[first : first + BATCH_SIZE], y[first : first + BATCH_SIZE]
 
     net.train(x[:BATCH_SIZE], y[:BATCH_SIZE], epochs=1, verbose=0)
+    regression.train(x[:BATCH_SIZE], masks[:BATCH_SIZE], epochs=1, verbose=0)
     net.predict(x[:BATCH_SIZE])
     before, grown = own_memory(), []
     for work in (
@@ -39,14 +42,42 @@ def measure(samples, folder):
         lambda: net.train(batches(), epochs=1, verbose=0),
         lambda: net.evaluate(x, y, metrics=['precision']),
         lambda: net.evaluate(batches()),
+        lambda: regression.train(x, masks, epochs=1, batch_size=BATCH_SIZE, verbose=0, validation_split=0.1),
+        lambda: regression.evaluate(x, masks),
     ):
-        work()
-        grown.append(own_memory() - before)
+        grown.append(peak_of(work) - before)
     for inputs in (x, (batch for batch, _ in batches())):
         outputs = net.predict(inputs)
         grown.append(own_memory() - before - outputs.nbytes / 2**20)
         del outputs
     return max(grown)
+
+
+def new_network(loss, *layers):
+    net = Network(seed=0)
+    for layer in layers:
+        net.add(layer)
+    net.compile(loss)
+    return net
+
+
+def peak_of(work):
+    """Return the most MiB that the process has for itself during some work, as a look every few milliseconds sees."""
+    done, most = threading.Event(), own_memory()
+
+    def watch():
+        nonlocal most
+        while not done.wait(0.003):
+            most = max(most, own_memory())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        work()
+    finally:
+        done.set()
+        watcher.join()
+    return max(most, own_memory())
 
 
 def own_memory():

@@ -103,6 +103,13 @@ def as_kernels_read(array, dtype):
     return np.require(array, dtype, 'CA')
 
 
+def in_chunks(array, numbers=2**18):
+    """Yield (first, rows) for all rows of an array, so many numbers at a time: what is made of them stays small."""
+    size = max(1, numbers // max(1, math.prod(array.shape[1:])))
+    for first in range(0, len(array), size):
+        yield first, array[first : first + size]
+
+
 def new_array(name, shape, dtype):
     """Allocate an array, whatever its name: what a layer writes into when it works alone."""
     return np.empty(shape, dtype)

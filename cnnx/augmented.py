@@ -146,7 +146,7 @@ class AugmentedSource:
     """Samples, or batches as they come, that are augmented before they are learned from.
 
     Args:
-        source: a `cnnx.samples.Samples` or `Stream`.
+        source: a `cnnx.samples.Samples` or `cnnx.streams.Stream`.
         augmentations: as `train` takes them.
         network: that learns, and whose generator is drawn from.
     """

@@ -53,7 +53,7 @@ def _not_finite(layers, array):
 def _cause(network, samples, index):
     x, targets, *_ = samples.batch(index)
     for name, numbers in (('x', x), ('y', targets)):
-        bad = ~np.isfinite(numbers.reshape(len(index), -1)).all(axis=1)
+        bad = ~np.isfinite(numbers.reshape(len(index), -1).astype(network.dtype, copy=False)).all(axis=1)
         if bad.any():
             return f'sample {index[bad.argmax()]} of {name} holds a number that is not finite'
     name = _not_finite(network.layers, 'value')

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import as_kernels_read, as_numbers, new_array, non_negative, true_or_false
+from cnnx.arrays import as_kernels_read, as_numbers, in_chunks, new_array, non_negative, true_or_false
 from cnnx.geometry import batch_shape
 from cnnx.shown import Shown
 
@@ -20,25 +20,36 @@ def class_labels(targets, classes, what='targets'):
         ValueError: with the place of the first target that is neither.
     """
     targets = as_numbers(targets, what)
-    if targets.ndim == 2 and targets.shape[1] == classes > 1:
-        wrong = np.flatnonzero(((targets == 1).sum(axis=1) != 1) | ((targets != 0).sum(axis=1) != 1))
-        if len(wrong):
-            raise ValueError(
-                f'{what}: row {wrong[0]} is not one-hot: expected a single 1 among zeros, got {targets[wrong[0]]}'
-            )
-        return targets.argmax(axis=1).astype(np.int32)
-    if targets.ndim != 1 and targets.shape[1:] != (1,):
+    one_hot = targets.ndim == 2 and targets.shape[1] == classes > 1
+    if not one_hot and targets.ndim != 1 and targets.shape[1:] != (1,):
         raise ValueError(
             f'{what}: expected class indices (N,) or one-hot rows (N, {classes}), got an array of shape {targets.shape}'
         )
-    indices = targets.reshape(-1)
+    labels = np.empty(len(targets), np.int32)
+    for first, rows in in_chunks(targets):
+        labels[first : first + len(rows)] = (
+            _places_of_ones(rows, first, what) if one_hot else _whole_numbers(rows.reshape(-1), first, classes, what)
+        )
+    return labels
+
+
+def _places_of_ones(rows, first, what):
+    wrong = np.flatnonzero(((rows == 1).sum(axis=1) != 1) | ((rows != 0).sum(axis=1) != 1))
+    if len(wrong):
+        raise ValueError(
+            f'{what}: row {first + wrong[0]} is not one-hot: expected a single 1 among zeros, got {rows[wrong[0]]}'
+        )
+    return rows.argmax(axis=1)
+
+
+def _whole_numbers(indices, first, classes, what):
     wrong = np.flatnonzero(~((indices >= 0) & (indices < classes) & (indices == np.floor(indices))))
     if len(wrong):
         raise ValueError(
-            f'{what}: {indices[wrong[0]]} at position {wrong[0]} is not a class: '
+            f'{what}: {indices[wrong[0]]} at position {first + wrong[0]} is not a class: '
             f'expected whole numbers from 0 to {classes - 1}'
         )
-    return indices.astype(np.int32)
+    return indices
 
 
 class Loss(Shown):
@@ -183,7 +194,8 @@ class MeanSquaredError(Loss):
     Targets have the predictions' shape; (N,) stands for (N, 1), and class indices (N,) for one-hot rows
     where there are several outputs. Where all targets are 0 or 1, a prediction counts as right if its
     largest output is the target's, or, with a single output, if it lies on the target's side of 1/2.
-    Other targets have no accuracy.
+    Other targets have no accuracy. Targets keep their dtype, and are converted batch by batch: they may be mapped
+    from a file.
     """
 
     def prepare(self, targets, output_shape, dtype, what='targets'):
@@ -194,10 +206,10 @@ class MeanSquaredError(Loss):
             targets = targets[:, np.newaxis]
         if targets.shape[1:] != tuple(output_shape):
             raise ValueError(f'{what}: expected shape {batch_shape(output_shape)}, got {targets.shape}')
-        return as_kernels_read(targets, dtype)
+        return targets
 
     def measures_accuracy(self, targets):
-        return targets.ndim == 2 and bool(((targets == 0) | (targets == 1)).all())
+        return targets.ndim == 2 and all(((rows == 0) | (rows == 1)).all() for _, rows in in_chunks(targets))
 
     def count_correct(self, predictions, targets):
         if predictions.shape[1] == 1:
@@ -206,7 +218,7 @@ class MeanSquaredError(Loss):
 
     def compute(self, predictions, targets, empty):
         difference = empty('difference', predictions.shape, predictions.dtype)
-        np.subtract(predictions, targets, out=difference)
+        np.subtract(predictions, targets, out=difference, dtype=difference.dtype)
         self._saved = difference
         return np.square(difference).reshape(len(difference), -1).mean(axis=1)
 

@@ -247,7 +247,7 @@ class Measurement:
 
     Args:
         network: a `cnnx.Network`.
-        source: where its samples come from, a `cnnx.samples.Samples` or `Stream`.
+        source: where its samples come from, a `cnnx.samples.Samples` or `cnnx.streams.Stream`.
         metrics: names and objects.
 
     Raises:

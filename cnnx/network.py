@@ -14,7 +14,7 @@ from cnnx.layers import Layer
 from cnnx.losses import Loss
 from cnnx.optimizers import as_optimizer
 from cnnx.plan import Plan, check_layers_fit, check_loss_fits, fusions
-from cnnx.samples import is_iterable_of_batches
+from cnnx.streams import batches_of_samples
 
 # What building a network raises of a description that is none, or is that of another network.
 MISFITS = (LookupError, OverflowError, RuntimeError, TypeError, ValueError)
@@ -190,17 +190,18 @@ class Network:
         """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.
 
         Args:
-            x: samples (N, ...), or an iterable of batches: of samples, or of tuples that begin with them.
+            x: samples (N, ...), or an iterable of batches that comes to an end: of samples, or of tuples that begin
+                with them. In a list or tuple, batches are arrays, or begin with one.
             batch_size: samples to a pass, where x is an array.
 
         Raises:
             ValueError: x does not fit the first layer.
         """
         plan = self.plan
-        if is_iterable_of_batches(x):
+        batches = batches_of_samples(x, self.layers[0].input_shape)
+        if batches is not None:
             outputs = [np.empty((0, *self.layers[-1].output_shape), self.dtype)]
-            for number, batch in enumerate(x, 1):
-                batch = batch[0] if isinstance(batch, (list, tuple)) and hasattr(batch[0], '__array__') else batch
+            for number, batch in enumerate(batches, 1):
                 outputs.append(self._predict(plan, self.check_samples(batch, f'batch {number}: x')))
             return np.concatenate(outputs)
         x = self.check_samples(x, 'x')

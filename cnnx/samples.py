@@ -1,14 +1,13 @@
-"""What networks learn from and are measured on: arrays of samples, or batches as they come."""
+"""What networks learn from and are measured on: arrays of samples."""
 
 import functools
-import itertools
 import math
 import numbers
 
 import numpy as np
 
 from cnnx.arrays import as_kernels_read, as_numbers, non_negative
-from cnnx.geometry import is_whole, positive_int
+from cnnx.geometry import is_whole
 from cnnx.losses import CategoricalCrossEntropy
 
 
@@ -20,6 +19,7 @@ class Samples:
     """
 
     def __init__(self, network, x, y, weights=None, prefix=''):
+        self._prefix = prefix
         self.x = network.check_samples(x, f'{prefix}x')
         self.dtype = network.dtype
         self.targets = network.loss.prepare(y, network.layers[-1].output_shape, network.dtype, f'{prefix}y')
@@ -78,160 +78,62 @@ class Samples:
         part.weights = weights[0] if weights else None
         return part
 
-    def weigh_classes(self, weights, loss):
+    def check_weights(self, which='all samples'):
+        """Raise a ValueError that names them if none of the samples weighs more than 0."""
+        if self.weights is not None and not self.weights.any():
+            raise ValueError(f'{self._prefix}sample_weight: {which} weigh 0 in {self.dtype}')
+
+    def weigh_classes(self, weights, network):
         """Multiply the samples' weights by those of their classes: a dict by class, others weighing 1."""
-        if not isinstance(loss, CategoricalCrossEntropy):
-            raise ValueError(f'class_weight: expected a CategoricalCrossEntropy, the loss is {type(loss).__name__}')
+        if not isinstance(network.loss, CategoricalCrossEntropy):
+            kind = type(network.loss).__name__
+            raise ValueError(f'class_weight: expected a CategoricalCrossEntropy, the loss is {kind}')
+        (classes,) = network.layers[-1].output_shape
         if not isinstance(weights, dict):
             raise ValueError(f'class_weight: expected a dict such as {{0: 1.0, 1: 2.5}}, got {weights!r}')
         of_sample = np.ones(len(self), self.dtype) if self.weights is None else self.weights.copy()
         for label, weight in weights.items():
             if not is_whole(label) or label < 0:
                 raise ValueError(f'class_weight: expected classes as whole numbers of at least 0, got {label!r}')
-            of_sample[self.targets == label] *= non_negative(weight, f'class_weight[{label}]')
+            if label >= classes:
+                raise ValueError(f'class_weight: no class {label}; there are classes 0 to {classes - 1}')
+            with np.errstate(over='ignore'):
+                of_sample[self.targets == label] *= non_negative(weight, f'class_weight[{label}]')
+        if not np.isfinite(of_sample).all():
+            raise ValueError(f'class_weight: samples would weigh more than {self.dtype} can hold')
         if not of_sample.any():
             raise ValueError('class_weight: all samples would weigh 0; give a class that there is a weight')
         self.weights = of_sample
 
 
 def sample_weights(weights, samples, dtype, prefix=''):
-    """Return weights (N,), or raise a ValueError unless they are so many numbers of at least 0, some of them larger."""
+    """Return weights (N,) of a dtype, or raise a ValueError unless they are so many numbers of at least 0."""
     weights = as_numbers(weights, f'{prefix}sample_weight')
     if weights.shape != (samples,):
         raise ValueError(f'{prefix}sample_weight: expected shape ({samples},), one a sample, got {weights.shape}')
-    wrong = np.flatnonzero(~((weights >= 0) & (weights < math.inf)))
+    with np.errstate(over='ignore'):
+        read = as_kernels_read(weights, dtype)
+    wrong = np.flatnonzero(~((read >= 0) & (read < math.inf)))
     if len(wrong):
         raise ValueError(
-            f'{prefix}sample_weight: expected finite numbers of at least 0, '
+            f'{prefix}sample_weight: expected finite numbers of {dtype}, at least 0, '
             f'got {weights[wrong[0]]} at position {wrong[0]}'
         )
-    if not weights.any():
-        raise ValueError(f'{prefix}sample_weight: all samples weigh 0')
-    return as_kernels_read(weights, dtype)
+    return read
 
 
 def split_off(samples, fraction):
     """Return the samples without the last ones, that fraction of all, and those."""
     if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
         raise ValueError(f'validation_split: expected a number between 0 and 1, got {fraction!r}')
-    kept = math.floor(len(samples) * (1 - fraction))
+    # 1 - 0.9 is a little less than 0.1.
+    kept = math.floor(len(samples) * (1 - fraction + 1e-12))
     if not 0 < kept < len(samples):
         raise ValueError(
             f'validation_split: {fraction} of {len(samples)} samples leaves nothing to '
             f'{"train on" if kept == 0 else "validate with"}'
         )
-    return samples.part(slice(kept)), samples.part(slice(kept, None))
-
-
-class Stream:
-    """Batches (x, y) or (x, y, sample_weight), checked one by one as they come.
-
-    Args:
-        network: that they are for.
-        batches: an iterable of them, which is gone through once an epoch; or a function of the epoch's number,
-            from 1, that returns one; or an iterator, which each epoch takes `steps` batches from.
-        steps: how many make up an epoch; None for all of an iterable.
-        epochs: how often they will be gone through.
-        prefix: what errors begin with.
-
-    Raises:
-        ValueError: it is none of these, or an iterator that is to last for several epochs.
-    """
-
-    def __init__(self, network, batches, steps=None, epochs=1, prefix=''):
-        self.size = None
-        # What an epoch's figures are, must be known before the first batch comes.
-        self.measures_accuracy = isinstance(network.loss, CategoricalCrossEntropy)
-        self._network = network
-        self._prefix = prefix
-        self._steps = None if steps is None else positive_int(steps, f'{prefix}steps_per_epoch')
-        self._batches = batches
-        self._iterator = None
-        if hasattr(batches, '__next__'):
-            if steps is None and epochs > 1:
-                raise ValueError(
-                    f'{prefix}x: expected what can be gone through {epochs} times, got an iterator that ends; give '
-                    'a list, a function of the epoch that returns an iterator, or steps_per_epoch'
-                )
-            self._iterator = batches
-        elif not callable(batches) and not hasattr(batches, '__iter__') and not hasattr(batches, '__getitem__'):
-            raise ValueError(f'{prefix}expected arrays x and y, or an iterable of batches (x, y), got {batches!r}')
-        elif steps is None and hasattr(batches, '__len__'):
-            self._steps = len(batches)
-            if self._steps == 0:
-                raise ValueError(f'{prefix}expected at least one batch, got none')
-
-    def steps(self, batch_size):
-        """Return how many batches make up an epoch, or None where that is not known before it is over."""
-        return self._steps
-
-    def batches(self, batch_size=None, order=None, epoch=1, done=0, unseen=0):
-        """Yield (samples, index) for each batch of an epoch that is not done.
-
-        Args:
-            batch_size, order: of no account here: batches come as they are.
-            epoch: its number, from 1.
-            done: how many of its batches are to be passed over.
-            unseen: how many of the epochs before it an iterator has not given, which it passes over too.
-
-        Raises:
-            ValueError: a batch does not fit the network, or there are fewer than there should be.
-        """
-        batches = self._iterator
-        if batches is None:
-            batches, unseen = iter(self._batches(epoch) if callable(self._batches) else self._batches), 0
-        passed_over = unseen * (self._steps or 0) + done
-        if passed_over and next(itertools.islice(batches, passed_over - 1, None), None) is None:
-            raise self._ended(epoch, f'before {passed_over} that are done')
-        batches = itertools.islice(batches, None if self._steps is None else self._steps - done)
-        place = done
-        for place, batch in enumerate(batches, done + 1):
-            samples = self._samples(batch, f'{self._prefix}batch {place} of epoch {epoch}: ')
-            yield samples, np.arange(len(samples))
-        if place < (self._steps or 1):
-            raise self._ended(epoch, f'after {place}')
-
-    def _ended(self, epoch, where):
-        expected = 'at least one' if self._steps is None else self._steps
-        return ValueError(f'{self._prefix}the batches of epoch {epoch} ended {where}, expected {expected}')
-
-    def _samples(self, batch, prefix):
-        if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-            raise ValueError(f'{prefix}expected (x, y) or (x, y, sample_weight), got {type(batch).__name__}')
-        samples = Samples(self._network, *batch, prefix=prefix)
-        samples.measures_accuracy = self.measures_accuracy
-        return samples
-
-    def weigh_classes(self, weights, loss):
-        raise ValueError('class_weight: goes with arrays x and y; batches may have weights of their own')
-
-
-def are_batches(x, y):
-    """Whether `x` is to give batches: it comes without targets, and is no array."""
-    return y is None and not hasattr(x, '__array__') and not isinstance(x, (numbers.Number, str, bytes, type(None)))
-
-
-def is_iterable_of_batches(x):
-    """Whether x is gone through batch by batch, and not an array, or what makes one."""
-    return (
-        hasattr(x, '__iter__')
-        and not hasattr(x, '__array__')
-        and not isinstance(x, (list, tuple, dict, set, str, bytes))
-    )
-
-
-def as_source(network, x, y=None, sample_weight=None, steps=None, epochs=1):
-    """Return x and y as `Samples`, or the batches that x gives as a `Stream`.
-
-    Raises:
-        ValueError: they are neither, or do not fit the network.
-    """
-    if not are_batches(x, y):
-        if y is None:
-            raise ValueError('y: expected targets beside the array x, got None')
-        if steps is not None:
-            raise ValueError('steps_per_epoch: goes with batches, not with arrays x and y; see batch_size')
-        return Samples(network, x, y, sample_weight)
-    if sample_weight is not None:
-        raise ValueError('sample_weight: goes with arrays x and y; batches may be (x, y, sample_weight)')
-    return Stream(network, x, steps, epochs)
+    parts = samples.part(slice(kept)), samples.part(slice(kept, None))
+    for part, use in zip(parts, ('leaves to train on', 'takes to validate with'), strict=True):
+        part.check_weights(f'all samples that validation_split {use}')
+    return parts

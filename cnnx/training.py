@@ -22,8 +22,9 @@ from cnnx.interruption import Interruption
 from cnnx.metrics import Measurement
 from cnnx.progress import Progress
 from cnnx.runs import Every, Position, Run
-from cnnx.samples import Samples, Stream, are_batches, as_source, split_off
+from cnnx.samples import Samples, split_off
 from cnnx.schedules import as_schedule
+from cnnx.streams import Stream, as_source, as_validation
 
 VALIDATION_BATCH = 256
 
@@ -43,6 +44,7 @@ def train(
     validation_split=None,
     shuffle=True,
     steps_per_epoch=None,
+    validation_steps=None,
     callbacks=(),
     max_seconds=None,
     checkpoint_dir=None,
@@ -57,8 +59,8 @@ def train(
     Args:
         network: a `cnnx.Network`.
         x: samples (N, ...), any real dtype; batches are converted as they come, so an array may be mapped from a
-            file that is larger than memory. Or batches as `cnnx.samples.Stream` takes them.
-        y: targets, as the loss takes them; None where x gives batches.
+            file that is larger than memory. Or batches as `cnnx.streams.Stream` takes them.
+        y: targets, as the loss takes them, read as x is; None where x gives batches.
         epochs: how often to go through all samples.
         learning_rate: the size of a step; or a schedule of `cnnx.schedules`, or a function of (step, steps): how
             many steps are done, and how many the run has; None for the optimizer's usual one, its
@@ -73,7 +75,9 @@ def train(
         validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
         validation_split: this share of the samples, the last ones, is the validation data.
         shuffle: a new random order each epoch.
-        steps_per_epoch: how many batches of a stream make up an epoch; by default all.
+        steps_per_epoch: how many batches of a stream make up an epoch; by default all, which must come to an end.
+            Of an iterator, each epoch takes the next ones; of others the first ones, and never those behind.
+        validation_steps: the same of validation_data.
         callbacks: a list of `cnnx.callbacks.Callback` objects.
         max_seconds: a budget of time, over all resumes. Behind the batch that uses it up, the run is evaluated and
             ends; a schedule goes on as if that share of the run were done that is done of the budget, where that is
@@ -113,9 +117,9 @@ def train(
     schedule, every, callbacks = as_schedule(learning_rate), Every(checkpoint_every), Callbacks(callbacks)
     max_seconds = math.inf if max_seconds is None else positive(max_seconds, 'max_seconds')
     source = as_source(network, x, y, sample_weight, steps_per_epoch, epochs)
-    source, validation = _with_validation(network, source, validation_data, validation_split, epochs)
+    source, validation = _with_validation(network, source, validation_data, validation_split, validation_steps, epochs)
     if class_weight is not None:
-        source.weigh_classes(class_weight, network.loss)
+        source.weigh_classes(class_weight, network)
     augment = as_augmentations(augment)
     if augment:
         source = AugmentedSource(source, augment, network)
@@ -191,12 +195,13 @@ class _Loop:
     def _train_epoch(self, position):
         """Go through an epoch from a position to its end, or as far as it comes, and return where to go on."""
         self.callbacks.call('on_epoch_begin', position.epoch)
+        unseen = self._unseen
         with self.progress.epoch(position.epoch, self.source.size) as shown:
             began = time.perf_counter()
             figures, whole = self._train_batches(position, shown)
             self._check_weights(position)
             if self.validation is not None:
-                figures |= self._validate(position)
+                figures |= self._validate(position, unseen)
             seconds = time.perf_counter() - began
             if not whole:
                 # What the schedule and callbacks learn from part of an epoch is not what a resume goes on with.
@@ -214,9 +219,9 @@ class _Loop:
             self._leave()
         return after
 
-    def _validate(self, position):
+    def _validate(self, position, unseen):
         """Return the figures of the validation data; what fails there does not cost the epoch."""
-        batches = self.validation.batches(VALIDATION_BATCH, epoch=position.epoch)
+        batches = self.validation.batches(VALIDATION_BATCH, epoch=position.epoch, unseen=unseen)
         try:
             mean = Mean(self.validation.measures_accuracy)
             results = _evaluate(self.network, self._awaited(batches, position), mean)
@@ -341,7 +346,7 @@ class _Loop:
             self.every.saved()
 
 
-def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=None):
+def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=None, steps=None):
     """Return {'loss': ..., 'accuracy': ...} over samples, and metrics by their names.
 
     Args:
@@ -349,6 +354,7 @@ def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=
         x, y, sample_weight: as `train` takes them.
         batch_size: samples to a pass.
         metrics: names or objects of `cnnx.metrics`, such as ['precision', 'top_3']; None for none.
+        steps: how many batches of a stream to take; by default all, which must come to an end.
 
     Returns:
         A dict; 'accuracy' is missing where the loss has none.
@@ -358,7 +364,7 @@ def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=
             does not fit the targets; nothing is computed then.
     """
     network.needs_loss('evaluate')
-    source = as_source(network, x, y, sample_weight)
+    source = as_source(network, x, y, sample_weight, steps, steps_name='steps')
     measurement = None if metrics is None else Measurement(network, source, metrics)
     batches = source.batches(positive_int(batch_size, 'batch_size'))
     return _evaluate(network, batches, Mean(source.measures_accuracy), measurement)
@@ -405,17 +411,14 @@ def _figure_names(source, validation):
     return [f'{prefix}{name}' for prefix, them in sources for name in Mean(them.measures_accuracy, [0, 0, 1]).figures()]
 
 
-def _with_validation(network, source, data, fraction, epochs):
+def _with_validation(network, source, data, fraction, steps, epochs):
     """Return what is trained on, and what is validated with or None."""
-    if fraction is not None:
-        if data is not None or isinstance(source, Stream):
-            raise ValueError('validation_split: goes with arrays x and y, and without validation_data')
-        return split_off(source, fraction)
-    if data is None:
+    if data is not None and fraction is None:
+        return source, as_validation(network, data, steps, epochs)
+    if steps is not None:
+        raise ValueError('validation_steps: goes with batches as validation_data')
+    if fraction is None:
         return source, None
-    prefix = 'validation_data: '
-    if are_batches(data, None) and not isinstance(data, (tuple, list)):
-        return source, Stream(network, data, epochs=epochs, prefix=prefix)
-    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-        raise ValueError(f'{prefix}expected (x, y), (x, y, sample_weight) or batches, got {type(data).__name__}')
-    return source, Samples(network, *data, prefix=prefix)
+    if data is not None or isinstance(source, Stream):
+        raise ValueError('validation_split: goes with arrays x and y, and without validation_data')
+    return split_off(source, fraction)

@@ -30,12 +30,13 @@ def test_a_sample_that_is_not_finite(value):
     assert steps == 2
 
 
-def test_a_target_that_is_not_finite():
+@pytest.mark.parametrize('value', [np.nan, 1e300])  # which float32 cannot hold
+def test_a_target_that_is_not_finite(value):
     x, _ = small_data(20)
     y = np.zeros((20, 3))
-    y[9, 1] = np.nan
+    y[9, 1] = value
     net = small_network(loss=MeanSquaredError())
-    message, steps = diverge(net, x, y, r'epoch 1, batch 2 of 3: the loss is nan')
+    message, steps = diverge(net, x, y, r'epoch 1, batch 2 of 3: the loss is (nan|inf)')
     assert 'sample 9 of y holds a number that is not finite' in message
     assert steps == 1
 

@@ -18,7 +18,7 @@ FLOORS = [
     {'layers', 'losses', 'optimizers', 'schedules', 'checkpoint', 'progress', 'interruption', 'divergence'},
     {'groups'},
     {'blocks', 'architecture', 'metrics', 'samples', 'callbacks'},
-    {'plan', 'runs'},
+    {'plan', 'runs', 'streams'},
     {'augmented'},
     {'training'},
     {'profiling', 'rate_finder', 'gradient_check', 'report'},

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnx import CategoricalCrossEntropy, MeanSquaredError, Softmax
+from cnnx.losses import class_labels
 
 STEP = 1e-6
 
@@ -63,6 +64,34 @@ def test_mean_squared_error_takes_no_silent_broadcast():
 
 def test_mean_squared_error_takes_class_indices():
     assert MeanSquaredError().forward(np.array([[0.0, 1.0]]), [1]) == 0
+
+
+@pytest.mark.parametrize('classes', [3, 300_000])
+def test_wrong_targets_are_named_wherever_they_stand(classes):
+    labels = np.arange(600_000) % 3
+    assert (class_labels(labels, classes) == labels).all()
+    labels[500_000] = classes
+    with pytest.raises(ValueError, match=f'{classes} at position 500000 is not a class'):
+        class_labels(labels, classes)
+
+
+def test_wrong_rows_are_named_wherever_they_stand():
+    rows = np.eye(3, dtype=np.uint8)[np.arange(300_000) % 3]
+    assert (class_labels(rows, 3) == np.arange(300_000) % 3).all()
+    rows[250_000] = 1
+    with pytest.raises(ValueError, match=r'row 250000 is not one-hot: .*, got \[1 1 1\]'):
+        class_labels(rows, 3)
+    assert not MeanSquaredError().measures_accuracy(2 * rows)
+    rows[250_000, 0] = 2
+    assert not MeanSquaredError().measures_accuracy(rows)
+
+
+def test_mean_squared_error_takes_targets_in_the_predictions_dtype():
+    predictions = np.random.default_rng(0).random((4, 3), np.float32)
+    targets = np.random.default_rng(1).random((4, 3))
+    assert MeanSquaredError().forward(predictions, targets) == MeanSquaredError().forward(
+        predictions, targets.astype(np.float32)
+    )
 
 
 def test_what_is_no_probability_is_refused():
