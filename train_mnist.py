@@ -15,6 +15,7 @@ from cnnx.comparison import compare_backends
 from cnnx.data import class_names, load_dataset, load_folder, load_npz, prepare_digit, preprocess_mnist_data
 from cnnx.data.datasets import NAMES
 from cnnx.optimizers import OPTIMIZERS
+from cnnx.output import unfailing_output
 from cnnx.pictures import why_not_drawn
 from cnnx.report import Report
 from cnnx.schedules import Constant, Cosine, Exponential, OneCycle, ReduceOnPlateau, StepDecay
@@ -62,8 +63,8 @@ TEST_SHARE = 0.2  # of images of one's own
 def parse_settings(arguments=None):
     parser = argparse.ArgumentParser(
         description='Train LeNet-5 to read handwritten digits, and print how many of the test digits it reads right.',
-        epilog='Ctrl-C or SIGTERM saves and stops a run, with status 130 or 143; the same command with --resume takes '
-        'it to the weights that it would have had.',
+        epilog='Ctrl-C, SIGTERM or SIGHUP saves and stops a run, with status 130, 143 or 129; the same command with '
+        '--resume takes it to the weights that it would have had.',
     )
     data = parser.add_argument_group('data')
     data.add_argument('--full', action='store_true', help='all 60,000 + 10,000 images, downloaded at first use')
@@ -395,4 +396,5 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    with unfailing_output():
+        main()

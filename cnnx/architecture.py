@@ -137,7 +137,7 @@ def match_checkpoint(network, description, arrays):
     for index, (layer, found) in enumerate(zip(network.layers, theirs['layers'], strict=False)):
         if found['kind'] != type(layer).__name__:
             raise ValueError(f'{layer.where}: expected {type(layer).__name__}, got {found["kind"]}')
-        matching |= _match_layer(layer, index, arrays, states, updates)
+        matching |= _match_layer(layer, index, arrays, states, updates, found.get('trainable', True))
         if found['kind'] in LAYERS:  # where settings of older files get their defaults
             found = _describe_layer(_make_layer(found))
         for key, value in _describe_layer(layer).items():
@@ -170,13 +170,15 @@ def match_weights(layers, arrays):
     return matching
 
 
-def _match_layer(layer, index, arrays, states=(), updates=None):
+def _match_layer(layer, index, arrays, states=(), updates=None, learned=True):
     """Return a layer's arrays, and of what optimizers remember of it what there is, or has to be."""
     matching = {}
     wanted = [(parameter, f'{parameter.name}_{index}') for parameter in layer.parameters]
     for parameter, name in wanted[:]:
-        needed = updates and updates.get(name, 0) > 0
-        wanted += [(parameter, f'{state}_{name}') for state in states if needed or f'{state}_{name}' in arrays]
+        there = [state for state in states if f'{state}_{name}' in arrays]
+        # Of a layer that was frozen when the optimizer got what it remembers, there is none of it.
+        needed = updates and updates.get(name, 0) > 0 and (learned or there)
+        wanted += [(parameter, f'{state}_{name}') for state in (states if needed else there)]
     for parameter, name in wanted:
         expected = f'{layer.where}: expected {name} of shape {parameter.value.shape}'
         if name not in arrays:

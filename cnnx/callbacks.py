@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from cnnx.arrays import function_of, non_negative, path_of_file, true_or_false
-from cnnx.checkpoint import write_whole
+from cnnx.checkpoint import remove_leftovers_of, write_whole
 from cnnx.geometry import MAX_SIZE, positive_int, whole_number
 from cnnx.monitor import check_monitored, checked_monitor, is_better
 from cnnx.shown import Shown
@@ -23,8 +23,9 @@ class Callback(Shown):
     """Hooks that `train` calls; a kind of callback defines those that it needs.
 
     Epochs and batches count from 1. A run that resumes calls `on_epoch_begin` once more for the epoch that it goes
-    on with, and `on_batch_begin` for the batches that are left of it. A run that ends by an error, Ctrl-C or SIGTERM
-    does not come to `on_train_end`.
+    on with, and `on_batch_begin` for the batches that are left of it. A run that ends by an error, Ctrl-C, SIGTERM or
+    SIGHUP does not come to `on_train_end`. A run that saves asks for `state` and `arrays` before it begins, to see
+    whether they can be saved.
 
     Attributes:
         network: the one in training.
@@ -127,11 +128,17 @@ class BestCallback(Callback):
         """It has not."""
 
     def state(self):
-        return {'best': self.best, 'best_epoch': self.best_epoch}
+        return {'monitor': self.monitor, 'best': self.best, 'best_epoch': self.best_epoch}
 
     def restore(self, state, arrays):
+        if not self._comparable(state):
+            state = {}
         best, epoch = state.get('best'), whole_number(state.get('best_epoch', 0), 'best_epoch', MAX_SIZE)
         self.best, self.best_epoch = None if best is None else float(best), epoch
+
+    def _comparable(self, state):
+        """Return whether a state is of this figure: the best of another is no measure of it."""
+        return state.get('monitor', self.monitor) == self.monitor
 
 
 class EarlyStopping(BestCallback):
@@ -183,6 +190,8 @@ class EarlyStopping(BestCallback):
         return self._weights
 
     def restore(self, state, arrays):
+        if not self._comparable(state):
+            state, arrays = {}, {}
         waited = whole_number(state.get('waited', 0), 'waited', MAX_SIZE)
         for name, array in arrays.items():
             if name not in self.network.parameters or array.shape != self.network.parameters[name].value.shape:
@@ -210,7 +219,7 @@ class BestCheckpoint(BestCallback):
 
     def check(self, figures):
         super().check(figures)
-        check_folder_of(self.path)
+        prepare_path(self.path)
 
     def on_better(self):
         self.network.save(self.path)
@@ -233,7 +242,7 @@ class CSVLogger(Callback):
         self.path = path_of_file(path)
 
     def check(self, figures):
-        check_folder_of(self.path)
+        prepare_path(self.path)
 
     def on_epoch_end(self, epoch, figures):
         history, table = self.history.history, io.StringIO()
@@ -243,13 +252,18 @@ class CSVLogger(Callback):
         write_whole(self.path, table.getvalue().encode())
 
 
-def check_folder_of(path):
-    """Raise a ValueError if a path is a folder's, or lies in a folder that is not there."""
+def prepare_path(path):
+    """Remove what killed runs left half written of a file.
+
+    Raises:
+        ValueError: the path is a folder's, or lies in a folder that is not there.
+    """
     if os.path.isdir(path):
         raise ValueError(f'path: expected the path of a file, {path} is a folder')
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise ValueError(f'path: {path}: there is no folder {folder}; make it first')
+    remove_leftovers_of(path)
 
 
 class Callbacks:
@@ -294,9 +308,18 @@ class Callbacks:
             callback.restore({}, {})
 
     def call(self, hook, *arguments):
-        """Call a hook of all."""
+        """Call a hook of all.
+
+        Raises:
+            RuntimeError: it took a layer out of the network, before the run is over.
+        """
         for callback in self._callbacks:
             getattr(callback, hook)(*arguments)
+            if callback.network.loss is None and hook != 'on_train_end':
+                raise RuntimeError(
+                    f'{type(callback).__name__}.{hook}: took a layer out of the network in training; '
+                    'call pop before train, or in on_train_end'
+                )
 
     def describe(self):
         """Return the kind and the state of each, as JSON can hold them."""

@@ -35,17 +35,17 @@ def check_weights(network, where):
     """Raise a `DivergenceError` if a weight is not finite: a step may be too large for it where its gradient is not."""
     name = _not_finite(network.layers, 'value')
     if name is not None:
-        raise DivergenceError(
-            f'{where}: the {name} hold numbers that are not finite, and are not saved; a step was too large. '
-            'Begin anew, or resume, with a smaller learning rate'
-        )
+        cause = 'a step was too large. Begin anew, or resume, with a smaller learning rate'
+        if _not_finite(network.layers, 'value', learned=True) is None:  # but a running mean or variance
+            cause = "that layer's input was too large. Look at x, and then at the learning rate"
+        raise DivergenceError(f'{where}: the {name} hold numbers that are not finite, and are not saved; {cause}')
 
 
-def _not_finite(layers, array):
-    """Return the name of the first parameter whose 'value', or 'grad', is not finite, or None."""
+def _not_finite(layers, array, learned=False):
+    """Return the name of the first parameter, or learned one, whose 'value', or 'grad', is not finite, or None."""
     for layer in layers:
         for parameter in layer.parameters:
-            if not np.isfinite(getattr(parameter, array)).all():
+            if (parameter.trainable or not learned) and not np.isfinite(getattr(parameter, array)).all():
                 return f'{parameter.name} of {layer.where}'
     return None
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, noted while training goes on and acted upon between batches."""
+"""Ctrl-C, SIGTERM and SIGHUP, noted while training goes on and acted upon between batches."""
 
 import contextlib
 import os
@@ -7,10 +7,12 @@ import threading
 import warnings
 
 DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+if hasattr(signal, 'SIGHUP'):  # of a terminal that is gone; nohup has it ignored
+    DEFAULTS[signal.SIGHUP] = signal.SIG_DFL
 
 
 class Interruption:
-    """A context in which SIGINT and SIGTERM are noted instead of acted upon.
+    """A context in which SIGINT, SIGTERM and SIGHUP are noted instead of acted upon.
 
     That is so on the main thread, and where they have their default handlers, which they get back at the end;
     who has set handlers of his own has them called. A second signal changes nothing. Processes that are forked
@@ -88,7 +90,12 @@ class Interruption:
         """
         if error is not None:
             message = f'{self.signal.name}: stopped, after {type(error).__name__}: {error}'
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            try:
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
+            except RuntimeWarning:  # where warnings are errors, the signal still comes first
+                with warnings.catch_warnings():
+                    warnings.simplefilter('always')
+                    warnings.warn(message, RuntimeWarning, stacklevel=2)
         if self.signal is signal.SIGINT:
             raise KeyboardInterrupt from error
         raise SystemExit(128 + self.signal) from error

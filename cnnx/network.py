@@ -317,8 +317,13 @@ class Network:
         return architecture.describe(self)
 
     def describe_training(self):
-        """Return what `describe` does, and how many updates each parameter has had."""
-        return {**self.describe(), 'updates': {name: p.updates for name, p in self.parameters.items()}}
+        """Return what `describe` does, and how many updates each parameter has had.
+
+        That is 0 for one of which the optimizer has yet to remember something: its count begins anew then.
+        """
+        needed = set(self.optimizer.state_names)
+        updates = {name: p.updates if needed <= p.state.keys() else 0 for name, p in self.parameters.items()}
+        return {**self.describe(), 'updates': updates}
 
     def checkpoint_arrays(self):
         """Return weights, and what the optimizer remembers of them, by name."""

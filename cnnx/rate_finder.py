@@ -98,7 +98,7 @@ def find_learning_rate(network, x, y, batch_size=32, lowest=1e-6, highest=10.0, 
 
     Raises:
         ValueError: an argument is wrong; nothing is trained then.
-        KeyboardInterrupt, SystemExit: Ctrl-C, or SIGTERM, on the main thread.
+        KeyboardInterrupt, SystemExit: Ctrl-C, SIGTERM or SIGHUP, on the main thread.
     """
     network.needs_loss('find_learning_rate')
     samples, batch_size = Samples(network, x, y), positive_int(batch_size, 'batch_size')

@@ -135,11 +135,20 @@ class Run:
                 f'{self.folder}: another run is saving checkpoints named {self.prefix} here; '
                 'wait for its end, or give another checkpoint_prefix or checkpoint_dir'
             ) from None
+        except OSError as error:
+            if error.filename is not None or not checkpoint.from_the_file(error):
+                raise
+            reason = f'cannot be locked for one run ({error.strerror}); give a checkpoint_dir on another file system'
+            raise OSError(error.errno, reason, str(self.folder)) from error
         self._locked = self._lock.stat().st_ino
 
-    def begin(self, network, callbacks=None):
-        """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them."""
-        network.describe()  # tells now what cannot be saved later
+    def begin(self, network, schedule, callbacks):
+        """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them.
+
+        Raises:
+            TypeError, ValueError: network, schedule or callbacks hold what cannot be saved.
+        """
+        _check_savable(network, schedule, callbacks)
         newest = checkpoint.newest_start(self.folder, self.prefix, self._readings)
         if newest is not None:
             self._run['started'] = max(self._run['started'], math.nextafter(newest, math.inf))
@@ -185,8 +194,9 @@ class Run:
 
         Raises:
             CheckpointError: it is another network's, or all checkpoints are damaged.
+            TypeError, ValueError: network, schedule or callbacks hold what cannot be saved.
         """
-        network.describe()  # tells now what cannot be saved later
+        _check_savable(network, schedule, callbacks)
         found = checkpoint.read_newest(self.folder, self.prefix, self._readings)
         if found is None:
             progress.say(f'no checkpoint named {self.prefix} in {self.folder}: training begins at epoch 1')
@@ -216,7 +226,9 @@ class Run:
                 progress.warn(f'{layer.where}: trainable is {layer.trainable}, as it was when this was saved')
         if not same_callbacks:
             progress.say('the callbacks are others than up to here, and begin anew')
-        self._tell_changes(settings, progress)
+        # A callback may have changed the optimizer's since that run began.
+        last = {key: value for key, value in found.description['optimizer'].items() if key != 'kind'}
+        self._tell_changes(settings | last, progress)
         if position.batch and any(settings.get(key, self.settings[key]) != self.settings[key] for key in ORDER):
             progress.say(
                 f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'
@@ -230,6 +242,14 @@ class Run:
             if key in settings and settings[key] != value:
                 tell = progress.warn if key in EXACT else progress.say
                 tell(f'{key} was {settings[key]} up to here and is {value} from here on')
+
+
+def _check_savable(network, schedule, callbacks):
+    """Tell now what could not be saved later."""
+    network.describe()
+    as_json(schedule.state(), 'schedule')
+    as_json(callbacks.describe(), 'callbacks')
+    checkpoint.check_arrays(callbacks.arrays())
 
 
 def _described(description):

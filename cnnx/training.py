@@ -101,8 +101,8 @@ def train(
         CheckpointError: the checkpoint to resume from is another network's, or all are damaged.
         OSError: a checkpoint cannot be written, or another run is saving under the same names.
         DivergenceError: a loss or gradient is NaN or infinite; the weights are those from before that batch.
-        KeyboardInterrupt, SystemExit: Ctrl-C, or SIGTERM (status 143), on the main thread; the batch is
-            finished then, and saved where there is a checkpoint_dir.
+        KeyboardInterrupt, SystemExit: Ctrl-C, or SIGTERM (status 143) or SIGHUP (129), on the main thread; the batch
+            is finished then, and saved where there is a checkpoint_dir.
     """
     network.needs_loss('train')
     epochs, batch_size = positive_int(epochs, 'epochs'), positive_int(batch_size, 'batch_size')
@@ -147,7 +147,7 @@ def train(
         if resume_from_checkpoint:
             position = run.resume(network, schedule, callbacks, progress)
         elif run is not None:
-            position = run.begin(network, callbacks)
+            position = run.begin(network, schedule, callbacks)
         if position.epoch > epochs:
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
         history.history = position.history

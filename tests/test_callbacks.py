@@ -2,6 +2,9 @@
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -142,6 +145,35 @@ def test_a_log_has_a_row_an_epoch(tmp_path):
     assert len(lines) == 4
 
 
+@pytest.mark.skipif(os.name != 'posix', reason='asks for processes as POSIX does')
+@pytest.mark.parametrize('kind', [CSVLogger, lambda path: BestCheckpoint(path, 'loss')])
+def test_what_killed_runs_left_half_written_of_a_file_is_removed(tmp_path, kind):
+    with subprocess.Popen([sys.executable, '-c', '']) as gone:
+        gone.wait()
+    path = tmp_path / 'file'
+    names = {
+        f'.file.{gone.pid}-1.tmp': False,
+        f'.file.{os.getpid()}-1.tmp': True,
+        f'.file.{10**30}-1.tmp': True,
+        f'.file2.{gone.pid}-1.tmp': True,
+        '.file.tmp': True,
+    }
+    for name in names:
+        (tmp_path / name).write_bytes(b'half')
+    train(small_network(), callbacks=[kind(path)], epochs=1)
+    assert {name: (tmp_path / name).exists() for name in names} == names
+
+
+def test_a_layer_taken_out_in_training_is_told():
+    net = small_network()
+    taking = LambdaCallback(on_batch_end=lambda batch, figures: net.pop())
+    with pytest.raises(RuntimeError, match='LambdaCallback.on_batch_end: took a layer out of the network in training'):
+        train(net, callbacks=[taking])
+    net = small_network()
+    train(net, callbacks=[LambdaCallback(on_train_end=lambda: net.pop())])
+    assert len(net.layers) == 5
+
+
 # Resume
 
 CALLBACKS = {
@@ -211,6 +243,42 @@ def test_other_callbacks_than_before_begin_anew(tmp_path, capsys):
     assert 'the callbacks are others than up to here, and begin anew' in capsys.readouterr().out
     assert stopping.best_epoch == 3
     assert len((tmp_path / 'log.csv').read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize('kind', [EarlyStopping, lambda monitor: BestCheckpoint('best.npz', monitor)])
+def test_another_figure_to_watch_begins_anew(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    train(small_network(), callbacks=[kind('val_loss')], checkpoint_dir=tmp_path, epochs=2)
+    with_loss, with_accuracy = kind('val_loss'), kind('val_accuracy')
+    for callback in (with_loss, with_accuracy):
+        before = (tmp_path / 'model_epoch_2.npz').read_bytes()
+        options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True, 'epochs': 2}
+        train(small_network(), callbacks=[callback], **options)  # all is done already
+        assert (tmp_path / 'model_epoch_2.npz').read_bytes() == before
+    assert with_loss.best_epoch > 0
+    assert (with_accuracy.best, with_accuracy.best_epoch, with_accuracy.arrays()) == (None, 0, {})
+
+
+def test_callbacks_of_a_kind_in_another_order_do_not_take_each_others_memories(tmp_path):
+    def pair():
+        return EarlyStopping('val_loss'), EarlyStopping('val_accuracy')
+
+    loss, accuracy = pair()
+    options = {'checkpoint_dir': tmp_path, 'epochs': 2}
+    train(small_network(), callbacks=[loss, accuracy], **options)
+    loss, accuracy = pair()
+    train(small_network(), callbacks=[accuracy, loss], resume_from_checkpoint=True, **options)
+    assert (loss.best, accuracy.best) == (None, None)
+
+
+def test_a_best_figure_from_before_its_name_was_saved_is_kept(tmp_path):
+    train(small_network(), callbacks=[EarlyStopping()], checkpoint_dir=tmp_path, epochs=1)
+    path, stopping = tmp_path / 'model_epoch_1.npz', EarlyStopping()
+    arrays, description = checkpoint.read(path)
+    del description['callbacks'][0]['state']['monitor']
+    checkpoint.write(path, arrays, description)
+    train(small_network(), callbacks=[stopping], checkpoint_dir=tmp_path, epochs=1, resume_from_checkpoint=True)
+    assert stopping.best_epoch == 1
 
 
 @pytest.mark.parametrize(

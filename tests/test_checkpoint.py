@@ -259,6 +259,16 @@ def test_a_description_that_json_cannot_hold(path):
     assert_same_arrays(checkpoint.read(path)[0], ARRAYS)
 
 
+@pytest.mark.parametrize('name', ['a\0b', '\udc80', 'n' * 65_532, 'ä' * 32_766], ids=ascii)
+def test_a_name_that_a_zip_file_cannot_hold(path, name):
+    with pytest.raises(ValueError, match='expected the name of an array as UTF-8 without a zero, at most 65,531 bytes'):
+        checkpoint.write(path, {name: np.ones(2)})
+    assert files_in(path.parent) == []
+    longest = {'n' * 65_531: np.ones(2)}
+    checkpoint.write(path, longest)
+    assert_same_arrays(checkpoint.read(path)[0], longest)
+
+
 def test_bytes_are_on_the_disk_before_the_file_takes_its_name(path, monkeypatch):
     steps = []
     fsync, replace = os.fsync, os.replace

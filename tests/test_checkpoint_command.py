@@ -1,5 +1,6 @@
 """python -m cnnx.checkpoint: what it prints and returns."""
 
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from models import small_data, small_network
 
 from cnnx import checkpoint
+from cnnx.checkpoint import __main__ as command
 from cnnx.checkpoint.__main__ import main
 
 
@@ -140,6 +142,30 @@ def test_differences_of_kind(tmp_path, capsys):
     ]
     b.write_bytes(b'no')
     assert main(['diff', str(a), str(b)]) == 2
+
+
+def test_a_checkpoint_that_is_removed_meanwhile_is_passed_over(folder, tmp_path, capsys, monkeypatch):
+    (tmp_path / 'model_epoch_1.npz').write_bytes((folder / 'model_epoch_1.npz').read_bytes())
+    found = {tmp_path / 'model_epoch_1.npz': (1, 0), tmp_path / 'model_epoch_2.npz': (2, 0)}
+    monkeypatch.setattr(command, 'checkpoints', lambda folder: found)
+    assert main(['verify', str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith('1 checkpoints, 0 damaged\n')
+    (tmp_path / 'model_epoch_2.npz').symlink_to('nowhere.npz')
+    assert main(['verify', str(tmp_path)]) == 1
+    assert capsys.readouterr().out.endswith('2 checkpoints, 1 damaged\n')
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='a POSIX shell')
+@pytest.mark.parametrize('output', ['>&-', '| true', '>/dev/full'])
+def test_the_status_tells_of_files_and_not_of_printing(folder, tmp_path, output):
+    if output == '>/dev/full' and not os.path.exists('/dev/full'):
+        pytest.skip('this system has none')
+    (tmp_path / 'model_epoch_1.npz').write_bytes(b'damage')
+    for path, status in ((folder, 0), (tmp_path, 1), (tmp_path / 'nowhere', 2)):
+        line = f'{{ "$0" -W error -m cnnx.checkpoint verify "$1"; echo $? >&2; }} {output}'
+        told = subprocess.run(['sh', '-c', line, sys.executable, str(path)], capture_output=True, text=True).stderr
+        assert told.splitlines()[-1] == str(status)
+        assert len(told.splitlines()) == 1 + (status == 2)
 
 
 def test_as_a_module(folder):

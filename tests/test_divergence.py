@@ -8,6 +8,7 @@ from models import bits, small_data, small_network
 
 import cnnx
 from cnnx import DivergenceError, MeanSquaredError, checkpoint
+from cnnx.divergence import check_weights
 
 
 def diverge(net, x, y, message, **options):
@@ -120,6 +121,21 @@ def test_weights_that_the_last_step_has_spoilt_are_told():
     net.compile(MeanSquaredError(), cnnx.SGD())
     with pytest.raises(DivergenceError, match='a step was too large'):
         net.train(x, x, epochs=1, batch_size=4, learning_rate=1e10, verbose=0)
+
+
+def test_a_running_variance_that_an_input_has_spoilt_is_told(tmp_path):
+    x, y = small_data(20)
+    x[7, 0, 0, 0] = 1e25
+    net = cnnx.Network(seed=0)
+    for layer in (cnnx.BatchNormalization(input_shape=(6, 6, 1)), cnnx.Flatten(), cnnx.Dense(output_size=3)):
+        net.add(layer)
+    net.add(cnnx.Softmax())
+    net.compile(cnnx.CategoricalCrossEntropy(), 'sgd')
+    with pytest.raises(DivergenceError, match='the running_variance of layer 0 .*input was too large. Look at x'):
+        net.train(x, y, epochs=1, batch_size=8, verbose=0, checkpoint_dir=tmp_path)
+    net.layers[2].weights[0, 0] = np.nan
+    with pytest.raises(DivergenceError, match='a step was too large'):
+        check_weights(net, 'here')
 
 
 def test_large_but_finite_numbers_train_on():

@@ -11,7 +11,7 @@ import cnnx
 
 PACKAGE = Path(cnnx.__file__).parent
 FLOORS = [
-    {'_version', 'geometry', 'arrays', 'shown', 'monitor', 'history', 'data', 'picture_sheet', 'pictures'},
+    {'_version', 'geometry', 'arrays', 'shown', 'monitor', 'history', 'data', 'picture_sheet', 'pictures', 'output'},
     {'parameter', 'initializers', 'augmentation'},
     {'_numpy', '_ext'},
     {'kernels'},

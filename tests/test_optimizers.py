@@ -8,6 +8,7 @@ from models import bits, small_data, small_network
 import cnnx
 from cnnx import SGD, Adagrad, Adam, AdamW, CheckpointError, RMSprop, checkpoint, kernels
 from cnnx.architecture import MAX_UPDATES
+from cnnx.callbacks import LambdaCallback
 from cnnx.network import Network
 from cnnx.optimizers import OPTIMIZERS, as_optimizer
 from cnnx.parameter import Parameter
@@ -446,6 +447,30 @@ def test_what_a_parameter_with_updates_was_remembered_by_must_be_there(tmp_path)
     rewrite(tmp_path / 'model_epoch_1.npz', lambda arrays, description: arrays.pop('square_average_bias_4'))
     with pytest.raises(CheckpointError, match=r'layer 4 \(Dense\): expected square_average_bias_4 of shape'):
         train(adam_network(), tmp_path, 2, resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize(('kind', 'old'), [(SGD, False), (SGD, True), (RMSprop, False)])
+def test_momentum_added_while_a_layer_is_frozen_is_resumed_exactly(tmp_path, kind, old):
+    def run(folder, epochs, momentum):
+        net = small_network(9)
+        net.compile(net.loss, kind(momentum=momentum))
+        learns = LambdaCallback(on_epoch_begin=lambda epoch: setattr(net.layers[0], 'trainable', epoch in (1, 4)))
+        train(net, folder, epochs, callbacks=[learns], resume_from_checkpoint=True)
+        return net
+
+    whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+    run(whole, 1, 0.0)
+    run(parts, 1, 0.0)
+    expected = run(whole, 4, 0.9)
+    run(parts, 3, 0.9)
+    path = parts / 'model_epoch_3.npz'
+    assert 'velocity_weights_0' not in checkpoint.read(path)[0]
+    if old:  # as it was written before
+        rewrite(path, lambda arrays, description: description['updates'].update(weights_0=3, bias_0=3))
+    with pytest.warns(RuntimeWarning, match='trainable is False, as it was when this was saved'):
+        resumed = run(parts, 4, 0.9)
+    assert bits(resumed) == bits(expected)
+    assert counts(resumed) == counts(expected)
 
 
 def test_so_many_updates_that_no_correction_is_left_are_computed():

@@ -2,9 +2,12 @@
 
 import collections
 import datetime
+import errno
 import os
 import signal
 import stat
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -19,7 +22,9 @@ import cnnx
 from cnnx import CheckpointError, DivergenceError, Network, checkpoint, progress, runs
 from cnnx.architecture import BIT_GENERATORS
 from cnnx.augmentation import AUGMENTATIONS
+from cnnx.callbacks import Callback, LambdaCallback
 from cnnx.checkpoint import files, folder
+from cnnx.interruption import DEFAULTS
 from cnnx.layers import LAYERS
 from cnnx.optimizers import OPTIMIZERS
 from cnnx.schedules import SCHEDULES, Constant, Custom, ReduceOnPlateau
@@ -111,6 +116,12 @@ def stop_at(net, call):
         return learn(*arguments)
 
     net.plan.learn = stopped
+
+
+def fork():
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12 and newer advise against it beside threads
+        return os.fork()
 
 
 def plainest_and_fullest(kind):
@@ -391,6 +402,17 @@ def test_parts_of_the_users_own_are_saved_and_resumed(tmp_path, capsys):
     ]
 
 
+def test_settings_that_a_callback_has_changed_are_told(tmp_path, capsys):
+    net = small_network()
+    change = LambdaCallback(on_epoch_end=lambda epoch, figures: setattr(net.optimizer, 'momentum', 0.5))
+    train(net, callbacks=[change], checkpoint_dir=tmp_path)
+    options = {'callbacks': [LambdaCallback()], 'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
+    train(small_network(), verbose=1, **options)
+    assert [line for line in capsys.readouterr().out.splitlines() if ' was ' in line] == [
+        'momentum was 0.5 up to here and is 0.9 from here on'
+    ]
+
+
 @pytest.mark.parametrize('part', [OwnLayer, OwnLoss])
 def test_other_settings_of_the_users_own_are_refused(tmp_path, part, monkeypatch):
     train(own_network(), epochs=1, checkpoint_dir=tmp_path)
@@ -412,6 +434,43 @@ def test_what_json_cannot_hold_is_told_before_anything_is_trained(tmp_path, part
         train(net, checkpoint_dir=tmp_path, learning_rate=OwnSchedule(0.1))
     assert bits(net) == before
     assert names(tmp_path) == []
+
+
+class Forgetful(Constant):
+    def __init__(self, learning_rate, state=None):
+        super().__init__(learning_rate)
+        self._state = state or {}
+
+    def state(self):
+        return self._state
+
+
+class Keeper(Callback):
+    def __init__(self, state=None, arrays=None):
+        self.state, self.arrays = (lambda: state or {}), (lambda: arrays or {})
+
+
+@pytest.mark.parametrize(
+    ('schedule', 'callback', 'error', 'message'),
+    [
+        ({'seen': {1}}, {}, TypeError, 'schedule: seen: expected what JSON can hold'),
+        ({}, {'state': {'seen': {1}}}, TypeError, 'callbacks: state: seen: expected what JSON can hold'),
+        ({}, {'arrays': {'names': np.array(['a'])}}, ValueError, 'callback_0_names: expected an array of numbers'),
+        ({}, {'arrays': {'a\0b': np.ones(2)}}, ValueError, 'expected the name of an array'),
+    ],
+    ids=['schedule', 'state', 'array', 'name'],
+)
+def test_a_memory_that_cannot_be_saved_is_told_before_anything_is_trained(tmp_path, schedule, callback, error, message):
+    train(small_network(), learning_rate=Forgetful(0.05), callbacks=[Keeper()], epochs=1, checkpoint_dir=tmp_path)
+    net = small_network(seed=1)
+    before = bits(net)
+    options = {'learning_rate': Forgetful(0.05, schedule), 'callbacks': [Keeper(**callback)]}
+    for where, resume in ((tmp_path, True), (tmp_path, False), (tmp_path / 'new', False)):
+        with pytest.raises(error, match=message):
+            train(net, checkpoint_dir=where, resume_from_checkpoint=resume, **options)
+    assert bits(net) == before
+    assert names(tmp_path) == ['model_epoch_1.npz']
+    train(net, **options)  # which saves nothing
 
 
 @pytest.mark.parametrize('resume', ['runs/model_epoch_2.npz', None, 1, 'no'])
@@ -747,6 +806,50 @@ def test_what_killed_runs_left_half_written_is_removed(tmp_path):
     assert [path.exists() for path in (leftover, others, within, stranger)] == [False, True, False, True]
 
 
+@POSIX
+def test_a_forked_child_that_ends_does_not_give_the_lock_away(tmp_path):
+    with runs.Run(tmp_path, 'model', {}) as run:
+        child = fork()
+        if child == 0:
+            run.__exit__(None, None, None)  # as sys.exit does on its way out
+            os._exit(0)
+        os.waitpid(child, 0)
+        with pytest.raises(BlockingIOError, match='another run'):
+            train(small_network(), checkpoint_dir=tmp_path)
+
+
+@POSIX
+def test_a_forked_child_that_lives_on_does_not_hold_the_lock_of_a_killed_run(tmp_path):
+    code = f"""
+import os, signal
+from cnnx import runs
+with runs.Run({str(tmp_path)!r}, 'model', {{}}):
+    begun, begins = os.pipe()
+    if os.fork() == 0:
+        os.write(begins, b'1')
+        os.read(0, 1)
+        os._exit(0)
+    os.read(begun, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE) as killed:
+        assert killed.wait() == -signal.SIGKILL
+        train(small_network(), checkpoint_dir=tmp_path, epochs=1)
+
+
+@POSIX
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_that_refuses_locks_is_told(tmp_path, monkeypatch, number):
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr('fcntl.flock', refuse)
+    with pytest.raises(OSError, match=f'{os.strerror(number)}.*give a checkpoint_dir on another') as caught:
+        train(small_network(), checkpoint_dir=tmp_path)
+    assert caught.value.errno == number
+    assert caught.value.filename == str(tmp_path)
+
+
 @pytest.mark.skipif(os.name != 'posix', reason='permissions are POSIX')
 def test_others_may_take_the_lock(tmp_path):
     before = os.umask(0o077)
@@ -762,20 +865,24 @@ def test_others_may_take_the_lock(tmp_path):
 
 @pytest.fixture
 def default_handlers():
-    before = [signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)]
+    before = {number: signal.signal(number, default) for number, default in DEFAULTS.items()}
     yield
-    signal.signal(signal.SIGINT, before[0])
-    signal.signal(signal.SIGTERM, before[1])
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def handlers():
-    return signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    return [signal.getsignal(number) for number in DEFAULTS]
+
+
+SIGHUP = getattr(signal, 'SIGHUP', None)  # Windows has none
 
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 @pytest.mark.parametrize(
-    ('number', 'error', 'status'), [(signal.SIGINT, KeyboardInterrupt, None), (signal.SIGTERM, SystemExit, 143)]
+    ('number', 'error', 'status'),
+    [(signal.SIGINT, KeyboardInterrupt, None), (signal.SIGTERM, SystemExit, 143), (SIGHUP, SystemExit, 129)],
 )
 def test_a_signal_finishes_the_batch_saves_and_leaves(tmp_path, capsys, number, error, status):
     before, net = handlers(), small_network()
@@ -833,6 +940,16 @@ def test_handlers_of_the_user_stay():
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
+def test_a_run_under_nohup_outlives_its_terminal():
+    signal.signal(SIGHUP, signal.SIG_IGN)
+    net = small_network()
+    signal_at(net, 2, SIGHUP)
+    assert len(train(net)['loss']) == EPOCHS
+    assert signal.getsignal(SIGHUP) is signal.SIG_IGN
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
 def test_handlers_are_left_alone_off_the_main_thread():
     before, during = handlers(), []
     net = small_network()
@@ -841,7 +958,8 @@ def test_handlers_are_left_alone_off_the_main_thread():
     thread = threading.Thread(target=train, args=(net,))
     thread.start()
     thread.join()
-    assert set(during) == {before}
+    assert during
+    assert all(found == before for found in during)
 
 
 @POSIX
@@ -902,7 +1020,24 @@ def test_a_signal_is_not_lost_when_the_run_fails(tmp_path, monkeypatch, number, 
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
-@pytest.mark.parametrize('call', [1, 2, 3, 4])
+def test_a_signal_is_not_lost_where_warnings_are_errors(tmp_path):
+    def fail(batch, figures):
+        signal.raise_signal(signal.SIGTERM)
+        raise StopError('no reason')
+
+    def run():
+        warnings.simplefilter('error')
+        train(small_network(), callbacks=[LambdaCallback(on_batch_end=fail)])
+
+    told = pytest.warns(RuntimeWarning, match='SIGTERM: stopped, after StopError: no reason')
+    with told, pytest.raises(SystemExit) as caught:
+        run()
+    assert caught.value.code == 143
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('call', [1, 2, 3, 4, 5, 6])
 def test_handlers_come_back_whenever_another_handler_raises(monkeypatch, call):
     before, real, calls = handlers(), signal.signal, []
 
@@ -926,9 +1061,7 @@ def test_processes_forked_meanwhile_act_upon_signals(number):
     assess = net.plan.assess
 
     def forking(*arguments):
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12 and newer advise against such a fork
-            child = os.fork()
+        child = fork()
         if child == 0:
             try:
                 signal.raise_signal(number)

@@ -311,6 +311,19 @@ posix_only = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals'
 
 
 @posix_only
+@pytest.mark.parametrize('output', ['>&-', '| true', '>/dev/full'])
+def test_an_output_that_fails_costs_no_training(tmp_path, quick, output):
+    if output == '>/dev/full' and not os.path.exists('/dev/full'):
+        pytest.skip('this system has none')
+    line = f'{{ "$0" "$@"; echo $? >&2; }} {output}'
+    command = ['sh', '-c', line, sys.executable, str(SCRIPT), *QUICK]
+    result = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=TIMEOUT)
+    assert result.stderr == '0\n'
+    for name in checkpoint_names(quick[0] / 'checkpoints'):
+        assert_equal_checkpoints(tmp_path / 'checkpoints' / name, quick[0] / 'checkpoints' / name)
+
+
+@posix_only
 def test_kill_and_resume_ends_with_the_weights_of_an_uninterrupted_run(tmp_path, uninterrupted):
     status, _ = interrupt(signal.SIGKILL, *LONG, cwd=tmp_path, after_epoch=2)
     assert status == -signal.SIGKILL

@@ -4,8 +4,8 @@
 `python -m cnnx.checkpoint diff A B` says in what two of them differ.
 """
 
-from cnnx.checkpoint.errors import CheckpointError, lack_of_memory_told
-from cnnx.checkpoint.files import FORMAT, read, read_description, write, write_whole
+from cnnx.checkpoint.errors import CheckpointError, from_the_file, lack_of_memory_told
+from cnnx.checkpoint.files import FORMAT, check_arrays, read, read_description, write
 from cnnx.checkpoint.folder import (
     Found,
     Readings,
@@ -18,22 +18,26 @@ from cnnx.checkpoint.folder import (
     remove_leftovers,
     remove_older,
 )
+from cnnx.checkpoint.whole import remove_leftovers_of, write_whole
 
 __all__ = [
     'FORMAT',
     'CheckpointError',
     'Found',
     'Readings',
+    'check_arrays',
     'check_prefix',
     'checkpoint_path',
     'checkpoints',
     'described_run',
+    'from_the_file',
     'lack_of_memory_told',
     'newest_start',
     'read',
     'read_description',
     'read_newest',
     'remove_leftovers',
+    'remove_leftovers_of',
     'remove_older',
     'write',
     'write_whole',

@@ -1,6 +1,7 @@
 """`python -m cnnx.checkpoint`: look into checkpoints and other files of cnnx, and compare two of them."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from cnnx.checkpoint.errors import DAMAGE, CheckpointError
 from cnnx.checkpoint.files import read
 from cnnx.checkpoint.folder import checkpoints
+from cnnx.output import unfailing_output
 
 
 def main(arguments=None):
@@ -41,8 +43,9 @@ def verify(path):
     if not found:
         print(f'{path}: no checkpoints', file=sys.stderr)
         return 2
-    bad = sum(_verify_file(file, in_full=False) for file in sorted(found, key=lambda file: (found[file], file.name)))
-    print(f'{len(found)} checkpoints, {bad} damaged')
+    results = [_verify_file(file, in_full=False) for file in sorted(found, key=lambda file: (found[file], file.name))]
+    bad, gone = results.count(1), results.count(None)
+    print(f'{len(found) - gone} checkpoints, {bad} damaged')
     return int(bad > 0)
 
 
@@ -65,12 +68,13 @@ def diff(a, b):
 
 
 def _verify_file(path, in_full):
+    """Print what is in a file; return 1 if it is damaged, None if one of a folder has been removed meanwhile."""
     try:
         arrays, description = read(path)
     except OSError as error:
         if in_full:
             raise
-        return _bad(error)
+        return _bad(error) if os.path.lexists(path) else None
     except CheckpointError as error:
         return _bad(error)
     try:
@@ -137,5 +141,7 @@ def _compare(where, a, b):
 
 
 if __name__ == '__main__':
-    sys.stdout.reconfigure(errors='backslashreplace')  # file names may be of any bytes
-    sys.exit(main())
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors='backslashreplace')  # file names may be of any bytes
+    with unfailing_output():  # the status tells of files, not of printing
+        sys.exit(main())

@@ -6,42 +6,33 @@ all that stands before it, as the comment of the zip file.
 """
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
 import math
 import os
-import re
 import stat
-import threading
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from cnnx.checkpoint.errors import (
-    CheckpointError,
-    damage_told,
-    from_the_file,
-    lack_of_memory_told,
-    system_errors_ignored,
-)
+from cnnx.checkpoint.errors import CheckpointError, damage_told, lack_of_memory_told
+from cnnx.checkpoint.whole import CHUNK, write_whole
 
 FORMAT = 1
 # The zip comment that ends each file: the checksum of all before its digits.
 SEAL = b'cnnx sha256 '
 DIGITS = 64
-CHUNK = 1 << 20
 # Plain .npz files of weights may be compressed; more than this many times is a trap, not weights.
 LARGEST_RATIO = 20
 SMALL = 1 << 20
 # Those of arrays of numbers have a tenth of that; Python's parser takes much larger ones for a lack of memory.
 LONGEST_HEADER = 2048
+# A member's name in a zip file, less '.npy'.
+LONGEST_NAME = 65_535 - 4
 O_NONBLOCK = getattr(os, 'O_NONBLOCK', 0)
 NUMBERS = 'biuf'
-# The name of a file while it is written; the group is the name that it is to get.
-TEMPORARY = re.compile(r'\.(.+)\.[0-9]+-[0-9]+\.tmp', re.DOTALL)
 
 
 def write(path, arrays, description=None):
@@ -58,15 +49,28 @@ def write(path, arrays, description=None):
     Raises:
         MemoryError: there is not enough memory; it names the path.
         OSError: the file cannot be written, or a device, a pipe or a folder is there; it names the path.
-        ValueError: an array holds something else than numbers, or has the name `description`.
+        ValueError: `check_arrays` raises it.
     """
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    for name, array in arrays.items():
-        if array.dtype.kind not in NUMBERS or name == 'description':
-            raise ValueError(f'{name}: expected an array of numbers under another name, got {array.dtype}')
+    arrays = check_arrays(arrays)
     text = json.dumps({'format': FORMAT, 'arrays': _manifest(arrays), **(description or {})})
     with lack_of_memory_told(path):
         write_whole(Path(path), _pack({**arrays, 'description': np.frombuffer(text.encode(), np.uint8)}))
+
+
+def check_arrays(arrays):
+    """Return arrays by name, or raise a ValueError for what `write` cannot write.
+
+    That is one that holds something else than numbers, or a name that is `description`, or none in a zip file.
+    """
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if not _is_name(name):
+            raise ValueError(
+                f'{name!r:.60}: expected the name of an array as UTF-8 without a zero, at most {LONGEST_NAME:,} bytes'
+            )
+        if array.dtype.kind not in NUMBERS or name == 'description':
+            raise ValueError(f'{name}: expected an array of numbers under another name, got {array.dtype}')
+    return arrays
 
 
 def read(path):
@@ -107,13 +111,15 @@ def read_description(path):
         return {key: value for key, value in description.items() if key not in ('format', 'arrays')}
 
 
+def _is_name(name):
+    try:
+        return '\0' not in name and len(name.encode()) <= LONGEST_NAME
+    except UnicodeEncodeError:
+        return False
+
+
 def _manifest(arrays):
     return {name: {'dtype': array.dtype.str, 'shape': list(array.shape)} for name, array in arrays.items()}
-
-
-def _temporary_name(path):
-    """Return the file that becomes `path` when it is whole, for this process and thread alone."""
-    return path.with_name(f'.{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp')
 
 
 def _pack(arrays):
@@ -135,63 +141,6 @@ def _pack(arrays):
     content = stream.getbuffer()
     content[-DIGITS:] = hashlib.sha256(content[:-DIGITS]).hexdigest().encode()
     return content
-
-
-def write_whole(path, content):
-    """Give a name to bytes: to all of them, or it stays with what it was."""
-    target = Path(os.path.realpath(path))
-    temporary = _temporary_name(target)
-    try:
-        if target.exists() and not target.is_file():
-            raise FileExistsError(errno.EEXIST, 'a folder, device or pipe is there, which no file replaces')
-        with _opened_folder(target.parent) as folder:
-            try:
-                _write_through(temporary, content)
-                os.replace(temporary, target)
-            except BaseException:
-                with system_errors_ignored():
-                    os.unlink(temporary)
-                raise
-            _sync_folder(folder)
-    except OSError as error:
-        if not from_the_file(error):
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _write_through(path, content):
-    """Write a file, down to the disk. A flush that fails is not tried again: the next would claim success."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, 'O_BINARY', 0), 0o666)
-    try:
-        written = 0
-        while written < len(content):
-            written += os.write(descriptor, content[written : written + CHUNK])
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _opened_folder(folder):
-    """Yield a descriptor of a folder, before anything in it is changed; None where folders cannot be opened."""
-    if os.name != 'posix':
-        yield None
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(descriptor):
-    """Make a rename last through a power cut, where folders can be flushed."""
-    try:
-        if descriptor is not None:
-            os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnnx.checkpoint.errors import DAMAGE, CheckpointError, damage_noted, system_errors_ignored
-from cnnx.checkpoint.files import TEMPORARY, read, read_description
+from cnnx.checkpoint.files import read, read_description
+from cnnx.checkpoint.whole import TEMPORARY
 
 # File systems take names of 255 bytes; the rest is for numbers, and for the name while a file is written.
 LONGEST_PREFIX = 150
