@@ -445,6 +445,7 @@ def test_an_interrupted_download_leaves_nothing(official, cache, monkeypatch, se
     def interrupt(handler):
         handler.begin(len(official[IMAGES]))
         handler.wfile.write(official[IMAGES][:100])
+        time.sleep(0.2)  # a signal that comes just before the reader waits is seen when it has done waiting
         os.kill(os.getpid(), signal.SIGINT)
         handler.stopping.wait()
 
