@@ -20,6 +20,7 @@ FLOORS = [
     {'blocks', 'architecture', 'metrics', 'samples', 'callbacks'},
     {'plan', 'runs', 'streams'},
     {'augmented'},
+    {'loop'},
     {'training'},
     {'profiling', 'rate_finder', 'gradient_check', 'report'},
     {'doctor'},

@@ -1,0 +1,221 @@
+"""The training loop: epochs and batches, and what happens between them."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnnx.architecture import make_generator
+from cnnx.augmented import AugmentedSource
+from cnnx.callbacks import Callbacks
+from cnnx.divergence import check_weights, diverged
+from cnnx.history import History, Mean
+from cnnx.interruption import Interruption
+from cnnx.progress import Progress
+from cnnx.runs import Every, Position, Run
+from cnnx.samples import Samples
+from cnnx.streams import Stream
+
+VALIDATION_BATCH = 256
+
+
+@dataclass
+class Loop:
+    """What the epochs of a run share."""
+
+    network: object
+    source: Samples | Stream | AugmentedSource
+    validation: Samples | Stream | None
+    schedule: object
+    callbacks: Callbacks
+    history: History
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    max_seconds: float
+    progress: Progress
+    run: Run | None
+    every: Every
+    interruption: Interruption
+
+    def run_from(self, position):
+        """Train from a position to the end, or until time is up or a callback ends it."""
+        # Of how many epochs a stream has not given its batches, and when the seconds of the position were 0.
+        self._unseen, self._began = position.epoch - 1, time.monotonic() - position.seconds
+        self.callbacks.call('on_train_begin')
+        # What a checkpoint says of the time is what counts, so that a resume comes to the same end.
+        while position.epoch <= self.epochs and position.seconds < self.max_seconds and not self.callbacks.stopped:
+            position = self._train_epoch(position)
+        self.callbacks.call('on_train_end')
+
+    def _is_over(self):
+        return self.callbacks.stopped or (self.max_seconds < math.inf and self._seconds() >= self.max_seconds)
+
+    def _seconds(self):
+        return time.monotonic() - self._began
+
+    def _train_epoch(self, position):
+        """Go through an epoch from a position to its end, or as far as it comes, and return where to go on."""
+        self.callbacks.call('on_epoch_begin', position.epoch)
+        unseen = self._unseen
+        with self.progress.epoch(position.epoch, self.source.size) as shown:
+            began = time.perf_counter()
+            figures, whole = self._train_batches(position, shown)
+            self._check_weights(position)
+            if self.validation is not None:
+                figures |= self._validate(position, unseen)
+            seconds = time.perf_counter() - began
+            if not whole:
+                # What the schedule and callbacks learn from part of an epoch is not what a resume goes on with.
+                self._save(position)
+            epoch, after = position.epoch, position
+            self.history.append(figures)
+            self.schedule.observe(figures)
+            self.callbacks.call('on_epoch_end', epoch, figures)
+            if whole:
+                after = Position(self.history.history, epoch + 1, schedule=self.schedule.state())
+                after.seconds = position.seconds
+                self._save(after)
+            shown.finish(figures, seconds)
+        if self.interruption.signal is not None:
+            self._leave()
+        return after
+
+    def _validate(self, position, unseen):
+        """Return the figures of the validation data; what fails there does not cost the epoch."""
+        batches = self.validation.batches(VALIDATION_BATCH, epoch=position.epoch, unseen=unseen)
+        try:
+            mean = Mean(self.validation.measures_accuracy)
+            results = evaluate_batches(self.network, self._awaited(batches, position), mean)
+        except Exception:
+            self._save(position)
+            raise
+        return {f'val_{key}': value for key, value in results.items()}
+
+    def _train_batches(self, position, shown):
+        """Train what is left of an epoch, or as much as there is time for, and move the position along.
+
+        Returns:
+            The epoch's figures, and whether it is whole.
+        """
+        network, plan, steps = self.network, self.network.plan, self.source.steps(self.batch_size)
+        order = self._order(position)
+        mean = Mean(self.source.measures_accuracy, position.mean)
+        work = 3 * min(self.source.size or self.batch_size, self.batch_size) * network.multiply_adds
+        update = network.optimizer.prepare(network.trainable_parameters, work)
+        if position.batch:
+            shown.advance(mean.sums[2], mean)
+        batches = self.source.batches(self.batch_size, order, position.epoch, position.batch, self._unseen)
+        self._unseen = 0
+        if self.source.size is None:
+            batches = self._awaited(batches, position)
+        # A step on one image takes less than 30 us: what is not there is not called.
+        called, budgeted = bool(self.callbacks), self.max_seconds < math.inf
+        # NumPy need not warn of what overflows: it ends the run.
+        with np.errstate(over='ignore', invalid='ignore'):
+            for batch, (samples, index) in enumerate(batches, position.batch):
+                self._stop_if_asked(position)
+                if called:
+                    self.callbacks.call('on_batch_begin', batch + 1)
+                    if not update.is_of(network.trainable_parameters):  # a callback froze a layer, or set one free
+                        plan, update = network.plan, network.optimizer.prepare(network.trainable_parameters, work)
+                before = mean.sums
+                rate = self._rate(position, batch, steps)
+                with plan.lock:
+                    loss, correct = plan.learn(samples, index)
+                    if not (math.isfinite(loss) and update.gradients_are_finite()):
+                        where = f'epoch {position.epoch}, batch {batch + 1}' + (f' of {steps}' if steps else '')
+                        raise diverged(network, samples, index, loss, where, rate)
+                    update(rate)
+                mean.add(len(index), loss, correct)
+                position.batch, position.mean = batch + 1, mean.sums
+                shown.advance(len(index), mean)
+                if called:
+                    self.callbacks.call('on_batch_end', batch + 1, mean.figures(since=before))
+                if (called or budgeted) and self._is_over():
+                    return mean.figures(), position.batch == steps
+                if self.every.due() and position.batch != steps:
+                    self._save(position)
+        return mean.figures(), True
+
+    def _rate(self, position, batch, steps):
+        """Return the learning rate of a step; where a stream does not tell its length, that of its epoch's first."""
+        done = position.epoch - 1 if steps is None else (position.epoch - 1) * steps + batch
+        total = self.epochs * (steps or 1)
+        if self.max_seconds < math.inf:
+            done = max(done, min(self._seconds() / self.max_seconds, 1) * total)
+        rate = self.schedule(done, total, self.epochs)
+        try:
+            usable = 0 <= rate < math.inf
+        except (TypeError, ValueError):  # it is no number
+            usable = False
+        if not usable:
+            name = type(self.schedule).__name__
+            raise ValueError(
+                f'step {done}: expected a finite rate of at least 0 from the schedule {name}, got {rate!r}'
+            )
+        return rate
+
+    def _order(self, position):
+        """Return the order of an epoch's samples: a new one, or that of the epoch that a checkpoint lies within.
+
+        None for a stream, which has its own.
+        """
+        if self.source.size is None:
+            return None
+        generator = make_generator(position.order) if position.batch else self.network.generator
+        position.order = generator.bit_generator.state
+        return generator.permutation(self.source.size) if self.shuffle else np.arange(self.source.size)
+
+    def _awaited(self, batches, position):
+        """Yield batches. A signal ends the wait for one, and so may what it does to the processes that make them."""
+        batches = iter(batches)
+        while True:
+            self._stop_if_asked(position)
+            try:
+                with self.interruption.waiting():
+                    batch = next(batches)
+            except StopIteration:
+                return
+            except BaseException:
+                self._stop_if_asked(position)
+                raise
+            yield batch
+
+    def _stop_if_asked(self, position):
+        """Save, if need be, and leave, where a signal has come."""
+        if self.interruption.signal is None:
+            return
+        if position.batch:
+            self._save(position)
+        self._leave()
+
+    def _leave(self):
+        if self.run is not None:
+            saved = 'there was nothing to save' if self.run.path is None else f'saved in {self.run.path}'
+            self.progress.say(f'{self.interruption.signal.name}: stopped, {saved}')
+        self.interruption.leave()
+
+    def _check_weights(self, position):
+        check_weights(self.network, f'epoch {position.epoch}, after {position.batch} batches')
+
+    def _save(self, position):
+        self._check_weights(position)
+        if self.max_seconds < math.inf:
+            position.seconds = self._seconds()
+        if self.run is not None:
+            self.run.save(self.network, position, self.callbacks)
+            self.every.saved()
+
+
+def evaluate_batches(network, batches, mean, measurement=None):
+    """Return the figures of batches, (samples, index), and those of a `cnnx.metrics.Measurement`."""
+    plan = network.plan
+    for samples, index in batches:
+        with plan.lock:
+            loss, correct = plan.assess(samples, index)
+        mean.add(len(index), loss, correct)
+        if measurement is not None:
+            measurement.update(samples, index)
+    return mean.figures() | (measurement.results() if measurement else {})
