@@ -141,17 +141,46 @@ def match_checkpoint(network, description, arrays):
         if found['kind'] in LAYERS:  # where settings of older files get their defaults
             found = _describe_layer(_make_layer(found))
         for key, value in _describe_layer(layer).items():
-            if key not in ('kernel_initializer', 'trainable') and value != found[key]:
+            if key not in ('kernel_initializer', 'trainable', *layer.adjustable) and value != found[key]:
                 raise ValueError(f'{layer.where}: expected {key} {value}, got {found[key]}')
     for what, ours, other in (
         ('layers', len(network.layers), len(theirs['layers'])),
         ('dtype', network.dtype.name, theirs['dtype']),
-        ('loss', _describe_part(network.loss), _completed(description['loss'])),
+        ('loss', *(_unadjusted(loss, network.loss) for loss in _losses(network, description))),
         ('optimizer', type(network.optimizer).__name__, description['optimizer']['kind']),
     ):
         if ours != other:
             raise ValueError(f'{what}: expected {ours}, got {other}')
     return matching
+
+
+def adjusted(network, description):
+    """Return what of layers and loss may be changed between two sessions of a run, and was: {name: (then, now)}.
+
+    Args:
+        network: the one that goes on.
+        description: one that `match_checkpoint` has matched with it.
+    """
+    parts = [
+        (f'{layer.where}: ', layer, _describe_layer(layer), found)
+        for layer, found in zip(network.layers, description['architecture']['layers'], strict=True)
+    ]
+    parts.append(('', network.loss, *_losses(network, description)))
+    return {
+        f'{where}{key}': (then[key], now[key])
+        for where, part, now, then in parts
+        for key in part.adjustable
+        if key in then and then[key] != now[key]
+    }
+
+
+def _losses(network, description):
+    """Return the descriptions of a network's loss and of the described one."""
+    return _describe_part(network.loss), _completed(description['loss'])
+
+
+def _unadjusted(settings, part):
+    return {key: value for key, value in settings.items() if key not in part.adjustable}
 
 
 def match_weights(layers, arrays):

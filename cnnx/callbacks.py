@@ -69,6 +69,10 @@ class Callback(Shown):
         """Return the arrays that it remembers, by name."""
         return {}
 
+    def takes(self, state, arrays):
+        """Whether it could go on from what another of its kind remembers; otherwise it begins anew."""
+        return True
+
     def restore(self, state, arrays):
         """Go on from what `state` and `arrays` gave; from two empty ones as if nothing had happened.
 
@@ -131,13 +135,11 @@ class BestCallback(Callback):
         return {'monitor': self.monitor, 'best': self.best, 'best_epoch': self.best_epoch}
 
     def restore(self, state, arrays):
-        if not self._comparable(state):
-            state = {}
         best, epoch = state.get('best'), whole_number(state.get('best_epoch', 0), 'best_epoch', MAX_SIZE)
         self.best, self.best_epoch = None if best is None else float(best), epoch
 
-    def _comparable(self, state):
-        """Return whether a state is of this figure: the best of another is no measure of it."""
+    def takes(self, state, arrays):
+        # The best of another figure is no measure of this one.
         return state.get('monitor', self.monitor) == self.monitor
 
 
@@ -189,9 +191,11 @@ class EarlyStopping(BestCallback):
     def arrays(self):
         return self._weights
 
+    def takes(self, state, arrays):
+        # A best without its weights is none to go back to.
+        return super().takes(state, arrays) and not (self.restore_best and state.get('best') is not None and not arrays)
+
     def restore(self, state, arrays):
-        if not self._comparable(state):
-            state, arrays = {}, {}
         waited = whole_number(state.get('waited', 0), 'waited', MAX_SIZE)
         for name, array in arrays.items():
             if name not in self.network.parameters or array.shape != self.network.parameters[name].value.shape:
@@ -289,6 +293,9 @@ class Callbacks:
     def __bool__(self):
         return bool(self._callbacks)
 
+    def __iter__(self):
+        return iter(self._callbacks)
+
     @property
     def stopped(self):
         """Whether one of them has asked for the end of the run."""
@@ -334,17 +341,26 @@ class Callbacks:
         }
 
     def restore(self, description, arrays):
-        """Give each what `describe` and `arrays` gave of it; return whether they were these callbacks.
+        """Give each what `describe` and `arrays` gave of it: the first of its kind that it takes and no other has.
 
-        Where they were others, all begin anew.
+        Returns:
+            The kinds of those that begin anew, and of those whose memory nobody has taken.
 
         Raises:
             LookupError, TypeError, ValueError: the states are none.
         """
-        if [found['kind'] for found in description] != [type(callback).__name__ for callback in self._callbacks]:
-            return False
-        for i, (callback, found) in enumerate(zip(self._callbacks, description, strict=True)):
+        left = []
+        for i, found in enumerate(description):
             prefix = f'callback_{i}_'
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            callback.restore(dict(found['state']), own)
-        return True
+            left.append((found['kind'], dict(found['state']), own))
+        begun = []
+        for callback in self._callbacks:
+            kind = type(callback).__name__
+            taken = next((memory for memory in left if memory[0] == kind and callback.takes(*memory[1:])), None)
+            if taken is None:
+                begun.append(kind)
+            else:
+                left = [memory for memory in left if memory is not taken]
+                callback.restore(*taken[1:])
+        return begun, [kind for kind, *_ in left]

@@ -14,9 +14,9 @@ if hasattr(signal, 'SIGHUP'):  # of a terminal that is gone; nohup has it ignore
 class Interruption:
     """A context in which SIGINT, SIGTERM and SIGHUP are noted instead of acted upon.
 
-    That is so on the main thread, and where they have their default handlers, which they get back at the end;
-    who has set handlers of his own has them called. A second signal changes nothing. Processes that are forked
-    meanwhile act upon signals as before.
+    That is so on the main thread, and where they have their default handlers, or those of a run within which this one
+    is, which they get back at the end; who has set handlers of his own has them called. A second signal changes
+    nothing. Processes that are forked meanwhile act upon signals as before.
 
     Attributes:
         signal: the first one that came, or None.
@@ -24,7 +24,8 @@ class Interruption:
 
     def __init__(self):
         self.signal = None
-        self._waiting = False
+        self._outer = None
+        self._before_leaving = None
         self._process = os.getpid()
         self._before = {}
 
@@ -32,8 +33,11 @@ class Interruption:
         try:
             if threading.current_thread() is threading.main_thread():
                 for number, default in DEFAULTS.items():
-                    if signal.getsignal(number) is default:
-                        self._before[number] = default
+                    handler = signal.getsignal(number)
+                    outer = getattr(handler, '__self__', None)
+                    if handler is default or isinstance(outer, Interruption):
+                        self._outer = self._outer or outer
+                        self._before[number] = handler
                         signal.signal(number, self._note)
         except BaseException:
             self._restore()
@@ -50,8 +54,10 @@ class Interruption:
             self.leave(error)
 
     def _restore(self):
-        for number, handler in self._before.items():
+        while self._before:
+            number, handler = next(iter(self._before.items()))
             signal.signal(number, handler)
+            del self._before[number]
 
     def _note(self, number, frame):
         if os.getpid() != self._process:
@@ -60,9 +66,15 @@ class Interruption:
             return
         if self.signal is None:
             self.signal = signal.Signals(number)
+            if self._outer is not None:
+                self._outer.signal = self._outer.signal or self.signal
             self._let_children_die()
-            if self._waiting:
-                self.leave()
+        if self._before_leaving is not None:
+            # What ends the wait may take its time, or never end: pools of processes, the user's own clauses.
+            before_leaving, self._before_leaving = self._before_leaving, None
+            before_leaving()
+            self._before_leaving = before_leaving
+            self.leave()
 
     def _let_children_die(self):
         """Leave other processes' ends alone until the run has stopped: what signals a terminal's processes ends all."""
@@ -72,15 +84,15 @@ class Interruption:
             signal.signal(died, lambda number, frame: None)
 
     @contextlib.contextmanager
-    def waiting(self):
-        """A context in which nothing is half done, and a signal raises at once what `leave` does."""
-        self._waiting = True
+    def waiting(self, before_leaving):
+        """A context in which nothing is half done: each signal calls a function, and raises what `leave` does."""
+        self._before_leaving = before_leaving
         try:
             if self.signal is not None:
                 self.leave()
             yield
         finally:
-            self._waiting = False
+            self._before_leaving = None
 
     def leave(self, error=None):
         """Raise what the signal stands for: KeyboardInterrupt, or SystemExit with status 128 + its number.

@@ -43,6 +43,9 @@ class Loop:
         """Train from a position to the end, or until time is up or a callback ends it."""
         # Of how many epochs a stream has not given its batches, and when the seconds of the position were 0.
         self._unseen, self._began = position.epoch - 1, time.monotonic() - position.seconds
+        self._saved = None
+        if position.seconds >= self.max_seconds:
+            self.progress.say(f'the {self.max_seconds:g} seconds of max_seconds are used up: nothing to train')
         self.callbacks.call('on_train_begin')
         # What a checkpoint says of the time is what counts, so that a resume comes to the same end.
         while position.epoch <= self.epochs and position.seconds < self.max_seconds and not self.callbacks.stopped:
@@ -83,14 +86,10 @@ class Loop:
         return after
 
     def _validate(self, position, unseen):
-        """Return the figures of the validation data; what fails there does not cost the epoch."""
+        """Return the figures of the validation data."""
         batches = self.validation.batches(VALIDATION_BATCH, epoch=position.epoch, unseen=unseen)
-        try:
-            mean = Mean(self.validation.measures_accuracy)
-            results = evaluate_batches(self.network, self._awaited(batches, position), mean)
-        except Exception:
-            self._save(position)
-            raise
+        mean = Mean(self.validation.measures_accuracy)
+        results = evaluate_batches(self.network, self._awaited(batches, position), mean)
         return {f'val_{key}': value for key, value in results.items()}
 
     def _train_batches(self, position, shown):
@@ -169,17 +168,20 @@ class Loop:
         return generator.permutation(self.source.size) if self.shuffle else np.arange(self.source.size)
 
     def _awaited(self, batches, position):
-        """Yield batches. A signal ends the wait for one, and so may what it does to the processes that make them."""
+        """Yield batches. What fails as one is made costs no other; a signal ends the wait for one."""
         batches = iter(batches)
         while True:
             self._stop_if_asked(position)
             try:
-                with self.interruption.waiting():
+                with self.interruption.waiting(lambda: self._save_place(position)):
                     batch = next(batches)
             except StopIteration:
+                self._stop_if_asked(position)  # the signal may have been what ended them
                 return
-            except BaseException:
+            except BaseException as error:
                 self._stop_if_asked(position)
+                if isinstance(error, Exception):
+                    self._save_place(position)
                 raise
             yield batch
 
@@ -187,9 +189,13 @@ class Loop:
         """Save, if need be, and leave, where a signal has come."""
         if self.interruption.signal is None:
             return
-        if position.batch:
-            self._save(position)
+        self._save_place(position)
         self._leave()
+
+    def _save_place(self, position):
+        """Save, unless it is the beginning of an epoch or saved already."""
+        if position.batch and self._saved != (position.epoch, position.batch):
+            self._save(position)
 
     def _leave(self):
         if self.run is not None:
@@ -207,6 +213,7 @@ class Loop:
         if self.run is not None:
             self.run.save(self.network, position, self.callbacks)
             self.every.saved()
+        self._saved = (position.epoch, position.batch)
 
 
 def evaluate_batches(network, batches, mean, measurement=None):

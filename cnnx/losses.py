@@ -59,6 +59,8 @@ class Loss(Shown):
     `prepare`, and plan.py calls `compute` and `compute_gradient`.
     """
 
+    adjustable = ()  # as of a layer
+
     def __init__(self):
         self._saved = None
 
@@ -127,6 +129,7 @@ class CategoricalCrossEntropy(Loss):
     """
 
     SMALLEST = 1e-7
+    adjustable = ('label_smoothing',)
 
     def __init__(self, from_logits=False, label_smoothing=0.0):
         super().__init__()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnx import checkpoint
-from cnnx.architecture import as_json, make_generator
+from cnnx.architecture import adjusted, as_json, make_generator
 from cnnx.arrays import non_negative
 from cnnx.geometry import positive_int, whole_number
 
@@ -142,7 +142,7 @@ class Run:
             raise OSError(error.errno, reason, str(self.folder)) from error
         self._locked = self._lock.stat().st_ino
 
-    def begin(self, network, schedule, callbacks):
+    def begin(self, network, schedule, callbacks, progress):
         """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them.
 
         Raises:
@@ -151,6 +151,10 @@ class Run:
         _check_savable(network, schedule, callbacks)
         newest = checkpoint.newest_start(self.folder, self.prefix, self._readings)
         if newest is not None:
+            progress.say(
+                f'{self.folder}: there are checkpoints named {self.prefix} of an older run; this one begins anew, '
+                'replaces them one by one, and is what a resume goes on with'
+            )
             self._run['started'] = max(self._run['started'], math.nextafter(newest, math.inf))
             self.save(network, Position(), callbacks)
         return Position()
@@ -209,7 +213,7 @@ class Run:
             if settings.get('schedule') != self.settings['schedule']:
                 position.schedule = {}
             schedule.restore(position.schedule)
-            same_callbacks = callbacks.restore(found.description.get('callbacks', []), found.arrays)
+            begun, dropped = callbacks.restore(found.description.get('callbacks', []), found.arrays)
         except (LookupError, OSError, OverflowError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
         trainable = [layer.trainable for layer in network.layers]
@@ -224,11 +228,15 @@ class Run:
         for layer, before in zip(network.layers, trainable, strict=True):
             if layer.trainable != before:
                 progress.warn(f'{layer.where}: trainable is {layer.trainable}, as it was when this was saved')
-        if not same_callbacks:
-            progress.say('the callbacks are others than up to here, and begin anew')
+        if begun:
+            progress.say(f'of the callbacks, {", ".join(begun)} begin anew')
+        if dropped:
+            progress.say(f'of the callbacks up to here, what {", ".join(dropped)} remembered is dropped')
         # A callback may have changed the optimizer's since that run began.
         last = {key: value for key, value in found.description['optimizer'].items() if key != 'kind'}
         self._tell_changes(settings | last, progress)
+        for name, (then, now) in adjusted(network, found.description).items():
+            progress.say(f'{name} was {then} up to here and is {now} from here on')
         if position.batch and any(settings.get(key, self.settings[key]) != self.settings[key] for key in ORDER):
             progress.say(
                 f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'
@@ -248,7 +256,13 @@ def _check_savable(network, schedule, callbacks):
     """Tell now what could not be saved later."""
     network.describe()
     as_json(schedule.state(), 'schedule')
-    as_json(callbacks.describe(), 'callbacks')
+    for callback in callbacks:
+        name = type(callback).__name__
+        try:
+            state, _ = callback.state(), callback.arrays()
+        except Exception as error:
+            raise ValueError(f'{name}: cannot tell what it remembers before the run begins ({error!r})') from error
+        as_json(state, f'{name}: state')
     checkpoint.check_arrays(callbacks.arrays())
 
 

@@ -140,7 +140,7 @@ def train(
         if resume_from_checkpoint:
             position = run.resume(network, schedule, callbacks, progress)
         elif run is not None:
-            position = run.begin(network, schedule, callbacks)
+            position = run.begin(network, schedule, callbacks, progress)
         if position.epoch > epochs:
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
         history.history = position.history

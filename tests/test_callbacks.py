@@ -234,15 +234,47 @@ def test_a_run_stopped_at_any_batch_ends_as_if_it_had_not_been(tmp_path, name):
         assert bits(again) == before
 
 
-def test_other_callbacks_than_before_begin_anew(tmp_path, capsys):
-    train(small_network(), callbacks=[EarlyStopping(patience=1)], checkpoint_dir=tmp_path, epochs=2)
-    stopping = EarlyStopping(patience=9)
-    logger = CSVLogger(tmp_path / 'log.csv')
-    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True, 'verbose': 1}
-    train(small_network(), callbacks=[logger, stopping], **options)
-    assert 'the callbacks are others than up to here, and begin anew' in capsys.readouterr().out
-    assert stopping.best_epoch == 3
+def test_callbacks_go_on_beside_others_and_in_another_order(tmp_path, capsys):
+    options = {'checkpoint_dir': tmp_path, 'verbose': 1}
+    first = [BestCheckpoint(tmp_path / 'best.npz', 'loss'), EarlyStopping('loss', 9), EarlyStopping('accuracy', 9)]
+    train(small_network(), callbacks=first, epochs=2, learning_rate=0.05, **options)
+    best, content = first[0].best, (tmp_path / 'best.npz').read_bytes()
+    capsys.readouterr()
+    again = [
+        CSVLogger(tmp_path / 'log.csv'),
+        EarlyStopping('accuracy', 9),
+        BestCheckpoint(tmp_path / 'best.npz', 'loss'),
+    ]
+    train(small_network(), callbacks=again, epochs=3, learning_rate=0.0, resume_from_checkpoint=True, **options)
+    said = capsys.readouterr().out
+    assert 'of the callbacks, CSVLogger begin anew' in said
+    assert 'what EarlyStopping remembered is dropped' in said
+    assert again[2].best <= best
+    assert again[1].best >= first[2].best
+    assert again[1].best_epoch in (first[2].best_epoch, 3)
+    assert (again[2].best_epoch == 3) == ((tmp_path / 'best.npz').read_bytes() != content)
     assert len((tmp_path / 'log.csv').read_text().splitlines()) == 4
+
+
+def test_a_best_whose_weights_were_not_kept_begins_anew_where_they_are_to_come_back(tmp_path, capsys):
+    options = {'checkpoint_dir': tmp_path, 'verbose': 1}
+    train(small_network(), callbacks=[EarlyStopping('loss', restore_best=False)], epochs=2, **options)
+    again = EarlyStopping('loss')
+    train(small_network(), callbacks=[again], epochs=3, resume_from_checkpoint=True, **options)
+    assert again.best_epoch == 3
+    assert 'of the callbacks, EarlyStopping begin anew' in capsys.readouterr().out
+
+
+def test_what_a_callback_sets_up_too_late_is_named(tmp_path):
+    class Late(Callback):
+        def on_train_begin(self):
+            self.count = 0
+
+        def state(self):
+            return {'count': self.count}
+
+    with pytest.raises(ValueError, match="Late: cannot tell what it remembers before the run begins .*'count'"):
+        train(small_network(), callbacks=[Late()], checkpoint_dir=tmp_path)
 
 
 @pytest.mark.parametrize('kind', [EarlyStopping, lambda monitor: BestCheckpoint('best.npz', monitor)])
@@ -259,16 +291,17 @@ def test_another_figure_to_watch_begins_anew(tmp_path, monkeypatch, kind):
     assert (with_accuracy.best, with_accuracy.best_epoch, with_accuracy.arrays()) == (None, 0, {})
 
 
-def test_callbacks_of_a_kind_in_another_order_do_not_take_each_others_memories(tmp_path):
+def test_callbacks_of_a_kind_in_another_order_take_their_own_memories(tmp_path):
     def pair():
         return EarlyStopping('val_loss'), EarlyStopping('val_accuracy')
 
     loss, accuracy = pair()
     options = {'checkpoint_dir': tmp_path, 'epochs': 2}
     train(small_network(), callbacks=[loss, accuracy], **options)
+    best = loss.best, accuracy.best
     loss, accuracy = pair()
     train(small_network(), callbacks=[accuracy, loss], resume_from_checkpoint=True, **options)
-    assert (loss.best, accuracy.best) == (None, None)
+    assert (loss.best, accuracy.best) == best
 
 
 def test_a_best_figure_from_before_its_name_was_saved_is_kept(tmp_path):

@@ -454,7 +454,7 @@ class Keeper(Callback):
     ('schedule', 'callback', 'error', 'message'),
     [
         ({'seen': {1}}, {}, TypeError, 'schedule: seen: expected what JSON can hold'),
-        ({}, {'state': {'seen': {1}}}, TypeError, 'callbacks: state: seen: expected what JSON can hold'),
+        ({}, {'state': {'seen': {1}}}, TypeError, 'Keeper: state: seen: expected what JSON can hold'),
         ({}, {'arrays': {'names': np.array(['a'])}}, ValueError, 'callback_0_names: expected an array of numbers'),
         ({}, {'arrays': {'a\0b': np.ones(2)}}, ValueError, 'expected the name of an array'),
     ],

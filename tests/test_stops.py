@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from models import bits, small_data, small_network
 
+import cnnx
 from cnnx import DivergenceError, checkpoint
 from cnnx.callbacks import BestCheckpoint, LambdaCallback
 from cnnx.schedules import Schedule
@@ -195,7 +196,107 @@ def test_worker_processes_that_the_signal_ends_too_do_not_keep_a_run_from_stoppi
     assert 'model_epoch_1_batch_' in names(tmp_path)[0]
 
 
+@POSIX
+@SIGNALS
+@pytest.mark.parametrize('part', ['training', 'validation'])
+def test_batches_that_a_signal_ends_are_not_taken_for_all(tmp_path, whole, number, error, part):
+    def ended(epoch):
+        try:
+            yield from stalled(epoch, number, 2)
+        except (KeyboardInterrupt, SystemExit):
+            return
+
+    data, validation = (ended, small_data(9)) if part == 'training' else (batches, ended)
+    with pytest.raises(error):
+        train(small_network(), data, checkpoint_dir=tmp_path, validation_data=validation)
+    done = 2 if part == 'training' else BATCHES
+    assert names(tmp_path) == ['model_epoch_1.npz', f'model_epoch_2_batch_{done}.npz']
+
+
+@POSIX
+@SIGNALS
+def test_a_run_is_saved_before_those_who_make_batches_clean_up(tmp_path, number, error):
+    seen = []
+
+    def slow_to_end(epoch):
+        try:
+            yield from stalled(epoch, number, 2)
+        finally:
+            seen.append(names(tmp_path))
+
+    with pytest.raises(error):
+        train(small_network(), slow_to_end, checkpoint_dir=tmp_path)
+    assert 'model_epoch_2_batch_2.npz' in seen[-1]
+
+
+@POSIX
+def test_each_signal_ends_the_wait_that_goes_on(tmp_path):
+    def stubborn(epoch):
+        yield from batches(epoch)[:2]
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            signal.raise_signal(signal.SIGTERM)
+        queue.Queue().get(timeout=20)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(small_network(), stubborn, checkpoint_dir=tmp_path)
+    assert names(tmp_path) == ['model_epoch_1_batch_2.npz']
+
+
+@POSIX
+@SIGNALS
+def test_a_run_within_a_run_stops_and_so_does_the_outer_one(tmp_path, number, error):
+    def nested(epoch):
+        for place, batch in enumerate(batches(epoch)):
+            if (epoch, place) == (2, 2):
+                inner = functools.partial(stalled, number=number, at=3)
+                train(small_network(), inner, checkpoint_dir=tmp_path / 'inner')
+            yield batch
+
+    with pytest.raises(error):
+        train(small_network(), nested, checkpoint_dir=tmp_path / 'outer')
+    for folder, done in (('inner', 3), ('outer', 2)):
+        assert f'model_epoch_2_batch_{done}.npz' in names(tmp_path / folder)
+
+
+@POSIX
+def test_a_signal_that_comes_as_handlers_are_put_back_is_acted_upon(tmp_path, monkeypatch):
+    """With a handler of SIGCHLD, whose own is put back as well."""
+    before, real = signal.signal(signal.SIGCHLD, lambda number, frame: None), signal.signal
+
+    def interrupted(number, handler):
+        real(number, handler)
+        if (number, handler) == (signal.SIGINT, signal.default_int_handler):
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(signal, 'signal', interrupted)
+    try:
+        with pytest.raises(SystemExit):
+            train(small_network(), epochs=1)
+    finally:
+        monkeypatch.undo()
+        signal.signal(signal.SIGCHLD, before)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 # Where an epoch ends
+
+
+@pytest.mark.parametrize('at', range(1, BATCHES + 1))
+def test_what_fails_as_a_batch_is_made_does_not_cost_those_before_it(tmp_path, whole, at):
+    def broken(epoch):
+        for place, batch in enumerate([*batches(epoch), None]):
+            if (epoch, place) == (2, at):
+                raise OSError('no such image')
+            if batch is not None:
+                yield batch
+
+    options = {'checkpoint_dir': tmp_path, 'validation_data': small_data(9)}
+    with pytest.raises(OSError, match='no such image'):
+        train(small_network(), broken, **options)
+    assert names(tmp_path) == ['model_epoch_1.npz', f'model_epoch_2_batch_{at}.npz']
+    assert_resumes(tmp_path, whole)
 
 
 def test_what_fails_in_validation_does_not_cost_the_epoch(tmp_path, whole):
@@ -295,3 +396,42 @@ def train_one(epoch, options):
     """Train up to an epoch, and return its number."""
     train(small_network(), epochs=epoch, **options)
     return epoch
+
+
+def test_a_run_that_begins_anew_beside_an_older_one_says_so(tmp_path, capsys):
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+    train(small_network(), epochs=1, checkpoint_dir=tmp_path, verbose=1)
+    assert 'there are checkpoints named model of an older run; this one begins anew' in capsys.readouterr().out
+
+
+def test_a_budget_that_is_used_up_is_told(tmp_path, capsys):
+    options = {'checkpoint_dir': tmp_path, 'verbose': 1, 'max_seconds': 1e-9}
+    train(small_network(), **options)
+    train(small_network(), resume_from_checkpoint=True, **options)
+    assert 'the 1e-09 seconds of max_seconds are used up: nothing to train' in capsys.readouterr().out
+
+
+def test_settings_that_a_callback_changes_do_not_keep_a_run_from_going_on(tmp_path, capsys):
+    def build(rate, momentum, l2, smoothing):
+        net = cnnx.Network(seed=0)
+        for layer in (
+            cnnx.Flatten(input_shape=(6, 6, 1)),
+            cnnx.BatchNormalization(momentum=momentum),
+            cnnx.Dropout(rate),
+            cnnx.Dense(output_size=3, l2=l2),
+            cnnx.Softmax(),
+        ):
+            net.add(layer)
+        net.compile(cnnx.CategoricalCrossEntropy(label_smoothing=smoothing))
+        return net
+
+    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True, 'verbose': 1}
+    train(build(0.5, 0.9, 0.1, 0.0), epochs=1, **options)
+    net = build(0.3, 0.8, 0.0, 0.1)
+    train(net, epochs=2, **options)
+    said = capsys.readouterr().out
+    assert 'layer 1 (BatchNormalization): momentum was 0.9 up to here and is 0.8 from here on' in said
+    assert 'layer 2 (Dropout): rate was 0.5 up to here and is 0.3 from here on' in said
+    assert 'layer 3 (Dense): l2 was 0.1 up to here and is 0.0 from here on' in said
+    assert 'label_smoothing was 0.0 up to here and is 0.1 from here on' in said
+    assert net.layers[2].rate == 0.3

@@ -36,6 +36,7 @@ class BatchNormalization(Layer):
     """
 
     parameter_names = ('gamma', 'beta', 'running_mean', 'running_variance')
+    adjustable = ('momentum', 'epsilon')
 
     def __init__(self, momentum=0.9, epsilon=1e-5, input_shape=None):
         super().__init__(input_shape)

@@ -25,6 +25,7 @@ class Dropout(Layer):
     """
 
     only_in_training = True
+    adjustable = ('rate',)
 
     def __init__(self, rate, input_shape=None):
         super().__init__(input_shape)
