@@ -317,8 +317,8 @@ def test_the_second_mirror_is_used_when_the_first_serves_badly(official, cache, 
 
 @pytest.mark.parametrize('kind', SLOW_ANSWERS)
 def test_the_second_mirror_is_used_when_the_first_is_slow(official, cache, monkeypatch, serve, kind):
-    monkeypatch.setattr(downloads, 'TIMEOUT', 1.5)
-    limit_downloads(monkeypatch, seconds=2)
+    monkeypatch.setattr(downloads, 'TIMEOUT', 0.7)
+    limit_downloads(monkeypatch, seconds=1.2)
     bad = serve({**official, IMAGES: SLOW_ANSWERS[kind](official[IMAGES])})
     good = serve(official)
     use_mirrors(monkeypatch, bad.url, good.url)
@@ -328,7 +328,7 @@ def test_the_second_mirror_is_used_when_the_first_is_slow(official, cache, monke
 
 
 def test_a_mirror_that_falls_silent_is_given_up(official, cache, monkeypatch, serve):
-    monkeypatch.setattr(downloads, 'TIMEOUT', 1.0)
+    monkeypatch.setattr(downloads, 'TIMEOUT', 0.7)
     good = serve(official)
     with socket.create_server(('127.0.0.1', 0)) as silent:  # the system takes the connection, nobody answers
         use_mirrors(monkeypatch, f'http://127.0.0.1:{silent.getsockname()[1]}/mnist/', good.url)
