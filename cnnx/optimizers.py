@@ -117,7 +117,8 @@ class Update:
     def __call__(self, learning_rate):
         if self._table.size == 0:
             return
-        self._optimizer.step(self._table, self._parameters, learning_rate, self._scale(), self._threads)
+        scale = 1.0 if self._optimizer.clip_norm is None else self._scale()
+        self._optimizer.step(self._table, self._parameters, learning_rate, scale, self._threads)
         for parameter in self._parameters:
             parameter.updates += 1
 
@@ -140,8 +141,6 @@ class Update:
 
     def _scale(self):
         limit = self._optimizer.clip_norm
-        if limit is None:
-            return 1.0
         norm = self._gradient_norm() if self._norm is None else self._norm
         self._norm = None
         return limit / (norm + NORM_EPSILON) if norm + NORM_EPSILON > limit else 1.0

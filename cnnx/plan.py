@@ -133,10 +133,12 @@ class Plan:
         """
         route = self._route('learn')
         found = self._run(route, samples, index, training=True)
-        gradient = self.loss_gradient() if route.head is None else route.head.input_gradient(len(index))
-        for step in route.backward_steps:
-            gradient = step.backward(gradient)
-        self.add_penalty_gradients()
+        if route.backward_steps:
+            gradient = self.loss_gradient() if route.head is None else route.head.input_gradient(len(index))
+            for step in route.backward_steps:
+                gradient = step.backward(gradient)
+        if self._penalized:
+            self.add_penalty_gradients()
         return found
 
     def assess(self, samples, index):

@@ -637,3 +637,9 @@ def test_a_column_that_a_table_has_not_is_refused(kernel, column):
 def test_a_table_of_rows_that_do_not_agree_is_refused(row):
     with pytest.raises(ValueError, match='expected'):
         COMPILED['sgd_update'](COMPILED['ArrayTable']([row]), *TABLE_KERNELS['sgd_update'][1], 1)
+
+
+def test_a_twin_of_no_classes_refuses_them():
+    none = np.empty((0, 0), F32)
+    with pytest.raises(ValueError, match='at least one class'):
+        TWINS['softmax_cross_entropy_backward'](none, np.empty(0, I32), none, 0.0, 1)

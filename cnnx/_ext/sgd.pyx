@@ -20,7 +20,8 @@ def sgd_update(
     cdef Py_ssize_t* chunk
     cdef void** row
     check_threads(num_threads)
-    check_columns(table, 3 if momentum else 2, f'a value, a gradient{" and a velocity" if momentum else ""}')
+    check_columns(
+        table, 3 if momentum else 2, 'a value, a gradient and a velocity' if momentum else 'a value and a gradient')
     for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
         chunk = table.chunk + 3 * i
         row = table.pointers + table.columns * chunk[0]

@@ -27,7 +27,9 @@ def softmax_backward(y, dy, dx, num_threads):
 
 
 def check_labels(labels, C):
-    """Raise a ValueError for a label that is no class: a negative one would count from the end."""
+    """Raise a ValueError for a label that is no class: a negative one would count from the end; or for no classes."""
+    if C == 0:
+        raise ValueError('expected at least one class, got none')
     wrong = np.flatnonzero((labels < 0) | (labels >= C))
     if len(wrong):
         raise ValueError(f'labels: expected 0 to {C - 1}, got {labels[wrong[0]]} at position {wrong[0]}')
