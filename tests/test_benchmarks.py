@@ -2,6 +2,10 @@
 
 import importlib.util
 import json
+import os
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from benchmarks import command, machine, measure, peer, table
 from benchmarks.loops import LoopNetwork
 from benchmarks.measure import Contestant, Result, interleave, race, timed
 from benchmarks.models import Ours, larger, lenet5, make_ours, overlapping, strided, training_work
-from benchmarks.reports import cliffs
+from benchmarks.reports import ROOT, cliffs
 from benchmarks.rows import RANDOM_RATE
 from benchmarks.worker import Side, Worker, WorkerError
 
@@ -220,3 +224,18 @@ def test_busy_processors_are_kept_busy_and_let_go():
     with machine.keep_busy(1) as processes:
         assert [process.poll() for process in processes] == [None]
     assert processes[0].poll() is not None
+
+
+@pytest.mark.skipif(
+    'CNNX_DATA_DIR' not in os.environ, reason='CNNX_DATA_DIR does not name a folder with the full MNIST'
+)
+def test_a_recipe_is_trained_by_on_each_side_that_is_asked_for():
+    sides = ['cnnx'] if importlib.util.find_spec('torch') is None else ['cnnx', 'torch']
+    options = ['--epochs', '1', '--train-samples', '128', '--test-samples', '50', '--threads', '1']
+    line = [sys.executable, '-m', 'benchmarks.recipe', 'lenet', '--seeds', '0', '1', '--sides', *sides, *options]
+    said = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.split(':')[0].split(maxsplit=1)[1] for line in said[: 2 * len(sides)]] == [
+        name for name in ('seed 0', 'seed 1') for _ in sides
+    ]
+    assert [line.split(':')[0].split(maxsplit=1)[1] for line in said[2 * len(sides) :]] == ['mean of 2'] * len(sides)
+    assert all(re.search(r': \d+\.\d+%, \d+\.\d s$', line) for line in said)
