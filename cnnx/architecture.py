@@ -1,5 +1,7 @@
 """A network's make-up as JSON can hold it, and back: layers, loss, optimizer, generator."""
 
+import json
+
 import numpy as np
 
 from cnnx._version import __version__
@@ -20,8 +22,8 @@ def describe(network):
     return {
         'cnnx': __version__,
         'architecture': {'dtype': network.dtype.name, 'layers': [_describe_layer(layer) for layer in network.layers]},
-        'loss': _describe_part(network.loss),
-        'optimizer': _describe_part(network.optimizer),
+        'loss': _describe_part(network.loss, LOSSES),
+        'optimizer': _describe_part(network.optimizer, OPTIMIZERS),
         'generator': describe_generator(network.generator),
     }
 
@@ -135,19 +137,22 @@ def match_checkpoint(network, description, arrays):
     # What the file has of no parameter begins anew: it was written before the first step, or with other settings.
     states = [name for name in network.optimizer.state_names if any(key.startswith(f'{name}_') for key in arrays)]
     for index, (layer, found) in enumerate(zip(network.layers, theirs['layers'], strict=False)):
-        if found['kind'] != type(layer).__name__:
-            raise ValueError(f'{layer.where}: expected {type(layer).__name__}, got {found["kind"]}')
+        kind = _kind(layer, LAYERS)
+        if found['kind'] != kind:
+            raise ValueError(f'{layer.where}: expected {kind}, got {found["kind"]}')
         matching |= _match_layer(layer, index, arrays, states, updates, found.get('trainable', True))
         if found['kind'] in LAYERS:  # where settings of older files get their defaults
             found = _describe_layer(_make_layer(found))
         for key, value in _describe_layer(layer).items():
-            if key not in ('kernel_initializer', 'trainable', *layer.adjustable) and value != found[key]:
-                raise ValueError(f'{layer.where}: expected {key} {value}, got {found[key]}')
+            if key in ('kernel_initializer', 'trainable', *layer.adjustable):
+                continue
+            if key not in found or json.dumps(value) != json.dumps(found[key]):  # as text, NaN is NaN
+                raise ValueError(f'{layer.where}: expected {key} {value}, got {found.get(key)}')
     for what, ours, other in (
         ('layers', len(network.layers), len(theirs['layers'])),
         ('dtype', network.dtype.name, theirs['dtype']),
         ('loss', *(_unadjusted(loss, network.loss) for loss in _losses(network, description))),
-        ('optimizer', type(network.optimizer).__name__, description['optimizer']['kind']),
+        ('optimizer', _kind(network.optimizer, OPTIMIZERS), description['optimizer']['kind']),
     ):
         if ours != other:
             raise ValueError(f'{what}: expected {ours}, got {other}')
@@ -176,7 +181,7 @@ def adjusted(network, description):
 
 def _losses(network, description):
     """Return the descriptions of a network's loss and of the described one."""
-    return _describe_part(network.loss), _completed(description['loss'])
+    return _describe_part(network.loss, LOSSES), _completed(description['loss'])
 
 
 def _unadjusted(settings, part):
@@ -222,7 +227,7 @@ def _match_layer(layer, index, arrays, states=(), updates=None, learned=True):
 
 def _describe_layer(layer):
     settings = {
-        'kind': type(layer).__name__,
+        'kind': _kind(layer, LAYERS),
         'input_shape': layer.input_shape,
         'trainable': bool(layer.trainable),
         **layer.settings(),
@@ -238,13 +243,19 @@ def _make_layer(description):
     return layer
 
 
-def _describe_part(part):
-    return None if part is None else as_json({'kind': type(part).__name__, **part.settings()}, type(part).__name__)
+def _describe_part(part, kinds):
+    return None if part is None else as_json({'kind': _kind(part, kinds), **part.settings()}, type(part).__name__)
+
+
+def _kind(part, kinds):
+    """Return the name of a part's kind; of one of the user's own that is called as one of cnnx, with its module."""
+    kind = type(part)
+    return kind.__name__ if kinds.get(kind.__name__, kind) is kind else f'{kind.__module__}.{kind.__qualname__}'
 
 
 def _completed(loss):
     """Return a loss's description with the settings that it has from before they were there."""
-    return _describe_part(_make(LOSSES, loss)) if loss['kind'] in LOSSES else loss
+    return _describe_part(_make(LOSSES, loss), LOSSES) if loss['kind'] in LOSSES else loss
 
 
 def _known_initializer(settings):

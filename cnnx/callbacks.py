@@ -221,6 +221,10 @@ class BestCheckpoint(BestCallback):
         super().__init__(monitor, min_delta)
         self.path = path_of_file(path)
 
+    def takes(self, state, arrays):
+        # A best that is not there any more is none to beat.
+        return super().takes(state, arrays) and (state.get('best') is None or os.path.exists(self.path))
+
     def check(self, figures):
         super().check(figures)
         prepare_path(self.path)

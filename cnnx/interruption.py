@@ -35,8 +35,10 @@ class Interruption:
                 for number, default in DEFAULTS.items():
                     handler = signal.getsignal(number)
                     outer = getattr(handler, '__self__', None)
-                    if handler is default or isinstance(outer, Interruption):
-                        self._outer = self._outer or outer
+                    nested = isinstance(outer, Interruption)
+                    if nested:
+                        self._outer = outer
+                    if nested or handler is default:
                         self._before[number] = handler
                         signal.signal(number, self._note)
         except BaseException:
@@ -66,8 +68,9 @@ class Interruption:
             return
         if self.signal is None:
             self.signal = signal.Signals(number)
-            if self._outer is not None:
-                self._outer.signal = self._outer.signal or self.signal
+            outer = self._outer
+            while outer is not None:
+                outer.signal, outer = outer.signal or self.signal, outer._outer
             self._let_children_die()
         if self._before_leaving is not None:
             # What ends the wait may take its time, or never end: pools of processes, the user's own clauses.

@@ -47,6 +47,8 @@ class Loop:
         if position.seconds >= self.max_seconds:
             self.progress.say(f'the {self.max_seconds:g} seconds of max_seconds are used up: nothing to train')
         self.callbacks.call('on_train_begin')
+        if self.callbacks.stopped and position.epoch <= self.epochs:
+            self.progress.say('a callback has stopped the run: nothing to train')
         # What a checkpoint says of the time is what counts, so that a resume comes to the same end.
         while position.epoch <= self.epochs and position.seconds < self.max_seconds and not self.callbacks.stopped:
             position = self._train_epoch(position)
@@ -180,7 +182,7 @@ class Loop:
                 return
             except BaseException as error:
                 self._stop_if_asked(position)
-                if isinstance(error, Exception):
+                if not isinstance(error, GeneratorExit):
                     self._save_place(position)
                 raise
             yield batch

@@ -18,7 +18,8 @@ from models import bits, small_data, small_network
 
 import cnnx
 from cnnx import DivergenceError, checkpoint
-from cnnx.callbacks import BestCheckpoint, LambdaCallback
+from cnnx.callbacks import BestCheckpoint, EarlyStopping, LambdaCallback
+from cnnx.parameter import Parameter
 from cnnx.schedules import Schedule
 
 EPOCHS, BATCHES = 3, 4
@@ -261,6 +262,26 @@ def test_a_run_within_a_run_stops_and_so_does_the_outer_one(tmp_path, number, er
 
 
 @POSIX
+def test_runs_within_runs_all_stop_whosoever_handler_they_found(tmp_path):
+    def nested(depth):
+        def of_epoch(epoch):
+            for place, batch in enumerate(batches(epoch)):
+                if place == 2 and depth == 0:
+                    signal.raise_signal(signal.SIGTERM)
+                elif place == 2:
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
+                    train(small_network(), nested(depth - 1), checkpoint_dir=tmp_path / str(depth - 1))
+                yield batch
+
+        return of_epoch
+
+    with pytest.raises(SystemExit):
+        train(small_network(), nested(2), checkpoint_dir=tmp_path / '2')
+    for depth in '012':
+        assert names(tmp_path / depth) == ['model_epoch_1_batch_2.npz']
+
+
+@POSIX
 def test_a_signal_that_comes_as_handlers_are_put_back_is_acted_upon(tmp_path, monkeypatch):
     """With a handler of SIGCHLD, whose own is put back as well."""
     before, real = signal.signal(signal.SIGCHLD, lambda number, frame: None), signal.signal
@@ -283,17 +304,18 @@ def test_a_signal_that_comes_as_handlers_are_put_back_is_acted_upon(tmp_path, mo
 # Where an epoch ends
 
 
+@pytest.mark.parametrize('failure', [OSError('no such image'), SystemExit('no such image')], ids=repr)
 @pytest.mark.parametrize('at', range(1, BATCHES + 1))
-def test_what_fails_as_a_batch_is_made_does_not_cost_those_before_it(tmp_path, whole, at):
+def test_what_fails_as_a_batch_is_made_does_not_cost_those_before_it(tmp_path, whole, at, failure):
     def broken(epoch):
         for place, batch in enumerate([*batches(epoch), None]):
             if (epoch, place) == (2, at):
-                raise OSError('no such image')
+                raise failure
             if batch is not None:
                 yield batch
 
     options = {'checkpoint_dir': tmp_path, 'validation_data': small_data(9)}
-    with pytest.raises(OSError, match='no such image'):
+    with pytest.raises(type(failure), match='no such image'):
         train(small_network(), broken, **options)
     assert names(tmp_path) == ['model_epoch_1.npz', f'model_epoch_2_batch_{at}.npz']
     assert_resumes(tmp_path, whole)
@@ -435,3 +457,71 @@ def test_settings_that_a_callback_changes_do_not_keep_a_run_from_going_on(tmp_pa
     assert 'layer 3 (Dense): l2 was 0.1 up to here and is 0.0 from here on' in said
     assert 'label_smoothing was 0.0 up to here and is 0.1 from here on' in said
     assert net.layers[2].rate == 0.3
+
+
+class ReLU(cnnx.Layer):
+    """A leaky one, called as one of cnnx, with settings that JSON writes and no number equals."""
+
+    def __init__(self, slope=0.3, **more):
+        super().__init__()
+        self.slope, self.more = slope, more
+
+    def settings(self):
+        return {'slope': self.slope, 'nothing': float('nan'), **self.more}
+
+    def _output_shape(self, input_shape):
+        return input_shape
+
+    def compute(self, x, training, empty):
+        self._saved = (x,)
+        return np.where(x > 0, x, np.float32(self.slope) * x)
+
+    def compute_gradient(self, dy, empty, input_gradient=True):
+        return np.where(self._saved[0] > 0, dy, np.float32(self.slope) * dy)
+
+
+def own_network(layer):
+    net = cnnx.Network(seed=0)
+    for each in (cnnx.Flatten(input_shape=(6, 6, 1)), layer, cnnx.Dense(output_size=3), cnnx.Softmax()):
+        net.add(each)
+    net.compile(cnnx.CategoricalCrossEntropy())
+    return net
+
+
+def test_a_layer_of_ones_own_that_is_called_as_one_of_cnnx_is_not_taken_for_it(tmp_path):
+    whole, net = own_network(ReLU()), own_network(ReLU())
+    history = train(whole)
+    train(own_network(ReLU()), epochs=2, checkpoint_dir=tmp_path)
+    assert train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True).history == history.history
+    assert bits(net) == bits(whole)
+    with pytest.raises(cnnx.CheckpointError, match='ReLU is none of cnnx'):
+        cnnx.Network.load(tmp_path / 'model_epoch_3.npz')
+    for other, message in ((ReLU(0.2), 'expected slope 0.2, got 0.3'), (ReLU(axis=1), 'expected axis 1, got None')):
+        with pytest.raises(cnnx.CheckpointError, match=message):
+            train(own_network(other), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+def test_parameters_of_one_name_are_refused():
+    class Twice(ReLU):
+        def _new_parameters(self, rng):
+            return [Parameter('weights', np.ones(3, self.dtype)) for _ in range(2)]
+
+    with pytest.raises(ValueError, match='expected parameters of different names, got weights, weights'):
+        own_network(Twice())
+
+
+def test_a_best_file_that_is_gone_is_written_anew(tmp_path):
+    options = {'checkpoint_dir': tmp_path, 'validation_data': small_data(9)}
+    path = tmp_path / 'best.npz'
+    train(small_network(), epochs=1, callbacks=[BestCheckpoint(path, 'loss')], **options)
+    path.unlink()
+    again = [BestCheckpoint(path, 'loss')]
+    train(small_network(), epochs=2, learning_rate=0.0, callbacks=again, resume_from_checkpoint=True, **options)
+    assert path.exists()
+
+
+def test_a_resume_that_a_callback_ends_at_once_says_so(tmp_path, capsys):
+    options = {'checkpoint_dir': tmp_path, 'learning_rate': 0.0, 'resume_from_checkpoint': True, 'verbose': 1}
+    train(small_network(), epochs=9, callbacks=[EarlyStopping('loss', patience=1)], **options)
+    train(small_network(), epochs=20, callbacks=[EarlyStopping('loss', patience=1)], **options)
+    assert 'a callback has stopped the run: nothing to train' in capsys.readouterr().out

@@ -125,6 +125,9 @@ class Layer:
                 self.generator = np.random.default_rng(0 if rng is None else rng)
             self.output_shape = self._output_shape(shape)
             self._parameters = self._cast_parameters() or self._new_parameters(self.generator)
+            names = [parameter.name for parameter in self._parameters]
+            if len(set(names)) < len(names):
+                raise ValueError(f'expected parameters of different names, got {", ".join(names)}')
         except BaseException as error:
             vars(self).update(before)
             for kind in (ValueError, MemoryError):
