@@ -58,6 +58,12 @@ RECIPES = {
     },
 }
 TEST_SHARE = 0.2  # of images of one's own
+GOES_WITHOUT = {
+    'data': ('recipe', 'full'),
+    'compare': ('resume', 'plot', 'report', 'backend', 'augment', 'recipe'),
+    'find_learning_rate': ('resume', 'compare', 'report', 'augment', 'recipe'),
+    'doctor': ('find_learning_rate', 'resume', 'compare', 'report', 'plot'),
+}
 
 
 def parse_settings(arguments=None):
@@ -120,12 +126,14 @@ def parse_settings(arguments=None):
 
 
 def check_settings(settings, parser):
+    for option, others in GOES_WITHOUT.items():
+        for other in others:
+            if getattr(settings, option) and getattr(settings, other):
+                parser.error(f'--{option} goes without --{other}'.replace('_', '-'))
     if settings.data_dir is not None and not settings.full:
         parser.error('--data-dir goes with --full; the subset comes with the package')
     if settings.dataset != 'mnist' and not settings.full:
         parser.error(f'--dataset {settings.dataset} goes with --full; only MNIST has a subset in the package')
-    if settings.data is not None and settings.full:
-        parser.error('--data goes without --full and --recipe')
     if settings.recipe and settings.optimizer != 'sgd':
         parser.error(f'--recipe {settings.recipe} goes with --optimizer sgd, not {settings.optimizer}')
     own_folder = settings.data is not None and Path(settings.data).suffix != '.npz'
@@ -133,20 +141,8 @@ def check_settings(settings, parser):
         parser.error('--prepare goes with --data FOLDER')
     if own_folder and importlib.util.find_spec('PIL') is None:
         parser.error('--data FOLDER needs Pillow: pip install "cnnx[images]", or pip install pillow')
-    if settings.compare and (settings.resume or settings.plot or settings.report or settings.backend):
-        parser.error('--compare goes without --resume, --plot, --report and --backend')
-    if settings.augment and (settings.compare or settings.find_learning_rate):
-        parser.error('--augment goes without --compare and --find-learning-rate')
-    if settings.recipe and (settings.compare or settings.find_learning_rate):
-        parser.error('--recipe goes without --compare and --find-learning-rate')
     if settings.compare and settings.schedule == 'plateau':
         parser.error('--compare goes without --schedule plateau, which needs validation data')
-    if settings.find_learning_rate and (settings.resume or settings.compare or settings.report):
-        parser.error('--find-learning-rate goes without --resume, --compare and --report')
-    if settings.doctor and (
-        settings.find_learning_rate or settings.resume or settings.compare or settings.report or settings.plot
-    ):
-        parser.error('--doctor goes without --find-learning-rate, --resume, --compare, --report and --plot')
     if settings.momentum is not None and settings.optimizer not in ('sgd', 'rmsprop'):
         parser.error(f'--momentum goes with --optimizer sgd or rmsprop, not {settings.optimizer}')
     if settings.plot and (wrong := why_not_drawn('--plot', settings.plot)):

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnx.arrays import non_negative, positive, true_or_false
 from cnnx.geometry import MAX_SIZE
-from cnnx.shown import Shown
+from cnnx.shown import Described
 
 # The share of an image that is erased at least, and how much longer than the other a box's side may be.
 LEAST_SHARE, LONGEST = 0.02, 10 / 3
@@ -19,7 +19,7 @@ REACH, FINENESS = 3, 2
 IDENTITY = np.eye(3)
 
 
-class Augmentation(Shown):
+class Augmentation(Described):
     """What augmentations share: arguments are kept in attributes of their names.
 
     Attributes:
@@ -27,10 +27,6 @@ class Augmentation(Shown):
     """
 
     numbers = 0
-
-    def settings(self):
-        """Return the constructor's arguments as JSON can hold them: the attributes that are not private."""
-        return {name: value for name, value in vars(self).items() if not name.startswith('_')}
 
 
 class Affine(Augmentation):

@@ -16,7 +16,7 @@ class Interruption:
 
     That is so on the main thread, and where they have their default handlers, or those of a run within which this one
     is, which they get back at the end; who has set handlers of his own has them called. A second signal changes
-    nothing. Processes that are forked meanwhile act upon signals as before.
+    nothing, but that it ends a wait again. Processes that are forked meanwhile act upon signals as before.
 
     Attributes:
         signal: the first one that came, or None.

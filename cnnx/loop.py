@@ -79,8 +79,8 @@ class Loop:
             self.schedule.observe(figures)
             self.callbacks.call('on_epoch_end', epoch, figures)
             if whole:
-                after = Position(self.history.history, epoch + 1, schedule=self.schedule.state())
-                after.seconds = position.seconds
+                schedule, seconds = self.schedule.state(), position.seconds
+                after = Position(self.history.history, epoch + 1, schedule=schedule, seconds=seconds)
                 self._save(after)
             shown.finish(figures, seconds)
         if self.interruption.signal is not None:
@@ -180,10 +180,9 @@ class Loop:
             except StopIteration:
                 self._stop_if_asked(position)  # the signal may have been what ended them
                 return
-            except BaseException as error:
+            except BaseException:
                 self._stop_if_asked(position)
-                if not isinstance(error, GeneratorExit):
-                    self._save_place(position)
+                self._save_place(position)
                 raise
             yield batch
 

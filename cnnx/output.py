@@ -4,6 +4,8 @@ import contextlib
 import os
 import sys
 
+from cnnx.errors import from_the_system
+
 
 class _Unfailing:
     """A text stream whose writing never fails: what it cannot take is dropped from then on."""
@@ -27,7 +29,7 @@ class _Unfailing:
         except UnicodeEncodeError:  # of the text, not of the stream
             raise
         except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno is None:  # a user's signal handler raises it
+            if not from_the_system(error):
                 raise
             with open(os.devnull, 'w') as devnull, contextlib.suppress(OSError, ValueError):
                 # What waits in its buffer would fail again when the interpreter ends.

@@ -4,6 +4,8 @@ import contextlib
 import sys
 import warnings
 
+from cnnx.errors import from_the_system
+
 
 class Progress:
     """Where training reports to: standard output, which is left alone once it fails. That never ends a run.
@@ -51,7 +53,7 @@ class Progress:
         try:
             yield
         except (AttributeError, OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno is None:  # a user's signal handler raises it
+            if not from_the_system(error):
                 raise
             self.verbose = False
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from cnnx import checkpoint
 from cnnx.architecture import adjusted, as_json, make_generator
 from cnnx.arrays import non_negative
+from cnnx.errors import from_the_system
 from cnnx.geometry import positive_int, whole_number
 
 SECONDS = {'s': 1, 'm': 60, 'h': 3600}
@@ -136,7 +137,7 @@ class Run:
                 'wait for its end, or give another checkpoint_prefix or checkpoint_dir'
             ) from None
         except OSError as error:
-            if error.filename is not None or not checkpoint.from_the_file(error):
+            if error.filename is not None or not from_the_system(error):
                 raise
             reason = f'cannot be locked for one run ({error.strerror}); give a checkpoint_dir on another file system'
             raise OSError(error.errno, reason, str(self.folder)) from error

@@ -5,10 +5,10 @@ import math
 from cnnx.arrays import function_of, non_negative, positive
 from cnnx.geometry import MAX_SIZE, is_whole, positive_int, whole_number
 from cnnx.monitor import check_monitored, checked_monitor, is_better
-from cnnx.shown import Shown
+from cnnx.shown import Described
 
 
-class Schedule(Shown):
+class Schedule(Described):
     """What schedules share.
 
     A kind of schedule defines `__call__`, and keeps its arguments in attributes of their names. All but
@@ -26,10 +26,6 @@ class Schedule(Shown):
             epochs: of the whole run; each has steps / epochs steps.
         """
         raise NotImplementedError
-
-    def settings(self):
-        """Return the constructor's arguments as JSON can hold them: the attributes that are not private."""
-        return {name: value for name, value in vars(self).items() if not name.startswith('_')}
 
     def check(self, epochs, figures):
         """Raise a ValueError if it cannot serve a run of so many epochs, whose figures have these names."""

@@ -133,6 +133,7 @@ def train(
         'augment': describe(augment),
         'max_seconds': None if max_seconds == math.inf else max_seconds,
     }
+    # A schedule of the user's own may have attributes of these names: they stay those of the run, and first.
     settings = {**settings, **_other_settings(network, schedule), **settings}
     run = _new_run(checkpoint_dir, checkpoint_prefix, settings, checkpoint_every, keep, resume_from_checkpoint)
     with run or contextlib.nullcontext(), Interruption() as interruption:

@@ -1,11 +1,13 @@
 import contextlib
 import os
+import signal
 
 import pytest
 from hypothesis import settings
 from mirrors import Mirror
 
 import cnnx
+from cnnx.interruption import DEFAULTS
 
 settings.register_profile('cnnx', deadline=None, derandomize=True, print_blob=True, max_examples=40)
 settings.register_profile('thorough', deadline=None, max_examples=2000)
@@ -23,6 +25,15 @@ def compiled_kernels():
         pytest.skip(f'the compiled kernels are not there: {error}')
     yield
     context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def default_handlers():
+    """Run a test with Python's own handlers of signals: a shell may have some ignored."""
+    before = {number: signal.signal(number, default) for number, default in DEFAULTS.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import cnnx
 
 PACKAGE = Path(cnnx.__file__).parent
 FLOORS = [
-    {'_version', 'geometry', 'arrays', 'shown', 'monitor', 'history', 'data', 'picture_sheet', 'pictures', 'output'},
-    {'parameter', 'initializers', 'augmentation'},
+    {'_version', 'geometry', 'arrays', 'shown', 'errors', 'monitor', 'history', 'data', 'picture_sheet', 'pictures'},
+    {'parameter', 'initializers', 'augmentation', 'output'},
     {'_numpy', '_ext'},
     {'kernels'},
     {'layers', 'losses', 'optimizers', 'schedules', 'checkpoint', 'progress', 'interruption', 'divergence'},

@@ -185,10 +185,10 @@ def test_an_error_in_the_middle_leaves_the_network_as_it_is(call):
 
 
 @pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
+@pytest.mark.usefixtures('default_handlers')
 @pytest.mark.parametrize('call', [1, 12, 40])
 @pytest.mark.parametrize(('number', 'error'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_ctrl_c_ends_it_between_two_batches_and_leaves_the_network_as_it_is(call, number, error):
-    handlers = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)
     net, calls = small_network(), []
     before, learn = everything(net), net.plan.learn
 
@@ -199,12 +199,8 @@ def test_ctrl_c_ends_it_between_two_batches_and_leaves_the_network_as_it_is(call
         return learn(*arguments)
 
     net.plan.learn = interrupted
-    try:
-        with pytest.raises(error):
-            find(net)
-    finally:
-        signal.signal(signal.SIGINT, handlers[0])
-        signal.signal(signal.SIGTERM, handlers[1])
+    with pytest.raises(error):
+        find(net)
     assert len(calls) == call
     assert everything(net) == before
 

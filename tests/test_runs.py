@@ -868,14 +868,6 @@ def test_others_may_take_the_lock(tmp_path):
 # Signals
 
 
-@pytest.fixture
-def default_handlers():
-    before = {number: signal.signal(number, default) for number, default in DEFAULTS.items()}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def handlers():
     return [signal.getsignal(number) for number in DEFAULTS]
 

@@ -22,19 +22,13 @@ from cnnx.callbacks import BestCheckpoint, EarlyStopping, LambdaCallback
 from cnnx.parameter import Parameter
 from cnnx.schedules import Schedule
 
+pytestmark = pytest.mark.usefixtures('default_handlers')
+
 EPOCHS, BATCHES = 3, 4
 POSIX = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
 SIGNALS = pytest.mark.parametrize(
     ('number', 'error'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=['INT', 'TERM']
 )
-
-
-@pytest.fixture(autouse=True)
-def _default_handlers():
-    before = [signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)]
-    yield
-    signal.signal(signal.SIGINT, before[0])
-    signal.signal(signal.SIGTERM, before[1])
 
 
 def batches(epoch=1):

@@ -4,7 +4,7 @@
 `python -m cnnx.checkpoint diff A B` says in what two of them differ.
 """
 
-from cnnx.checkpoint.errors import CheckpointError, from_the_file, lack_of_memory_told
+from cnnx.checkpoint.errors import CheckpointError, lack_of_memory_told
 from cnnx.checkpoint.files import FORMAT, check_arrays, read, read_description, write
 from cnnx.checkpoint.folder import (
     Found,
@@ -30,7 +30,6 @@ __all__ = [
     'checkpoint_path',
     'checkpoints',
     'described_run',
-    'from_the_file',
     'lack_of_memory_told',
     'newest_start',
     'read',

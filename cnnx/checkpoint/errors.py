@@ -6,6 +6,8 @@ import tokenize
 import zipfile
 import zlib
 
+from cnnx.errors import from_the_system
+
 # What damaged bytes make zipfile, NumPy and the parsers that it uses raise. RuntimeError is for nesting and for
 # what claims to be encrypted; Warning, for who turns them into errors.
 DAMAGE = (
@@ -27,7 +29,7 @@ def damage_told(path):
     except CheckpointError:
         raise
     except (*DAMAGE, OSError) as error:
-        if not from_the_file(error):
+        if not from_the_system(error):
             raise
         raise CheckpointError(f'{path}: damaged, or no .npz file of numbers ({error})') from error
 
@@ -47,7 +49,7 @@ def damage_noted(lines):
     try:
         yield
     except (CheckpointError, OSError) as error:
-        if not from_the_file(error):
+        if not from_the_system(error):
             raise
         lines.append(str(error))
 
@@ -58,10 +60,5 @@ def system_errors_ignored():
     try:
         yield
     except OSError as error:
-        if not from_the_file(error):
+        if not from_the_system(error):
             raise
-
-
-def from_the_file(error):
-    """Whether an error may come of a file: not an OSError without a number, as signal handlers of users raise."""
-    return not isinstance(error, OSError) or error.errno is not None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from cnnx.checkpoint.errors import DAMAGE, CheckpointError, damage_noted, system_errors_ignored
 from cnnx.checkpoint.files import read, read_description
-from cnnx.checkpoint.whole import TEMPORARY
+from cnnx.checkpoint.whole import remove_temporary
 
 # File systems take names of 255 bytes; the rest is for numbers, and for the name while a file is written.
 LONGEST_PREFIX = 150
@@ -188,11 +188,7 @@ def remove_older(path, keep, readings):
 def remove_leftovers(folder, prefix):
     """Remove the temporary files of runs that were killed while they saved; no such run must be alive."""
     pattern = _name(prefix)
-    for path in Path(folder).glob('.*.tmp'):
-        match = TEMPORARY.fullmatch(path.name)
-        if match and pattern.fullmatch(match[1]):
-            with system_errors_ignored():
-                path.unlink()
+    remove_temporary(folder, lambda name, process: pattern.fullmatch(name))
 
 
 def _name(prefix):

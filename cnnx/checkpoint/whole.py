@@ -7,7 +7,8 @@ import re
 import threading
 from pathlib import Path
 
-from cnnx.checkpoint.errors import from_the_file, system_errors_ignored
+from cnnx.checkpoint.errors import system_errors_ignored
+from cnnx.errors import from_the_system
 
 CHUNK = 1 << 20
 # The name of a file while it is written; the groups are the name that it is to get, and the process that writes.
@@ -31,7 +32,7 @@ def write_whole(path, content):
                 raise
             _sync_folder(folder)
     except OSError as error:
-        if not from_the_file(error):
+        if not from_the_system(error):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
@@ -39,9 +40,14 @@ def write_whole(path, content):
 def remove_leftovers_of(path):
     """Remove what processes of this machine that are gone have left half written of a file."""
     target = Path(os.path.realpath(path))
-    for leftover in target.parent.glob('.*.tmp'):
+    remove_temporary(target.parent, lambda name, process: name == target.name and _is_gone(process))
+
+
+def remove_temporary(folder, wanted):
+    """Remove files of a folder that were being written, where `wanted` of their name to be and the process says so."""
+    for leftover in Path(folder).glob('.*.tmp'):
         match = TEMPORARY.fullmatch(leftover.name)
-        if match and match[1] == target.name and _is_gone(int(match[2])):
+        if match and wanted(match[1], int(match[2])):
             with system_errors_ignored():
                 leftover.unlink()
 

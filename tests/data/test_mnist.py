@@ -441,6 +441,7 @@ def test_old_leftovers_are_removed_and_downloads_in_progress_left_alone(official
     assert files_below(cache) == sorted((*NAMES, 'tmpnew'))
 
 
+@pytest.mark.usefixtures('default_handlers')
 def test_an_interrupted_download_leaves_nothing(official, cache, monkeypatch, serve):
     def interrupt(handler):
         handler.begin(len(official[IMAGES]))
@@ -450,12 +451,8 @@ def test_an_interrupted_download_leaves_nothing(official, cache, monkeypatch, se
         handler.stopping.wait()
 
     use_mirrors(monkeypatch, serve({**official, IMAGES: interrupt}).url)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell may have it ignored
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            preprocess_mnist_data(full=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        preprocess_mnist_data(full=True)
     assert files_below(cache) == []
 
 
