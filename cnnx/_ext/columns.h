@@ -32,11 +32,11 @@
 
 #define WIDTH VECTOR_LANES(REAL)
 
-#if defined(__GNUC__)
+#if VECTOR_EXTENSIONS
 /* Every second number of two vectors. */
 static ALWAYS_INLINE NAME(vector) NAME(evens)(NAME(vector) a, NAME(vector) b)
 {
-    return __builtin_shuffle(a, b, 2 * NAME(load_integers)(LANE_NUMBERS));
+    return NAME(shuffle)(a, b, 2 * NAME(load_integers)(LANE_NUMBERS));
 }
 #else
 static ALWAYS_INLINE REAL NAME(evens)(REAL a, REAL b) { return a; }

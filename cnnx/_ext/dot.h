@@ -24,14 +24,14 @@ static ALWAYS_INLINE NAME(vector) NAME(products)(const REAL *a, const REAL *b)
     return b ? NAME(load)(a) * NAME(load)(b) : NAME(load)(a);
 }
 
-#if defined(__GNUC__)
+#if VECTOR_EXTENSIONS
 
 static ALWAYS_INLINE REAL NAME(sum_of_lanes)(NAME(vector) sum)
 {
 #pragma GCC unroll 4
     for (int width = WIDTH / 2; width > 0; width /= 2) {
         NAME(mask) partner = NAME(load_integers)(LANE_NUMBERS) ^ width;
-        sum += __builtin_shuffle(sum, partner);
+        sum += NAME(shuffle)(sum, sum, partner);
     }
     return sum[0];
 }
@@ -44,12 +44,12 @@ static ALWAYS_INLINE void NAME(sums_of_lanes)(const NAME(vector) *sum, REAL *to)
     NAME(vector) half[2], all;
 #pragma GCC unroll 2
     for (int h = 0; h < 2; h++)
-        half[h] = __builtin_shuffle(sum[2 * h], sum[2 * h + 1], second)
-            + __builtin_shuffle(sum[2 * h], sum[2 * h + 1], second + 1);
-    all = __builtin_shuffle(half[0], half[1], pair) + __builtin_shuffle(half[0], half[1], pair + 2);
+        half[h] = NAME(shuffle)(sum[2 * h], sum[2 * h + 1], second)
+            + NAME(shuffle)(sum[2 * h], sum[2 * h + 1], second + 1);
+    all = NAME(shuffle)(half[0], half[1], pair) + NAME(shuffle)(half[0], half[1], pair + 2);
 #pragma GCC unroll 4
     for (int width = WIDTH / 2; width >= 4; width /= 2)
-        all += __builtin_shuffle(all, lane ^ width);
+        all += NAME(shuffle)(all, all, lane ^ width);
     memcpy(to, &all, 4 * sizeof(REAL));
 }
 
@@ -69,7 +69,7 @@ static ALWAYS_INLINE REAL NAME(lanes_from)(int first, REAL number) { return firs
 /* The sum of a[i] b[i]; without b, of a[i]. Four sums take turns, since one would wait for itself. */
 static inline REAL NAME(dot)(ptrdiff_t size, const REAL *a, const REAL *b)
 {
-    NAME(vector) sum[4] = {{0}};
+    NAME(vector) sum[4] = {(NAME(vector)){0}};
     REAL total = 0;
     ptrdiff_t i = 0;
     if (size < WIDTH) {
@@ -96,11 +96,11 @@ static inline void NAME(dots)(
     ptrdiff_t rows, ptrdiff_t size, const REAL *a, ptrdiff_t row, const REAL *b, REAL *y)
 {
     ptrdiff_t r = 0;
-#if defined(__GNUC__)
+#if VECTOR_EXTENSIONS
     if (WIDTH >= 4 && size >= WIDTH)
         for (; r + 4 <= rows; r += 4) {
             const ptrdiff_t whole = size / WIDTH * WIDTH, last = size - WIDTH;
-            NAME(vector) sum[4] = {{0}};
+            NAME(vector) sum[4] = {(NAME(vector)){0}};
             for (ptrdiff_t i = 0; i < whole; i += WIDTH)
 #pragma GCC unroll 4
                 for (int k = 0; k < 4; k++)

@@ -23,7 +23,7 @@
 
 DEFINE_LIST_LIVE(list_live_double, double)
 
-#if defined(__AVX512F__) && defined(__AVX512VL__)
+#if VECTOR_EXTENSIONS && defined(__AVX512F__) && defined(__AVX512VL__)
 #include <immintrin.h>
 
 static inline ptrdiff_t list_live_float(

@@ -40,7 +40,7 @@
 #undef NAME
 #undef VECTOR
 
-#if defined(__GNUC__) && VECTOR_BYTES > 16
+#if VECTOR_EXTENSIONS && VECTOR_BYTES > 16
 typedef float half_vector_float __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef double half_vector_double __attribute__((vector_size(VECTOR_BYTES / 2)));
 #define HALF_VECTORS 1

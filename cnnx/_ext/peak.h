@@ -8,12 +8,12 @@
 #define SUMS (REGISTERS * 3 / 4)
 
 /* Do `rounds` times SUMS vector multiply-adds; the result only keeps the compiler from leaving them out. */
-static inline float multiply_add(long rounds, float start)
+static inline float multiply_add(ptrdiff_t rounds, float start)
 {
     vector_float sum[SUMS], factor = (vector_float){0} + start, term = (vector_float){0} + start;
     for (int i = 0; i < SUMS; i++)
         sum[i] = (vector_float){0} + (float)i;
-    for (long n = 0; n < rounds; n++) {
+    for (ptrdiff_t n = 0; n < rounds; n++) {
 #pragma GCC unroll 24
         for (int i = 0; i < SUMS; i++)
             sum[i] += factor * term;

@@ -7,13 +7,13 @@ from cnnx._ext.checks cimport check_threads
 cdef extern from "peak.h" nogil:
     int SUMS
     int LANES_FLOAT
-    float multiply_add(long rounds, float start)
+    float multiply_add(Py_ssize_t rounds, float start)
 
 
-def multiply_adds(Py_ssize_t count, int num_threads):
+def multiply_adds(Py_ssize_t count, int num_threads) -> int:
     """Do about `count` multiply-adds of float32 numbers on each thread, in registers; return how many in all."""
     cdef int _thread
-    cdef long rounds = <long> (count // (SUMS * LANES_FLOAT)) + 1
+    cdef Py_ssize_t rounds = count // (SUMS * LANES_FLOAT) + 1
     cdef float total = 0
     check_threads(num_threads)
     for _thread in prange(num_threads, num_threads=num_threads, nogil=True, schedule='static'):

@@ -17,7 +17,7 @@
 
 #else
 
-#if defined(__GNUC__)
+#if VECTOR_EXTENSIONS
 
 /* As many numbers as a vector holds doubles. */
 static ALWAYS_INLINE vector_double NAME(widened)(const REAL *from)
@@ -38,7 +38,7 @@ static ALWAYS_INLINE double NAME(widened)(const REAL *from) { return *from; }
 static inline double NAME(squares)(ptrdiff_t size, const REAL *a)
 {
     const ptrdiff_t width = VECTOR_LANES(double), whole = size / (4 * width) * (4 * width);
-    vector_double sum[4] = {{0}}, all;
+    vector_double sum[4] = {(vector_double){0}}, all;
     double lanes[VECTOR_LANES(double)], total = 0;
     for (ptrdiff_t i = 0; i < whole; i += 4 * width)
 #pragma GCC unroll 4

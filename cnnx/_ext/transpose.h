@@ -4,10 +4,15 @@
 
 #include "vectors.h"
 
-#if defined(__GNUC__)
+#if VECTOR_EXTENSIONS
 
 typedef float quad __attribute__((vector_size(16)));
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
 typedef int32_t quad_of_places __attribute__((vector_size(16)));
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (quad_of_places){__VA_ARGS__})
+#endif
 
 /* to[c][r] = from[r][c], r < rows <= 4, c < 4; `rows` is a constant wherever this is inlined. */
 static ALWAYS_INLINE void transpose_block(
@@ -16,13 +21,12 @@ static ALWAYS_INLINE void transpose_block(
     quad row[4], column[4];
     for (int r = 0; r < 4; r++)
         memcpy(&row[r], from + (r < rows ? r : 0) * from_row, sizeof(quad));
-    const quad_of_places low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
-    quad a = __builtin_shuffle(row[0], row[1], low), b = __builtin_shuffle(row[2], row[3], low);
-    quad c = __builtin_shuffle(row[0], row[1], high), d = __builtin_shuffle(row[2], row[3], high);
-    column[0] = __builtin_shuffle(a, b, first);
-    column[1] = __builtin_shuffle(a, b, second);
-    column[2] = __builtin_shuffle(c, d, first);
-    column[3] = __builtin_shuffle(c, d, second);
+    quad a = SHUFFLE(row[0], row[1], 0, 4, 1, 5), b = SHUFFLE(row[2], row[3], 0, 4, 1, 5);
+    quad c = SHUFFLE(row[0], row[1], 2, 6, 3, 7), d = SHUFFLE(row[2], row[3], 2, 6, 3, 7);
+    column[0] = SHUFFLE(a, b, 0, 1, 4, 5);
+    column[1] = SHUFFLE(a, b, 2, 3, 6, 7);
+    column[2] = SHUFFLE(c, d, 0, 1, 4, 5);
+    column[3] = SHUFFLE(c, d, 2, 3, 6, 7);
     for (int k = 0; k < 4; k++)
         memcpy(to + k * to_row, &column[k], rows * sizeof(float));
 }

@@ -24,11 +24,18 @@
 #define REGISTERS 16
 #endif
 
+/* Whether the compiler knows vectors. CNNX_PLAIN builds without them, as MSVC does, to test that. */
+#if defined(__GNUC__) && !defined(CNNX_PLAIN)
+#define VECTOR_EXTENSIONS 1
+#else
+#define VECTOR_EXTENSIONS 0
+#endif
+
 /* How many numbers kernels lay side by side. */
 #define LANES_FLOAT (VECTOR_BYTES / (int)sizeof(float))
 #define LANES_DOUBLE (VECTOR_BYTES / (int)sizeof(double))
 
-#if defined(__GNUC__)
+#if VECTOR_EXTENSIONS
 /* Makes the compiler work out multiples of a distance where they are used, as part of an address. It would
  * do so ahead of the loop, and then lack registers to keep them in. */
 #define HIDE(distance) __asm__("" : "+r"(distance))
@@ -62,7 +69,11 @@
 #else
 /* No vector extensions: a vector is one number, and the compiler is left to group them. */
 #define HIDE(distance)
+#if defined(_MSC_VER)
 #define ALWAYS_INLINE __forceinline
+#else
+#define ALWAYS_INLINE inline
+#endif
 #define DEFINE_VECTOR(kind, integer) \
     typedef kind vector_##kind; \
     typedef integer mask_##kind; \
@@ -98,7 +109,7 @@
 
 static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-#if defined(__GNUC__)
+#if VECTOR_EXTENSIONS
 #define DEFINE_FIRST_LANES(kind) \
     /* Zero from lane `count` on. */ \
     static ALWAYS_INLINE vector_##kind first_lanes_##kind(vector_##kind numbers, ptrdiff_t count) \
@@ -112,6 +123,26 @@ static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
     static ALWAYS_INLINE kind first_lanes_##kind(kind number, ptrdiff_t count) { return count > 0 ? number : 0; }
 #endif
 
+#if defined(__clang__)
+/* clang's own shuffle takes constants alone; it makes one of this loop where `places` is known. */
+#define DEFINE_SHUFFLE(kind) \
+    static ALWAYS_INLINE vector_##kind shuffle_##kind(vector_##kind a, vector_##kind b, mask_##kind places) \
+    { \
+        vector_##kind shuffled; \
+        for (int i = 0; i < VECTOR_LANES(kind); i++) { \
+            const int place = (int)places[i] & (2 * VECTOR_LANES(kind) - 1); \
+            shuffled[i] = place < VECTOR_LANES(kind) ? a[place] : b[place - VECTOR_LANES(kind)]; \
+        } \
+        return shuffled; \
+    }
+#else
+#define DEFINE_SHUFFLE(kind) \
+    static ALWAYS_INLINE vector_##kind shuffle_##kind(vector_##kind a, vector_##kind b, mask_##kind places) \
+    { \
+        return __builtin_shuffle(a, b, places); \
+    }
+#endif
+
 /* The origin of a maximum that ReLU made zero. */
 #define DEAD -1
 
@@ -121,5 +152,10 @@ DEFINE_MOVES(float)
 DEFINE_MOVES(double)
 DEFINE_FIRST_LANES(float)
 DEFINE_FIRST_LANES(double)
+#if VECTOR_EXTENSIONS
+/* Lane i is number places[i] of a and b, one behind the other. */
+DEFINE_SHUFFLE(float)
+DEFINE_SHUFFLE(double)
+#endif
 
 #endif
