@@ -4,10 +4,12 @@ Everything else about the package stands in pyproject.toml. Environment variable
     CNNX_NO_EXT=1       build none: the package then runs on its NumPy kernels
     CNNX_REQUIRE_EXT=1  fail where a kernel does not compile, instead of leaving it out
     CNNX_BOUNDSCHECK=1  check every index in the kernels: slow, for debugging
-    CNNX_CFLAGS=...     flags that come behind all others, such as the -O1 of .ci/sanitize
+    CNNX_CFLAGS=...     flags that come behind all others, such as the -O1 of .ci/sanitize, or -DCNNX_PLAIN, which
+                        leaves the compiler's vector extensions alone, as if it had none
 """
 
 import os
+import runpy
 import shlex
 import sys
 import sysconfig
@@ -27,6 +29,7 @@ PLAIN = ('cpu', 'program', 'table')
 KERNELS = [path.stem for path in sorted(SOURCES.glob('*.pyx')) if path.stem not in PLAIN]
 # Cython's own runtime (memoryviews, conversions), compiled once and imported by every kernel.
 SHARED = 'cnnx._ext._cython'
+stub_of = runpy.run_path(str(Path('tools', 'stubs.py')))['stub_of']
 
 
 def wanted(variable):
@@ -78,13 +81,16 @@ class BuildKernels(build_ext):
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+        self.among_sources = self.inplace or self.editable_mode
 
     def build_extensions(self):
         if self.compiler.compiler_type == 'msvc':
             compile_flags, openmp = ['/O2'], '/openmp'
         else:
             compile_flags, openmp = ['-O3', '-g0', '-fno-math-errno', '-fno-trapping-math'], '-fopenmp'
-        link_flags, last_flags = [], shlex.split(os.environ.get('CNNX_CFLAGS', ''))
+        # Symbols are for debuggers, and a tenth of a wheel.
+        link_flags = ['-s'] if sys.platform.startswith('linux') and not self.among_sources else []
+        last_flags = shlex.split(os.environ.get('CNNX_CFLAGS', ''))
         if self.has_openmp(openmp):
             compile_flags.append(openmp)
             link_flags.append(openmp)
@@ -110,15 +116,25 @@ class BuildKernels(build_ext):
         return True
 
     def build_extension(self, ext):
-        if self.inplace or self.editable_mode:
+        if self.among_sources:
             remove_compiled(ext.name)
+        sources = [Path(source) for source in ext.sources]
         try:
             self.generate_c(ext)
             super().build_extension(ext)
+            self.lay_stubs(ext, sources)
         except Exception as error:
             if not ext.optional:
                 raise
             self.warn(f'{ext.name} was not built ({error}); cnnx will use its NumPy kernels')
+
+    def lay_stubs(self, ext, sources):
+        """Put the stub of what was compiled beside it in a wheel; none lie among the sources."""
+        if self.among_sources:
+            return
+        folder = Path(self.get_ext_fullpath(ext.name)).parent
+        for source in sources:
+            (folder / f'{source.stem}.pyi').write_text(stub_of(source), encoding='utf-8')
 
     def generate_c(self, ext):
         """Translate the .pyx under the extension's own name, so that tiers share no file."""

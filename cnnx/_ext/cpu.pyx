@@ -8,12 +8,12 @@ cdef extern from "cpu.h":
     bint HAS_OPENMP
 
 
-def supported_tiers():
+def supported_tiers() -> tuple[str, ...]:
     """Return the x86-64 tiers that this processor runs, fastest first; none of them elsewhere."""
     tiers = (('v4', cpu_has_v4()), ('v3', cpu_has_v3()), ('v2', cpu_has_v2()))
     return tuple(tier for tier, has in tiers if has)
 
 
-def build_info():
+def build_info() -> dict[str, str | bool]:
     """Return the compiler's name and version, and whether kernels were built to use threads."""
     return {'compiler': COMPILER.decode('ascii', 'replace'), 'openmp': bool(HAS_OPENMP)}

@@ -16,7 +16,7 @@ cdef extern from *:
     const uint64_t DOUBLE_EXPONENT
 
 
-def all_finite(ArrayTable table not None, int column, int num_threads):
+def all_finite(ArrayTable table not None, int column, int num_threads) -> bool:
     """Return whether all numbers of a column of a table are finite: neither NaN nor infinite.
 
     Those that are not have all bits of the exponent set: but for the sign, they are the largest as integers.

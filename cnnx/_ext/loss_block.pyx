@@ -37,7 +37,7 @@ cdef class CrossEntropyBlock(Block):
         self.losses = <double*> self.room(len(labels) * sizeof(double))
         self.right = <uint8_t*> self.room(len(labels))
 
-    def totals(self, Py_ssize_t samples):
+    def totals(self, Py_ssize_t samples) -> tuple[float, int]:
         """Return the sum of the losses of the latest pass, and how many largest logits are the label's."""
         cdef double total = 0
         cdef Py_ssize_t right = 0, n

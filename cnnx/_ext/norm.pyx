@@ -12,7 +12,7 @@ cdef extern from "squares.h" nogil:
     double squares_double(ptrdiff_t size, const double* a)
 
 
-def sum_of_squares(ArrayTable table not None, int column, int num_threads):
+def sum_of_squares(ArrayTable table not None, int column, int num_threads) -> float:
     """Return the sum of the squares of all numbers of a column of a table, in double.
 
     Float32 cannot make it overflow. Chunks are added up in their order, whoever summed them.
