@@ -69,7 +69,7 @@ typedef double half_vector_double __attribute__((vector_size(VECTOR_BYTES / 2)))
 
 #endif
 
-#else
+#elif VECTOR_EXTENSIONS
 
 #define WIDTH ((int)(sizeof(VECTOR) / sizeof(REAL)))
 
@@ -180,6 +180,37 @@ static inline void NAME(spread_patches)(
 #undef CASE
 #undef CASES
 #undef MORE_CASES
+#undef WIDTH
+
+#else
+
+/* A vector of a patch is as wide as ever: it is gone through number by number. */
+#define WIDTH ((int)(VECTOR_BYTES / sizeof(REAL)))
+
+static inline void NAME(add_patches)(
+    int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *image,
+    ptrdiff_t channels, const ptrdiff_t *at, REAL *sums)
+{
+    for (ptrdiff_t i = 0; i < count; i++)
+        for (int v = 0; v < vectors; v++) {
+            const REAL *patch = image + origins[i] * channels + at[v];
+            for (int lane = 0; lane < WIDTH; lane++)
+                sums[v * WIDTH + lane] += gradients[i] * patch[lane];
+        }
+}
+
+static inline void NAME(spread_patches)(
+    int vectors, ptrdiff_t count, const int32_t *origins, ptrdiff_t first, const REAL *gradients,
+    const REAL *filter, ptrdiff_t pixel, const ptrdiff_t *at, REAL *image)
+{
+    for (ptrdiff_t i = 0; i < count; i++)
+        for (int v = 0; v < vectors; v++) {
+            REAL *patch = image + (origins[i] - first) * pixel + at[v];
+            for (int lane = 0; lane < WIDTH; lane++)
+                patch[lane] += gradients[i] * filter[v * WIDTH + lane];
+        }
+}
+
 #undef WIDTH
 
 #endif
