@@ -54,6 +54,11 @@ class Optimizer(Shown):
         self.weight_decay = non_negative(weight_decay, 'weight_decay')
         self.clip_norm = None if clip_norm is None else positive(clip_norm, 'clip_norm')
 
+    def _no_learning_rate(self, *value):
+        raise AttributeError(f'{type(self).__name__}: has no learning_rate; it goes to train(learning_rate=...)')
+
+    learning_rate = property(_no_learning_rate, _no_learning_rate)
+
     def settings(self):
         """Return the constructor's arguments as JSON can hold them."""
         return {'weight_decay': self.weight_decay, 'clip_norm': self.clip_norm}

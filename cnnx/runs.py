@@ -68,6 +68,9 @@ class Every:
             raise ValueError(f'checkpoint_every: expected a time of more than 0 seconds, got {interval!r}')
         self.saved()
 
+    def __bool__(self):
+        return self.batches < math.inf or self.seconds < math.inf
+
     def saved(self):
         """Count from here on."""
         self._done, self._since = 0, time.monotonic()

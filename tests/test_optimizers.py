@@ -273,6 +273,14 @@ def test_a_wrong_nesterov_is_refused(arguments, message):
         SGD(**arguments)
 
 
+@each_kind
+def test_a_learning_rate_is_no_attribute(kind):
+    optimizer = kind()
+    with pytest.raises(AttributeError, match=r'has no learning_rate; it goes to train\(learning_rate=...\)'):
+        optimizer.learning_rate = 0.1
+    assert not hasattr(optimizer, 'learning_rate')
+
+
 def test_a_number_of_any_kind_is_taken():
     expected = {'momentum': 0.5, 'nesterov': False, 'weight_decay': 1.0, 'clip_norm': 2.0}
     assert (
