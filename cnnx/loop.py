@@ -123,8 +123,9 @@ class Loop:
                     self._stop(position)
                 if called:
                     self.callbacks.call('on_batch_begin', batch + 1)
-                    if not update.is_of(network.trainable_parameters):  # a callback froze a layer, or set one free
-                        plan, update = network.plan, network.optimizer.prepare(network.trainable_parameters, work)
+                    plan, parameters = network.plan, network.trainable_parameters
+                    if not update.is_of(network.optimizer, parameters):  # a callback froze some, or compiled anew
+                        update = network.optimizer.prepare(parameters, work)
                 before = mean.sums
                 rate = self._rate(begun + batch if steps else begun, total)
                 with plan.lock:
