@@ -19,9 +19,13 @@ BIT_GENERATORS = {'PCG64': 0, 'PCG64DXSM': 0, 'MT19937': 624, 'Philox': 4, 'SFC6
 
 def describe(network):
     """Return architecture, loss, optimizer and the generator's state of a network."""
+    layers = [
+        {**_describe_layer(layer), 'frozen_parameters': [p.name for p in layer.parameters if not p.trainable]}
+        for layer in network.layers
+    ]
     return {
         'cnnx': __version__,
-        'architecture': {'dtype': network.dtype.name, 'layers': [_describe_layer(layer) for layer in network.layers]},
+        'architecture': {'dtype': network.dtype.name, 'layers': layers},
         'loss': _describe_part(network.loss, LOSSES),
         'optimizer': _describe_part(network.optimizer, OPTIMIZERS),
         'generator': describe_generator(network.generator),
@@ -46,6 +50,7 @@ def rebuild(network_class, description, arrays):
                 found = arrays[name].shape if name in arrays else 'none'
                 raise ValueError(f'{settings["kind"]}: expected {name} of shape {shape}, found {found}')
         network.add(layer)
+        restore_trainable(layer, settings)
     if description['loss'] is not None:
         network.compile(_make(LOSSES, description['loss']), _make(OPTIMIZERS, description['optimizer']))
     restore_generator(network, description['generator'])
@@ -112,6 +117,24 @@ def restore_generator(network, state):
         network.generator = generator
 
 
+def restore_trainable(layer, description):
+    """Freeze what a layer's description tells, and set the rest free; an older file tells of no single parameters.
+
+    Raises:
+        TypeError: it is no description.
+    """
+    frozen = _frozen_parameters(description)
+    layer.trainable = bool(description.get('trainable', True))
+    if frozen is not None:
+        for parameter in layer.parameters:
+            parameter.trainable = parameter.name not in frozen
+
+
+def _frozen_parameters(description):
+    names = description.get('frozen_parameters')
+    return None if names is None else frozenset(names)
+
+
 def updates_of(description):
     """Return how many updates parameters have had, by name; an older file does not tell, and gives none.
 
@@ -126,6 +149,18 @@ def updates_of(description):
     return updates
 
 
+def check_names(network):
+    """Raise a ValueError if a parameter is called what a checkpoint calls an optimizer's memory of another one."""
+    parameters = network.parameters
+    for state in network.optimizer.state_names:
+        for name in parameters:
+            if f'{state}_{name}' in parameters:
+                raise ValueError(
+                    f'parameter {state}_{name}: {type(network.optimizer).__name__} saves under this name what it '
+                    f'remembers of {name}; give the parameter another one'
+                )
+
+
 def match_checkpoint(network, description, arrays):
     """Return the arrays that are a network's parameters and what its optimizer remembers of them, by name.
 
@@ -135,12 +170,16 @@ def match_checkpoint(network, description, arrays):
     """
     matching, theirs, updates = {}, description['architecture'], updates_of(description)
     # What the file has of no parameter begins anew: it was written before the first step, or with other settings.
-    states = [name for name in network.optimizer.state_names if any(key.startswith(f'{name}_') for key in arrays)]
+    names = list(network.parameters)
+    states = [state for state in network.optimizer.state_names if any(f'{state}_{name}' in arrays for name in names)]
     for index, (layer, found) in enumerate(zip(network.layers, theirs['layers'], strict=False)):
         kind = _kind(layer, LAYERS)
         if found['kind'] != kind:
             raise ValueError(f'{layer.where}: expected {kind}, got {found["kind"]}')
-        matching |= _match_layer(layer, index, arrays, states, updates, found.get('trainable', True))
+        frozen = _frozen_parameters(found) or ()
+        if not found.get('trainable', True):
+            frozen = [parameter.name for parameter in layer.parameters]
+        matching |= _match_layer(layer, index, arrays, states, updates, frozen)
         if found['kind'] in LAYERS:  # where settings of older files get their defaults
             found = _describe_layer(_make_layer(found))
         for key, value in _describe_layer(layer).items():
@@ -204,14 +243,14 @@ def match_weights(layers, arrays):
     return matching
 
 
-def _match_layer(layer, index, arrays, states=(), updates=None, learned=True):
+def _match_layer(layer, index, arrays, states=(), updates=None, frozen=()):
     """Return a layer's arrays, and of what optimizers remember of it what there is, or has to be."""
     matching = {}
     wanted = [(parameter, f'{parameter.name}_{index}') for parameter in layer.parameters]
     for parameter, name in wanted[:]:
         there = [state for state in states if f'{state}_{name}' in arrays]
-        # Of a layer that was frozen when the optimizer got what it remembers, there is none of it.
-        needed = updates and updates.get(name, 0) > 0 and (learned or there)
+        # Of what was frozen when the optimizer got what it remembers, there is none of it.
+        needed = updates and updates.get(name, 0) > 0 and (parameter.name not in frozen or there)
         wanted += [(parameter, f'{state}_{name}') for state in (states if needed else there)]
     for parameter, name in wanted:
         expected = f'{layer.where}: expected {name} of shape {parameter.value.shape}'
@@ -237,10 +276,9 @@ def _describe_layer(layer):
 
 def _make_layer(description):
     settings = {**description, **_known_initializer(description)}
-    trainable = settings.pop('trainable', True)
-    layer = _make(LAYERS, settings)
-    layer.trainable = bool(trainable)
-    return layer
+    for name in ('trainable', 'frozen_parameters'):
+        settings.pop(name, None)
+    return _make(LAYERS, settings)
 
 
 def _describe_part(part, kinds):

@@ -4,6 +4,8 @@ import math
 import numbers
 from typing import NamedTuple
 
+import numpy as np
+
 PADDINGS = ('valid', 'same')
 # Of an axis, a window or its stride: products of two of them fit into what kernels count in.
 MAX_SIZE = 2**31 - 1
@@ -26,7 +28,7 @@ class Window(NamedTuple):
 
 def is_whole(value):
     """Whether a value is an int, Python's or NumPy's."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.timedelta64))
 
 
 def positive_int(value, name):

@@ -103,6 +103,8 @@ class Loop:
         network, plan, steps = self.network, self.network.plan, self.source.steps(self.batch_size)
         order = self._order(position)
         mean = Mean(self.source.measures_accuracy, position.mean)
+        # The learning rate of a stream that does not tell its length is that of its epoch's first step.
+        begun, total = (position.epoch - 1) * (steps or 1), self.epochs * (steps or 1)
         work = 3 * min(self.source.size or self.batch_size, self.batch_size) * network.multiply_adds
         update = network.optimizer.prepare(network.trainable_parameters, work)
         if position.batch:
@@ -112,17 +114,20 @@ class Loop:
         if self.source.size is None:
             batches = self._awaited(batches, position)
         # A step on one image takes less than 30 us: what is not there is not called.
-        called, budgeted = bool(self.callbacks), self.max_seconds < math.inf
+        called, budgeted, saves = bool(self.callbacks), self.max_seconds < math.inf, bool(self.every)
+        interruption = self.interruption
         # NumPy need not warn of what overflows: it ends the run.
         with np.errstate(over='ignore', invalid='ignore'):
             for batch, (samples, index) in enumerate(batches, position.batch):
-                self._stop_if_asked(position)
+                if interruption.signal is not None:
+                    self._stop(position)
                 if called:
                     self.callbacks.call('on_batch_begin', batch + 1)
-                    if not update.is_of(network.trainable_parameters):  # a callback froze a layer, or set one free
-                        plan, update = network.plan, network.optimizer.prepare(network.trainable_parameters, work)
+                    plan, parameters = network.plan, network.trainable_parameters
+                    if not update.is_of(network.optimizer, parameters):  # a callback froze some, or compiled anew
+                        update = network.optimizer.prepare(parameters, work)
                 before = mean.sums
-                rate = self._rate(position, batch, steps)
+                rate = self._rate(begun + batch if steps else begun, total)
                 with plan.lock:
                     loss, correct = plan.learn(samples, index)
                     if not (math.isfinite(loss) and update.gradients_are_finite()):
@@ -136,14 +141,12 @@ class Loop:
                     self.callbacks.call('on_batch_end', batch + 1, mean.figures(since=before))
                 if (called or budgeted) and self._is_over():
                     return mean.figures(), position.batch == steps
-                if self.every.due() and position.batch != steps:
+                if saves and self.every.due() and position.batch != steps:
                     self._save(position)
         return mean.figures(), True
 
-    def _rate(self, position, batch, steps):
-        """Return the learning rate of a step; where a stream does not tell its length, that of its epoch's first."""
-        done = position.epoch - 1 if steps is None else (position.epoch - 1) * steps + batch
-        total = self.epochs * (steps or 1)
+    def _rate(self, done, total):
+        """Return the learning rate of a step by how many of how many steps are done."""
         if self.max_seconds < math.inf:
             done = max(done, min(self._seconds() / self.max_seconds, 1) * total)
         rate = self.schedule(done, total, self.epochs)
@@ -187,9 +190,12 @@ class Loop:
             yield batch
 
     def _stop_if_asked(self, position):
-        """Save, if need be, and leave, where a signal has come."""
-        if self.interruption.signal is None:
-            return
+        """Stop where a signal has come."""
+        if self.interruption.signal is not None:
+            self._stop(position)
+
+    def _stop(self, position):
+        """Save, if need be, and leave."""
         self._save_place(position)
         self._leave()
 

@@ -49,7 +49,8 @@ class Network:
         self._renew()
 
     def __getstate__(self):
-        return {key: value for key, value in vars(self).items() if key not in ('_plan', '_made_for', '_lock')}
+        own = ('_plan', '_made_for', '_learns', '_lock')
+        return {key: value for key, value in vars(self).items() if key not in own}
 
     def __setstate__(self, state):
         vars(self).update(state)
@@ -57,7 +58,7 @@ class Network:
 
     def _renew(self):
         """Take a lock of its own, and buffers that nobody else writes into."""
-        self._plan, self._made_for, self._lock = None, None, threading.RLock()
+        self._plan, self._made_for, self._learns, self._lock = None, None, None, threading.RLock()
         _networks.add(self)
 
     @property
@@ -164,6 +165,18 @@ class Network:
     @property
     def plan(self):
         """How a batch runs (`cnnx.plan.Plan`), made at first use."""
+        with self._lock:
+            learns = [[p.trainable for layer in self.layers for p in layer.parameters]]
+            learns += [[layer.l2 > 0 for layer in self.layers]]
+            if self.loss is not None:
+                learns += [getattr(self.loss, name) for name in self.loss.adjustable]
+            if self._learns != learns:
+                self._plan, self._learns = None, learns
+            return self.plan_to_predict
+
+    @property
+    def plan_to_predict(self):
+        """`plan`, but that it may be from before a change in what only learning and losses depend on."""
         if not self.layers:
             raise RuntimeError('the network has no layers; add some first')
         with self._lock:
@@ -197,7 +210,7 @@ class Network:
         Raises:
             ValueError: x does not fit the first layer.
         """
-        plan = self.plan
+        plan = self.plan_to_predict
         batches = batches_of_samples(x, self.layers[0].input_shape)
         if batches is not None:
             outputs = [np.empty((0, *self.layers[-1].output_shape), self.dtype)]
@@ -337,7 +350,7 @@ class Network:
     def restore(self, arrays, description, path):
         """Take over what `checkpoint.read` gave.
 
-        That is weights, optimizer state, counts of updates, generator, and which layers are frozen.
+        That is weights, optimizer state, counts of updates, generator, and which layers and parameters are frozen.
 
         Raises:
             CheckpointError: they belong to another network; nothing is changed then.
@@ -350,7 +363,7 @@ class Network:
             raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error
         self._assign(matching)
         for layer, settings in zip(self.layers, description['architecture']['layers'], strict=True):
-            layer.trainable = bool(settings.get('trainable', True))
+            architecture.restore_trainable(layer, settings)
         for name, parameter in self.parameters.items():
             parameter.state = {
                 state: np.array(matching[f'{state}_{name}'], self.dtype, order='C')

@@ -54,6 +54,11 @@ class Optimizer(Shown):
         self.weight_decay = non_negative(weight_decay, 'weight_decay')
         self.clip_norm = None if clip_norm is None else positive(clip_norm, 'clip_norm')
 
+    def _no_learning_rate(self, *value):
+        raise AttributeError(f'{type(self).__name__}: has no learning_rate; it goes to train(learning_rate=...)')
+
+    learning_rate = property(_no_learning_rate, _no_learning_rate)
+
     def settings(self):
         """Return the constructor's arguments as JSON can hold them."""
         return {'weight_decay': self.weight_decay, 'clip_norm': self.clip_norm}
@@ -109,6 +114,7 @@ class Update:
     def __init__(self, optimizer, parameters, rows, work):
         self._optimizer = optimizer
         self._parameters = parameters
+        self._memory = _memory_of(parameters)
         self._kernels = kernels.current()
         self._table = self._kernels.ArrayTable(rows)
         self._threads = kernels.threads_for(max(work, WORK_OF_UPDATE * self._table.size), kernels.SERIAL_STEP_WORK)
@@ -122,9 +128,10 @@ class Update:
         for parameter in self._parameters:
             parameter.updates += 1
 
-    def is_of(self, parameters):
-        """Return whether these are the parameters that it changes."""
-        return self._parameters == parameters
+    def is_of(self, optimizer, parameters):
+        """Return whether it changes these parameters, all that are trainable, by what this optimizer remembers."""
+        same = self._optimizer is optimizer and self._parameters == parameters
+        return same and self._memory == _memory_of(parameters)
 
     def gradients_are_finite(self):
         """Return whether no gradient is NaN or infinite.
@@ -147,6 +154,11 @@ class Update:
 
     def _gradient_norm(self):
         return math.sqrt(self._kernels.sum_of_squares(self._table, 1, self._threads))
+
+
+def _memory_of(parameters):
+    """Return what tells whether the arrays that are remembered of parameters are still the same."""
+    return [id(array) for parameter in parameters for array in parameter.state.values()]
 
 
 class SGD(Optimizer):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnx import checkpoint
-from cnnx.architecture import adjusted, as_json, make_generator
+from cnnx.architecture import adjusted, as_json, check_names, make_generator
 from cnnx.arrays import non_negative
 from cnnx.errors import from_the_system
 from cnnx.geometry import positive_int, whole_number
@@ -20,7 +20,7 @@ SECONDS = {'s': 1, 'm': 60, 'h': 3600}
 # What the place within an epoch depends on.
 ORDER = ('samples', 'batches', 'batch_size', 'shuffle')
 # What the bits depend on without being asked for.
-EXACT = ('backend', 'tier', 'cnnx')
+EXACT = ('backend', 'tier', 'cnnx', 'numpy')
 
 
 @dataclass
@@ -68,6 +68,9 @@ class Every:
             raise ValueError(f'checkpoint_every: expected a time of more than 0 seconds, got {interval!r}')
         self.saved()
 
+    def __bool__(self):
+        return self.batches < math.inf or self.seconds < math.inf
+
     def saved(self):
         """Count from here on."""
         self._done, self._since = 0, time.monotonic()
@@ -108,8 +111,9 @@ class Run:
         self._readings = checkpoint.Readings()
 
     def __enter__(self):
-        if self.folder.exists() and not self.folder.is_dir():
-            raise ValueError(f'checkpoint_dir: expected a folder, {self.folder} is a file')
+        if os.path.lexists(self.folder) and not self.folder.is_dir():
+            is_what = 'is a file' if self.folder.exists() else 'is a link to what is not there'
+            raise ValueError(f'checkpoint_dir: expected a folder, {self.folder} {is_what}')
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             self._take_lock()
@@ -217,7 +221,7 @@ class Run:
             begun, dropped = callbacks.restore(found.description.get('callbacks', []), found.arrays)
         except (LookupError, OSError, OverflowError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
-        trainable = [layer.trainable for layer in network.layers]
+        trainable = _trainable(network)
         with checkpoint.lack_of_memory_told(found.path):
             network.restore(found.arrays, found.description, found.path)
         self._run, self.path = run, found.path
@@ -226,9 +230,9 @@ class Run:
         if found.damage:
             run['started'] = math.nextafter(max(other['started'] for other in found.runs), math.inf)
         progress.say(f'resumed from {found.path}, of the run that began on {began:%Y-%m-%d at %H:%M:%S}')
-        for layer, before in zip(network.layers, trainable, strict=True):
-            if layer.trainable != before:
-                progress.warn(f'{layer.where}: trainable is {layer.trainable}, as it was when this was saved')
+        for name, now in _trainable(network).items():
+            if now != trainable[name]:
+                progress.warn(f'{name}: trainable is {now}, as it was when this was saved')
         if begun:
             progress.say(f'of the callbacks, {", ".join(begun)} begin anew')
         if dropped:
@@ -256,6 +260,7 @@ class Run:
 def _check_savable(network, schedule, callbacks):
     """Tell now what could not be saved later."""
     network.describe()
+    check_names(network)
     as_json(schedule.state(), 'schedule')
     for callback in callbacks:
         name = type(callback).__name__
@@ -265,6 +270,13 @@ def _check_savable(network, schedule, callbacks):
             raise ValueError(f'{name}: cannot tell what it remembers before the run begins ({error!r})') from error
         as_json(state, f'{name}: state')
     checkpoint.check_arrays(callbacks.arrays())
+
+
+def _trainable(network):
+    """Return whether layers, and parameters by themselves, are to learn, by what they are called."""
+    parameters = {f'parameter {name}': parameter for name, parameter in network.parameters.items()}
+    parts = {**{layer.where: layer for layer in network.layers}, **parameters}
+    return {name: part.trainable for name, part in parts.items()}
 
 
 def _described(description):
@@ -286,7 +298,11 @@ def _described(description):
 
 
 def _checked_folder(folder):
-    """Return an absolute path, or raise a ValueError if a folder's name is none."""
+    """Return an absolute path, or raise a ValueError if a folder's name is none, an OSError if it leads nowhere."""
     if not isinstance(folder, (str, os.PathLike)) or not isinstance(os.fspath(folder), str) or '\0' in str(folder):
         raise ValueError(f'checkpoint_dir: expected the path of a folder as text, got {folder!r}')
-    return Path(folder).absolute()
+    try:
+        return Path(folder).absolute()
+    except FileNotFoundError as error:
+        told = 'the current folder, in which checkpoint_dir is, is gone'
+        raise FileNotFoundError(error.errno, told, folder) from error

@@ -4,6 +4,8 @@ import contextlib
 import math
 import sys
 
+import numpy as np
+
 from cnnx import kernels
 from cnnx._version import __version__
 from cnnx.arrays import positive, true_or_false
@@ -196,6 +198,7 @@ def _other_settings(network, schedule):
         'backend': backend.name,
         'tier': backend.tier,
         'cnnx': __version__,
+        'numpy': np.__version__,
     }
 
 

@@ -273,6 +273,14 @@ def test_a_wrong_nesterov_is_refused(arguments, message):
         SGD(**arguments)
 
 
+@each_kind
+def test_a_learning_rate_is_no_attribute(kind):
+    optimizer = kind()
+    with pytest.raises(AttributeError, match=r'has no learning_rate; it goes to train\(learning_rate=...\)'):
+        optimizer.learning_rate = 0.1
+    assert not hasattr(optimizer, 'learning_rate')
+
+
 def test_a_number_of_any_kind_is_taken():
     expected = {'momentum': 0.5, 'nesterov': False, 'weight_decay': 1.0, 'clip_norm': 2.0}
     assert (
@@ -354,20 +362,21 @@ def counts(net):
     return {name: parameter.updates for name, parameter in net.parameters.items()}
 
 
+@pytest.mark.filterwarnings('ignore:parameter .* trainable is False, as it was')
 @pytest.mark.parametrize('frozen_again', [False, True])
 def test_parameters_with_different_counts_are_resumed_exactly(tmp_path, frozen_again):
-    def freeze(net, frozen):
+    def freeze(epoch):
         for name in ('weights_0', 'bias_4'):
-            net.parameters[name].trainable = not frozen
+            callback.network.parameters[name].trainable = not (epoch == 1 or (epoch == 3 and frozen_again))
 
     def run(net, first, folder):
-        """Train with some parameters frozen up to epoch 1, and perhaps from epoch 3; one network, or a new one each."""
-        for epochs, frozen in ((1, True), (2, False), (3, frozen_again), (4, False)):
+        """Train with some parameters frozen in epoch 1, and perhaps in epoch 3; one network, or a new one each."""
+        for epochs in (1, 2, 3, 4):
             net = net if first else adam_network(seed=epochs - 1)
-            freeze(net, frozen)
-            train(net, folder, epochs, resume_from_checkpoint=True)
+            train(net, folder, epochs, resume_from_checkpoint=True, callbacks=[callback])
         return net
 
+    callback = LambdaCallback(on_epoch_begin=freeze)
     whole, resumed = run(adam_network(), True, tmp_path / 'whole'), run(None, False, tmp_path / 'parts')
     frozen_steps = 6 if frozen_again else 3
     assert counts(whole) == {'weights_0': 12 - frozen_steps, 'bias_0': 12, 'weights_4': 12, 'bias_4': 12 - frozen_steps}

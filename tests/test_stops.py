@@ -1,6 +1,7 @@
 """Runs that end where they wait for data, where an epoch ends, or with what they are given changed."""
 
 import contextlib
+import errno
 import functools
 import itertools
 import os
@@ -519,3 +520,159 @@ def test_a_resume_that_a_callback_ends_at_once_says_so(tmp_path, capsys):
     train(small_network(), epochs=9, callbacks=[EarlyStopping('loss', patience=1)], **options)
     train(small_network(), epochs=20, callbacks=[EarlyStopping('loss', patience=1)], **options)
     assert 'a callback has stopped the run: nothing to train' in capsys.readouterr().out
+
+
+# What callbacks change while a run goes on
+
+
+def penalize(net):
+    net.layers[4].l2 = 0.3
+
+
+def smooth(net):
+    net.loss.label_smoothing = 0.3
+
+
+def freeze_a_bias(net):
+    net.parameters['bias_4'].trainable = False
+
+
+def freeze_a_layer(net):
+    net.layers[0].trainable = False
+
+
+def compile_anew(net):
+    net.compile(net.loss, net.optimizer)
+
+
+def compile_otherwise(net):
+    net.compile(net.loss, cnnx.SGD(momentum=0.5))
+
+
+CHANGES = pytest.mark.parametrize(
+    'change', [penalize, smooth, freeze_a_bias, freeze_a_layer, compile_anew, compile_otherwise]
+)
+
+
+def changing(change, stop_at=None):
+    """Return callbacks that change a network within epoch 2, and stop it behind a batch, (epoch, batch)."""
+    epochs = []
+
+    def at_end(batch, figures):
+        if (epochs[-1], batch) == (2, 2):
+            change(callback.network)
+        if (epochs[-1], batch) == stop_at:
+            signal.raise_signal(signal.SIGINT)
+
+    callback = LambdaCallback(on_epoch_begin=epochs.append, on_batch_end=at_end)
+    return [callback]
+
+
+@POSIX
+@CHANGES
+@pytest.mark.filterwarnings('ignore:.* trainable is False, as it was when this was saved')
+@pytest.mark.parametrize('stop_at', [(2, 2), (2, 3), (3, 1)])
+def test_what_a_callback_changes_holds_from_the_next_batch_on_and_is_resumed_exactly(tmp_path, change, stop_at):
+    whole, plain, resumed = small_network(), small_network(), small_network()
+    train(whole, callbacks=changing(change))
+    train(plain)
+    assert bits(whole) != bits(plain)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_network(), callbacks=changing(change, stop_at), checkpoint_dir=tmp_path)
+    if change in (penalize, smooth, compile_otherwise):  # settings, which a resume takes from the code
+        change(resumed)
+    train(resumed, callbacks=changing(change), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(resumed) == bits(whole)
+
+
+@CHANGES
+def test_what_is_changed_after_a_run_holds_in_the_next(change):
+    nets = small_network(), small_network()
+    train(nets[0], epochs=1)
+    change(nets[0])
+    nets[1].generator = np.random.default_rng()
+    nets[1].generator.bit_generator.state = nets[0].generator.bit_generator.state
+    for name, parameter in nets[0].parameters.items():
+        nets[1].parameters[name].value = parameter.value
+        nets[1].parameters[name].state = {key: array.copy() for key, array in parameter.state.items()}
+    change(nets[1])
+    if change is compile_anew:
+        assert not any(parameter.state for parameter in nets[0].parameters.values())
+    for net in nets:
+        train(net)
+    assert bits(nets[0]) == bits(nets[1])
+    assert nets[0].evaluate(*small_data(9)) == nets[1].evaluate(*small_data(9))
+
+
+def test_parameters_that_are_frozen_one_by_one_are_kept_in_files(tmp_path):
+    net = small_network()
+    freeze_a_bias(net)
+    net.save(tmp_path / 'net.npz')
+    loaded = cnnx.Network.load(tmp_path / 'net.npz')
+    assert [name for name, p in loaded.parameters.items() if not p.trainable] == ['bias_4']
+    train(net, epochs=1, checkpoint_dir=tmp_path)
+    again = small_network()
+    with pytest.warns(RuntimeWarning, match='parameter bias_4: trainable is False, as it was when this was saved'):
+        train(again, epochs=2, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert not again.layers[4].bias.any()
+
+
+def test_a_parameter_named_like_an_optimizers_memory_is_refused(tmp_path):
+    class Averaging(ReLU):
+        def _new_parameters(self, rng):
+            return [Parameter(name, np.ones(36, self.dtype)) for name in ('weights', 'velocity_weights')]
+
+    net = own_network(Averaging())
+    net.compile(net.loss, cnnx.SGD(momentum=0.9))
+    with pytest.raises(
+        ValueError, match='parameter velocity_weights_1: SGD saves under this name .* give the parameter'
+    ):
+        train(net, checkpoint_dir=tmp_path)
+    assert names(tmp_path) == []
+    train(net, epochs=1)
+
+
+# What is raised as checkpoints are read
+
+
+@pytest.mark.parametrize('number', [errno.EACCES, errno.EMFILE])
+def test_a_checkpoint_that_cannot_be_opened_ends_the_resume_and_is_not_passed_over(tmp_path, monkeypatch, number):
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+    wanted, opened = tmp_path / 'model_epoch_2.npz', os.open
+
+    def refusing(path, *arguments, **options):
+        if Path(path) == wanted:
+            raise OSError(number, os.strerror(number), path)
+        return opened(path, *arguments, **options)
+
+    before = wanted.read_bytes()
+    monkeypatch.setattr(os, 'open', refusing)
+    with pytest.raises(OSError, match='no checkpoint is passed over for that') as caught:
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert (caught.value.errno, caught.value.filename) == (number, str(wanted))
+    monkeypatch.undo()
+    assert wanted.read_bytes() == before
+
+
+@POSIX
+@pytest.mark.parametrize('kind', [RuntimeError, ValueError, KeyError])
+@pytest.mark.parametrize('module', ['hashlib', 'json'])
+def test_what_a_signal_handler_raises_while_a_checkpoint_is_read_is_no_damage(tmp_path, monkeypatch, kind, module):
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+
+    def handler(number, frame):
+        raise kind('time is over')
+
+    def interrupted(*arguments):
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGALRM)
+
+    name = {'hashlib': 'sha256', 'json': 'loads'}[module]
+    monkeypatch.setattr(f'cnnx.checkpoint.files.{module}.{name}', interrupted)
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        with pytest.raises(kind, match='time is over'):
+            train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2.npz']

@@ -2,7 +2,9 @@
 
 import contextlib
 import struct
+import sys
 import tokenize
+import traceback
 import zipfile
 import zlib
 
@@ -14,6 +16,9 @@ DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, EOFError, SyntaxError, Warning),
     *(ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError),
 )
+
+# Whose code reads files.
+READERS = {*sys.stdlib_module_names, 'cnnx', 'numpy'}
 
 
 class CheckpointError(ValueError):
@@ -29,9 +34,17 @@ def damage_told(path):
     except CheckpointError:
         raise
     except (*DAMAGE, OSError) as error:
-        if not from_the_system(error):
+        if not from_the_file(error):
             raise
         raise CheckpointError(f'{path}: damaged, or no .npz file of numbers ({error})') from error
+
+
+def from_the_file(error):
+    """Whether an error may come of a file that was read: no code of the user's, as of a signal handler, raised it."""
+    if isinstance(error, OSError):
+        return from_the_system(error)
+    modules = [frame.f_globals.get('__name__', '') for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return all(module.partition('.')[0] in READERS for module in modules)
 
 
 @contextlib.contextmanager
@@ -45,13 +58,20 @@ def lack_of_memory_told(path):
 
 @contextlib.contextmanager
 def damage_noted(lines):
-    """Add to a list why a file cannot be read."""
+    """Add to a list how a file is damaged, or that it is gone, or none; what cannot be opened is not for that damaged.
+
+    Raises:
+        OSError: it is there, but cannot be opened.
+    """
     try:
         yield
-    except (CheckpointError, OSError) as error:
+    except (CheckpointError, FileNotFoundError, IsADirectoryError) as error:
+        lines.append(str(error))
+    except OSError as error:
         if not from_the_system(error):
             raise
-        lines.append(str(error))
+        told = f'{error.strerror}; no checkpoint is passed over for that: have it readable, or move it away'
+        raise OSError(error.errno, told, error.filename) from error
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from cnnx.checkpoint.errors import DAMAGE, CheckpointError, damage_noted, system_errors_ignored
+from cnnx.checkpoint.errors import DAMAGE, CheckpointError, damage_noted, from_the_file, system_errors_ignored
 from cnnx.checkpoint.files import read, read_description
 from cnnx.checkpoint.whole import remove_temporary
 
@@ -49,7 +49,7 @@ class Readings:
 
     def is_whole(self, path):
         """Return whether a file can be read, all of it."""
-        with damage_noted([]):
+        with system_errors_ignored(), damage_noted([]):
             if self._whole.get(path) != _signature(path):
                 self.read(path)
             return True
@@ -68,6 +68,8 @@ class Readings:
             except CheckpointError:
                 raise
             except DAMAGE as error:
+                if not from_the_file(error):
+                    raise
                 raise CheckpointError(f'{path}: not a checkpoint of a training run') from error
         return self._runs[path][1]
 
@@ -132,6 +134,7 @@ def read_newest(folder, prefix, readings=None):
 
     Raises:
         CheckpointError: there are checkpoints and all of them are damaged.
+        OSError: one cannot be opened.
     """
     readings = readings or Readings()
     candidates, damage = _candidates(folder, prefix, readings)
@@ -169,7 +172,7 @@ def remove_older(path, keep, readings):
     for other, (_, batches) in done.items():
         if other == path or (batches == 0 and keep is None):
             continue
-        with damage_noted([]):
+        with system_errors_ignored(), damage_noted([]):
             run = readings.run_of(other)
             if run['id'] == this['id'] and run['saved'] <= this['saved']:
                 own.append((run['saved'], other))

@@ -17,9 +17,9 @@ TEMPORARY = re.compile(r'\.(.+)\.([0-9]+)-[0-9]+\.tmp', re.DOTALL)
 
 def write_whole(path, content):
     """Give a name to bytes: to all of them, or it stays with what it was."""
-    target = Path(os.path.realpath(path))
-    temporary = _temporary_name(target)
     try:
+        target = Path(os.path.realpath(path))
+        temporary = _temporary_name(target)
         if target.exists() and not target.is_file():
             raise FileExistsError(errno.EEXIST, 'a folder, device or pipe is there, which no file replaces')
         with _opened_folder(target.parent) as folder:
