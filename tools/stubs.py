@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-HEAD = """from typing import Any, TypeVar
+HEAD = """from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,8 @@ FUNCTION = re.compile(
 )
 CLASS = re.compile(r'^cdef class (?P<name>\w+)(?:\((?P<base>\w+)\))?:\n(?P<body>(?:(?: {4}.*)?\n)*)', re.MULTILINE)
 CONSTANT = re.compile(r'^    (\w+) = [A-Z_]+$', re.MULTILINE)
+VARIABLE = re.compile(r'^([A-Z_]+) = ', re.MULTILINE)
 ATTRIBUTE = re.compile(r'^    cdef (public|readonly) (\w+) (\w+)', re.MULTILINE)
-CONSTRUCTORS = ('__init__', '__cinit__')
 
 
 def annotated(parameter):
@@ -54,12 +54,14 @@ def annotated(parameter):
     return f'{name}: {annotation}' + (f' = {default}' if default else '')
 
 
-def function(match, name=None):
+def function(match):
     """Return the stub of what FUNCTION has found."""
     # A comma within brackets parts axes.
     parts = [' '.join(part.split()) for part in re.split(r',(?![^\[]*\])', match['parameters'])]
     shown = ', '.join(annotated(part) for part in parts if part)
-    return f'{match["indent"]}def {name or match["name"]}({shown}) -> {match["returns"] or None}: ...'
+    if match['name'] == '__cinit__':
+        return f'    def __new__(cls, {shown.removeprefix("self, ")}) -> Self: ...'
+    return f'{match["indent"]}def {match["name"]}({shown}) -> {match["returns"] or None}: ...'
 
 
 def attributes(body):
@@ -79,10 +81,7 @@ def class_stub(match, declaration):
     yield f'class {match["name"]}({match["base"]}):' if match['base'] else f'class {match["name"]}:'
     lines = [*attributes(match['body']), *attributes(declaration)]
     methods = {found['name']: found for found in FUNCTION.finditer(match['body'])}
-    constructor = next((methods[name] for name in CONSTRUCTORS if name in methods), None)
-    if constructor:
-        lines.append(function(constructor, '__init__'))
-    lines += [function(found) for name, found in methods.items() if not name.startswith('__')]
+    lines += [function(found) for name, found in methods.items() if name != '__dealloc__']
     yield from lines or ['    pass']
 
 
@@ -95,7 +94,7 @@ def stub_of(path):
     """Return the text of the stub of a .pyx file."""
     source, declared = code_of(path), code_of(path.with_suffix('.pxd'))
     declarations = {match['name']: match['body'] for match in CLASS.finditer(declared)}
-    lines = []
+    lines = [f'\n{name}: Any' for name in VARIABLE.findall(source)]
     for match in CLASS.finditer(source):
         lines += ['', *class_stub(match, declarations.get(match['name'], ''))]
     for match in FUNCTION.finditer(source):

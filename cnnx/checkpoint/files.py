@@ -134,13 +134,15 @@ def _pack(arrays):
                 np.lib.format.write_array(member, array, allow_pickle=False)
         archive.close()
     except BaseException as error:
-        archive.fp = None  # or it would be finished, and complain of what is not
+        # Or it and its open member would be finished when they go, and complain of what is not.
+        archive.fp, archive._writing, archive._didModify = io.BytesIO(), False, False
         if stream.closed:  # as it is where it finds no memory to grow
             raise MemoryError from error
         raise
-    content = stream.getbuffer()
-    content[-DIGITS:] = hashlib.sha256(content[:-DIGITS]).hexdigest().encode()
-    return content
+    with stream.getbuffer() as content:
+        content[-DIGITS:] = hashlib.sha256(content[:-DIGITS]).hexdigest().encode()
+    # Python 3.13 complains of a stream that goes while a view of its buffer is left; these bytes are no view.
+    return memoryview(stream.getvalue())
 
 
 @contextlib.contextmanager
