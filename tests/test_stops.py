@@ -632,6 +632,50 @@ def test_a_parameter_named_like_an_optimizers_memory_is_refused(tmp_path):
     train(net, epochs=1)
 
 
+@pytest.mark.parametrize(
+    ('part', 'name', 'value'),
+    [
+        ('layers.1', 'negative_slope', 0.9),
+        ('layers.2', 'epsilon', 1.0),
+        ('layers.2', 'momentum', 0.1),
+        ('layers.3', 'rate', 0.8),
+        ('layers.5', 'l2', 0.5),
+        ('loss', 'label_smoothing', 0.5),
+        ('loss', 'from_logits', True),
+    ],
+)
+def test_what_is_set_holds_from_there_on_whatever_was_planned_before(part, name, value):
+    def build():
+        net = cnnx.Network(seed=0)
+        for layer in (
+            cnnx.Convolutional(3, 3, input_shape=(6, 6, 1)),
+            cnnx.LeakyReLU(),
+            cnnx.BatchNormalization(),
+            cnnx.Dropout(0.3),
+            cnnx.Flatten(),
+            cnnx.Dense(output_size=3),
+        ):
+            net.add(layer)
+        net.compile(cnnx.CategoricalCrossEntropy(from_logits=True), 'adam')
+        return net
+
+    def figures(planned):
+        net, (x, y) = small_network() if name == 'from_logits' else build(), small_data(24)
+        if planned:
+            net.predict(x)
+            net.evaluate(x, y)
+        setattr(net.loss if part == 'loss' else net.layers[int(part[-1])], name, value)
+        if name == 'from_logits':
+            with pytest.raises(ValueError, match='would take the softmax twice'):
+                net.evaluate(x, y)
+            return None
+        found = net.predict(x).tobytes(), net.evaluate(x, y)
+        train(net, epochs=2)
+        return found, net.evaluate(x, y), bits(net)
+
+    assert figures(planned=False) == figures(planned=True)
+
+
 # What is raised as checkpoints are read
 
 
@@ -676,3 +720,67 @@ def test_what_a_signal_handler_raises_while_a_checkpoint_is_read_is_no_damage(tm
     finally:
         signal.signal(signal.SIGALRM, before)
     assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2.npz']
+
+
+@POSIX
+@pytest.mark.parametrize('call', ['predict', 'evaluate'])
+@pytest.mark.parametrize('alone', [False, True])
+def test_a_signal_handler_that_uses_the_network_in_mid_batch_changes_no_bits(call, alone):
+    def build():
+        return own_network(ReLU()) if alone else small_network()
+
+    def handler(number, frame):
+        x, y = small_data(8)
+        said.append(net.predict(x) if call == 'predict' else net.evaluate(x, y))
+
+    net, whole, said = build(), build(), []
+    refused = 'the network is in the middle of a batch; have the signal handler set a flag'
+    train(whole, epochs=1)
+    before = signal.signal(signal.SIGALRM, handler)
+    run = net.plan._run
+
+    def interrupted(*arguments, training):
+        found = run(*arguments, training=training)
+        if training:
+            signal.raise_signal(signal.SIGALRM)
+        return found
+
+    net.plan._run = interrupted
+    try:
+        with pytest.raises(RuntimeError, match=refused) if alone else contextlib.nullcontext():
+            train(net, epochs=1)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert alone or bits(net) == bits(whole)
+    assert len(said) == (0 if alone else BATCHES)
+    net.predict(small_data(8)[0])
+
+
+@POSIX
+@pytest.mark.parametrize('resume', [False, True])
+def test_ctrl_c_ends_the_search_among_many_checkpoints(tmp_path, monkeypatch, resume):
+    train(small_network(), checkpoint_dir=tmp_path)
+    asked, run_of = [], checkpoint.folder.Readings.run_of
+
+    def interrupted(readings, path):
+        asked.append(path)
+        signal.raise_signal(signal.SIGINT)
+        return run_of(readings, path)
+
+    monkeypatch.setattr(checkpoint.folder.Readings, 'run_of', interrupted)
+    net = small_network(seed=5)
+    before = bits(net)
+    with pytest.raises(KeyboardInterrupt):
+        train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=resume)
+    assert len(asked) == 1
+    assert bits(net) == before
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in (1, 2, 3)]
+
+
+def test_weights_that_are_not_finite_are_not_saved_as_a_beginning(tmp_path):
+    train(small_network(), checkpoint_dir=tmp_path)
+    net = small_network()
+    net.layers[4].weights[0, 0] = np.nan
+    with pytest.raises(DivergenceError, match='before epoch 1: the weights of layer 4 .* are not saved'):
+        train(net, checkpoint_dir=tmp_path)
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in (1, 2, 3)]
