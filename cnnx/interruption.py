@@ -87,7 +87,7 @@ class Interruption:
             signal.signal(died, lambda number, frame: None)
 
     @contextlib.contextmanager
-    def waiting(self, before_leaving):
+    def waiting(self, before_leaving=lambda: None):
         """A context in which nothing is half done: each signal calls a function, and raises what `leave` does."""
         self._before_leaving = before_leaving
         try:

@@ -91,6 +91,11 @@ class Route(NamedTuple):
         """The steps and the head."""
         return self.steps if self.head is None else [*self.steps, self.head]
 
+    @property
+    def keeps_apart(self):
+        """Whether it shares no arrays with routes for other purposes, as layers and losses that run alone do."""
+        return self.head is not None and all(isinstance(step, Sweep) for step in self.steps)
+
 
 class Plan:
     """The steps of a network, and the loss behind them.
@@ -119,6 +124,7 @@ class Plan:
         self._penalized = [layer for layer in layers if layer.l2 > 0]
         self._in_blocks = True
         self._routes = {}
+        self._learning = None
 
     def learn(self, samples, index):
         """Write the gradients of all parameters for a batch.
@@ -130,15 +136,22 @@ class Plan:
         Returns:
             The sum of the losses, each with the penalties of the weights, and how many samples the network
             classifies right (0 where the loss has no accuracy).
+
+        Raises:
+            RuntimeError: a batch is being learned already.
         """
         route = self._route('learn')
-        found = self._run(route, samples, index, training=True)
-        if route.backward_steps:
-            gradient = self.loss_gradient() if route.head is None else route.head.input_gradient(len(index))
-            for step in route.backward_steps:
-                gradient = step.backward(gradient)
-        if self._penalized:
-            self.add_penalty_gradients()
+        self._learning = route
+        try:
+            found = self._run(route, samples, index, training=True)
+            if route.backward_steps:
+                gradient = self.loss_gradient() if route.head is None else route.head.input_gradient(len(index))
+                for step in route.backward_steps:
+                    gradient = step.backward(gradient)
+            if self._penalized:
+                self.add_penalty_gradients()
+        finally:
+            self._learning = None
         return found
 
     def assess(self, samples, index):
@@ -197,6 +210,9 @@ class Plan:
 
     def _route(self, purpose):
         """Return the `Route` to 'learn', 'assess' or 'predict'."""
+        # The lock keeps other threads away, and not what a signal handler calls.
+        if self._learning is not None and (purpose == 'learn' or not self._learning.keeps_apart):
+            raise RuntimeError('the network is in the middle of a batch; have the signal handler set a flag')
         route = self._routes.get(purpose)
         if route is None:
             route = self._routes[purpose] = self._new_route(purpose)

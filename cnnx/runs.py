@@ -13,6 +13,7 @@ from pathlib import Path
 from cnnx import checkpoint
 from cnnx.architecture import adjusted, as_json, check_names, make_generator
 from cnnx.arrays import non_negative
+from cnnx.divergence import check_weights
 from cnnx.errors import from_the_system
 from cnnx.geometry import positive_int, whole_number
 
@@ -147,14 +148,17 @@ class Run:
             raise OSError(error.errno, reason, str(self.folder)) from error
         self._locked = self._lock.stat().st_ino
 
-    def begin(self, network, schedule, callbacks, progress):
+    def begin(self, network, schedule, callbacks, progress, interruption):
         """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them.
 
         Raises:
+            DivergenceError: a weight is not finite.
             TypeError, ValueError: network, schedule or callbacks hold what cannot be saved.
         """
         _check_savable(network, schedule, callbacks)
-        newest = checkpoint.newest_start(self.folder, self.prefix, self._readings)
+        check_weights(network, 'before epoch 1')
+        with interruption.waiting():  # there may be thousands of files
+            newest = checkpoint.newest_start(self.folder, self.prefix, self._readings)
         if newest is not None:
             progress.say(
                 f'{self.folder}: there are checkpoints named {self.prefix} of an older run; this one begins anew, '
@@ -198,7 +202,7 @@ class Run:
         checkpoint.remove_older(path, self.keep, self._readings)
         self.path = path
 
-    def resume(self, network, schedule, callbacks, progress):
+    def resume(self, network, schedule, callbacks, progress, interruption):
         """Bring network, schedule and callbacks to where the newest checkpoint was written; return the `Position`.
 
         Raises:
@@ -206,7 +210,8 @@ class Run:
             TypeError, ValueError: network, schedule or callbacks hold what cannot be saved.
         """
         _check_savable(network, schedule, callbacks)
-        found = checkpoint.read_newest(self.folder, self.prefix, self._readings)
+        with interruption.waiting():
+            found = checkpoint.read_newest(self.folder, self.prefix, self._readings)
         if found is None:
             progress.say(f'no checkpoint named {self.prefix} in {self.folder}: training begins at epoch 1')
             return Position()

@@ -141,9 +141,9 @@ def train(
     with run or contextlib.nullcontext(), Interruption() as interruption:
         position = Position()
         if resume_from_checkpoint:
-            position = run.resume(network, schedule, callbacks, progress)
+            position = run.resume(network, schedule, callbacks, progress, interruption)
         elif run is not None:
-            position = run.begin(network, schedule, callbacks, progress)
+            position = run.begin(network, schedule, callbacks, progress, interruption)
         if position.epoch > epochs:
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
         history.history = position.history

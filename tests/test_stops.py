@@ -676,3 +676,67 @@ def test_what_a_signal_handler_raises_while_a_checkpoint_is_read_is_no_damage(tm
     finally:
         signal.signal(signal.SIGALRM, before)
     assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2.npz']
+
+
+@POSIX
+@pytest.mark.parametrize('call', ['predict', 'evaluate'])
+@pytest.mark.parametrize('alone', [False, True])
+def test_a_signal_handler_that_uses_the_network_in_mid_batch_changes_no_bits(call, alone):
+    def build():
+        return own_network(ReLU()) if alone else small_network()
+
+    def handler(number, frame):
+        x, y = small_data(8)
+        said.append(net.predict(x) if call == 'predict' else net.evaluate(x, y))
+
+    net, whole, said = build(), build(), []
+    refused = 'the network is in the middle of a batch; have the signal handler set a flag'
+    train(whole, epochs=1)
+    before = signal.signal(signal.SIGALRM, handler)
+    run = net.plan._run
+
+    def interrupted(*arguments, training):
+        found = run(*arguments, training=training)
+        if training:
+            signal.raise_signal(signal.SIGALRM)
+        return found
+
+    net.plan._run = interrupted
+    try:
+        with pytest.raises(RuntimeError, match=refused) if alone else contextlib.nullcontext():
+            train(net, epochs=1)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert alone or bits(net) == bits(whole)
+    assert len(said) == (0 if alone else BATCHES)
+    net.predict(small_data(8)[0])
+
+
+@POSIX
+@pytest.mark.parametrize('resume', [False, True])
+def test_ctrl_c_ends_the_search_among_many_checkpoints(tmp_path, monkeypatch, resume):
+    train(small_network(), checkpoint_dir=tmp_path)
+    asked, run_of = [], checkpoint.folder.Readings.run_of
+
+    def interrupted(readings, path):
+        asked.append(path)
+        signal.raise_signal(signal.SIGINT)
+        return run_of(readings, path)
+
+    monkeypatch.setattr(checkpoint.folder.Readings, 'run_of', interrupted)
+    net = small_network(seed=5)
+    before = bits(net)
+    with pytest.raises(KeyboardInterrupt):
+        train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=resume)
+    assert len(asked) == 1
+    assert bits(net) == before
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in (1, 2, 3)]
+
+
+def test_weights_that_are_not_finite_are_not_saved_as_a_beginning(tmp_path):
+    train(small_network(), checkpoint_dir=tmp_path)
+    net = small_network()
+    net.layers[4].weights[0, 0] = np.nan
+    with pytest.raises(DivergenceError, match='before epoch 1: the weights of layer 4 .* are not saved'):
+        train(net, checkpoint_dir=tmp_path)
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in (1, 2, 3)]
