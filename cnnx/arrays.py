@@ -89,6 +89,8 @@ def function_of(function, name, *arguments):
 
 def as_numbers(values, what):
     """Return `values` as an array of real numbers, or raise a ValueError that names them."""
+    if np.ma.is_masked(values):
+        raise ValueError(f'{what}: expected plain numbers, got a masked array; say what is masked by x.filled(0)')
     try:
         array = np.asarray(values)
     except ValueError as error:

@@ -59,7 +59,7 @@ class Loss(Shown):
     `prepare`, and plan.py calls `compute` and `compute_gradient`.
     """
 
-    adjustable = ()  # as of a layer
+    adjustable = planned = ()  # as of a layer
 
     def __init__(self):
         self._saved = None
@@ -130,6 +130,7 @@ class CategoricalCrossEntropy(Loss):
 
     SMALLEST = 1e-7
     adjustable = ('label_smoothing',)
+    planned = ('label_smoothing', 'from_logits')
 
     def __init__(self, from_logits=False, label_smoothing=0.0):
         super().__init__()

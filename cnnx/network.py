@@ -49,7 +49,7 @@ class Network:
         self._renew()
 
     def __getstate__(self):
-        own = ('_plan', '_made_for', '_learns', '_lock')
+        own = ('_plan', '_made_for', '_learns_for', '_lock')
         return {key: value for key, value in vars(self).items() if key not in own}
 
     def __setstate__(self, state):
@@ -58,7 +58,7 @@ class Network:
 
     def _renew(self):
         """Take a lock of its own, and buffers that nobody else writes into."""
-        self._plan, self._made_for, self._learns, self._lock = None, None, None, threading.RLock()
+        self._plan, self._made_for, self._learns_for, self._lock = None, None, None, threading.RLock()
         _networks.add(self)
 
     @property
@@ -67,7 +67,8 @@ class Network:
 
     @generator.setter
     def generator(self, generator):
-        if not isinstance(generator, np.random.Generator):
+        # Of a subclass, neither copies nor checkpoints keep what it does otherwise.
+        if type(generator) is not np.random.Generator:
             raise TypeError(f'generator: expected one such as numpy.random.default_rng(0), got {generator!r}')
         self._generator = generator
         self._lend_generator()
@@ -166,12 +167,12 @@ class Network:
     def plan(self):
         """How a batch runs (`cnnx.plan.Plan`), made at first use."""
         with self._lock:
-            learns = [[p.trainable for layer in self.layers for p in layer.parameters]]
-            learns += [[layer.l2 > 0 for layer in self.layers]]
+            learns_for = [p.trainable for layer in self.layers for p in layer.parameters]
+            learns_for += [layer.l2 > 0 for layer in self.layers]
             if self.loss is not None:
-                learns += [getattr(self.loss, name) for name in self.loss.adjustable]
-            if self._learns != learns:
-                self._plan, self._learns = None, learns
+                learns_for += [getattr(self.loss, name) for name in self.loss.planned]
+            if self._learns_for != learns_for:
+                self._plan, self._learns_for = None, learns_for
             return self.plan_to_predict
 
     @property
@@ -182,6 +183,7 @@ class Network:
         with self._lock:
             # Attributes are open to all, and kernels do not look: what changed since is checked, and planned anew.
             made_for = [*self.layers, *[layer.trainable for layer in self.layers], self.loss, self.dtype]
+            made_for += [getattr(layer, name) for layer in self.layers for name in layer.planned]
             if self._plan is None or self._made_for != made_for:
                 for index, layer in enumerate(self.layers):
                     layer.index = index

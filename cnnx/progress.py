@@ -37,7 +37,8 @@ class Progress:
         """Say what must not go unnoticed: as a warning, where nothing is shown."""
         self.say(line)
         if not self.verbose:
-            warnings.warn(line, RuntimeWarning, stacklevel=2)
+            with self.failures_noted():
+                warnings.warn(line, RuntimeWarning, stacklevel=2)
 
     def epoch(self, number, samples):
         """Return a context manager that shows one epoch."""

@@ -184,6 +184,7 @@ def test_classes():
         ([[1], [1, 2]], 'expected an array of numbers'),
         (np.zeros((1, 6, 6, 1), complex), 'expected numbers'),
         (None, 'expected numbers'),
+        (np.ma.masked_less(np.eye(36).reshape(-1, 6, 6, 1), 1), 'expected plain numbers, got a masked array'),
     ],
 )
 def test_wrong_samples_are_told_apart(x, hint):

@@ -320,6 +320,14 @@ def test_every_generator_of_numpy_goes_on_with_its_numbers(tmp_path, kind, stop)
     assert resumed.generator.random(5).tolist() == whole.generator.random(5).tolist()
 
 
+def test_a_generator_of_ones_own_is_refused():
+    class Own(np.random.Generator):
+        pass
+
+    with pytest.raises(TypeError, match='generator: expected one such as numpy.random.default_rng'):
+        small_network().generator = Own(np.random.PCG64(0))
+
+
 def test_a_generator_that_cannot_be_saved_is_refused_before_anything_is_trained(tmp_path):
     class Other(np.random.PCG64):
         @property

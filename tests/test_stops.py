@@ -632,6 +632,50 @@ def test_a_parameter_named_like_an_optimizers_memory_is_refused(tmp_path):
     train(net, epochs=1)
 
 
+@pytest.mark.parametrize(
+    ('part', 'name', 'value'),
+    [
+        ('layers.1', 'negative_slope', 0.9),
+        ('layers.2', 'epsilon', 1.0),
+        ('layers.2', 'momentum', 0.1),
+        ('layers.3', 'rate', 0.8),
+        ('layers.5', 'l2', 0.5),
+        ('loss', 'label_smoothing', 0.5),
+        ('loss', 'from_logits', True),
+    ],
+)
+def test_what_is_set_holds_from_there_on_whatever_was_planned_before(part, name, value):
+    def build():
+        net = cnnx.Network(seed=0)
+        for layer in (
+            cnnx.Convolutional(3, 3, input_shape=(6, 6, 1)),
+            cnnx.LeakyReLU(),
+            cnnx.BatchNormalization(),
+            cnnx.Dropout(0.3),
+            cnnx.Flatten(),
+            cnnx.Dense(output_size=3),
+        ):
+            net.add(layer)
+        net.compile(cnnx.CategoricalCrossEntropy(from_logits=True), 'adam')
+        return net
+
+    def figures(planned):
+        net, (x, y) = small_network() if name == 'from_logits' else build(), small_data(24)
+        if planned:
+            net.predict(x)
+            net.evaluate(x, y)
+        setattr(net.loss if part == 'loss' else net.layers[int(part[-1])], name, value)
+        if name == 'from_logits':
+            with pytest.raises(ValueError, match='would take the softmax twice'):
+                net.evaluate(x, y)
+            return None
+        found = net.predict(x).tobytes(), net.evaluate(x, y)
+        train(net, epochs=2)
+        return found, net.evaluate(x, y), bits(net)
+
+    assert figures(planned=False) == figures(planned=True)
+
+
 # What is raised as checkpoints are read
 
 

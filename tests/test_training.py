@@ -4,6 +4,7 @@ import io
 import re
 import sys
 import tracemalloc
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -348,6 +349,18 @@ def test_what_must_not_go_unnoticed_is_a_warning_where_output_fails(tmp_path, mo
     monkeypatch.setattr(sys, 'stdout', Pipe('flush', BROKEN[1]))
     with pytest.warns(RuntimeWarning, match=r'passed over .*model_epoch_4\.npz'):
         train(small_network(), checkpoint_dir=tmp_path, verbose=1, resume_from_checkpoint=True)
+
+
+def test_a_warning_that_cannot_be_shown_ends_no_run(tmp_path, monkeypatch):
+    closed = io.StringIO()
+    closed.close()
+    train(small_network(), checkpoint_dir=tmp_path)
+    (tmp_path / 'model_epoch_4.npz').write_bytes(b'damaged')
+    with warnings.catch_warnings():
+        warnings.simplefilter('always')
+        monkeypatch.setattr(warnings, 'showwarning', lambda *arguments: closed.write('shown'))
+        history = train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert len(history['loss']) == 4
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere, names of files are text')

@@ -66,11 +66,15 @@ class LeakyReLU(Activation):
     """
 
     kernel = 'leaky_relu'
+    adjustable = planned = ('negative_slope',)
 
     def __init__(self, negative_slope=0.01, input_shape=None):
         super().__init__(input_shape)
         self.negative_slope = non_negative(negative_slope, 'negative_slope')
-        self._kernel_options = (self.negative_slope,)
+
+    @property
+    def _kernel_options(self):
+        return (self.negative_slope,)
 
     def settings(self):
         return {'negative_slope': self.negative_slope}

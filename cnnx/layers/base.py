@@ -30,12 +30,14 @@ class Layer:
         only_in_training: whether it gives back what it is given, except in training.
         l2: how much the squares of its weights add to the loss.
         adjustable: which of its settings a run may go on with others of.
+        planned: which of them a plan takes over as they are.
     """
 
     parameter_names = ()
     only_in_training = False
     l2 = 0.0
     adjustable = ('l2',)
+    planned = ()
 
     def __init__(self, input_shape=None):
         self.input_shape = None if input_shape is None else shape_of_sample(input_shape, 'input_shape')

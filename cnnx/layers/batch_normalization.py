@@ -37,6 +37,7 @@ class BatchNormalization(Layer):
 
     parameter_names = ('gamma', 'beta', 'running_mean', 'running_variance')
     adjustable = ('momentum', 'epsilon')
+    planned = ('epsilon',)
 
     def __init__(self, momentum=0.9, epsilon=1e-5, input_shape=None):
         super().__init__(input_shape)
