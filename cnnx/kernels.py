@@ -169,7 +169,9 @@ def _load_compiled():
                 return _backend('cython', f'cnnx._ext.{tier}', reason=reason, tier=tier, **cpu.build_info())
         except ImportError as error:
             failures.append(str(error))
-    raise BackendError(f'no tier of the compiled kernels is whole ({"; ".join(failures)})')
+    none = f'this processor runs none of {", ".join(TIERS)}'
+    what = 'no tier of the compiled kernels is whole' if supported else none
+    raise BackendError(f'{what} ({"; ".join(failures)})')
 
 
 @contextlib.contextmanager

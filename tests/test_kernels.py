@@ -1,5 +1,6 @@
 """Which kernels are chosen, and what is said about it. Choices are made once a process, so most run in a fresh one."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -72,12 +73,35 @@ def test_a_variable_that_makes_no_sense_is_an_error(variable, value, message):
 
 @needs_compiled_kernels
 def test_a_tier_can_be_chosen_and_a_wrong_one_is_refused():
-    status, out, _ = python('import cnnx; print(cnnx.show_config()["cpu tier"])', CNNX_SIMD='v2')
-    supported = 'v2' in kernels.importlib.import_module('cnnx._ext.cpu').supported_tiers()
-    assert (status, out.split()[-1]) == (0, 'v2') if supported else status == 1
+    code = 'import cnnx; print(cnnx.show_config()["cpu tier"])'
+    status, out, err = python(code, CNNX_SIMD='v2', CNNX_BACKEND='cython')
+    if 'v2' in importlib.import_module('cnnx._ext.cpu').supported_tiers():
+        assert (status, out.split()[-1]) == (0, 'v2')
+    else:
+        assert status == 1
+        assert 'BackendError: CNNX_SIMD=v2: this processor runs none of the tiers' in err
     status, _, err = python('import cnnx; cnnx.show_config()', CNNX_SIMD='v9')
     assert status == 1
     assert "CNNX_SIMD: expected one of v4, v3, v2, got 'v9'" in err
+
+
+@needs_compiled_kernels
+@pytest.mark.skipif(
+    importlib.util.find_spec('cnnx._ext.portable.convolution') is not None, reason='one tier is for every processor'
+)
+def test_a_processor_older_than_all_tiers_gets_numpy_and_is_told():
+    code = """
+import cnnx._ext.cpu
+cnnx._ext.cpu.supported_tiers = lambda: ()
+print(cnnx.kernels.current().name)
+"""
+    status, out, err = python(code)
+    assert (status, out) == (0, 'numpy\n')
+    assert 'RuntimeWarning: cnnx uses its NumPy kernels' in err
+    assert 'this processor runs none of v4, v3, v2' in err
+    status, _, err = python(code, CNNX_SIMD='v2', CNNX_BACKEND='cython')
+    assert status == 1
+    assert 'BackendError: CNNX_SIMD=v2: this processor runs none of the tiers' in err
 
 
 def test_a_backend_lasts_as_long_as_its_block_and_its_thread():

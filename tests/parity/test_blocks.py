@@ -1,7 +1,7 @@
 """Compiled blocks against their NumPy twins, on every tier that runs here, and what they may touch of memory."""
 
 import ctypes
-import importlib
+import importlib.util
 import itertools
 import mmap
 import os
@@ -21,9 +21,10 @@ from cnnx.arrays import SLACK
 from cnnx.geometry import window_over
 
 try:
-    TIERS = importlib.import_module('cnnx._ext.cpu').supported_tiers() or ('portable',)
+    TIERS = (*importlib.import_module('cnnx._ext.cpu').supported_tiers(), 'portable')
 except ImportError:
     TIERS = ()
+TIERS = tuple(tier for tier in TIERS if importlib.util.find_spec(f'cnnx._ext.{tier}.convolution'))
 if os.environ.get('CNNX_SIMD'):
     TIERS = (os.environ['CNNX_SIMD'],)
 
