@@ -3,6 +3,7 @@
 `train(callbacks=[...])` takes them. What they remember is saved with each checkpoint and resumed with it.
 """
 
+import contextlib
 import csv
 import inspect
 import io
@@ -10,8 +11,9 @@ import os
 
 import numpy as np
 
+from cnnx.architecture import match_weights
 from cnnx.arrays import function_of, non_negative, path_of_file, true_or_false
-from cnnx.checkpoint import remove_leftovers_of, write_whole
+from cnnx.checkpoint import read, remove_leftovers_of, system_errors_ignored, write_whole
 from cnnx.geometry import MAX_SIZE, positive_int, whole_number
 from cnnx.monitor import check_monitored, checked_monitor, is_better
 from cnnx.shown import Shown
@@ -37,7 +39,10 @@ class Callback(Shown):
     stopped = False
 
     def stop(self):
-        """Let the run end: behind this batch, or behind this epoch."""
+        """Let the run end: behind this batch, or behind this epoch.
+
+        That is not saved, and a resume goes on. To stay stopped, call it in `on_train_begin` by what `state` keeps.
+        """
         self.stopped = True
 
     def on_train_begin(self):
@@ -222,8 +227,8 @@ class BestCheckpoint(BestCallback):
         self.path = path_of_file(path)
 
     def takes(self, state, arrays):
-        # A best that is not there any more is none to beat.
-        return super().takes(state, arrays) and (state.get('best') is None or os.path.exists(self.path))
+        # A best that is not there any more, or is another network's, is none to beat.
+        return super().takes(state, arrays) and (state.get('best') is None or holds(self.path, self.network))
 
     def check(self, figures):
         super().check(figures)
@@ -258,6 +263,14 @@ class CSVLogger(Callback):
         writer.writerow(['epoch', *history])
         writer.writerows([number, *row] for number, row in enumerate(zip(*history.values(), strict=True), 1))
         write_whole(self.path, table.getvalue().encode())
+
+
+def holds(path, network):
+    """Return whether a file can be read and holds weights that fit a network."""
+    with system_errors_ignored(), contextlib.suppress(ValueError):
+        match_weights(network.layers, read(path)[0])
+        return True
+    return False
 
 
 def prepare_path(path):

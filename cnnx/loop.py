@@ -91,7 +91,11 @@ class Loop:
         """Return the figures of the validation data."""
         batches = self.validation.batches(VALIDATION_BATCH, epoch=position.epoch, unseen=unseen)
         mean = Mean(self.validation.measures_accuracy)
-        results = evaluate_batches(self.network, self._awaited(batches, position), mean)
+        try:
+            results = evaluate_batches(self.network, self._awaited(batches, position), mean)
+        except Exception:  # what fails in making a batch has been saved before already
+            self._save_place(position)
+            raise
         return {f'val_{key}': value for key, value in results.items()}
 
     def _train_batches(self, position, shown):
@@ -115,6 +119,7 @@ class Loop:
             batches = self._awaited(batches, position)
         # A step on one image takes less than 30 us: what is not there is not called.
         called, budgeted, saves = bool(self.callbacks), self.max_seconds < math.inf, bool(self.every)
+        watched = called or self.source.size is None
         interruption = self.interruption
         # NumPy need not warn of what overflows: it ends the run.
         with np.errstate(over='ignore', invalid='ignore'):
@@ -123,8 +128,9 @@ class Loop:
                     self._stop(position)
                 if called:
                     self.callbacks.call('on_batch_begin', batch + 1)
+                if watched:  # the user's code may have frozen something, or compiled anew
                     plan, parameters = network.plan, network.trainable_parameters
-                    if not update.is_of(network.optimizer, parameters):  # a callback froze some, or compiled anew
+                    if not update.is_of(network.optimizer, parameters):
                         update = network.optimizer.prepare(parameters, work)
                 before = mean.sums
                 rate = self._rate(begun + batch if steps else begun, total)

@@ -90,7 +90,7 @@ class Run:
     Args:
         folder: where the checkpoints go; made if need be.
         prefix: how their names begin.
-        settings: what, beside the network, the run's bits depend on, by name.
+        settings: a function that returns what, beside the network, the run's bits depend on, by name.
         keep: how many checkpoints of epochs stay; None for all.
 
     Raises:
@@ -102,7 +102,8 @@ class Run:
     def __init__(self, folder, prefix, settings, keep=None):
         self.folder = _checked_folder(folder)
         self.prefix = checkpoint.check_prefix(prefix)
-        self.settings = as_json(settings, 'settings')
+        self._settings = settings
+        as_json(settings(), 'settings')
         self.keep = None if keep is None else positive_int(keep, 'keep')
         self.path = None
         self._run = {'id': uuid.uuid4().hex, 'started': time.time(), 'saved': 0}
@@ -110,6 +111,11 @@ class Run:
         self._locked = None
         self._exit = contextlib.ExitStack()
         self._readings = checkpoint.Readings()
+
+    @property
+    def settings(self):
+        """What they are now: callbacks may change some."""
+        return as_json(self._settings(), 'settings')
 
     def __enter__(self):
         if os.path.lexists(self.folder) and not self.folder.is_dir():

@@ -125,18 +125,20 @@ def train(
     schedule.restore({})
     progress, history = Progress(verbose, epochs), History()
     callbacks.begin(network, history, names)
-    settings = {
+    own_settings = {
         'epochs': epochs,
         'samples': source.size,
         'batches': source.steps(batch_size),
         'batch_size': batch_size,
         'shuffle': shuffle,
         'steps_per_epoch': steps_per_epoch,
-        'augment': describe(augment),
         'max_seconds': None if max_seconds == math.inf else max_seconds,
     }
+
     # A schedule of the user's own may have attributes of these names: they stay those of the run, and first.
-    settings = {**settings, **_other_settings(network, schedule), **settings}
+    def settings():
+        return {**own_settings, **_other_settings(network, schedule, augment), **own_settings}
+
     run = _new_run(checkpoint_dir, checkpoint_prefix, settings, checkpoint_every, keep, resume_from_checkpoint)
     with run or contextlib.nullcontext(), Interruption() as interruption:
         position = Position()
@@ -188,10 +190,11 @@ def _new_run(folder, prefix, settings, checkpoint_every, keep, resume):
     return None
 
 
-def _other_settings(network, schedule):
-    """Return what, beside data and batches, a run's bits depend on."""
+def _other_settings(network, schedule, augment):
+    """Return what, beside data and batches, a run's bits depend on; callbacks may change some of it."""
     backend = kernels.current()
     return {
+        'augment': describe(augment),
         'schedule': type(schedule).__name__,
         **schedule.settings(),
         **network.optimizer.settings(),

@@ -766,7 +766,7 @@ def test_a_prefix_that_is_too_long_is_refused_at_once(tmp_path, prefix):
 
 
 def test_a_second_run_under_the_same_names_is_told(tmp_path):
-    with runs.Run(tmp_path, 'model', {}):
+    with runs.Run(tmp_path, 'model', dict):
         before = small_network()
         expected = bits(before)
         for resume in (False, True):
@@ -780,13 +780,13 @@ def test_a_second_run_under_the_same_names_is_told(tmp_path):
 
 def test_a_run_whose_lock_was_deleted_takes_it_again_or_is_told(tmp_path):
     net, lock = small_network(), tmp_path / '.model.lock'
-    with runs.Run(tmp_path, 'model', {}) as first:
+    with runs.Run(tmp_path, 'model', dict) as first:
         lock.unlink()
         first.save(net, runs.Position(epoch=2))
         with pytest.raises(BlockingIOError, match='another run'):
             train(small_network(), checkpoint_dir=tmp_path)
         lock.unlink()
-        with runs.Run(tmp_path, 'model', {}), pytest.raises(BlockingIOError, match='another run'):
+        with runs.Run(tmp_path, 'model', dict), pytest.raises(BlockingIOError, match='another run'):
             first.save(net, runs.Position(epoch=3))
     assert names(tmp_path) == ['model_epoch_1.npz']
 
@@ -821,7 +821,7 @@ def test_what_killed_runs_left_half_written_is_removed(tmp_path):
 
 @POSIX
 def test_a_forked_child_that_ends_does_not_give_the_lock_away(tmp_path):
-    with runs.Run(tmp_path, 'model', {}) as run:
+    with runs.Run(tmp_path, 'model', dict) as run:
         child = fork()
         if child == 0:
             run.__exit__(None, None, None)  # as sys.exit does on its way out
@@ -836,7 +836,7 @@ def test_a_forked_child_that_lives_on_does_not_hold_the_lock_of_a_killed_run(tmp
     code = f"""
 import os, signal
 from cnnx import runs
-with runs.Run({str(tmp_path)!r}, 'model', {{}}):
+with runs.Run({str(tmp_path)!r}, 'model', dict):
     begun, begins = os.pipe()
     if os.fork() == 0:
         os.write(begins, b'1')

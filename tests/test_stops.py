@@ -21,7 +21,7 @@ import cnnx
 from cnnx import DivergenceError, checkpoint
 from cnnx.callbacks import BestCheckpoint, EarlyStopping, LambdaCallback
 from cnnx.parameter import Parameter
-from cnnx.schedules import Schedule
+from cnnx.schedules import Constant, Schedule
 
 pytestmark = pytest.mark.usefixtures('default_handlers')
 
@@ -328,6 +328,24 @@ def test_what_fails_in_validation_does_not_cost_the_epoch(tmp_path, whole):
     assert_resumes(tmp_path, whole)
 
 
+def test_what_fails_in_computing_validation_does_not_cost_the_epoch(tmp_path, whole):
+    net = small_network()
+    assess = net.plan.assess
+    calls = []
+
+    def failing(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise MemoryError('no room for 256 images')
+        return assess(*arguments)
+
+    net.plan.assess = failing
+    with pytest.raises(MemoryError, match='no room for 256 images'):
+        train(net, checkpoint_dir=tmp_path, validation_data=small_data(9))
+    assert names(tmp_path) == ['model_epoch_1.npz', f'model_epoch_2_batch_{BATCHES}.npz']
+    assert_resumes(tmp_path, whole)
+
+
 def test_weights_that_the_last_step_of_an_epoch_spoils_replace_no_best_ones(tmp_path):
     last = 2 * BATCHES - 1
     best = BestCheckpoint(tmp_path / 'best.npz', monitor='loss')
@@ -505,14 +523,20 @@ def test_parameters_of_one_name_are_refused():
         own_network(Twice())
 
 
-def test_a_best_file_that_is_gone_is_written_anew(tmp_path):
+@pytest.mark.parametrize('what', ['gone', 'cut', "another network's"])
+def test_a_best_file_that_is_none_any_more_is_written_anew(tmp_path, what):
     options = {'checkpoint_dir': tmp_path, 'validation_data': small_data(9)}
     path = tmp_path / 'best.npz'
     train(small_network(), epochs=1, callbacks=[BestCheckpoint(path, 'loss')], **options)
-    path.unlink()
-    again = [BestCheckpoint(path, 'loss')]
-    train(small_network(), epochs=2, learning_rate=0.0, callbacks=again, resume_from_checkpoint=True, **options)
-    assert path.exists()
+    if what == 'gone':
+        path.unlink()
+    elif what == 'cut':
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        small_network(filters=5).save(path)
+    again, resumed = [BestCheckpoint(path, 'loss')], small_network()
+    train(resumed, epochs=2, learning_rate=0.0, callbacks=again, resume_from_checkpoint=True, **options)
+    assert bits(cnnx.Network.load(path)) == bits(resumed)
 
 
 def test_a_resume_that_a_callback_ends_at_once_says_so(tmp_path, capsys):
@@ -674,6 +698,32 @@ def test_what_is_set_holds_from_there_on_whatever_was_planned_before(part, name,
         return found, net.evaluate(x, y), bits(net)
 
     assert figures(planned=False) == figures(planned=True)
+
+
+def test_what_a_callback_changes_of_the_schedule_is_told_by_a_resume(tmp_path, capsys):
+    rate = Constant(0.05)
+    slower = LambdaCallback(on_epoch_end=lambda epoch, figures: setattr(rate, 'learning_rate', 0.01))
+    train(small_network(), learning_rate=rate, callbacks=[slower], checkpoint_dir=tmp_path)
+    train(small_network(), epochs=4, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
+    assert 'learning_rate was 0.01 up to here and is 0.05 from here on' in capsys.readouterr().out
+
+
+def test_what_a_function_that_gives_batches_freezes_is_frozen_from_the_next_one_on(tmp_path):
+    def freezing(net, stop=False):
+        for place, batch in enumerate(batches()):
+            if place == 2:
+                net.layers[4].trainable = False
+            if place == 3 and stop:
+                raise OSError('the disk of the data is gone')
+            yield batch
+
+    nets = [small_network() for _ in range(3)]
+    train(nets[0], lambda epoch: freezing(nets[0]))
+    train(nets[1], lambda epoch: freezing(nets[1]), callbacks=[LambdaCallback()])
+    with pytest.raises(OSError, match='the disk of the data'):
+        train(nets[2], lambda epoch: freezing(nets[2], stop=True), checkpoint_dir=tmp_path)
+    train(nets[2], lambda epoch: freezing(nets[2]), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(nets[0]) == bits(nets[1]) == bits(nets[2])
 
 
 # What is raised as checkpoints are read

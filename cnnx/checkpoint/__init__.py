@@ -4,7 +4,7 @@
 `python -m cnnx.checkpoint diff A B` says in what two of them differ.
 """
 
-from cnnx.checkpoint.errors import CheckpointError, lack_of_memory_told
+from cnnx.checkpoint.errors import CheckpointError, lack_of_memory_told, system_errors_ignored
 from cnnx.checkpoint.files import FORMAT, check_arrays, read, read_description, write
 from cnnx.checkpoint.folder import (
     Found,
@@ -38,6 +38,7 @@ __all__ = [
     'remove_leftovers',
     'remove_leftovers_of',
     'remove_older',
+    'system_errors_ignored',
     'write',
     'write_whole',
 ]
