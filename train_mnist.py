@@ -282,19 +282,22 @@ def find_learning_rate(net, train_data, settings):
 
 
 def train(net, train_data, test_data, settings):
-    return net.train(
-        *train_data,
-        epochs=settings.epochs,
-        learning_rate=SCHEDULES[settings.schedule](settings.learning_rate),
-        batch_size=settings.batch_size,
-        augment=settings.augment,
-        checkpoint_dir=settings.checkpoint_dir,
-        checkpoint_prefix=settings.checkpoint_prefix,
-        checkpoint_every=settings.checkpoint_every,
-        keep=settings.keep,
-        resume_from_checkpoint=settings.resume,
-        validation_data=test_data,
-    )
+    try:
+        return net.train(
+            *train_data,
+            epochs=settings.epochs,
+            learning_rate=SCHEDULES[settings.schedule](settings.learning_rate),
+            batch_size=settings.batch_size,
+            augment=settings.augment,
+            checkpoint_dir=settings.checkpoint_dir,
+            checkpoint_prefix=settings.checkpoint_prefix,
+            checkpoint_every=settings.checkpoint_every,
+            keep=settings.keep,
+            resume_from_checkpoint=settings.resume,
+            validation_data=test_data,
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt('--resume goes on from there') from None
 
 
 def evaluate(net, x_test, y_test, settings):
@@ -385,9 +388,8 @@ def main():
             run(settings)
     except (ValueError, OSError, cnnx.BackendError, cnnx.DivergenceError) as error:
         sys.exit(f'train_mnist.py: {error}')
-    except KeyboardInterrupt:
-        trained = not (settings.compare or settings.find_learning_rate or settings.doctor)
-        print('\ninterrupted' + ('; --resume goes on from there' if trained else ''), file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print('\n' + '; '.join(('interrupted', *interrupt.args)), file=sys.stderr)
         sys.exit(130)
 
 

@@ -149,6 +149,17 @@ def updates_of(description):
     return updates
 
 
+def state_names(network, description):
+    """Return what a network's optimizer remembers of parameters, or did with the settings that are described.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is no description.
+    """
+    described = description['optimizer']
+    then = _make(OPTIMIZERS, described).state_names if described['kind'] in OPTIMIZERS else ()
+    return list(dict.fromkeys((*network.optimizer.state_names, *then)))
+
+
 def check_names(network):
     """Raise a ValueError if a parameter is called what a checkpoint calls an optimizer's memory of another one."""
     parameters = network.parameters
@@ -170,8 +181,11 @@ def match_checkpoint(network, description, arrays):
     """
     matching, theirs, updates = {}, description['architecture'], updates_of(description)
     # What the file has of no parameter begins anew: it was written before the first step, or with other settings.
-    names = list(network.parameters)
-    states = [state for state in network.optimizer.state_names if any(f'{state}_{name}' in arrays for name in names)]
+    states = [
+        state
+        for state in state_names(network, description)
+        if any(f'{state}_{name}' in arrays for name in network.parameters)
+    ]
     for index, (layer, found) in enumerate(zip(network.layers, theirs['layers'], strict=False)):
         kind = _kind(layer, LAYERS)
         if found['kind'] != kind:

@@ -360,6 +360,7 @@ class Network:
         try:
             matching = architecture.match_checkpoint(self, description, arrays)
             updates = architecture.updates_of(description)
+            states = architecture.state_names(self, description)
             architecture.restore_generator(self, description['generator'])
         except MISFITS as error:
             raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error
@@ -369,7 +370,7 @@ class Network:
         for name, parameter in self.parameters.items():
             parameter.state = {
                 state: np.array(matching[f'{state}_{name}'], self.dtype, order='C')
-                for state in self.optimizer.state_names
+                for state in states
                 if f'{state}_{name}' in matching
             }
             parameter.updates = updates.get(name, 0)

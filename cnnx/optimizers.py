@@ -114,6 +114,7 @@ class Update:
     def __init__(self, optimizer, parameters, rows, work):
         self._optimizer = optimizer
         self._parameters = parameters
+        self._state_names = optimizer.state_names
         self._memory = _memory_of(parameters)
         self._kernels = kernels.current()
         self._table = self._kernels.ArrayTable(rows)
@@ -131,7 +132,7 @@ class Update:
     def is_of(self, optimizer, parameters):
         """Return whether it changes these parameters, all that are trainable, by what this optimizer remembers."""
         same = self._optimizer is optimizer and self._parameters == parameters
-        return same and self._memory == _memory_of(parameters)
+        return same and self._state_names == optimizer.state_names and self._memory == _memory_of(parameters)
 
     def gradients_are_finite(self):
         """Return whether no gradient is NaN or infinite.

@@ -141,7 +141,9 @@ class Run:
             if self._lock.stat().st_ino == self._locked:
                 return
         try:
-            self._exit.enter_context(FileLock(self._lock, timeout=0, mode=0o666))
+            # A mark in place of a lock would stay where a run is killed.
+            lock = FileLock(self._lock, timeout=0, mode=0o666, fallback_to_soft=False)
+            self._exit.enter_context(lock)
         except Timeout:
             raise BlockingIOError(
                 f'{self.folder}: another run is saving checkpoints named {self.prefix} here; '
@@ -152,7 +154,14 @@ class Run:
                 raise
             reason = f'cannot be locked for one run ({error.strerror}); give a checkpoint_dir on another file system'
             raise OSError(error.errno, reason, str(self.folder)) from error
-        self._locked = self._lock.stat().st_ino
+        again, self._locked = self._locked is not None, self._lock.stat().st_ino
+        newest = checkpoint.newest_start(self.folder, self.prefix, self._readings) if again else None
+        if newest is not None and newest > self._run['started']:
+            self._exit.close()
+            raise BlockingIOError(
+                f'{self.folder}: a run that began later has saved checkpoints named {self.prefix} here, since the '
+                'folder or its lock file was moved or removed; this one stops, and leaves them alone'
+            )
 
     def begin(self, network, schedule, callbacks, progress, interruption):
         """Begin anew: where an older run's checkpoints are, leave one of epoch 0 for a resume to find before them.
@@ -301,8 +310,9 @@ def _described(description):
     if (within := description.get('within_epoch')) is not None:
         position.batch, position.order = positive_int(within['batch'], 'batch'), within['order']
         position.mean = [float(number) for number in within['mean']]
-        if len(position.mean) != 3 or not all(map(math.isfinite, position.mean)) or position.mean[2] <= 0:
-            raise ValueError(f'mean: expected three finite numbers, the last a count, got {within["mean"]!r}')
+        # The sum of finite losses need not be finite.
+        if len(position.mean) != 3 or not all(map(math.isfinite, position.mean[1:])) or position.mean[2] <= 0:
+            raise ValueError(f'mean: expected a sum and two finite counts, the last not 0, got {within["mean"]!r}')
         if position.order is not None or settings.get('samples') is not None:  # streams have neither
             make_generator(position.order)
     return run, settings, position

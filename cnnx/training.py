@@ -132,6 +132,7 @@ def train(
         'batch_size': batch_size,
         'shuffle': shuffle,
         'steps_per_epoch': steps_per_epoch,
+        'class_weight': None if class_weight is None else {str(key): value for key, value in class_weight.items()},
         'max_seconds': None if max_seconds == math.inf else max_seconds,
     }
 

@@ -674,7 +674,7 @@ def test_an_epoch_of_someone_else_is_refused(tmp_path, epoch):
     [
         *(
             {'mean': mean}
-            for mean in ([1, 2], [1, 2, float('nan')], [float('inf'), 1, 1], [1, 2, 0], [1, 2, -3], None, 'abc')
+            for mean in ([1, 2], [1, 2, float('nan')], [1, float('inf'), 1], [1, 2, 0], [1, 2, -3], None, 'abc')
         ),
         *({'batch': batch} for batch in (0, -1, 1.5, None)),
         *(

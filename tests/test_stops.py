@@ -726,6 +726,78 @@ def test_what_a_function_that_gives_batches_freezes_is_frozen_from_the_next_one_
     assert bits(nets[0]) == bits(nets[1]) == bits(nets[2])
 
 
+@pytest.mark.parametrize('hook', ['on_epoch_begin', 'on_batch_begin'])
+def test_momentum_that_a_callback_brings_in_is_resumed_exactly(tmp_path, hook):
+    def ramp(net):
+        def bring_in(number):
+            if number >= 2:
+                net.optimizer.momentum = 0.9
+
+        return LambdaCallback(**{hook: bring_in})
+
+    nets = [small_network() for _ in range(3)]
+    for net in nets:
+        net.compile(net.loss, cnnx.SGD())
+    train(nets[0], callbacks=[ramp(nets[0])])
+    assert any('velocity' in parameter.state for parameter in nets[0].parameters.values())
+    train(nets[1], epochs=2, callbacks=[ramp(nets[1])], checkpoint_dir=tmp_path)
+    if hook == 'on_batch_begin':
+        nets[2].optimizer.momentum = 0.9  # as it has been from the second batch on
+    train(nets[2], callbacks=[ramp(nets[2])], checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
+    assert bits(nets[2]) == bits(nets[0])
+
+
+def test_losses_whose_sum_is_infinite_are_resumed(tmp_path):
+    def build():
+        net = cnnx.Network(seed=0, dtype='float64')
+        net.add(cnnx.Dense(4, 1))
+        net.compile(cnnx.MeanSquaredError(), cnnx.SGD())
+        return net
+
+    def learn(net, stop=None, **options):
+        stopping = LambdaCallback(
+            on_batch_end=lambda batch, figures: batch == stop and signal.raise_signal(signal.SIGINT)
+        )
+        options = {'epochs': 2, 'batch_size': 16, 'learning_rate': 1e-3, 'verbose': 0, **options}
+        return net.train(x, y, callbacks=[stopping], **options)
+
+    x, y = np.random.default_rng(0).random((64, 4)), np.full((64, 1), 3e153)
+    whole, resumed = build(), build()
+    assert learn(whole)['loss'][0] == np.inf
+    with pytest.raises(KeyboardInterrupt):
+        learn(build(), stop=3, checkpoint_dir=tmp_path)
+    learn(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(resumed) == bits(whole)
+
+
+def test_a_folder_that_was_moved_under_a_run_is_not_written_into_over_a_later_run(tmp_path):
+    folder, moved = tmp_path / 'runs', tmp_path / 'moved'
+
+    def move(epoch):
+        if epoch == 2:
+            folder.rename(moved)
+            train(small_network(), checkpoint_dir=folder)
+
+    with pytest.raises(BlockingIOError, match='a run that began later has saved checkpoints named model here'):
+        train(small_network(seed=1), checkpoint_dir=folder, callbacks=[LambdaCallback(on_epoch_begin=move)])
+    later = small_network()
+    train(later)
+    resumed = small_network(seed=2)
+    train(resumed, checkpoint_dir=folder, resume_from_checkpoint=True)
+    assert bits(resumed) == bits(later)
+    assert names(moved) == ['model_epoch_1.npz']
+
+
+@POSIX
+def test_a_file_system_without_locks_refuses_the_run(tmp_path, monkeypatch):
+    def flock(descriptor, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr('fcntl.flock', flock)
+    with pytest.raises(OSError, match='cannot be locked for one run .* give a checkpoint_dir on another file system'):
+        train(small_network(), checkpoint_dir=tmp_path)
+
+
 # What is raised as checkpoints are read
 
 
