@@ -49,7 +49,7 @@ RECIPES = {
         'weight_decay': 5e-4,
     },
     'accurate': {
-        'epochs': 36,
+        'epochs': 34,
         'learning_rate': 0.03,
         'schedule': 'one-cycle',
         'batch_size': 64,

@@ -211,7 +211,7 @@ class EarlyStopping(BestCallback):
 
 
 class BestCheckpoint(BestCallback):
-    """Save the network, as `Network.save` does, whenever a figure is better than ever before.
+    """Save the network, as `Network.save` does, whenever a figure is better than ever before in the run.
 
     Args:
         path: the file, which `Network.load` reads; the one before is replaced when the new one is whole.
@@ -364,7 +364,7 @@ class Callbacks:
             The kinds of those that begin anew, and of those whose memory nobody has taken.
 
         Raises:
-            LookupError, TypeError, ValueError: the states are none.
+            LookupError, TypeError, ValueError: the states are none, or not such as a callback takes.
         """
         left = []
         for i, found in enumerate(description):
@@ -379,5 +379,8 @@ class Callbacks:
                 begun.append(kind)
             else:
                 left = [memory for memory in left if memory is not taken]
-                callback.restore(*taken[1:])
+                try:
+                    callback.restore(*taken[1:])
+                except (LookupError, TypeError, ValueError) as error:
+                    raise ValueError(f'{kind} does not take what it remembered: {error!r}') from error
         return begun, [kind for kind, *_ in left]

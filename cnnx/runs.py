@@ -118,9 +118,8 @@ class Run:
         return as_json(self._settings(), 'settings')
 
     def __enter__(self):
-        if os.path.lexists(self.folder) and not self.folder.is_dir():
-            is_what = 'is a file' if self.folder.exists() else 'is a link to what is not there'
-            raise ValueError(f'checkpoint_dir: expected a folder, {self.folder} {is_what}')
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f'checkpoint_dir: expected a folder, {self.folder} is a file')
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             self._take_lock()
@@ -323,7 +322,11 @@ def _checked_folder(folder):
     if not isinstance(folder, (str, os.PathLike)) or not isinstance(os.fspath(folder), str) or '\0' in str(folder):
         raise ValueError(f'checkpoint_dir: expected the path of a folder as text, got {folder!r}')
     try:
-        return Path(folder).absolute()
+        path = Path(folder).absolute()
     except FileNotFoundError as error:
         told = 'the current folder, in which checkpoint_dir is, is gone'
         raise FileNotFoundError(error.errno, told, folder) from error
+    if path.is_symlink() and not path.exists():
+        raise ValueError(f'checkpoint_dir: expected a folder, {path} is a link to what is not there')
+    # A link may lead elsewhere while the run goes on.
+    return Path(os.path.realpath(path))

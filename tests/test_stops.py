@@ -789,6 +789,24 @@ def test_a_folder_that_was_moved_under_a_run_is_not_written_into_over_a_later_ru
 
 
 @POSIX
+def test_a_link_that_is_made_to_lead_elsewhere_takes_no_run_along(tmp_path):
+    link = tmp_path / 'current'
+    link.symlink_to(tmp_path / 'one')
+    with pytest.raises(ValueError, match='current is a link to what is not there'):
+        train(small_network(), checkpoint_dir=link)
+
+    def lead_elsewhere(epoch):
+        if epoch == 2:
+            link.unlink()
+            link.symlink_to(tmp_path / 'two')
+
+    for name in ('one', 'two'):
+        (tmp_path / name).mkdir()
+    train(small_network(), checkpoint_dir=link, callbacks=[LambdaCallback(on_epoch_begin=lead_elsewhere)])
+    assert (len(names(tmp_path / 'one')), names(tmp_path / 'two')) == (EPOCHS, [])
+
+
+@POSIX
 def test_a_file_system_without_locks_refuses_the_run(tmp_path, monkeypatch):
     def flock(descriptor, operation):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
