@@ -70,7 +70,7 @@ class Loop:
             self._check_weights(position)
             if self.validation is not None:
                 figures |= self._validate(position, unseen)
-            seconds = time.perf_counter() - began
+            took = time.perf_counter() - began
             if not whole:
                 # What the schedule and callbacks learn from part of an epoch is not what a resume goes on with.
                 self._save(position)
@@ -79,10 +79,10 @@ class Loop:
             self.schedule.observe(figures)
             self.callbacks.call('on_epoch_end', epoch, figures)
             if whole:
-                schedule, seconds = self.schedule.state(), position.seconds
-                after = Position(self.history.history, epoch + 1, schedule=schedule, seconds=seconds)
+                schedule = self.schedule.state()
+                after = Position(self.history.history, epoch + 1, schedule=schedule, seconds=position.seconds)
                 self._save(after)
-            shown.finish(figures, seconds)
+            shown.finish(figures, took)
         if self.interruption.signal is not None:
             self._leave()
         return after

@@ -3,6 +3,7 @@ import gc
 import io
 import re
 import sys
+import time
 import tracemalloc
 import warnings
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from models import bits, lenet5, small_data, small_network
 
 import cnnx
 from cnnx import SGD, CategoricalCrossEntropy, CheckpointError, MeanSquaredError, Network, checkpoint
+from cnnx.callbacks import Callback
 from cnnx.schedules import SCHEDULES, Constant, Cosine, Schedule
 
 
@@ -266,6 +268,17 @@ def test_a_batch_larger_than_the_data_and_a_last_batch_of_one():
         x, y = small_data(n)
         history = small_network().train(x, y, epochs=2, batch_size=batch_size, verbose=0)
         assert np.isfinite(history['loss']).all()
+
+
+def test_the_seconds_of_an_epoch_are_shown(capsys):
+    class Slow(Callback):
+        def on_batch_end(self, batch, figures):
+            time.sleep(0.02)
+
+    train(small_network(), epochs=2, batch_size=8, verbose=1, callbacks=[Slow()])
+    seconds = [float(found) for found in re.findall(r'\(([0-9.]+) s\)', capsys.readouterr().out)]
+    assert len(seconds) == 2
+    assert all(0.02 <= each < 20 for each in seconds)
 
 
 def test_a_line_an_epoch_where_there_is_no_terminal(capsys):
