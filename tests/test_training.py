@@ -275,7 +275,7 @@ def test_the_seconds_of_an_epoch_are_shown(capsys):
         def on_batch_end(self, batch, figures):
             time.sleep(0.02)
 
-    train(small_network(), epochs=2, batch_size=8, verbose=1, callbacks=[Slow()])
+    train(small_network(), epochs=2, verbose=1, callbacks=[Slow()])
     seconds = [float(found) for found in re.findall(r'\(([0-9.]+) s\)', capsys.readouterr().out)]
     assert len(seconds) == 2
     assert all(0.02 <= each < 20 for each in seconds)
