@@ -88,6 +88,8 @@ class BuildKernels(build_ext):
             compile_flags, openmp = ['/O2'], '/openmp'
         else:
             compile_flags, openmp = ['-O3', '-g0', '-fno-math-errno', '-fno-trapping-math'], '-fopenmp'
+            # These are for exceptions of C++ and for debuggers.
+            compile_flags.append('-fno-asynchronous-unwind-tables')
         # Symbols are for debuggers, and a tenth of a wheel.
         link_flags = ['-s'] if sys.platform.startswith('linux') and not self.among_sources else []
         last_flags = shlex.split(os.environ.get('CNNX_CFLAGS', ''))
