@@ -103,7 +103,7 @@ class Run:
         self.folder = _checked_folder(folder)
         self.prefix = checkpoint.check_prefix(prefix)
         self._settings = settings
-        as_json(settings(), 'settings')
+        as_json(settings(), 'settings')  # what JSON cannot hold is refused before anything is written
         self.keep = None if keep is None else positive_int(keep, 'keep')
         self.path = None
         self._run = {'id': uuid.uuid4().hex, 'started': time.time(), 'saved': 0}
@@ -224,6 +224,7 @@ class Run:
             TypeError, ValueError: network, schedule or callbacks hold what cannot be saved.
         """
         _check_savable(network, schedule, callbacks)
+        ours = self.settings
         with interruption.waiting():
             found = checkpoint.read_newest(self.folder, self.prefix, self._readings)
         if found is None:
@@ -234,7 +235,7 @@ class Run:
         try:
             run, settings, position = _described(found.description)
             began = datetime.datetime.fromtimestamp(run['started'])
-            if settings.get('schedule') != self.settings['schedule']:
+            if settings.get('schedule') != ours['schedule']:
                 position.schedule = {}
             schedule.restore(position.schedule)
             begun, dropped = callbacks.restore(found.description.get('callbacks', []), found.arrays)
@@ -261,7 +262,7 @@ class Run:
         self._tell_changes(settings | last, progress)
         for name, (then, now) in adjusted(network, found.description).items():
             progress.say(f'{name} was {then} up to here and is {now} from here on')
-        if position.batch and any(settings.get(key, self.settings[key]) != self.settings[key] for key in ORDER):
+        if position.batch and any(settings.get(key, ours[key]) != ours[key] for key in ORDER):
             progress.say(
                 f'epoch {position.epoch} begins anew, with the weights from after {position.batch} of its batches'
             )

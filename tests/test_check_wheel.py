@@ -1,20 +1,15 @@
 """tools/check_wheel.py finds each fault that a wheel may have."""
 
-import importlib.util
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tools import check_wheel
+
 INFO = 'cnnx-1.2.dist-info'
 LINUX = 'cp311-cp311-manylinux_2_28_x86_64'
 WINDOWS = 'cp314-cp314-win_amd64'
 PURE = 'py3-none-any'
-
-spec = importlib.util.spec_from_file_location('check_wheel', ROOT / 'tools' / 'check_wheel.py')
-check_wheel = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(check_wheel)
 
 
 @pytest.fixture

@@ -41,6 +41,16 @@ def train(net, data=batches, **options):
     return net.train(data, **({'epochs': EPOCHS, 'learning_rate': 0.05, 'verbose': 0} | options))
 
 
+@contextlib.contextmanager
+def on_alarm(handler):
+    """A context in which SIGALRM has a handler of the user's."""
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 def names(folder):
     return sorted(path.name for path in folder.glob('*.npz'))
 
@@ -853,12 +863,8 @@ def test_what_a_signal_handler_raises_while_a_checkpoint_is_read_is_no_damage(tm
 
     name = {'hashlib': 'sha256', 'json': 'loads'}[module]
     monkeypatch.setattr(f'cnnx.checkpoint.files.{module}.{name}', interrupted)
-    before = signal.signal(signal.SIGALRM, handler)
-    try:
-        with pytest.raises(kind, match='time is over'):
-            train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with on_alarm(handler), pytest.raises(kind, match='time is over'):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
     assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2.npz']
 
 
@@ -876,7 +882,6 @@ def test_a_signal_handler_that_uses_the_network_in_mid_batch_changes_no_bits(cal
     net, whole, said = build(), build(), []
     refused = 'the network is in the middle of a batch; have the signal handler set a flag'
     train(whole, epochs=1)
-    before = signal.signal(signal.SIGALRM, handler)
     run = net.plan._run
 
     def interrupted(*arguments, training):
@@ -886,11 +891,8 @@ def test_a_signal_handler_that_uses_the_network_in_mid_batch_changes_no_bits(cal
         return found
 
     net.plan._run = interrupted
-    try:
-        with pytest.raises(RuntimeError, match=refused) if alone else contextlib.nullcontext():
-            train(net, epochs=1)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with on_alarm(handler), pytest.raises(RuntimeError, match=refused) if alone else contextlib.nullcontext():
+        train(net, epochs=1)
     assert alone or bits(net) == bits(whole)
     assert len(said) == (0 if alone else BATCHES)
     net.predict(small_data(8)[0])

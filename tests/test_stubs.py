@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import importlib.util
 import inspect
 from pathlib import Path
 
@@ -10,13 +9,9 @@ import pytest
 
 import cnnx
 from cnnx import kernels
+from tools import stubs
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = Path(cnnx.__file__).parent
-
-spec = importlib.util.spec_from_file_location('stubs', ROOT / 'tools' / 'stubs.py')
-stubs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(stubs)
 
 
 def stub_text(module):
