@@ -79,8 +79,7 @@ class Loop:
             self.schedule.observe(figures)
             self.callbacks.call('on_epoch_end', epoch, figures)
             if whole:
-                schedule = self.schedule.state()
-                after = Position(self.history.history, epoch + 1, schedule=schedule, seconds=position.seconds)
+                after = Position(self.history.history, epoch + 1, seconds=position.seconds)
                 self._save(after)
             shown.finish(figures, took)
         if self.interruption.signal is not None:
@@ -223,6 +222,7 @@ class Loop:
         self._check_weights(position)
         if self.max_seconds < math.inf:
             position.seconds = self._seconds()
+        position.schedule = self.schedule.state()
         if self.run is not None:
             self.run.save(self.network, position, self.callbacks)
             self.every.saved()

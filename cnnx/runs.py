@@ -34,7 +34,7 @@ class Position:
         batch: how many of its batches are done.
         order: the generator's state from before this epoch was shuffled; None at its beginning.
         mean: what its batches came to, as `cnnx.history.Mean` holds it.
-        schedule: what the learning rate's schedule has learned from the epochs that are done.
+        schedule: what the learning rate's schedule has learned.
         seconds: how much of its budget of time the run has used, if it has one.
     """
 
@@ -197,7 +197,7 @@ class Run:
         description = {
             **network.describe_training(),
             'epoch': position.epoch - 1,
-            'history': position.history,
+            'history': _figures(position.history),
             'settings': self.settings,
             'schedule': as_json(position.schedule, 'schedule'),
             'seconds': position.seconds,
@@ -290,6 +290,17 @@ def _check_savable(network, schedule, callbacks):
             raise ValueError(f'{name}: cannot tell what it remembers before the run begins ({error!r})') from error
         as_json(state, f'{name}: state')
     checkpoint.check_arrays(callbacks.arrays())
+
+
+def _figures(history):
+    """Return the lists of a history as JSON can hold them; callbacks may have added some."""
+    try:
+        return {key: [float(number) for number in numbers] for key, numbers in history.items()}
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f'history: expected lists of numbers, one an epoch, got {history}; '
+            'what else a callback remembers belongs into its state()'
+        ) from error
 
 
 def _trainable(network):

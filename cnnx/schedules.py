@@ -34,11 +34,11 @@ class Schedule(Described):
         """Take note of what an epoch came to: 'loss' and so on, as `cnnx.History` has them."""
 
     def state(self):
-        """Return what `observe` has learned as JSON can hold it: what checkpoints save."""
+        """Return what it has learned, as JSON can hold it: what checkpoints save, within epochs as well."""
         return {}
 
     def restore(self, state):
-        """Go on from what `state` gave; from {} as if nothing had been observed.
+        """Go on from what `state` gave; from {} as if it had learned nothing.
 
         Raises:
             LookupError, TypeError, ValueError: it is no such state; nothing is changed then.

@@ -718,6 +718,61 @@ def test_what_a_callback_changes_of_the_schedule_is_told_by_a_resume(tmp_path, c
     assert 'learning_rate was 0.01 up to here and is 0.05 from here on' in capsys.readouterr().out
 
 
+class Approaching(Schedule):
+    """Goes a part of the way to a rate with each step."""
+
+    def __init__(self, rate):
+        self.rate = rate
+        self.restore({})
+
+    def __call__(self, step, steps, epochs):
+        self._now += 0.2 * (self.rate - self._now)
+        return self._now
+
+    def state(self):
+        return {'now': self._now}
+
+    def restore(self, state):
+        self._now = state.get('now', 0.0)
+
+
+@pytest.mark.parametrize('stop', [2, 2 * BATCHES, 2 * BATCHES + 1])
+def test_a_schedule_that_learns_with_each_step_is_resumed_exactly(tmp_path, stop):
+    def interrupt(batch, figures):
+        if next(steps) == stop:
+            signal.raise_signal(signal.SIGINT)
+
+    steps, nets = itertools.count(1), [small_network() for _ in range(2)]
+    train(nets[0], learning_rate=Approaching(0.1))
+    options = {'learning_rate': Approaching(0.1), 'checkpoint_dir': tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        train(nets[1], callbacks=[LambdaCallback(on_batch_end=interrupt)], **options)
+    train(nets[1], resume_from_checkpoint=True, **options)
+    assert bits(nets[1]) == bits(nets[0])
+
+
+@pytest.mark.parametrize('number', [float, np.float32, int])
+def test_what_a_callback_adds_to_the_history_is_saved(tmp_path, number):
+    class Counting(LambdaCallback):
+        def on_epoch_end(self, epoch, figures):
+            self.history.history['count'] = [number(place) for place in range(epoch)]
+
+    net = small_network()
+    train(net, epochs=2, callbacks=[Counting()], checkpoint_dir=tmp_path)
+    found = train(net, callbacks=[Counting()], checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert found['count'] == [0, 1, 2]
+
+
+def test_what_is_no_number_in_the_history_is_refused_as_it_is_saved(tmp_path):
+    class Clock(LambdaCallback):
+        def on_epoch_end(self, epoch, figures):
+            self.history.history['when'] = ['noon'] * epoch
+
+    with pytest.raises(TypeError, match=r"history: expected lists of numbers, .* 'when': \['noon'\]"):
+        train(small_network(), callbacks=[Clock()], checkpoint_dir=tmp_path)
+    assert names(tmp_path) == []
+
+
 def test_what_a_function_that_gives_batches_freezes_is_frozen_from_the_next_one_on(tmp_path):
     def freezing(net, stop=False):
         for place, batch in enumerate(batches()):
