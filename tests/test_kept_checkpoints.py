@@ -43,7 +43,7 @@ def test_a_network_is_read(version, name):
 
 @each_version
 @each_case
-@pytest.mark.filterwarnings('ignore:(backend|tier|cnnx) was .* up to here')
+@pytest.mark.filterwarnings('ignore:(backend|tier|cnnx|numpy) was .* up to here')
 def test_a_run_is_resumed(version, name, tmp_path):
     path, figures = told(version, name)
     shutil.copy(path, tmp_path)
