@@ -5,6 +5,7 @@
 
 import contextlib
 import csv
+import hashlib
 import inspect
 import io
 import os
@@ -225,17 +226,27 @@ class BestCheckpoint(BestCallback):
     def __init__(self, path, monitor='val_loss', min_delta=0.0):
         super().__init__(monitor, min_delta)
         self.path = path_of_file(path)
+        self._saved = None
 
     def takes(self, state, arrays):
-        # A best that is not there any more, or is another network's, is none to beat.
-        return super().takes(state, arrays) and (state.get('best') is None or holds(self.path, self.network))
+        # A best that is not there any more, or is another network's or run's, is none to beat.
+        there = state.get('best') is None or fingerprint_of_file(self._file, self.network) == state.get('saved')
+        return super().takes(state, arrays) and there
 
     def check(self, figures):
         super().check(figures)
-        prepare_path(self.path)
+        self._file = prepared_path(self.path)
 
     def on_better(self):
-        self.network.save(self.path)
+        self.network.save(self._file)
+        self._saved = fingerprint({name: parameter.value for name, parameter in self.network.parameters.items()})
+
+    def state(self):
+        return {**super().state(), 'saved': self._saved}
+
+    def restore(self, state, arrays):
+        super().restore(state, arrays)
+        self._saved = state.get('saved')
 
 
 class CSVLogger(Callback):
@@ -255,36 +266,45 @@ class CSVLogger(Callback):
         self.path = path_of_file(path)
 
     def check(self, figures):
-        prepare_path(self.path)
+        self._file = prepared_path(self.path)
 
     def on_epoch_end(self, epoch, figures):
         history, table = self.history.history, io.StringIO()
         writer = csv.writer(table, lineterminator='\n')
         writer.writerow(['epoch', *history])
         writer.writerows([number, *row] for number, row in enumerate(zip(*history.values(), strict=True), 1))
-        write_whole(self.path, table.getvalue().encode())
+        write_whole(self._file, table.getvalue().encode())
 
 
-def holds(path, network):
-    """Return whether a file can be read and holds weights that fit a network."""
+def fingerprint(weights):
+    """Return a text that tells weights, arrays by name, from all others."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].tobytes())
+    return digest.hexdigest()
+
+
+def fingerprint_of_file(path, network):
+    """Return that of the weights in a file, or '' if it cannot be read or has none that fit a network."""
     with system_errors_ignored(), contextlib.suppress(ValueError):
-        match_weights(network.layers, read(path)[0])
-        return True
-    return False
+        return fingerprint(match_weights(network.layers, read(path)[0]))
+    return ''
 
 
-def prepare_path(path):
-    """Remove what killed runs left half written of a file.
+def prepared_path(path):
+    """Return a file's absolute path, without what killed runs left half written of it.
 
     Raises:
         ValueError: the path is a folder's, or lies in a folder that is not there.
     """
     if os.path.isdir(path):
         raise ValueError(f'path: expected the path of a file, {path} is a folder')
-    folder = os.path.dirname(os.path.abspath(path))
+    absolute = os.path.abspath(path)
+    folder = os.path.dirname(absolute)
     if not os.path.isdir(folder):
         raise ValueError(f'path: {path}: there is no folder {folder}; make it first')
-    remove_leftovers_of(path)
+    remove_leftovers_of(absolute)
+    return absolute
 
 
 class Callbacks:

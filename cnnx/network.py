@@ -16,8 +16,6 @@ from cnnx.optimizers import as_optimizer
 from cnnx.plan import Plan, check_layers_fit, check_loss_fits, fusions
 from cnnx.streams import batches_of_samples
 
-# What building a network raises of a description that is none, or is that of another network.
-MISFITS = (LookupError, OverflowError, RuntimeError, TypeError, ValueError)
 _networks = weakref.WeakSet()
 
 
@@ -320,10 +318,8 @@ class Network:
                 f'{path}: holds no architecture; for a file of weights alone, build the network and use load_weights'
             )
         with checkpoint.lack_of_memory_told(path):
-            try:
+            with checkpoint.misfit_told(path, 'cannot build its network'):
                 network = architecture.rebuild(cls, description, arrays)
-            except MISFITS as error:
-                raise CheckpointError(f'{path}: cannot build its network ({error})') from error
             network._set_weights(arrays, path)
         return network
 
@@ -357,13 +353,11 @@ class Network:
         Raises:
             CheckpointError: they belong to another network; nothing is changed then.
         """
-        try:
+        with checkpoint.misfit_told(path, 'not a checkpoint of this network'):
             matching = architecture.match_checkpoint(self, description, arrays)
             updates = architecture.updates_of(description)
             states = architecture.state_names(self, description)
             architecture.restore_generator(self, description['generator'])
-        except MISFITS as error:
-            raise CheckpointError(f'{path}: not a checkpoint of this network: {error}') from error
         self._assign(matching)
         for layer, settings in zip(self.layers, description['architecture']['layers'], strict=True):
             architecture.restore_trainable(layer, settings)

@@ -1,4 +1,4 @@
-"""Standard output that a program does without once it fails: closed, full, or its reader gone."""
+"""Standard output and error that a program does without once they fail: closed, full, or their reader gone."""
 
 import contextlib
 import os
@@ -8,7 +8,9 @@ from cnnx.errors import from_the_system
 
 
 class _Unfailing:
-    """A text stream whose writing never fails: what it cannot take is dropped from then on."""
+    """A text stream whose writing never fails: characters that it does not have are escaped, and once it cannot take
+    any, all is dropped.
+    """
 
     def __init__(self, stream):
         self._stream = stream
@@ -17,7 +19,10 @@ class _Unfailing:
         return getattr(self._stream, name)
 
     def write(self, text):
-        self._try(self._stream.write, text)
+        try:
+            self._try(self._stream.write, text)
+        except UnicodeEncodeError:  # names of files and classes may hold any characters
+            self._try(self._stream.write, text.encode('ascii', 'backslashreplace').decode())
         return len(text)
 
     def flush(self):
@@ -38,14 +43,14 @@ class _Unfailing:
 
 @contextlib.contextmanager
 def unfailing_output():
-    """Have standard output never end the program, while the context lasts and as the interpreter ends."""
-    before = sys.stdout
-    if before is None:  # it was closed when Python began, and print does nothing
-        yield
-        return
-    sys.stdout = _Unfailing(before)
+    """Have standard output and error never end the program, while the context lasts and as the interpreter ends."""
+    before = sys.stdout, sys.stderr
+    # One that was closed when Python began is None, and print does nothing.
+    guarded = [stream and _Unfailing(stream) for stream in before]
+    sys.stdout, sys.stderr = guarded
     try:
         yield
     finally:
-        sys.stdout.flush()
-        sys.stdout = before
+        for stream in filter(None, guarded):
+            stream.flush()
+        sys.stdout, sys.stderr = before

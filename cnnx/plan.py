@@ -276,7 +276,7 @@ class Plan:
 
     def penalty(self):
         """Return what the weights add to the loss of each sample."""
-        return sum(layer.penalty() for layer in self._penalized)
+        return math.fsum(layer.penalty() for layer in self._penalized)  # sum rounds by the version of Python
 
     def add_penalty_gradients(self):
         """Add what `penalty` makes of the weights' gradients."""

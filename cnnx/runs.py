@@ -232,15 +232,13 @@ class Run:
             return Position()
         for line in found.damage:
             progress.warn(f'passed over {line}')
-        try:
+        with checkpoint.misfit_told(found.path, 'not a checkpoint of a training run'):
             run, settings, position = _described(found.description)
             began = datetime.datetime.fromtimestamp(run['started'])
             if settings.get('schedule') != ours['schedule']:
                 position.schedule = {}
             schedule.restore(position.schedule)
             begun, dropped = callbacks.restore(found.description.get('callbacks', []), found.arrays)
-        except (LookupError, OSError, OverflowError, TypeError, ValueError) as error:
-            raise checkpoint.CheckpointError(f'{found.path}: not a checkpoint of a training run ({error})') from error
         trainable = _trainable(network)
         with checkpoint.lack_of_memory_told(found.path):
             network.restore(found.arrays, found.description, found.path)

@@ -141,7 +141,8 @@ def train(
         return {**own_settings, **_other_settings(network, schedule, augment), **own_settings}
 
     run = _new_run(checkpoint_dir, checkpoint_prefix, settings, checkpoint_every, keep, resume_from_checkpoint)
-    with run or contextlib.nullcontext(), Interruption() as interruption:
+    # A Ctrl-C as the lock is taken or given back would leave it held.
+    with Interruption() as interruption, run or contextlib.nullcontext():
         position = Position()
         if resume_from_checkpoint:
             position = run.resume(network, schedule, callbacks, progress, interruption)

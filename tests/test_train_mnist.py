@@ -2,6 +2,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -324,6 +325,18 @@ def test_an_output_that_fails_costs_no_training(tmp_path, quick, output):
 
 
 @posix_only
+def test_a_reader_of_the_output_that_ctrl_c_ends_first_changes_no_status(tmp_path):
+    reading, writing = os.pipe()
+    output = {'stdout': writing, 'stderr': writing}
+    process = subprocess.Popen([sys.executable, str(SCRIPT), *LONG], cwd=tmp_path, env=environment(), **output)
+    os.close(writing)
+    with open(reading, 'rb') as lines:
+        next(line for line in lines if line.startswith(b'epoch 1/'))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(TIMEOUT) == 130
+
+
+@posix_only
 def test_kill_and_resume_ends_with_the_weights_of_an_uninterrupted_run(tmp_path, uninterrupted):
     status, _ = interrupt(signal.SIGKILL, *LONG, cwd=tmp_path, after_epoch=2)
     assert status == -signal.SIGKILL
@@ -634,6 +647,15 @@ def test_trains_on_images_of_ones_own(own, tmp_path, options):
     assert len(checkpoint_names(tmp_path / 'checkpoints', 'model_own')) == 8
     net = Network.load(tmp_path / 'checkpoints' / 'model_own_epoch_8.npz')
     assert net.layers[-1].output_shape == (3,)
+
+
+def test_classes_that_the_output_has_no_letters_for_are_escaped(own, tmp_path):
+    for name, class_name in (('zero', 'null'), ('one', 'één'), ('two', '二')):
+        shutil.copytree(own / 'pictures' / name, tmp_path / 'pictures' / class_name)
+    options = ['--data', 'pictures', '--epochs', '1', '--report']
+    result = run(*options, cwd=tmp_path, PYTHONIOENCODING='ascii')
+    assert r'\u4e8c' in result.stdout
+    assert 'test accuracy' in result.stdout
 
 
 def test_the_same_images_of_ones_own_are_set_aside_whatever_the_seed(own, script):

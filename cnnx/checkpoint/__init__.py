@@ -4,7 +4,7 @@
 `python -m cnnx.checkpoint diff A B` says in what two of them differ.
 """
 
-from cnnx.checkpoint.errors import CheckpointError, lack_of_memory_told, system_errors_ignored
+from cnnx.checkpoint.errors import CheckpointError, lack_of_memory_told, misfit_told, system_errors_ignored
 from cnnx.checkpoint.files import FORMAT, check_arrays, read, read_description, write
 from cnnx.checkpoint.folder import (
     Found,
@@ -31,6 +31,7 @@ __all__ = [
     'checkpoints',
     'described_run',
     'lack_of_memory_told',
+    'misfit_told',
     'newest_start',
     'read',
     'read_description',

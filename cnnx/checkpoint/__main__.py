@@ -141,7 +141,5 @@ def _compare(where, a, b):
 
 
 if __name__ == '__main__':
-    if sys.stdout is not None:
-        sys.stdout.reconfigure(errors='backslashreplace')  # file names may be of any bytes
     with unfailing_output():  # the status tells of files, not of printing
         sys.exit(main())

@@ -39,6 +39,18 @@ def damage_told(path):
         raise CheckpointError(f'{path}: damaged, or no .npz file of numbers ({error})') from error
 
 
+@contextlib.contextmanager
+def misfit_told(path, what):
+    """Turn what a file raises that is whole, but not what is wanted, into a CheckpointError: path, what, reason."""
+    try:
+        with lack_of_memory_told(path):
+            yield
+    except (LookupError, OSError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        if not from_the_file(error):
+            raise
+        raise CheckpointError(f'{path}: {what} ({error})') from error
+
+
 def from_the_file(error):
     """Whether an error may come of a file that was read: no code of the user's, as of a signal handler, raised it."""
     if isinstance(error, OSError):
