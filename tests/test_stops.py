@@ -193,9 +193,12 @@ def test_worker_processes_that_the_signal_ends_too_do_not_keep_a_run_from_stoppi
         try:
             while process.stdout.readline() not in (b'3\n', b''):
                 pass
-            time.sleep(0.01)  # into the wait for the next batch: Python misses a signal in the instant before it
             os.killpg(process.pid, number)
-            process.wait(timeout=20)
+            try:
+                process.wait(timeout=3)
+            except subprocess.TimeoutExpired:  # it came in the instant before a wait, which Python does not notice
+                process.send_signal(number)
+                process.wait(timeout=20)
         finally:
             with contextlib.suppress(ProcessLookupError):  # none of the group is left
                 os.killpg(process.pid, signal.SIGKILL)
