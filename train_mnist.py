@@ -19,6 +19,7 @@ from cnnx.output import unfailing_output
 from cnnx.pictures import why_not_drawn
 from cnnx.report import Report
 from cnnx.schedules import Constant, Cosine, Exponential, OneCycle, ReduceOnPlateau, StepDecay
+from cnnx.shifted import predict_shifted
 
 KINDS = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
 SCHEDULES = {
@@ -55,6 +56,7 @@ RECIPES = {
         'batch_size': 64,
         'augment': DISTORTIONS,
         'weight_decay': 5e-4,
+        'average_shifts': 1,
     },
 }
 TEST_SHARE = 0.2  # of images of one's own
@@ -116,6 +118,12 @@ def parse_settings(arguments=None):
     more.add_argument('--plot', metavar='FILE.png', help='draw loss and accuracy by epoch, or loss by learning rate')
     more.add_argument(
         '--report', action='store_true', help='print which classes are taken for which; --plot: also draw'
+    )
+    more.add_argument(
+        '--average-shifts',
+        type=at_least_1,
+        metavar='N',
+        help='also test on the mean over shifts by up to N pixels (accurate: 1)',
     )
     more.add_argument('--compare', action='store_true', help='train on both backends and compare them layer by layer')
     settings = parser.parse_args(arguments)
@@ -313,6 +321,10 @@ def evaluate(net, x_test, y_test, settings):
     result = net.evaluate(x_test, y_test)
     kind = 'test' if settings.hold_out is None else 'held-out'
     print(f'\n{kind} accuracy: {result["accuracy"]:.2%} of {len(x_test)} images (loss {result["loss"]:.4f})')
+    if settings.average_shifts:
+        outputs = predict_shifted(net.predict, x_test, settings.average_shifts)
+        share = np.mean(outputs.argmax(axis=1) == y_test.argmax(axis=1))
+        print(f'averaged over shifts by up to {settings.average_shifts}: {share:.2%}')
 
 
 def plot(history, path):
