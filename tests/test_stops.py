@@ -805,6 +805,18 @@ def test_what_a_function_that_gives_batches_freezes_is_frozen_from_the_next_one_
     assert bits(nets[0]) == bits(nets[1]) == bits(nets[2])
 
 
+def test_batches_that_are_given_within_another_backend_are_learned_with_it():
+    def other_backend(epoch):
+        with cnnx.use_backend('numpy'):
+            yield from batches(epoch)
+
+    net, whole = small_network(), small_network()
+    train(net, other_backend)
+    with cnnx.use_backend('numpy'):
+        train(whole)
+    assert bits(net) == bits(whole)
+
+
 @pytest.mark.parametrize('hook', ['on_epoch_begin', 'on_batch_begin'])
 def test_momentum_that_a_callback_brings_in_is_resumed_exactly(tmp_path, hook):
     def ramp(net):

@@ -26,6 +26,7 @@ from cnnx import (
     use_backend,
 )
 from cnnx.data import preprocess_mnist_data
+from cnnx.shifted import predict_shifted
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPT = REPOSITORY / 'train_mnist.py'
@@ -234,8 +235,17 @@ def test_the_recipe_lenet_is_for_lenet5_as_it_is(script):
 def test_a_recipe_runs(tmp_path, recipe):
     result = run('--recipe', recipe, *QUICK, cwd=tmp_path)
     assert 'test accuracy' in result.stdout
+    assert ('averaged over shifts by up to 1: ' in result.stdout) == (recipe == 'accurate')
     _, description = load(tmp_path / 'checkpoints' / f'model_{recipe}_epoch_2.npz')
     assert [given['kind'] for given in description['settings']['augment']][-1] == 'Elastic'
+
+
+def test_the_accuracy_over_shifts_is_that_of_the_means(tmp_path, script):
+    result = run(*QUICK, '--average-shifts', '2', cwd=tmp_path)
+    net = Network.load(tmp_path / 'checkpoints' / 'model_subset_epoch_2.npz')
+    _, (x, y) = script.load_data(script.parse_settings(QUICK))
+    right = predict_shifted(net.predict, x, 2).argmax(axis=1) == y.argmax(axis=1)
+    assert result.stdout.endswith(f'averaged over shifts by up to 2: {right.mean():.2%}\n')
 
 
 def test_held_out_images_are_tested_on_and_not_trained_on(script, tmp_path):
@@ -254,7 +264,7 @@ def test_defaults_are_those_of_the_help(tmp_path):
     options = ['full', 'data-dir', 'train-samples', 'test-samples', 'epochs', 'learning-rate', 'batch-size', 'momentum']
     options += ['seed', 'threads', 'backend', 'resume', 'checkpoint-dir', 'checkpoint-prefix', 'plot', 'compare']
     options += ['optimizer', 'schedule', 'find-learning-rate', 'report', 'dataset', 'data', 'prepare', 'augment']
-    options += ['doctor', 'recipe', 'hold-out', 'weight-decay']
+    options += ['doctor', 'recipe', 'hold-out', 'weight-decay', 'average-shifts']
     for option in options:
         assert re.search(rf'^  --{option}\b', text, re.MULTILINE), option
     flat = ' '.join(text.split())
