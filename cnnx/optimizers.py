@@ -131,8 +131,7 @@ class Update:
 
     def is_of(self, optimizer, parameters):
         """Return whether it changes these parameters, all that are trainable, by what this optimizer remembers."""
-        same = self._optimizer is optimizer and self._parameters == parameters
-        same = same and self._kernels is kernels.current()
+        same = self._optimizer is optimizer and self._parameters == parameters and self._kernels is kernels.current()
         return same and self._state_names == optimizer.state_names and self._memory == _memory_of(parameters)
 
     def gradients_are_finite(self):

@@ -43,8 +43,7 @@ def damage_told(path):
 def misfit_told(path, what):
     """Turn what a file raises that is whole, but not what is wanted, into a CheckpointError: path, what, reason."""
     try:
-        with lack_of_memory_told(path):
-            yield
+        yield
     except (LookupError, OSError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         if not from_the_file(error):
             raise
