@@ -12,7 +12,7 @@ import cnnx
 PACKAGE = Path(cnnx.__file__).parent
 FLOORS = [
     {'_version', 'geometry', 'arrays', 'shown', 'errors', 'monitor', 'history', 'data', 'picture_sheet', 'pictures'},
-    {'parameter', 'initializers', 'augmentation', 'output'},
+    {'parameter', 'initializers', 'augmentation', 'output', 'shifted'},
     {'_numpy', '_ext'},
     {'kernels'},
     {'layers', 'losses', 'optimizers', 'schedules', 'checkpoint', 'progress', 'interruption', 'divergence'},
