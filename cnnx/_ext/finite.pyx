@@ -30,10 +30,11 @@ def all_finite(ArrayTable table not None, int column, int num_threads) -> bool:
     for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
         chunk = table.chunk + 3 * i
         numbers = table.pointers[chunk[0] * table.columns + column]
-        if table.doubles:
-            others |= doubles_not_finite(<const uint64_t*> numbers, chunk[1], chunk[2])
-        else:
-            others |= floats_not_finite(<const uint32_t*> numbers, chunk[1], chunk[2])
+        others |= (
+            doubles_not_finite(<const uint64_t*> numbers, chunk[1], chunk[2])
+            if table.doubles
+            else floats_not_finite(<const uint32_t*> numbers, chunk[1], chunk[2])
+        )
     return not others
 
 
