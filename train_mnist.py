@@ -60,6 +60,7 @@ RECIPES = {
     },
 }
 TEST_SHARE = 0.2  # of images of one's own
+SIDE = 28  # pixels, of all images
 GOES_WITHOUT = {
     'data': ('recipe', 'full'),
     'compare': ('resume', 'plot', 'report', 'backend', 'augment', 'recipe'),
@@ -149,6 +150,8 @@ def check_settings(settings, parser):
         parser.error('--prepare goes with --data FOLDER')
     if own_folder and importlib.util.find_spec('PIL') is None:
         parser.error('--data FOLDER needs Pillow: pip install "cnnx[images]", or pip install pillow')
+    if settings.average_shifts is not None and settings.average_shifts >= SIDE:
+        parser.error(f'--average-shifts {settings.average_shifts}: expected less than the {SIDE} pixels of an image')
     if settings.compare and settings.schedule == 'plateau':
         parser.error('--compare goes without --schedule plateau, which needs validation data')
     if settings.momentum is not None and settings.optimizer not in ('sgd', 'rmsprop'):

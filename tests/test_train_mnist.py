@@ -538,6 +538,7 @@ def test_another_architecture_is_refused_with_the_same_words_every_time(tmp_path
         ('--data', 'nowhere.npz'),
         ('--data', 'nowhere', '--full'),
         ('--recipe', 'huge'),
+        ('--average-shifts', '28'),
         ('--recipe', 'lenet', '--optimizer', 'adam'),
         ('--recipe', 'lenet', '--compare'),
         ('--recipe', 'lenet', '--find-learning-rate'),
