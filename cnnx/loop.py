@@ -222,8 +222,8 @@ class Loop:
         self._check_weights(position)
         if self.max_seconds < math.inf:
             position.seconds = self._seconds()
-        position.schedule = self.schedule.state()
         if self.run is not None:
+            position.schedule = self.schedule.state()
             self.run.save(self.network, position, self.callbacks)
             self.every.saved()
         self._saved = (position.epoch, position.batch)

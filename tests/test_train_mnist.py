@@ -340,15 +340,15 @@ def test_a_reader_of_the_output_that_ctrl_c_ends_first_changes_no_status(tmp_pat
     reading, writing = os.pipe()
     output = {'stdout': writing, 'stderr': writing}
     command = [sys.executable, str(SCRIPT), *SMALL, '--epochs', '100000', '--keep', '1']
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), **output)
-    os.close(writing)
-    try:
-        with open(reading, 'rb') as lines:
-            next(line for line in lines if line.startswith(b'epoch 1/'))
-        process.send_signal(signal.SIGINT)
-        assert process.wait(TIMEOUT) == 130
-    finally:
-        process.kill()
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), **output) as process:
+        try:
+            os.close(writing)
+            with open(reading, 'rb') as lines:
+                next(line for line in lines if line.startswith(b'epoch 1/'))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(TIMEOUT) == 130
+        finally:
+            process.kill()
 
 
 @posix_only
