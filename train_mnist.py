@@ -10,16 +10,16 @@ import numpy as np
 
 import cnnx
 from cnnx import CategoricalCrossEntropy, Convolutional, Dense, Dropout, Flatten, MaxPooling, Network, ReLU, Softmax
+from cnnx._util.output import unfailing_output
 from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
-from cnnx.comparison import compare_backends
+from cnnx.augmentation.test_time import predict_shifted
+from cnnx.cli.drawing import why_not_drawn
 from cnnx.data import class_names, load_dataset, load_folder, load_npz, prepare_digit, preprocess_mnist_data
 from cnnx.data.datasets import NAMES
+from cnnx.diagnostics.classification_report import Report
+from cnnx.diagnostics.compare_backends import compare_backends
 from cnnx.optimizers import OPTIMIZERS
-from cnnx.output import unfailing_output
-from cnnx.pictures import why_not_drawn
-from cnnx.report import Report
 from cnnx.schedules import Constant, Cosine, Exponential, OneCycle, ReduceOnPlateau, StepDecay
-from cnnx.shifted import predict_shifted
 
 KINDS = {name.lower(): kind for name, kind in OPTIMIZERS.items()}
 SCHEDULES = {

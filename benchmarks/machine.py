@@ -65,7 +65,7 @@ def keep_busy(count):
 def measure_peaks(counts):
     """Return the measured peak in FLOP/s by number of threads, and why it is empty where it is."""
     try:
-        from cnnx.profile import measure_peak
+        from cnnx.cli.profile import measure_peak
     except ImportError as error:
         return {}, f'the peak is not known, so there is no share of it: {error}'
     return {count: measure_peak(count) for count in sorted(set(counts))}, None

@@ -17,9 +17,9 @@ import numpy as np
 import cnnx
 import train_mnist
 from benchmarks import peer
-from cnnx.augmented import Pipeline
-from cnnx.samples import Samples
-from cnnx.shifted import predict_shifted
+from cnnx.augmentation.pipeline import Pipeline
+from cnnx.augmentation.test_time import predict_shifted
+from cnnx.training.array_data import ArrayData
 
 ROOT = Path(__file__).parents[1]
 SIDES = {'cnnx': 'cnnx', 'torch': 'PyTorch'}
@@ -41,7 +41,7 @@ def train_torch(net, settings, train):
     side = peer.Peer('PyTorch', net, x[:1], y[:1].argmax(axis=1), batch_size, settings.learning_rate)
     group = side.optimizer.param_groups[0]
     group['weight_decay'], group['momentum'] = settings.weight_decay or 0.0, settings.momentum
-    samples, pipeline = Samples(net, x, y), Pipeline(settings.augment, x.shape[1:], net.dtype)
+    samples, pipeline = ArrayData(net, x, y), Pipeline(settings.augment, x.shape[1:], net.dtype)
     schedule = train_mnist.SCHEDULES[settings.schedule](settings.learning_rate)
     steps = -(-len(x) // batch_size)
     for epoch in range(settings.epochs):

@@ -3,13 +3,13 @@
 from cnnx import augmentation, callbacks, initializers, layers, metrics, optimizers, schedules
 from cnnx._version import __version__
 from cnnx.checkpoint import CheckpointError
-from cnnx.divergence import DivergenceError
-from cnnx.history import History
 from cnnx.kernels import BACKENDS, BackendError, num_threads, set_num_threads, show_config, use_backend
 from cnnx.layers import *  # noqa: F403
 from cnnx.losses import CategoricalCrossEntropy, MeanSquaredError
 from cnnx.network import Network
 from cnnx.optimizers import *  # noqa: F403
+from cnnx.training.divergence import DivergenceError
+from cnnx.training.history import History
 
 __all__ = [
     'BACKENDS',

@@ -12,12 +12,19 @@ import os
 
 import numpy as np
 
-from cnnx.architecture import match_weights
-from cnnx.arrays import function_of, non_negative, path_of_file, true_or_false
+from cnnx._util.representation import Shown
+from cnnx._util.validation import (
+    MAX_SIZE,
+    function_of,
+    non_negative,
+    path_of_file,
+    positive_int,
+    true_or_false,
+    whole_number,
+)
 from cnnx.checkpoint import read, remove_leftovers_of, system_errors_ignored, write_whole
-from cnnx.geometry import MAX_SIZE, positive_int, whole_number
-from cnnx.monitor import check_monitored, checked_monitor, is_better
-from cnnx.shown import Shown
+from cnnx.checkpoint.state import match_weights
+from cnnx.schedules import check_monitored, checked_monitor, is_better
 
 HOOKS = tuple(f'on_{part}_{end}' for part in ('train', 'epoch', 'batch') for end in ('begin', 'end'))
 

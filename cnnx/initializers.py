@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from cnnx.arrays import non_negative
+from cnnx._util.validation import non_negative
 
 
 def fans(shape):

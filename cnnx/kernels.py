@@ -22,8 +22,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from cnnx import _numpy
+from cnnx._util.validation import positive_int
 from cnnx._version import __version__
-from cnnx.geometry import positive_int
 
 BACKENDS = ('auto', 'cython', 'numpy')
 TIERS = ('v4', 'v3', 'v2')

@@ -3,9 +3,10 @@
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import as_kernels_read, as_numbers, in_chunks, new_array, non_negative, true_or_false
-from cnnx.geometry import batch_shape
-from cnnx.shown import Shown
+from cnnx._util.arrays import as_kernels_read, as_numbers, in_chunks, new_array
+from cnnx._util.representation import Shown
+from cnnx._util.validation import non_negative, true_or_false
+from cnnx._util.windows import batch_shape
 
 
 def class_labels(targets, classes, what='targets'):

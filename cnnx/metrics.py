@@ -8,10 +8,10 @@ import re
 
 import numpy as np
 
-from cnnx.arrays import as_numbers
-from cnnx.geometry import batch_shape, positive_int
+from cnnx._util.arrays import as_numbers
+from cnnx._util.representation import Shown
+from cnnx._util.validation import positive_int
 from cnnx.losses import class_labels
-from cnnx.shown import Shown
 
 
 class Metric(Shown):
@@ -240,55 +240,6 @@ def get_metrics(metrics):
         if names.count(name) > 1 or name == 'loss':
             raise ValueError(f'metrics: expected each name once beside the loss, got {", ".join(names)}')
     return found
-
-
-class Measurement:
-    """Metrics of a network's outputs for batches of samples; they are reset, and count these samples alone.
-
-    Args:
-        network: a `cnnx.Network`.
-        source: where its samples come from, a `cnnx.samples.Samples` or `cnnx.streams.Stream`.
-        metrics: names and objects.
-
-    Raises:
-        ValueError: there are no classes to tell apart, a metric is none, or does not fit the classes; none
-            is reset then.
-    """
-
-    def __init__(self, network, source, metrics):
-        self._network, self._metrics = network, get_metrics(metrics)
-        shape = network.layers[-1].output_shape
-        if len(shape) != 1 or not source.measures_accuracy:
-            loss = type(network.loss).__name__
-            raise ValueError(
-                f'metrics: expected outputs (N, classes) and targets that are classes, '
-                f'got outputs {batch_shape(shape)} and targets of {loss} that have no accuracy'
-            )
-        self._classes = max(shape[0], 2)
-        if source.size is not None:
-            class_labels(source.targets, self._classes, 'y')
-        for metric in self._metrics:
-            metric.check_classes(self._classes)
-        for metric in self._metrics:
-            metric.reset(self._classes)
-
-    def update(self, samples, index):
-        """Count a batch in, by a forward pass of its own.
-
-        Args:
-            samples: a `cnnx.samples.Samples`.
-            index: which of them make up the batch.
-        """
-        x, targets, *_ = samples.batch(index)
-        plan, labels = self._network.plan, class_labels(targets, self._classes, 'y')
-        with plan.lock:
-            outputs = np.array(plan.predict(x))
-        for metric in self._metrics:
-            metric.update(outputs, labels)
-
-    def results(self):
-        """Return {name: figure}."""
-        return {metric.name: metric.result() for metric in self._metrics}
 
 
 def class_scores(predictions, what='predictions'):

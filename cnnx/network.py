@@ -6,15 +6,17 @@ import weakref
 
 import numpy as np
 
-from cnnx import architecture, checkpoint, doctor, gradient_check, profiling, rate_finder, training
-from cnnx.arrays import as_kernels_read, as_numbers, check_dtype
-from cnnx.checkpoint import CheckpointError
-from cnnx.geometry import is_whole, positive_int
+from cnnx import checkpoint
+from cnnx._util.arrays import as_kernels_read, as_numbers
+from cnnx._util.validation import check_dtype, is_whole, positive_int
+from cnnx.checkpoint import CheckpointError, state
+from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler
+from cnnx.execution.plan import Plan, check_layers_fit, check_loss_fits, fusions
 from cnnx.layers import Layer
 from cnnx.losses import Loss
 from cnnx.optimizers import as_optimizer
-from cnnx.plan import Plan, check_layers_fit, check_loss_fits, fusions
-from cnnx.streams import batches_of_samples
+from cnnx.training import evaluation, fit
+from cnnx.training.batch_data import batches_of_samples
 
 _networks = weakref.WeakSet()
 
@@ -163,7 +165,7 @@ class Network:
 
     @property
     def plan(self):
-        """How a batch runs (`cnnx.plan.Plan`), made at first use."""
+        """How a batch runs (`cnnx.execution.plan.Plan`), made at first use."""
         with self._lock:
             learns_for = [p.trainable for layer in self.layers for p in layer.parameters]
             learns_for += [layer.l2 > 0 for layer in self.layers]
@@ -192,10 +194,10 @@ class Network:
                 self._plan, self._made_for = Plan(self.layers, self.loss, self._lock), made_for
             return self._plan
 
-    train = training.train
-    evaluate = training.evaluate
-    profile = profiling.profile
-    find_learning_rate = rate_finder.find_learning_rate
+    train = fit.train
+    evaluate = evaluation.evaluate
+    profile = profiler.profile
+    find_learning_rate = lr_finder.find_learning_rate
     check_gradients = gradient_check.check_gradients
     doctor = doctor.doctor
 
@@ -309,7 +311,7 @@ class Network:
         """Make a network from a file of `save`, or from a checkpoint.
 
         Raises:
-            CheckpointError: the file is damaged, or holds no architecture.
+            CheckpointError: the file is damaged, or holds no state.
             OSError: there is no such file, or it cannot be opened.
         """
         arrays, description = checkpoint.read(path)
@@ -319,13 +321,13 @@ class Network:
             )
         with checkpoint.lack_of_memory_told(path):
             with checkpoint.misfit_told(path, 'cannot build its network'):
-                network = architecture.rebuild(cls, description, arrays)
+                network = state.rebuild(cls, description, arrays)
             network._set_weights(arrays, path)
         return network
 
     def describe(self):
         """Return architecture, loss, optimizer and the generator's state as JSON can hold them."""
-        return architecture.describe(self)
+        return state.describe(self)
 
     def describe_training(self):
         """Return what `describe` does, and how many updates each parameter has had.
@@ -354,13 +356,13 @@ class Network:
             CheckpointError: they belong to another network; nothing is changed then.
         """
         with checkpoint.misfit_told(path, 'not a checkpoint of this network'):
-            matching = architecture.match_checkpoint(self, description, arrays)
-            updates = architecture.updates_of(description)
-            states = architecture.state_names(self, description)
-            architecture.restore_generator(self, description['generator'])
+            matching = state.match_checkpoint(self, description, arrays)
+            updates = state.updates_of(description)
+            states = state.state_names(self, description)
+            state.restore_generator(self, description['generator'])
         self._assign(matching)
         for layer, settings in zip(self.layers, description['architecture']['layers'], strict=True):
-            architecture.restore_trainable(layer, settings)
+            state.restore_trainable(layer, settings)
         for name, parameter in self.parameters.items():
             parameter.state = {
                 state: np.array(matching[f'{state}_{name}'], self.dtype, order='C')
@@ -374,7 +376,7 @@ class Network:
 
     def _set_weights(self, arrays, path):
         try:
-            self._assign(architecture.match_weights(self.layers, arrays))
+            self._assign(state.match_weights(self.layers, arrays))
         except ValueError as error:
             raise CheckpointError(f'{path}: not the weights of this network: {error}') from None
 

@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import non_negative, positive, true_or_false
-from cnnx.shown import Shown
+from cnnx._util.representation import Shown
+from cnnx._util.validation import non_negative, positive, true_or_false
 
 # All kinds: what cnnx exports, files are loaded by, and `as_optimizer` knows.
 __all__ = ['SGD', 'Adagrad', 'Adam', 'AdamW', 'RMSprop']

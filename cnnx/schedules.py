@@ -2,10 +2,8 @@
 
 import math
 
-from cnnx.arrays import function_of, non_negative, positive
-from cnnx.geometry import MAX_SIZE, is_whole, positive_int, whole_number
-from cnnx.monitor import check_monitored, checked_monitor, is_better
-from cnnx.shown import Described
+from cnnx._util.representation import Described
+from cnnx._util.validation import MAX_SIZE, function_of, is_whole, non_negative, positive, positive_int, whole_number
 
 
 class Schedule(Described):
@@ -296,3 +294,33 @@ def _at_least_1(value, name):
     if number < 1:
         raise ValueError(f'{name}: expected a number of at least 1, got {value!r}')
     return number
+
+
+def checked_monitor(name):
+    """Return the name of a figure, or raise a ValueError if it is none."""
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"monitor: expected the name of a figure, such as 'val_loss', got {name!r}")
+    return name
+
+
+def check_monitored(name, figures):
+    """Raise a ValueError if a run whose figures have these names has no such one."""
+    if name not in figures:
+        validates = any(figure.startswith('val_') for figure in figures)
+        missing = ', or give validation_data' if name.startswith('val_') and not validates else ''
+        raise ValueError(f'monitor: expected one of {", ".join(figures)}{missing}, got {name!r}')
+
+
+def is_better(name, figure, best, share=0.0, margin=0.0):
+    """Whether a figure beats the best so far: accuracies when larger, all others when smaller, NaN never.
+
+    Args:
+        name: the figure's.
+        figure, best: numbers; best is None at first.
+        share, margin: by more than this share of the best, and more than this.
+    """
+    if best is None:
+        return math.isfinite(figure)
+    if 'accuracy' in name:
+        return figure > best * (1 + share) + margin
+    return figure < best * (1 - share) - margin

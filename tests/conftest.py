@@ -7,7 +7,7 @@ from hypothesis import settings
 from mirrors import Mirror
 
 import cnnx
-from cnnx.interruption import DEFAULTS
+from cnnx.training.signals import DEFAULTS
 
 settings.register_profile('cnnx', deadline=None, derandomize=True, print_blob=True, max_examples=40)
 settings.register_profile('thorough', deadline=None, max_examples=2000)

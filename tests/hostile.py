@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from hypothesis import strategies as st
 
-from cnnx.geometry import Window
+from cnnx._util.windows import Window
 
 # What a call may answer with besides a result; each has to say something.
 REFUSALS = (ValueError, TypeError, RuntimeError, MemoryError, OverflowError, IndexError)

@@ -11,7 +11,12 @@ import pytest
 import cnnx
 
 ROOT = Path(__file__).parents[1]
-TESTS = ['tests/layers/test_all_layers.py', 'tests/test_runs.py', 'tests/test_gradient_check.py', 'tests/test_house.py']
+TESTS = [
+    'tests/layers/test_all_layers.py',
+    'tests/training/test_resume.py',
+    'tests/diagnostics/test_gradient_check.py',
+    'tests/test_house.py',
+]
 
 
 def shown_diff():
@@ -35,7 +40,8 @@ def tree(tmp_path):
     left_out = shutil.ignore_patterns('__pycache__', 'mnist_subset')
     shutil.copytree(Path(cnnx.__file__).parent, tmp_path / 'cnnx', copy_function=copy_or_link, ignore=left_out)
     shutil.copytree(ROOT / 'tests', tmp_path / 'tests', copy_function=copy_or_link, ignore=left_out)
-    shutil.copy(ROOT / 'pyproject.toml', tmp_path)
+    for name in ('pyproject.toml', 'CONTRIBUTING.md'):
+        shutil.copy(ROOT / name, tmp_path)
     # Within the repository `git apply` would look for the files there.
     options = {'cwd': tmp_path, 'input': shown_diff(), 'text': True, 'env': {'GIT_CEILING_DIRECTORIES': str(tmp_path)}}
     subprocess.run([shutil.which('git'), 'apply', '-'], check=True, **options)

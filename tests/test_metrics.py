@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 from models import small_data, small_network
 
-from cnnx import (
-    CategoricalCrossEntropy,
-    Convolutional,
-    Dense,
-    MeanSquaredError,
-    Network,
-    Softmax,
-)
+from cnnx import CategoricalCrossEntropy, Convolutional, Dense, MeanSquaredError, Network, Softmax
+from cnnx.diagnostics.classification_report import Report
 from cnnx.metrics import F1, METRICS, Accuracy, ConfusionMatrix, Precision, Recall, TopK, get_metric
-from cnnx.report import Report
 
 NAN = float('nan')
 # True classes 0, 0, 0, 1, 1, 2; predicted 0, 0, 1, 1, 0, 0: nothing is taken for class 2.

@@ -7,11 +7,11 @@ from models import bits, small_data, small_network
 
 import cnnx
 from cnnx import SGD, Adagrad, Adam, AdamW, CheckpointError, RMSprop, checkpoint, kernels
-from cnnx.architecture import MAX_UPDATES
 from cnnx.callbacks import LambdaCallback
+from cnnx.checkpoint.state import MAX_UPDATES
+from cnnx.layers.parameter import Parameter
 from cnnx.network import Network
 from cnnx.optimizers import OPTIMIZERS, as_optimizer
-from cnnx.parameter import Parameter
 
 each_case = pytest.mark.parametrize(
     ('kind', 'arguments'), reference.CASES, ids=[reference.key_of(*case) for case in reference.CASES]

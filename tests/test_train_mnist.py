@@ -25,8 +25,8 @@ from cnnx import (
     checkpoint,
     use_backend,
 )
+from cnnx.augmentation.test_time import predict_shifted
 from cnnx.data import preprocess_mnist_data
-from cnnx.shifted import predict_shifted
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPT = REPOSITORY / 'train_mnist.py'

@@ -7,7 +7,7 @@ Letters: N samples; H, W rows and columns of the input; P, Q of the output; C ch
 
 import numpy as np
 
-from cnnx.geometry import MAX_SIZE
+from cnnx._util.validation import MAX_SIZE
 
 
 def check_pooling(window, image, positions):

@@ -4,6 +4,7 @@
 `python -m cnnx.checkpoint diff A B` says in what two of them differ.
 """
 
+from cnnx.checkpoint.atomic import remove_leftovers_of, write_whole
 from cnnx.checkpoint.errors import CheckpointError, lack_of_memory_told, misfit_told, system_errors_ignored
 from cnnx.checkpoint.files import FORMAT, check_arrays, read, read_description, write
 from cnnx.checkpoint.folder import (
@@ -18,7 +19,6 @@ from cnnx.checkpoint.folder import (
     remove_leftovers,
     remove_older,
 )
-from cnnx.checkpoint.whole import remove_leftovers_of, write_whole
 
 __all__ = [
     'FORMAT',

@@ -8,7 +8,7 @@ import traceback
 import zipfile
 import zlib
 
-from cnnx.errors import from_the_system
+from cnnx._util.errors import from_the_system
 
 # What damaged bytes make zipfile, NumPy and the parsers that it uses raise. RuntimeError is for nesting and for
 # what claims to be encrypted; Warning, for who turns them into errors.

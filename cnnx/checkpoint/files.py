@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnx.checkpoint.atomic import CHUNK, write_whole
 from cnnx.checkpoint.errors import CheckpointError, damage_told, lack_of_memory_told
-from cnnx.checkpoint.whole import CHUNK, write_whole
 
 FORMAT = 1
 # The zip comment that ends each file: the checksum of all before its digits.

@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from cnnx.checkpoint.atomic import remove_temporary
 from cnnx.checkpoint.errors import DAMAGE, CheckpointError, damage_noted, from_the_file, system_errors_ignored
 from cnnx.checkpoint.files import read, read_description
-from cnnx.checkpoint.whole import remove_temporary
 
 # File systems take names of 255 bytes; the rest is for numbers, and for the name while a file is written.
 LONGEST_PREFIX = 150

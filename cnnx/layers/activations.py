@@ -1,5 +1,5 @@
 from cnnx import kernels
-from cnnx.arrays import non_negative
+from cnnx._util.validation import non_negative
 from cnnx.layers.base import Layer
 
 

@@ -5,10 +5,11 @@ import math
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import as_kernels_read, as_numbers, check_dtype, new_array, non_negative
-from cnnx.geometry import batch_shape, shape_of_sample
+from cnnx._util.arrays import as_kernels_read, as_numbers, new_array
+from cnnx._util.validation import check_dtype, non_negative
+from cnnx._util.windows import batch_shape, shape_of_sample
 from cnnx.initializers import describe_initializer, get_initializer
-from cnnx.parameter import Parameter
+from cnnx.layers.parameter import Parameter
 
 
 class Layer:

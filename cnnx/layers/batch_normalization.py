@@ -3,9 +3,9 @@ import math
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import non_negative, positive
+from cnnx._util.validation import non_negative, positive
 from cnnx.layers.base import Layer
-from cnnx.parameter import Parameter
+from cnnx.layers.parameter import Parameter
 
 
 class BatchNormalization(Layer):

@@ -1,4 +1,5 @@
-from cnnx.geometry import checked_padding, checked_size, pair, window_over
+from cnnx._util.validation import checked_size
+from cnnx._util.windows import checked_padding, pair, window_over
 from cnnx.layers.base import WeightedLayer
 
 
@@ -7,7 +8,7 @@ class Convolutional(WeightedLayer):
 
     (This is cross-correlation, which deep learning calls convolution: the filter is not flipped.)
 
-    Shape: (N, H, W, C) -> (N, P, Q, num_filters), with P, Q after `cnnx.geometry.window_over`.
+    Shape: (N, H, W, C) -> (N, P, Q, num_filters), with P, Q after `cnnx._util.windows.window_over`.
     weights: (kernel_height, kernel_width, C, num_filters); bias: (num_filters,).
     Gradient: dweights[r, s, c, f] = sum of x[p + r, q + s, c] dy[p, q, f]; dbias = sum of dy; dx adds
     weights times dy back to every pixel that a window covered.

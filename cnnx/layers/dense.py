@@ -1,4 +1,5 @@
-from cnnx.geometry import checked_size, shape_of_sample
+from cnnx._util.validation import checked_size
+from cnnx._util.windows import shape_of_sample
 from cnnx.layers.base import WeightedLayer
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from cnnx import kernels
-from cnnx.arrays import non_negative
+from cnnx._util.validation import non_negative
 from cnnx.layers.base import Layer
 
 

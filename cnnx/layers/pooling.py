@@ -1,7 +1,8 @@
 import numpy as np
 
 from cnnx import kernels
-from cnnx.geometry import MAX_SIZE, Window, checked_padding, pair, window_over
+from cnnx._util.validation import MAX_SIZE
+from cnnx._util.windows import Window, checked_padding, pair, window_over
 from cnnx.layers.base import Layer
 
 
@@ -42,7 +43,7 @@ class Pooling(Layer):
 class MaxPooling(Pooling):
     """Keep the largest number of each window, channel by channel.
 
-    Shape: (N, H, W, C) -> (N, P, Q, C), with P, Q after `cnnx.geometry.window_over`.
+    Shape: (N, H, W, C) -> (N, P, Q, C), with P, Q after `cnnx._util.windows.window_over`.
     Gradient: passes to the position of the maximum alone; where windows overlap, gradients add. The first
     maximum in row-major order wins a tie, and a NaN wins over every number. Padding is never the maximum.
 

@@ -5,8 +5,8 @@ import pytest
 
 import cnnx
 from cnnx import AveragePooling, GlobalAveragePooling, MaxPooling
-from cnnx.geometry import MAX_SIZE
-from cnnx.groups import split
+from cnnx._util.validation import MAX_SIZE
+from cnnx.execution.fusion import split
 
 CASES = [((5, 6), 2, None), ((5, 6), 3, 1), ((7, 4), (3, 2), (2, 3)), ((1, 9), (4, 4), 3), ((3, 3), 7, 2)]
 cases = pytest.mark.parametrize(('size', 'pool', 'stride'), CASES)

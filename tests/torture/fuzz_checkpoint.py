@@ -16,7 +16,7 @@ import atheris
 import fuzzing
 import numpy as np
 
-with atheris.instrument_imports(include=['cnnx.checkpoint', 'cnnx.architecture', 'cnnx.network', 'numpy.lib']):
+with atheris.instrument_imports(include=['cnnx.checkpoint', 'cnnx.network', 'numpy.lib']):
     import cnnx
     from cnnx import checkpoint
 

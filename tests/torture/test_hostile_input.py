@@ -17,7 +17,7 @@ def test_no_input_crashes_the_interpreter(tier):
     cpu = pytest.importorskip('cnnx._ext.cpu')
     if tier not in cpu.supported_tiers():
         pytest.skip(f'this processor does not run {tier}')
-    tests = Path(__file__).parents[1] / 'test_hostile_arguments.py'
+    tests = Path(__file__).parents[1] / '_ext' / 'test_hostile_arguments.py'
     environment = {**os.environ, 'CNNX_SIMD': tier, 'CNNX_BACKEND': 'cython', 'CNNX_HYPOTHESIS': 'torture'}
     command = [sys.executable, '-X', 'faulthandler', '-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(tests)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-import run_forever
+from torture import run_forever
 
 from cnnx import checkpoint
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnx import checkpoint
-from cnnx.checkpoint import whole
+from cnnx.checkpoint import atomic as whole
 
 pytestmark = pytest.mark.skipif(os.name != 'posix', reason='follows the system calls of POSIX')
 OLD = {'weights_0': np.arange(2000.0), 'bias_0': np.zeros(3)}

@@ -1,0 +1,1 @@
+"""What all rooms share: checks of arguments, arrays, windows, random generators, how objects are printed."""

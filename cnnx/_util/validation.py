@@ -1,0 +1,114 @@
+"""Checks of arguments: each returns what it was given, in one form, or raises a ValueError that names it."""
+
+import contextlib
+import inspect
+import math
+import numbers
+import os
+
+import numpy as np
+
+# Of an axis, a window or its stride: products of two of them fit into what kernels count in.
+MAX_SIZE = 2**31 - 1
+DTYPES = ('float32', 'float64')
+
+
+def is_whole(value):
+    """Whether a value is an int, Python's or NumPy's."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.timedelta64))
+
+
+def positive_int(value, name):
+    """Return `value` as an int of at least 1, or raise a ValueError that names it."""
+    if not is_whole(value) or value < 1:
+        raise ValueError(f'{name}: expected a whole number of at least 1, got {value!r}')
+    return int(value)
+
+
+def whole_number(value, name, most=math.inf):
+    """Return `value` as an int from 0 to `most`, or raise a ValueError that names it."""
+    if not is_whole(value) or not 0 <= value <= most:
+        raise ValueError(f'{name}: expected a whole number of at least 0, got {value!r}')
+    return int(value)
+
+
+def checked_size(value, name):
+    """Return `value` as an int from 1 to MAX_SIZE, or raise a ValueError that names it."""
+    if positive_int(value, name) > MAX_SIZE:
+        raise ValueError(f'{name}: expected at most {MAX_SIZE}, got {value!r}')
+    return int(value)
+
+
+def check_dtype(dtype):
+    """Return a NumPy dtype, or raise a ValueError if networks do not compute in it."""
+    try:
+        name = None if dtype is None else np.dtype(dtype).name
+    except TypeError:
+        name = None
+    if name not in DTYPES:
+        raise ValueError(f'dtype: expected one of {", ".join(DTYPES)}, got {dtype!r}')
+    return np.dtype(name)
+
+
+def non_negative(value, name, below=math.inf):
+    """Return a number as a float, or raise a ValueError unless it is at least 0, finite and less than `below`."""
+    number = _as_float(value)
+    if not 0 <= number < below:
+        raise ValueError(f'{name}: expected a finite number of at least 0{_limit(below)}, got {value!r}')
+    return number
+
+
+def positive(value, name, below=math.inf):
+    """Return a number as a float, or raise a ValueError unless it is more than 0, finite and less than `below`."""
+    number = _as_float(value)
+    if not 0 < number < below:
+        raise ValueError(f'{name}: expected a finite number of more than 0{_limit(below)}, got {value!r}')
+    return number
+
+
+def _as_float(value):
+    """Return a number as a float, and anything else as NaN."""
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # an int may be larger than every float
+            return float(value)
+    return math.nan
+
+
+def _limit(below):
+    return '' if below == math.inf else f' and less than {below}'
+
+
+def true_or_false(value, name):
+    """Return a bool, Python's or NumPy's, as Python's, or raise a ValueError that names it."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f'{name}: expected True or False, got {value!r}')
+    return bool(value)
+
+
+def path_of_file(path):
+    """Return a path, or raise a ValueError if it is none."""
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise ValueError(f'path: expected the path of a file, got {path!r}')
+    return path
+
+
+def function_of(function, name, *arguments):
+    """Return a function, or raise a ValueError if it cannot be called with so many arguments.
+
+    Args:
+        function: of a user's.
+        name: how errors name it.
+        arguments: what it is given, as errors say it.
+    """
+    expected = f'{name}: expected a function of ({", ".join(arguments)})'
+    if not callable(function):
+        raise ValueError(f'{expected}, got {function!r}')
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # functions in C need not tell
+        return function
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        raise ValueError(f'{expected}, got one of {signature}') from None
+    return function

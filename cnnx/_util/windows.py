@@ -1,0 +1,87 @@
+"""Output sizes and padding: the only shape arithmetic in the project."""
+
+from typing import NamedTuple
+
+from cnnx._util.validation import checked_size, is_whole
+
+PADDINGS = ('valid', 'same')
+
+
+class Window(NamedTuple):
+    """How a window of `height` x `width` moves over an image; sizes in pixels.
+
+    Output position (p, q) covers rows `p * stride_height - pad_top` to `+ height - 1` and columns
+    `q * stride_width - pad_left` to `+ width - 1`; what lies outside the image is padding.
+    """
+
+    height: int
+    width: int
+    stride_height: int = 1
+    stride_width: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+
+
+def pair(value, name):
+    """Return an int or a pair of ints as (height, width), each from 1 to MAX_SIZE."""
+    if is_whole(value):
+        value = (value, value)
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ValueError(f'{name}: expected a whole number or a pair (height, width), got {value!r}')
+    return checked_size(value[0], name), checked_size(value[1], name)
+
+
+def checked_padding(padding):
+    """Return the name of a padding, or raise a ValueError that lists the known ones."""
+    if not isinstance(padding, str) or padding not in PADDINGS:
+        raise ValueError(f'padding: expected one of {", ".join(map(repr, PADDINGS))}, got {padding!r}')
+    return padding
+
+
+def shape_of_sample(value, name):
+    """Return the shape of one sample, without the batch axis, as a tuple of ints from 1 to MAX_SIZE."""
+    if is_whole(value):
+        value = (value,)
+    if not isinstance(value, (tuple, list)) or not value:
+        raise ValueError(f'{name}: expected a shape such as (28, 28, 1), got {value!r}')
+    return tuple(checked_size(size, name) for size in value)
+
+
+def batch_shape(sample_shape):
+    """Return how errors write the shape of a batch of samples: '(N, 28, 28, 1)'."""
+    return f'({", ".join(["N", *map(str, sample_shape)])})'
+
+
+def window_over(input_size, kernel, stride, padding='valid'):
+    """Place a window over an image.
+
+    Args:
+        input_size: (height, width) of the image.
+        kernel: (height, width) of the window.
+        stride: (height, width) of its step.
+        padding: 'valid' keeps the window inside the image: output = floor((input - kernel) / stride) + 1.
+            'same' pads with zeros so that output = ceil(input / stride); where the total padding is
+            odd, the extra row or column goes to the end.
+
+    Returns:
+        A `Window` and the output's (height, width).
+
+    Raises:
+        ValueError: the window is larger than the image and padding is 'valid'.
+    """
+    checked_padding(padding)
+    before, output = [], []
+    for size, extent, step in zip(input_size, kernel, stride, strict=True):
+        if padding == 'same':
+            count = -(-size // step)
+            before.append(max((count - 1) * step + extent - size, 0) // 2)
+        elif extent > size:
+            raise ValueError(
+                f'a window of {kernel[0]} x {kernel[1]} does not fit into an input of '
+                f'{input_size[0]} x {input_size[1]}; use a smaller window or a larger input'
+            )
+        else:
+            count = (size - extent) // step + 1
+            before.append(0)
+        output.append(count)
+    return Window(*kernel, *stride, *before), tuple(output)

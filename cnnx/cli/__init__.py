@@ -1,0 +1,1 @@
+"""The command `cnnx`: one file a command."""

@@ -1,0 +1,68 @@
+"""Pictures beside what a network was given of them, as a picture."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+CELL = 140
+GAP = 10
+COLUMNS = 3
+
+
+def save_picture(path, pixels):
+    """Write pixels (H, W, 1 or 3) in [0, 1] to a PNG file.
+
+    Raises:
+        ImportError: there is no Pillow.
+        OSError: the file cannot be written.
+    """
+    _image(pixels).save(path, format='PNG')
+
+
+def draw_sheet(path, rows):
+    """Draw each picture, beside it what became of it, and below a line of text, to a PNG file.
+
+    Args:
+        path: of the file.
+        rows: (picture, pixels, text), the first two (H, W, 1 or 3) in [0, 1].
+
+    Raises:
+        ImportError: there is no Pillow.
+        OSError: the file cannot be written.
+    """
+    from PIL import Image, ImageDraw
+
+    columns = min(COLUMNS, len(rows))
+    width, height = 2 * CELL + 3 * GAP, CELL + 3 * GAP
+    sheet = Image.new('RGB', (columns * width, -(-len(rows) // columns) * height), 'white')
+    draw = ImageDraw.Draw(sheet)
+    for i, (picture, pixels, text) in enumerate(rows):
+        left, top = i % columns * width + GAP, i // columns * height + GAP
+        for offset, shown, filter_of_it in ((0, picture, 'BICUBIC'), (CELL + GAP, pixels, 'NEAREST')):
+            image = _image(shown)
+            ratio = CELL / max(image.size)
+            size = [max(1, round(length * ratio)) for length in image.size]
+            sheet.paste(image.resize(size, Image.Resampling[filter_of_it]), (left + offset, top))
+        draw.text((left, top + CELL + 2), text, fill='black')
+    sheet.save(path, format='PNG')
+
+
+def _image(pixels):
+    from PIL import Image
+
+    numbers = (np.asarray(pixels).clip(0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(numbers[..., 0] if numbers.shape[2] == 1 else numbers)
+
+
+FORMATS = ('.png', '.pdf', '.svg')
+
+
+def why_not_drawn(option, path):
+    """Return what is wrong with a command's option and the path behind it, or None."""
+    path = Path(path)
+    if path.suffix not in FORMATS or not path.parent.is_dir():
+        return f'{option} {path}: expected a file ending in {", ".join(FORMATS)}, in a folder that exists'
+    if importlib.util.find_spec('matplotlib') is None:
+        return f'{option} needs matplotlib: pip install "cnnx[plot]", or pip install matplotlib'
+    return None

@@ -1,0 +1,141 @@
+"""Where a classifier is right and where it is wrong, as text and as a picture."""
+
+from collections.abc import Sized
+
+import numpy as np
+
+from cnnx._util.validation import path_of_file, whole_number
+from cnnx.losses import class_labels
+from cnnx.metrics import ConfusionMatrix, class_scores
+
+NAMED_PAIRS = 5
+LEGIBLE_CLASSES = 20
+COLUMNS = 5
+
+
+class Report:
+    """How a network does, class by class, on samples whose classes are known.
+
+    `print` shows the confusion matrix, figures by class, and the pairs that are confused most; `plot` draws.
+
+    Args:
+        network: a `cnnx.Network` with outputs (N, classes); a single output decides between two.
+        x, y: samples, and their classes as indices or one-hot rows.
+        batch_size: samples at a time.
+        examples: how many mistakes to keep, at most.
+        classes: their names, in the order of the outputs; None takes their numbers.
+
+    Raises:
+        ValueError: x and y do not fit the network or each other, or there are not as many names as classes.
+
+    Attributes:
+        confusion: a `cnnx.metrics.ConfusionMatrix`.
+        pairs: (true, predicted, how many samples) of wrong predictions, the most frequent first.
+        mistakes: (index, true, predicted, output) of wrong predictions, the largest output for the wrong class first.
+    """
+
+    def __init__(self, network, x, y, batch_size=256, examples=20, classes=None):
+        examples = whole_number(examples, 'examples')
+        outputs = network.predict(x, batch_size)
+        self.confusion = ConfusionMatrix()
+        self.confusion.update(outputs, y)
+        self._x = np.asarray(x)
+        matrix = self.confusion.result()
+        self._names = _names(classes, len(matrix))
+        wrong = np.argwhere((matrix > 0) & ~np.eye(len(matrix), dtype=bool))
+        wrong = sorted(wrong.tolist(), key=lambda pair: (-matrix[*pair], pair))
+        self.pairs = [(true, predicted, int(matrix[true, predicted])) for true, predicted in wrong]
+        self.mistakes = _mistakes(outputs, class_labels(y, len(matrix), 'y'), examples)
+
+    def __str__(self):
+        return '\n'.join([*self._matrix_lines(), '', *self._class_lines(), '', *self._pair_lines()])
+
+    def plot(self, path):
+        """Draw the confusion matrix, and beside it the mistakes where samples are images, to a file.
+
+        Raises:
+            ImportError: there is no matplotlib.
+            OSError, ValueError: the file cannot be written, or no picture ends like that.
+        """
+        path = path_of_file(path)
+        from matplotlib.figure import Figure
+
+        drawn = self.mistakes if self._x.ndim == 4 and self._x.shape[3] in (1, 3) else []
+        figure = Figure(figsize=(13 if drawn else 6.5, 6), layout='constrained')
+        if drawn:
+            left, right = figure.subfigures(1, 2)
+            _draw_mistakes(right, self._x, drawn, self._names)
+        _draw_matrix((left if drawn else figure).subplots(), self.confusion.result(), self._names)
+        figure.savefig(path, dpi=120)
+
+    def _matrix_lines(self):
+        matrix = self.confusion.result()
+        width = max(len(str(matrix.max())), *map(len, self._names))
+        head = 'true \\ predicted'
+        first = max(len(head), *map(len, self._names))
+        lines = [f'{head:{first}}  ' + '  '.join(f'{name:>{width}}' for name in self._names)]
+        for name, row in zip(self._names, matrix, strict=True):
+            lines.append(f'{name:>{first}}  ' + '  '.join(f'{count:{width}}' for count in row))
+        undecided = self.confusion.undecided.sum()
+        return lines if undecided == 0 else [*lines, f'{undecided} more have NaN among their outputs, and no class']
+
+    def _class_lines(self):
+        confusion = self.confusion
+        samples = confusion.result().sum(axis=1) + confusion.undecided
+        columns = samples, confusion.precision(), confusion.recall(), confusion.f1()
+        width = max(len('class'), *map(len, self._names))
+        return [f'{"class":{width}}  samples  precision  recall      f1'] + [
+            f'{name:>{width}}  {count:7}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}'
+            for name, count, precision, recall, f1 in zip(self._names, *columns, strict=True)
+        ]
+
+    def _pair_lines(self):
+        if not self.pairs:
+            return ['no class was taken for another']
+        return ['most confused'] + [
+            f'{self._names[true]} taken for {self._names[predicted]}: {count} time{"s" if count > 1 else ""}'
+            for true, predicted, count in self.pairs[:NAMED_PAIRS]
+        ]
+
+
+def _names(classes, count):
+    if classes is None:
+        return [str(number) for number in range(count)]
+    if isinstance(classes, str) or not isinstance(classes, Sized) or len(classes) != count:
+        raise ValueError(f'classes: expected {count} names, one a class, got {classes!r}')
+    return [str(name) for name in classes]
+
+
+def _mistakes(outputs, labels, most):
+    """Return up to `most` tuples (index, true, predicted, output), the largest output first."""
+    outputs = class_scores(outputs)
+    predicted = outputs.argmax(axis=1)
+    wrong = np.flatnonzero((predicted != labels) & ~np.isnan(outputs).any(axis=1))
+    sure = outputs[wrong, predicted[wrong]]
+    order = np.argsort(-sure, kind='stable')[:most]
+    return [(int(i), int(labels[i]), int(predicted[i]), float(outputs[i, predicted[i]])) for i in wrong[order]]
+
+
+def _draw_matrix(axes, matrix, names):
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+    axes.set(xlabel='predicted', ylabel='true')
+    if len(matrix) > LEGIBLE_CLASSES:
+        return
+    axes.set_xticks(range(len(matrix)), names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(range(len(matrix)), names)
+    for (i, j), count in np.ndenumerate(matrix):
+        if count:
+            color = 'white' if shares[i, j] > 0.5 else 'black'
+            axes.text(j, i, str(count), ha='center', va='center', color=color, fontsize=8)
+
+
+def _draw_mistakes(figure, x, mistakes, names):
+    rows = -(-len(mistakes) // COLUMNS)
+    grid = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    for axes, mistake in zip(grid, [*mistakes, *[None] * (rows * COLUMNS - len(mistakes))], strict=True):
+        axes.set_axis_off()
+        if mistake is not None:
+            index, true, predicted, output = mistake
+            axes.imshow(x[index].squeeze(axis=2) if x.shape[3] == 1 else x[index], cmap='gray')
+            axes.set_title(f'{names[true]} taken for {names[predicted]}\n({output:.2f})', fontsize=8)

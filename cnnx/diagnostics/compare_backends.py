@@ -1,0 +1,162 @@
+"""The two backends side by side: how far apart their numbers are, and how far their speeds."""
+
+import time
+
+import numpy as np
+
+from cnnx.kernels import use_backend
+from cnnx.training.array_data import ArrayData
+
+BACKENDS = ('numpy', 'cython')
+SAMPLES_COMPARED = 1000
+BATCH_COMPARED = 100
+
+
+def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_size=32, **train_options):
+    """Train a network on each backend, from one seed on the same batches, and print the comparison.
+
+    Layers are compared one by one: times are those of a training run that leaves the blocks out, forward and
+    backward, per batch. A second run, in blocks, gives the time of whole steps as networks take them.
+    Differences are taken on equal input, gradient and weights, so that each is a layer's own: with the weights
+    before training and with those that the compiled run ended with, over the first 1,000 samples, the larger
+    of the two. The backward difference is the largest among the gradients of a layer's input and parameters.
+
+    Args:
+        make_network: a function that makes a compiled network, from the same seed each time.
+        train_data, test_data: pairs (x, y).
+        epochs, batch_size, train_options: passed on to `Network.train`.
+
+    Returns:
+        (rows, results): a dict for each layer, and for each backend a dict of 'history', 'test', and
+            'milliseconds' of a step in blocks.
+
+    Raises:
+        BackendError: there are no compiled kernels to compare with.
+    """
+    train_options |= {'epochs': epochs, 'batch_size': batch_size, 'verbose': 0}
+    steps = epochs * -(-len(train_data[0]) // batch_size)
+    networks, milliseconds, results = {}, {}, {}
+    for backend in reversed(BACKENDS):  # the compiled one first, since it may not be there
+        with use_backend(backend):
+            network = networks[backend] = make_network()
+            network.plan.run_layer_by_layer()
+            watches = _attach_stopwatches(network.plan)
+            history = network.train(*train_data, **train_options)
+            milliseconds[backend] = [watch.milliseconds for watch in watches]
+            results[backend] = {
+                'history': history.history,
+                'test': network.evaluate(*test_data),
+                'milliseconds': _milliseconds(make_network(), train_data, train_options) / steps,
+            }
+    differences = [_largest_differences(network, train_data) for network in (make_network(), networks['cython'])]
+    rows = [
+        {
+            'layer': name,
+            'forward': max(pair[step, 0] for pair in differences),
+            'backward': max(pair[step, 1] for pair in differences),
+            **{backend: milliseconds[backend][step] for backend in BACKENDS},
+        }
+        for step, name in enumerate(networks['cython'].plan.step_names)
+    ]
+    _print_layers(rows)
+    _print_speeds('steps in blocks, update included', *(results[backend]['milliseconds'] for backend in BACKENDS))
+    print()
+    _print_results(results)
+    return rows, results
+
+
+def _milliseconds(network, data, train_options):
+    began = time.perf_counter()
+    network.train(*data, **train_options)
+    return 1000 * (time.perf_counter() - began)
+
+
+class Stopwatch:
+    """Adds up the time of a step's forward and backward calls."""
+
+    def __init__(self, owner, forward, backward):
+        self.seconds = 0.0
+        self.batches = 0
+        setattr(owner, forward, self._timed(getattr(owner, forward), batches=1))
+        setattr(owner, backward, self._timed(getattr(owner, backward), batches=0))
+
+    def _timed(self, method, batches):
+        def timed(*arguments, **options):
+            began = time.perf_counter()
+            result = method(*arguments, **options)
+            self.seconds += time.perf_counter() - began
+            self.batches += batches
+            return result
+
+        return timed
+
+    @property
+    def milliseconds(self):
+        """Of both calls, for one batch."""
+        return 1000 * self.seconds / max(self.batches, 1)
+
+
+def _attach_stopwatches(plan):
+    watches = [Stopwatch(step, 'forward', 'backward') for step in plan.steps]
+    return [*watches, Stopwatch(plan.loss, 'compute', 'compute_gradient')]
+
+
+def _largest_differences(network, data):
+    """Return the (forward, backward) differences of each step, the loss last."""
+    x, y = (array[:SAMPLES_COMPARED] for array in data)
+    samples, plan = ArrayData(network, x, y), network.plan
+    largest = np.zeros((len(plan.steps) + 1, 2))
+    for first in range(0, len(samples), BATCH_COMPARED):
+        found = _differences(plan, network.generator, *samples.batch(slice(first, first + BATCH_COMPARED)))
+        largest = np.maximum(largest, found)
+    return largest
+
+
+def _differences(plan, generator, x, targets):
+    found = np.zeros((len(plan.steps) + 1, 2))
+    for position, step in enumerate(plan.steps):
+        found[position, 0], x = _on_both(lambda step=step, x=x: [step.forward(x, training=True)], generator)
+    found[-1, 0], _ = _on_both(lambda: [plan.losses(x, targets)])
+    found[-1, 1], gradient = _on_both(lambda: [plan.loss_gradient()])
+    for step in plan.backward_steps:
+        found[plan.steps.index(step), 1], gradient = _on_both(
+            lambda step=step, dy=gradient: [step.backward(dy), *(p.grad for p in step.layer.parameters)]
+        )
+    return found
+
+
+def _on_both(compute, generator=None):
+    """Compute arrays on each backend, with the same random numbers; return the largest difference and first array."""
+    arrays, state = {}, generator and generator.bit_generator.state
+    for backend in BACKENDS:
+        if generator is not None:
+            generator.bit_generator.state = state
+        with use_backend(backend):
+            arrays[backend] = [np.copy(array) for array in compute() if array is not None]
+    pairs = list(zip(arrays['numpy'], arrays['cython'], strict=True))
+    return max(np.abs(ours - theirs).max() for ours, theirs in pairs), pairs[0][1]
+
+
+def _print_layers(rows):
+    print('                          largest difference     ms per batch, forward and backward')
+    print('layer                     forward   backward      NumPy  compiled  speed-up')
+    for row in rows:
+        print(
+            f'{row["layer"]:24} {row["forward"]:8.1e}   {row["backward"]:8.1e}'
+            f'  {row["numpy"]:9.3f} {row["cython"]:9.3f} {row["numpy"] / row["cython"]:8.1f}x'
+        )
+    numpy, compiled = (sum(row[backend] for row in rows) for backend in BACKENDS)
+    _print_speeds('all', numpy, compiled)
+
+
+def _print_speeds(name, numpy, compiled):
+    print(f'{name:45}  {numpy:9.3f} {compiled:9.3f} {numpy / compiled:8.1f}x')
+
+
+def _print_results(results):
+    numpy, compiled = (results[backend] for backend in BACKENDS)
+    print('                   NumPy   compiled')
+    for epoch, losses in enumerate(zip(numpy['history']['loss'], compiled['history']['loss'], strict=True), 1):
+        print(f'{f"epoch {epoch}: loss":15} {losses[0]:8.4f}   {losses[1]:8.4f}')
+    for key in compiled['test']:
+        print(f'{f"test {key}":15} {numpy["test"][key]:8.4f}   {compiled["test"][key]:8.4f}')

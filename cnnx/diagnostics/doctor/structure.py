@@ -1,0 +1,176 @@
+"""What is wrong with a network that its layers and weights tell, without a pass."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from cnnx.diagnostics.doctor.findings import Finding
+from cnnx.layers import (
+    AveragePooling,
+    BatchNormalization,
+    Convolutional,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from cnnx.losses import CategoricalCrossEntropy
+
+WEIGHTED = (Convolutional, Dense)
+# Between two weighted layers they leave a linear function linear.
+LINEAR = (AveragePooling, BatchNormalization, Dropout, Flatten, GlobalAveragePooling)
+# Each Sigmoid takes a gradient times 1/4 or less.
+MANY_SIGMOIDS = 3
+
+
+def examine_structure(network):
+    """Return findings about layers, loss and weights."""
+    return [*_output(network), *_order(network.layers), *_weights(network)]
+
+
+def _output(network):
+    layers, last = network.layers, network.layers[-1]
+    classifies = isinstance(network.loss, CategoricalCrossEntropy)
+    for layer, after in _neighbours(layers, (Dropout, Flatten)):
+        if isinstance(layer, Softmax) and isinstance(after, Softmax):
+            yield Finding(
+                'softmax_twice',
+                'error',
+                after.index,
+                f'{after.where} takes the softmax of probabilities, {layer.where}: its outputs never come near 0 or '
+                '1, and the loss never near 0.',
+                f'Leave {layer.where} out.',
+            )
+    if classifies and isinstance(last, Sigmoid):
+        yield Finding(
+            'sigmoid_cross_entropy',
+            'error',
+            last.index,
+            f'CategoricalCrossEntropy looks at the output of the true class alone, and those of {last.where} need not '
+            'sum to 1: nothing keeps all of them from going to 1.',
+            'Put Softmax() in its place.',
+        )
+    logits = last if classifies and network.loss.from_logits else None
+    if isinstance(last, Softmax) and len(layers) > 1:
+        logits = layers[-2]
+    if isinstance(logits, (ReLU, Sigmoid, Tanh)):
+        limits = {ReLU: '0 or more, and without gradient at 0', Sigmoid: '0 to 1', Tanh: '-1 to 1'}
+        yield Finding(
+            'activation_before_softmax',
+            'warning',
+            logits.index,
+            f'{logits.where} stands right before the softmax: what probabilities are made of is kept to '
+            f'{next(text for kind, text in limits.items() if isinstance(logits, kind))}.',
+            'Leave it out: the Dense layer before it gives any numbers, as the softmax takes them.',
+        )
+    elif isinstance(logits, Dropout) or isinstance(last, Dropout):
+        layer = logits if isinstance(logits, Dropout) else last
+        yield Finding(
+            'dropout_last',
+            'warning',
+            layer.index,
+            f'{layer.where} drops outputs of the network: a dropped logit is 0, whatever the sample.',
+            'Put it before the last Dense layer, or leave it out.',
+        )
+
+
+def _order(layers):
+    for layer, after in _neighbours(layers, LINEAR):
+        if isinstance(layer, WEIGHTED) and isinstance(after, WEIGHTED):
+            yield Finding(
+                'linear_in_a_row',
+                'warning',
+                after.index,
+                f'No activation between {layer.where} and {after.where}: together they can do no more than a single '
+                'linear layer.',
+                'Put ReLU() between them.',
+            )
+    for layer, after in pairwise(layers):
+        if isinstance(layer, Dropout) and isinstance(after, BatchNormalization):
+            yield Finding(
+                'dropout_before_normalization',
+                'note',
+                after.index,
+                f'{after.where} normalises what {layer.where} leaves, which has another variance in training than '
+                'afterwards.',
+                'Put Dropout behind the last BatchNormalization (Li et al., "Understanding the disharmony between '
+                'dropout and batch normalization by variance shift", 2019).',
+            )
+    sigmoids = [layer for layer in layers[:-1] if isinstance(layer, Sigmoid)]
+    if len(sigmoids) >= MANY_SIGMOIDS:
+        yield Finding(
+            'sigmoids',
+            'note',
+            sigmoids[0].index,
+            f'{len(sigmoids)} Sigmoid layers in a row of layers: each takes the gradient times 1/4 or less, and gives '
+            'outputs around 1/2 instead of 0.',
+            'ReLU or Tanh learn faster (Glorot and Bengio, "Understanding the difficulty of training deep feedforward '
+            'neural networks", 2010).',
+        )
+
+
+def _weights(network):
+    layers = [layer for layer in network.layers if layer.parameters]
+    for layer in layers:
+        for parameter in layer.parameters:
+            if not np.isfinite(parameter.value).all():
+                yield Finding(
+                    'weights_not_finite',
+                    'error',
+                    layer.index,
+                    f'The {parameter.name} of {layer.where} hold NaN or infinite numbers.',
+                    'Build the network anew, or load weights from before they diverged.',
+                )
+    if not network.trainable_parameters:
+        frozen = 'All layers with weights are frozen' if layers else 'No layer has weights'
+        advice = (
+            'Set layer.trainable = True where they are to learn.' if layers else 'Add Dense or Convolutional layers.'
+        )
+        yield Finding('nothing_learns', 'error', None, f'{frozen}: training changes nothing.', advice)
+        return
+    frozen = [layer for layer in layers if layer.frozen]
+    if frozen:
+        names = ', '.join(layer.where for layer in frozen)
+        yield Finding(
+            'frozen',
+            'note',
+            frozen[0].index,
+            f'Frozen, and left as they are by training: {names}.',
+            'If that is not meant: layer.trainable = True.',
+        )
+    weighted = [layer for layer in layers if isinstance(layer, WEIGHTED)]
+    if weighted and not any(p.trainable for layer in weighted if layer.trainable for p in layer.parameters[:1]):
+        yield Finding(
+            'only_biases_learn',
+            'warning',
+            None,
+            'No weights learn, biases and normalisations alone.',
+            "Set the weights' Parameter.trainable = True.",
+        )
+    yield from _symmetric(weighted)
+
+
+def _symmetric(weighted):
+    for layer in weighted[:-1]:
+        weights, bias = layer.weights.reshape(-1, layer.weights.shape[-1]), layer.bias
+        if len(bias) > 1 and (weights == weights[:, :1]).all() and (bias == bias[0]).all():
+            what = f'All weights of {layer.where} are {weights[0, 0]:g}'
+            if (weights != weights[0, 0]).any():
+                what = f'All units of {layer.where} have the same weights'
+            yield Finding(
+                'weights_equal',
+                'error',
+                layer.index,
+                f'{what}: its {len(bias)} units get equal gradients and stay alike, as if there were one.',
+                "Draw them at random: kernel_initializer='he_normal', which is the default.",
+            )
+
+
+def _neighbours(layers, between):
+    """Yield each two layers that have nothing between them but layers of those kinds."""
+    rest = [layer for layer in layers if not isinstance(layer, between)]
+    yield from pairwise(rest)

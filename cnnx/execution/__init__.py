@@ -1,0 +1,1 @@
+"""How one batch runs: which layers, in which order, into which arrays."""

@@ -1,0 +1,20 @@
+"""Arrays that are lent out again for the next batch."""
+
+import math
+
+import numpy as np
+
+
+class Buffers:
+    """Arrays that are lent out by name, and grow when a larger one is asked for."""
+
+    def __init__(self):
+        self._arrays = {}
+
+    def empty(self, name, shape, dtype):
+        """Return an array with arbitrary contents, which is good until the next one of that name."""
+        size = math.prod(shape)
+        array = self._arrays.get(name)
+        if array is None or array.size < size or array.dtype != dtype:
+            array = self._arrays[name] = np.empty(size, dtype)
+        return array[:size].reshape(shape)

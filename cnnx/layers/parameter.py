@@ -1,0 +1,58 @@
+"""Parameter: an array that training changes."""
+
+import numpy as np
+
+from cnnx._util.arrays import array_with_slack, as_numbers, copy_with_slack
+
+
+class Parameter:
+    """An array that training changes, with its gradient beside it.
+
+    `value` and `grad` are one array each for the parameter's life, since kernels are handed them unchecked:
+    assigning copies into them, and a wrong shape is a ValueError.
+
+    Attributes:
+        name: which of its layer's parameters it is: 'weights', 'bias', ...
+        value: the numbers; optimizers change them in place.
+        grad: the gradient of the mean loss by `value`, of the same shape and dtype, written by `backward`.
+        state: what the optimizer remembers of the parameter between steps, arrays of the same shape by name.
+        updates: how many steps an optimizer has taken with it, since what is in `state` began.
+        trainable: False keeps optimizers away.
+    """
+
+    def __init__(self, name, value, trainable=True):
+        self.name = name
+        self.state = {}
+        self.updates = 0
+        self.trainable = trainable
+        self._value = copy_with_slack(np.asarray(value))
+        self._grad = array_with_slack(self._value.shape, self._value.dtype)
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._value, self._grad = copy_with_slack(self._value), copy_with_slack(self._grad)
+
+    def __repr__(self):
+        return f'Parameter({self.name!r}, shape={self.value.shape}, dtype={self.value.dtype})'
+
+    @property
+    def value(self):
+        return self._value
+
+    @value.setter
+    def value(self, numbers):
+        self._copy(numbers, self._value)
+
+    @property
+    def grad(self):
+        return self._grad
+
+    @grad.setter
+    def grad(self, numbers):
+        self._copy(numbers, self._grad)
+
+    def _copy(self, numbers, target):
+        numbers = as_numbers(numbers, self.name)
+        if numbers.shape != target.shape:
+            raise ValueError(f'expected {self.name} of shape {target.shape}, got {numbers.shape}')
+        target[...] = numbers

@@ -1,0 +1,139 @@
+"""What networks learn from and are measured on: arrays of samples."""
+
+import functools
+import math
+import numbers
+
+import numpy as np
+
+from cnnx._util.arrays import as_kernels_read, as_numbers
+from cnnx._util.validation import is_whole, non_negative
+from cnnx.losses import CategoricalCrossEntropy
+
+
+class ArrayData:
+    """x and y, checked against a network, and read a batch at a time; errors begin with `prefix`.
+
+    Attributes:
+        weights: how much each sample counts in the loss, (N,), or None where all count 1.
+    """
+
+    def __init__(self, network, x, y, weights=None, prefix=''):
+        self._prefix = prefix
+        self.x = network.check_samples(x, f'{prefix}x')
+        self.dtype = network.dtype
+        self.targets = network.loss.prepare(y, network.layers[-1].output_shape, network.dtype, f'{prefix}y')
+        self.measures_accuracy = network.loss.measures_accuracy(self.targets)
+        if len(self.x) != len(self.targets):
+            raise ValueError(f'{prefix}expected as many samples as targets, got {len(self.x)} and {len(self.targets)}')
+        if len(self.x) == 0:
+            raise ValueError(f'{prefix}expected at least one sample, got none')
+        self.weights = None if weights is None else sample_weights(weights, len(self), network.dtype, prefix)
+
+    def __len__(self):
+        return len(self.x)
+
+    @property
+    def size(self):
+        """How many samples there are."""
+        return len(self.x)
+
+    def steps(self, batch_size):
+        """Return how many batches make up an epoch."""
+        return -(-len(self) // batch_size)
+
+    def batches(self, batch_size, order=None, epoch=1, done=0, unseen=0):
+        """Yield (samples, index) for each batch of an epoch that is not done.
+
+        Args:
+            batch_size: samples to a batch; the last one has what is left.
+            order: of the samples, (N,) int64; None for the one that they are in.
+            epoch, unseen: of no account here.
+            done: how many batches are done.
+        """
+        order = np.arange(len(self)) if order is None else order
+        for first in range(done * batch_size, len(self), batch_size):
+            yield self, order[first : first + batch_size]
+
+    @functools.cached_property
+    def direct(self):
+        """Whether kernels can read x as it is."""
+        return self.x.dtype == self.dtype and self.x.dtype.isnative and self.x.flags.c_contiguous
+
+    @property
+    def arrays(self):
+        """(x, targets), and weights where there are some."""
+        return (self.x, self.targets) if self.weights is None else (self.x, self.targets, self.weights)
+
+    def batch(self, index):
+        """Return the `arrays` of some samples, x as kernels take it."""
+        x, *others = (array[index] for array in self.arrays)
+        return as_kernels_read(x, self.dtype), *others
+
+    def part(self, index):
+        """Return some of the samples, of a slice, without a copy."""
+        part = object.__new__(ArrayData)
+        vars(part).update(vars(self))
+        part.x, part.targets, *weights = (array[index] for array in self.arrays)
+        part.weights = weights[0] if weights else None
+        return part
+
+    def check_weights(self, which='all samples'):
+        """Raise a ValueError that names them if none of the samples weighs more than 0."""
+        if self.weights is not None and not self.weights.any():
+            raise ValueError(f'{self._prefix}sample_weight: {which} weigh 0 in {self.dtype}')
+
+    def weigh_classes(self, weights, network):
+        """Multiply the samples' weights by those of their classes: a dict by class, others weighing 1."""
+        if not isinstance(network.loss, CategoricalCrossEntropy):
+            kind = type(network.loss).__name__
+            raise ValueError(f'class_weight: expected a CategoricalCrossEntropy, the loss is {kind}')
+        (classes,) = network.layers[-1].output_shape
+        if not isinstance(weights, dict):
+            raise ValueError(f'class_weight: expected a dict such as {{0: 1.0, 1: 2.5}}, got {weights!r}')
+        of_sample = np.ones(len(self), self.dtype) if self.weights is None else self.weights.copy()
+        for label, weight in weights.items():
+            if not is_whole(label) or label < 0:
+                raise ValueError(f'class_weight: expected classes as whole numbers of at least 0, got {label!r}')
+            if label >= classes:
+                raise ValueError(f'class_weight: no class {label}; there are classes 0 to {classes - 1}')
+            with np.errstate(over='ignore'):
+                of_sample[self.targets == label] *= non_negative(weight, f'class_weight[{label}]')
+        if not np.isfinite(of_sample).all():
+            raise ValueError(f'class_weight: samples would weigh more than {self.dtype} can hold')
+        if not of_sample.any():
+            raise ValueError('class_weight: all samples would weigh 0; give a class that there is a weight')
+        self.weights = of_sample
+
+
+def sample_weights(weights, samples, dtype, prefix=''):
+    """Return weights (N,) of a dtype, or raise a ValueError unless they are so many numbers of at least 0."""
+    weights = as_numbers(weights, f'{prefix}sample_weight')
+    if weights.shape != (samples,):
+        raise ValueError(f'{prefix}sample_weight: expected shape ({samples},), one a sample, got {weights.shape}')
+    with np.errstate(over='ignore'):
+        read = as_kernels_read(weights, dtype)
+    wrong = np.flatnonzero(~((read >= 0) & (read < math.inf)))
+    if len(wrong):
+        raise ValueError(
+            f'{prefix}sample_weight: expected finite numbers of {dtype}, at least 0, '
+            f'got {weights[wrong[0]]} at position {wrong[0]}'
+        )
+    return read
+
+
+def split_off(samples, fraction):
+    """Return the samples without the last ones, that fraction of all, and those."""
+    if isinstance(fraction, bool) or not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
+        raise ValueError(f'validation_split: expected a number between 0 and 1, got {fraction!r}')
+    # 1 - 0.9 is a little less than 0.1.
+    kept = math.floor(len(samples) * (1 - fraction + 1e-12))
+    if not 0 < kept < len(samples):
+        raise ValueError(
+            f'validation_split: {fraction} of {len(samples)} samples leaves nothing to '
+            f'{"train on" if kept == 0 else "validate with"}'
+        )
+    parts = samples.part(slice(kept)), samples.part(slice(kept, None))
+    for part, use in zip(parts, ('leaves to train on', 'takes to validate with'), strict=True):
+        part.check_weights(f'all samples that validation_split {use}')
+    return parts

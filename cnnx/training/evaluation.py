@@ -1,0 +1,95 @@
+"""Evaluation: loss, accuracy and metrics of a network over samples."""
+
+import numpy as np
+
+from cnnx._util.validation import positive_int
+from cnnx._util.windows import batch_shape
+from cnnx.losses import class_labels
+from cnnx.metrics import get_metrics
+from cnnx.training.batch_data import as_source
+from cnnx.training.history import Mean
+
+
+def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=None, steps=None):
+    """Return {'loss': ..., 'accuracy': ...} over samples, and metrics by their names.
+
+    Args:
+        network: a compiled `cnnx.Network`.
+        x, y, sample_weight: as `train` takes them.
+        batch_size: samples to a pass.
+        metrics: names or objects of `cnnx.metrics`, such as ['precision', 'top_3']; None for none.
+        steps: how many batches of a stream to take; by default all, which must come to an end.
+
+    Returns:
+        A dict; 'accuracy' is missing where the loss has none.
+
+    Raises:
+        ValueError: there are no samples, x and y do not fit the network or each other, or a metric is unknown or
+            does not fit the targets; nothing is computed then.
+    """
+    network.needs_loss('evaluate')
+    source = as_source(network, x, y, sample_weight, steps, steps_name='steps')
+    measurement = None if metrics is None else Measurement(network, source, metrics)
+    batches = source.batches(positive_int(batch_size, 'batch_size'))
+    return evaluate_batches(network, batches, Mean(source.measures_accuracy), measurement)
+
+
+def evaluate_batches(network, batches, mean, measurement=None):
+    """Return the figures of batches, (samples, index), and those of a `cnnx.metrics.Measurement`."""
+    plan = network.plan
+    for samples, index in batches:
+        with plan.lock:
+            loss, correct = plan.assess(samples, index)
+        mean.add(len(index), loss, correct)
+        if measurement is not None:
+            measurement.update(samples, index)
+    return mean.figures() | (measurement.results() if measurement else {})
+
+
+class Measurement:
+    """Metrics of a network's outputs for batches of samples; they are reset, and count these samples alone.
+
+    Args:
+        network: a `cnnx.Network`.
+        source: where its samples come from, an `ArrayData` or a `BatchData`.
+        metrics: names and objects.
+
+    Raises:
+        ValueError: there are no classes to tell apart, a metric is none, or does not fit the classes; none
+            is reset then.
+    """
+
+    def __init__(self, network, source, metrics):
+        self._network, self._metrics = network, get_metrics(metrics)
+        shape = network.layers[-1].output_shape
+        if len(shape) != 1 or not source.measures_accuracy:
+            loss = type(network.loss).__name__
+            raise ValueError(
+                f'metrics: expected outputs (N, classes) and targets that are classes, '
+                f'got outputs {batch_shape(shape)} and targets of {loss} that have no accuracy'
+            )
+        self._classes = max(shape[0], 2)
+        if source.size is not None:
+            class_labels(source.targets, self._classes, 'y')
+        for metric in self._metrics:
+            metric.check_classes(self._classes)
+        for metric in self._metrics:
+            metric.reset(self._classes)
+
+    def update(self, samples, index):
+        """Count a batch in, by a forward pass of its own.
+
+        Args:
+            samples: a `cnnx.training.array_data.ArrayData`.
+            index: which of them make up the batch.
+        """
+        x, targets, *_ = samples.batch(index)
+        plan, labels = self._network.plan, class_labels(targets, self._classes, 'y')
+        with plan.lock:
+            outputs = np.array(plan.predict(x))
+        for metric in self._metrics:
+            metric.update(outputs, labels)
+
+    def results(self):
+        """Return {name: figure}."""
+        return {metric.name: metric.result() for metric in self._metrics}

@@ -1,0 +1,200 @@
+"""What `Network.train` and `Network.evaluate` do: arguments are checked here, and the loop is in loop.py."""
+
+import contextlib
+import math
+import sys
+
+import numpy as np
+
+from cnnx import kernels
+from cnnx._util.validation import positive, positive_int, true_or_false
+from cnnx._version import __version__
+from cnnx.augmentation.transforms import as_augmentations, describe
+from cnnx.callbacks import Callbacks
+from cnnx.schedules import as_schedule
+from cnnx.training.array_data import split_off
+from cnnx.training.augmented_data import AugmentedData
+from cnnx.training.batch_data import BatchData, as_source, as_validation
+from cnnx.training.history import History, Mean
+from cnnx.training.loop import Loop
+from cnnx.training.progress import Progress
+from cnnx.training.resume import Every, Position, Run
+from cnnx.training.signals import Interruption
+
+
+def train(
+    network,
+    x,
+    y=None,
+    epochs=10,
+    learning_rate=None,
+    batch_size=32,
+    *,
+    sample_weight=None,
+    class_weight=None,
+    augment=None,
+    validation_data=None,
+    validation_split=None,
+    shuffle=True,
+    steps_per_epoch=None,
+    validation_steps=None,
+    callbacks=(),
+    max_seconds=None,
+    checkpoint_dir=None,
+    checkpoint_prefix='model',
+    checkpoint_every=None,
+    keep=None,
+    resume_from_checkpoint=False,
+    verbose=1,
+):
+    """Fit a compiled network to samples by gradient descent, batch by batch.
+
+    Args:
+        network: a `cnnx.Network`.
+        x: samples (N, ...), any real dtype; batches are converted as they come, so an array may be mapped from a
+            file that is larger than memory. Or batches as `cnnx.training.batch_data.BatchData` takes them.
+        y: targets, as the loss takes them, read as x is; None where x gives batches.
+        epochs: how often to go through all samples.
+        learning_rate: the size of a step; or a schedule of `cnnx.schedules`, or a function of (step, steps): how
+            many steps are done, and how many the run has; None for the optimizer's usual one, its
+            `usual_learning_rate`.
+        batch_size: samples to a step; the last batch of an epoch has what is left.
+        sample_weight: how much each sample counts in the loss and its gradient, (N,); 1 by default. The loss is the
+            sum of the weighted losses, divided by the number of samples, as in Keras.
+        class_weight: how much the samples of each class count, a dict by class; others count 1.
+        augment: a list of `cnnx.augmentation` objects, which change the images of each batch before it is learned
+            from; x itself and what is validated with stay as they are. For networks of images (H, W, C). None
+            changes nothing.
+        validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
+        validation_split: this share of the samples, the last ones, is the validation data.
+        shuffle: a new random order each epoch.
+        steps_per_epoch: how many batches of a stream make up an epoch; by default all, which must come to an end.
+            Of an iterator, each epoch takes the next ones; of others the first ones, and never those behind.
+        validation_steps: the same of validation_data.
+        callbacks: a list of `cnnx.callbacks.Callback` objects.
+        max_seconds: a budget of time, over all resumes. Behind the batch that uses it up, the run is evaluated and
+            ends; a schedule goes on as if that share of the run were done that is done of the budget, where that is
+            more. Such a run has not the same bits twice.
+        checkpoint_dir: the folder for a checkpoint an epoch, made if need be; None saves none.
+        checkpoint_prefix: files are named `{prefix}_epoch_{n}.npz`, those within an epoch
+            `{prefix}_epoch_{n}_batch_{b}.npz`.
+        checkpoint_every: when to save within epochs as well: a number of batches, or a time such as '30s',
+            '5m' or a `datetime.timedelta`; None for never. Only the newest of these files stays.
+        keep: how many checkpoints of epochs stay; None for all.
+        resume_from_checkpoint: go on from the newest of these files, exactly as if the run that wrote it
+            had not been interrupted; begin anew where there is none.
+        verbose: 0 prints nothing; 1 prints a line an epoch, and on a terminal shows a progress bar before it; 2
+            prints the lines alone.
+
+    Returns:
+        A `History`, over all epochs, those before a resume included.
+
+    Raises:
+        ValueError: an argument is wrong; nothing is trained then.
+        CheckpointError: the checkpoint to resume from is another network's, or all are damaged.
+        OSError: a checkpoint cannot be written, or another run is saving under the same names.
+        DivergenceError: a loss or gradient is NaN or infinite; the weights are those from before that batch.
+        KeyboardInterrupt, SystemExit: Ctrl-C, or SIGTERM (status 143) or SIGHUP (129), on the main thread; the batch
+            is finished then, and saved where there is a checkpoint_dir.
+    """
+    network.needs_loss('train')
+    epochs, batch_size = positive_int(epochs, 'epochs'), positive_int(batch_size, 'batch_size')
+    if learning_rate is None:
+        learning_rate = network.optimizer.usual_learning_rate
+    if epochs > sys.maxsize:
+        raise ValueError(f'epochs: expected at most {sys.maxsize}')
+    resume_from_checkpoint = true_or_false(
+        resume_from_checkpoint, 'resume_from_checkpoint (the folder is the checkpoint_dir)'
+    )
+    shuffle = true_or_false(shuffle, 'shuffle')
+    schedule, every, callbacks = as_schedule(learning_rate), Every(checkpoint_every), Callbacks(callbacks)
+    max_seconds = math.inf if max_seconds is None else positive(max_seconds, 'max_seconds')
+    source = as_source(network, x, y, sample_weight, steps_per_epoch, epochs)
+    source, validation = _with_validation(network, source, validation_data, validation_split, validation_steps, epochs)
+    if class_weight is not None:
+        source.weigh_classes(class_weight, network)
+    augment = as_augmentations(augment)
+    if augment:
+        source = AugmentedData(source, augment, network)
+    if not (network.trainable_parameters or callbacks):  # which may set layers free
+        raise ValueError('train: no layer learns: set layer.trainable, or add one with parameters')
+    names = _figure_names(source, validation)
+    schedule.check(epochs, names)
+    schedule.restore({})
+    progress, history = Progress(verbose, epochs), History()
+    callbacks.begin(network, history, names)
+    own_settings = {
+        'epochs': epochs,
+        'samples': source.size,
+        'batches': source.steps(batch_size),
+        'batch_size': batch_size,
+        'shuffle': shuffle,
+        'steps_per_epoch': steps_per_epoch,
+        'class_weight': None if class_weight is None else {str(key): value for key, value in class_weight.items()},
+        'max_seconds': None if max_seconds == math.inf else max_seconds,
+    }
+
+    # A schedule of the user's own may have attributes of these names: they stay those of the run, and first.
+    def settings():
+        return {**own_settings, **_other_settings(network, schedule, augment), **own_settings}
+
+    run = _new_run(checkpoint_dir, checkpoint_prefix, settings, checkpoint_every, keep, resume_from_checkpoint)
+    # A Ctrl-C as the lock is taken or given back would leave it held.
+    with Interruption() as interruption, run or contextlib.nullcontext():
+        position = Position()
+        if resume_from_checkpoint:
+            position = run.resume(network, schedule, callbacks, progress, interruption)
+        elif run is not None:
+            position = run.begin(network, schedule, callbacks, progress, interruption)
+        if position.epoch > epochs:
+            progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
+        history.history = position.history
+        parts = (network, source, validation, schedule, callbacks, history)
+        loop = Loop(*parts, epochs, batch_size, shuffle, max_seconds, progress, run, every, interruption)
+        loop.run_from(position)
+    return history
+
+
+def _new_run(folder, prefix, settings, checkpoint_every, keep, resume):
+    """Return the `Run` that saves, or None for no folder; raise a ValueError where that leaves settings without use."""
+    if folder is not None:
+        return Run(folder, prefix, settings, keep)
+    if resume:
+        raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
+    if checkpoint_every is not None or keep is not None:
+        raise ValueError('checkpoint_every and keep: give the checkpoint_dir to save into')
+    return None
+
+
+def _other_settings(network, schedule, augment):
+    """Return what, beside data and batches, a run's bits depend on; callbacks may change some of it."""
+    backend = kernels.current()
+    return {
+        'augment': describe(augment),
+        'schedule': type(schedule).__name__,
+        **schedule.settings(),
+        **network.optimizer.settings(),
+        'backend': backend.name,
+        'tier': backend.tier,
+        'cnnx': __version__,
+        'numpy': np.__version__,
+    }
+
+
+def _figure_names(source, validation):
+    """Return what an epoch's figures are called."""
+    sources = [('', source)] + ([] if validation is None else [('val_', validation)])
+    return [f'{prefix}{name}' for prefix, them in sources for name in Mean(them.measures_accuracy, [0, 0, 1]).figures()]
+
+
+def _with_validation(network, source, data, fraction, steps, epochs):
+    """Return what is trained on, and what is validated with or None."""
+    if data is not None and fraction is None:
+        return source, as_validation(network, data, steps, epochs)
+    if steps is not None:
+        raise ValueError('validation_steps: goes with batches as validation_data')
+    if fraction is None:
+        return source, None
+    if data is not None or isinstance(source, BatchData):
+        raise ValueError('validation_split: goes with arrays x and y, and without validation_data')
+    return split_off(source, fraction)

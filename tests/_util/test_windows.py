@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnx._util.validation import positive_int
+from cnnx._util.windows import Window, pair, shape_of_sample, window_over
+
+sizes = st.integers(1, 40)
+pairs = st.tuples(sizes, sizes)
+
+
+@given(image=pairs, kernel=pairs, stride=pairs)
+def test_valid_windows_are_all_that_fit(image, kernel, stride):
+    if kernel[0] > image[0] or kernel[1] > image[1]:
+        with pytest.raises(ValueError, match='does not fit'):
+            window_over(image, kernel, stride)
+        return
+    window, positions = window_over(image, kernel, stride)
+    assert window == Window(*kernel, *stride, 0, 0)
+    for size, extent, step, count in zip(image, kernel, stride, positions, strict=True):
+        assert (count - 1) * step + extent <= size < count * step + extent
+
+
+@given(image=pairs, kernel=pairs, stride=pairs)
+def test_same_windows_are_one_for_each_step_and_centred(image, kernel, stride):
+    window, positions = window_over(image, kernel, stride, 'same')
+    before = window.pad_top, window.pad_left
+    for size, extent, step, count, pad in zip(image, kernel, stride, positions, before, strict=True):
+        assert count == -(-size // step)
+        after = (count - 1) * step + extent - size - pad
+        assert after in (pad, pad + 1) or (pad == 0 and after < 0)
+        assert pad < extent
+
+
+@pytest.mark.parametrize('value', [3, (3, 3), [3, 3]])
+def test_pairs(value):
+    assert pair(value, 'stride') == (3, 3)
+
+
+@pytest.mark.parametrize('value', [0, -1, 1.0, '3', None, True, (1,), (1, 2, 3), (1, 0), (1, 2.5), np.array([5, 5])])
+def test_what_is_no_pair_is_refused_by_name(value):
+    with pytest.raises(ValueError, match='stride: expected a whole number'):
+        pair(value, 'stride')
+
+
+@pytest.mark.parametrize('value', [(), 0, (28, 0), 'abc', 2.5])
+def test_what_is_no_shape_is_refused_by_name(value):
+    with pytest.raises(ValueError, match='input_shape: expected'):
+        shape_of_sample(value, 'input_shape')
+
+
+def test_a_whole_number_of_any_kind():
+    assert positive_int(np.int64(3), 'n') == 3
+    assert shape_of_sample(np.int32(5), 'n') == (5,)
+
+
+def test_padding_has_a_known_name():
+    with pytest.raises(ValueError, match="padding: expected one of 'valid', 'same', got 'full'"):
+        window_over((3, 3), (2, 2), (1, 1), 'full')

@@ -1,0 +1,1092 @@
+"""Runs that are interrupted and resumed, their checkpoints, and who may write them."""
+
+import collections
+import datetime
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import optimizer_reference as reference
+import pytest
+from layer_cases import example
+from models import bits, small_data, small_network
+
+import cnnx
+from cnnx import CheckpointError, DivergenceError, Network, checkpoint
+from cnnx._util.generators import BIT_GENERATORS
+from cnnx.augmentation.transforms import AUGMENTATIONS
+from cnnx.callbacks import Callback, LambdaCallback
+from cnnx.checkpoint import files, folder
+from cnnx.layers import LAYERS
+from cnnx.optimizers import OPTIMIZERS
+from cnnx.schedules import SCHEDULES, Constant, Custom, ReduceOnPlateau
+from cnnx.training import progress
+from cnnx.training import resume as runs
+from cnnx.training.signals import DEFAULTS
+
+N, BATCH, EPOCHS = 22, 8, 3
+BATCHES = 3  # of an epoch
+# A row for each kind of schedule.
+SCHEDULE_ARGUMENTS = {
+    'Constant': [{}],
+    'StepDecay': [{'every': 1}],
+    'Exponential': [{}],
+    'Cosine': [{'final': 0.001}, {'warmup': 1.5}],
+    'OneCycle': [{}],
+    # Both reduce the rate after epoch 2, the first after epoch 3 as well.
+    'ReduceOnPlateau': [
+        {'patience': 1, 'threshold': 0.99, 'monitor': 'accuracy', 'factor': 0.5},
+        {'patience': 1, 'threshold': 0.99, 'factor': 0.5, 'cooldown': 1},
+    ],
+    'Custom': [{'function': lambda step, steps: 0.05 * (1 - step / steps)}],
+}
+AUGMENTATION_ARGUMENTS = {
+    'Shift': (1.5,),
+    'Rotate': (20,),
+    'Scale': (0.2, True),
+    'Shear': (20,),
+    'Elastic': (8, 2),
+    'Erase': (0.5, 0.4, (0, 1)),
+}
+POSIX = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
+
+
+def train(net, **options):
+    x, y = small_data(N)
+    settings = {
+        'epochs': EPOCHS,
+        'batch_size': BATCH,
+        'learning_rate': 0.05,
+        'verbose': 0,
+        'validation_data': small_data(10, seed=1),
+    }
+    return net.train(x, y, **(settings | options))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob('*.npz'))
+
+
+def damage_epochs(folder, *epochs):
+    """Flip a bit of some checkpoints."""
+    for epoch in epochs:
+        path = folder / f'model_epoch_{epoch}.npz'
+        content = bytearray(path.read_bytes())
+        content[300] ^= 1
+        path.write_bytes(content)
+
+
+def craft(path, **description):
+    """Change what a checkpoint says, and seal it again."""
+    arrays, found = checkpoint.read(path)
+    checkpoint.write(path, arrays, found | description)
+
+
+def signal_at(net, call, number=signal.SIGINT, method='learn'):
+    """Have a signal come while a network's plan learns or assesses a batch, the call-th from now on."""
+    plan, calls = net.plan, []
+    real = getattr(plan, method)
+
+    def signalled(*arguments):
+        calls.append(None)
+        if len(calls) == call:
+            signal.raise_signal(number)
+        return real(*arguments)
+
+    setattr(plan, method, signalled)
+
+
+class StopError(Exception):
+    """What a signal handler of the user raises."""
+
+
+def stop_at(net, call):
+    """Have a network's plan fail at the call-th batch that it learns from now on."""
+    learn, calls = net.plan.learn, []
+
+    def stopped(*arguments):
+        calls.append(None)
+        if len(calls) == call:
+            raise StopError
+        return learn(*arguments)
+
+    net.plan.learn = stopped
+
+
+def fork():
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12 and newer advise against it beside threads
+        return os.fork()
+
+
+def plainest_and_fullest(kind):
+    """Return the first and the last arguments that a kind of optimizer is held against PyTorch with."""
+    arguments = [arguments for name, arguments in reference.CASES if name == kind]
+    return arguments[:: max(len(arguments) - 1, 1)]
+
+
+def test_every_schedule_and_augmentation_has_a_row():
+    assert AUGMENTATION_ARGUMENTS.keys() == AUGMENTATIONS.keys()
+    assert SCHEDULE_ARGUMENTS.keys() == {kind.__name__ for kind in (*SCHEDULES, Custom)}
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize(
+    ('schedule', 'given', 'shuffle'),
+    [
+        # Where samples stay in order, one schedule tells as much as all.
+        pytest.param(kind, given, shuffle, marks=() if shuffle or kind is Constant else pytest.mark.torture)
+        for shuffle in (True, False)
+        for kind in (*SCHEDULES, Custom)
+        for given in SCHEDULE_ARGUMENTS[kind.__name__]
+    ],
+)
+@pytest.mark.parametrize(
+    ('optimizer', 'arguments'), [(kind, given) for kind in OPTIMIZERS for given in plainest_and_fullest(kind)]
+)
+def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer, arguments, schedule, given, shuffle):
+    schedule = schedule(**given) if schedule is Custom else schedule(0.05, **given)
+    options = {'learning_rate': schedule, 'shuffle': shuffle}
+
+    def network(seed=0):
+        net = small_network(seed)
+        net.compile(net.loss, OPTIMIZERS[optimizer](**arguments))
+        return net
+
+    stop_at_each_batch(tmp_path, network, options)
+
+
+def network_with(kind, seed=0):
+    """A network of images (6, 6, 1) and 3 classes with a layer of a kind in it."""
+    net = cnnx.Network(seed=seed)
+    net.add(cnnx.Convolutional(3, 3, input_shape=(6, 6, 1)))
+    layer, shape = example(kind)
+    if len(shape) == 1:
+        net.add(cnnx.Flatten())
+    for each in (layer, cnnx.Flatten(), cnnx.Dense(output_size=3), cnnx.Softmax()):
+        net.add(each)
+    net.compile(cnnx.CategoricalCrossEntropy(), cnnx.SGD(momentum=0.9))
+    return net
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('kind', LAYERS)
+def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kind):
+    stop_at_each_batch(tmp_path, lambda seed=0: network_with(kind, seed), {})
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('kinds', [*([kind] for kind in AUGMENTATIONS), [*AUGMENTATIONS, 'Shift']], ids=' '.join)
+def test_a_run_with_any_augmentation_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kinds):
+    augment = [AUGMENTATIONS[kind](*AUGMENTATION_ARGUMENTS[kind]) for kind in kinds]
+    # Dropout draws from the same generator.
+    stop_at_each_batch(tmp_path, lambda seed=0: network_with('Dropout', seed), {'augment': augment})
+
+
+def stop_at_each_batch(folder, network, options):
+    """Hold runs that are stopped and resumed to one that was not."""
+    whole = network()
+    history = train(whole, **options)
+    for stop in range(1, EPOCHS * BATCHES + 1):
+        options |= {'checkpoint_dir': folder / str(stop)}
+        net = network()
+        signal_at(net, stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(net, **options)
+        resumed = network(seed=99)
+        assert train(resumed, resume_from_checkpoint=True, **options).history == history.history
+        assert bits(resumed) == bits(whole), stop
+        assert resumed.generator.bit_generator.state == whole.generator.bit_generator.state
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('stop', [1, 2, 3])
+def test_a_run_stopped_while_it_validates_ends_with_the_same_bits(tmp_path, stop):
+    whole, net, resumed = small_network(), small_network(), small_network(9)
+    history = train(whole)
+    signal_at(net, stop, method='assess')
+    with pytest.raises(KeyboardInterrupt):
+        train(net, checkpoint_dir=tmp_path)
+    assert train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True).history == history.history
+    assert bits(resumed) == bits(whole)
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_run_stopped_at_each_batch_in_turn_ends_with_the_same_bits(tmp_path):
+    whole = small_network()
+    train(whole)
+    for _ in range(EPOCHS * BATCHES - 1):
+        net = small_network()
+        signal_at(net, 1)
+        with pytest.raises(KeyboardInterrupt):
+            train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    net = small_network()
+    train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(net) == bits(whole)
+
+
+def test_the_plateaus_of_the_matrix_reduce_the_rate():
+    for given, times in zip(SCHEDULE_ARGUMENTS['ReduceOnPlateau'], (2, 1), strict=True):
+        schedule = ReduceOnPlateau(0.05, **given)
+        train(small_network(), learning_rate=schedule)
+        assert schedule.state()['times'] == times
+
+
+def plateau(**arguments):
+    return ReduceOnPlateau(0.05, **({'factor': 0.5, 'patience': 1, 'threshold': 0.99} | arguments))
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_an_epoch_that_begins_anew_keeps_what_the_schedule_has_learned(tmp_path):
+    for call, batch_size in ((BATCHES * 2 + 2, BATCH), (2, 4)):
+        net = small_network()
+        signal_at(net, call)
+        with pytest.raises(KeyboardInterrupt):
+            train(
+                net,
+                learning_rate=plateau(),
+                batch_size=batch_size,
+                checkpoint_dir=tmp_path,
+                checkpoint_every=1,
+                resume_from_checkpoint=True,
+            )
+    found = checkpoint.read_newest(tmp_path, 'model')
+    assert found.path.name == 'model_epoch_3_batch_2.npz'
+    assert found.description['settings']['batch_size'] == 4
+    assert found.description['schedule']['times'] == 1
+
+
+def change_description(path, change):
+    arrays, description = checkpoint.read(path)
+    change(description)
+    checkpoint.write(path, arrays, description)
+
+
+def test_a_checkpoint_from_before_schedules_had_memory_is_resumed(tmp_path):
+    train(small_network(), epochs=2, learning_rate=plateau(), checkpoint_dir=tmp_path)
+    change_description(tmp_path / 'model_epoch_2.npz', lambda description: description.pop('schedule'))
+    schedule = plateau()
+    train(small_network(), learning_rate=schedule, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert schedule.state()['times'] == 0
+
+
+def test_another_schedule_begins_without_memory(tmp_path):
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+    change_description(tmp_path / 'model_epoch_2.npz', lambda description: description.update(schedule={'other': 1}))
+    train(small_network(), learning_rate=plateau(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize('state', [{'times': 1}, {'times': 'many'}, [1], 'x', 7])
+def test_a_schedules_memory_of_someone_else_is_refused(tmp_path, state):
+    train(small_network(), epochs=2, learning_rate=plateau(), checkpoint_dir=tmp_path)
+    change_description(tmp_path / 'model_epoch_2.npz', lambda description: description.update(schedule=state))
+    net = small_network(seed=5)
+    before = bits(net)
+    with pytest.raises(CheckpointError, match='not a checkpoint of a training run'):
+        train(net, learning_rate=plateau(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(net) == before
+
+
+# What users bring along
+
+
+@pytest.mark.parametrize('kind', BIT_GENERATORS)
+@pytest.mark.parametrize('stop', [4, 5])
+def test_every_generator_of_numpy_goes_on_with_its_numbers(tmp_path, kind, stop):
+    def network(seed):
+        net = small_network()
+        net.generator = np.random.Generator(getattr(np.random, kind)(seed))
+        net.generator.random(7, np.float32)  # leaves numbers that are drawn ahead
+        return net
+
+    whole, net, resumed = network(1), network(1), small_network(9)
+    history = train(whole)
+    stop_at(net, stop)
+    with pytest.raises(StopError):
+        train(net, checkpoint_dir=tmp_path, checkpoint_every=1)
+    assert train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True).history == history.history
+    assert bits(resumed) == bits(whole)
+    assert resumed.generator.random(5).tolist() == whole.generator.random(5).tolist()
+
+
+def test_a_generator_of_ones_own_is_refused():
+    class Own(np.random.Generator):
+        pass
+
+    with pytest.raises(TypeError, match='generator: expected one such as numpy.random.default_rng'):
+        small_network().generator = Own(np.random.PCG64(0))
+
+
+def test_a_generator_that_cannot_be_saved_is_refused_before_anything_is_trained(tmp_path):
+    class Other(np.random.PCG64):
+        @property
+        def state(self):
+            return {'bit_generator': 'Other'}
+
+    net = small_network()
+    net.generator = np.random.Generator(Other(0))
+    before = bits(net)
+    with pytest.raises(ValueError, match='generator: expected one of PCG64, .*SFC64, got .Other.'):
+        train(net, checkpoint_dir=tmp_path)
+    assert bits(net) == before
+
+
+@pytest.mark.parametrize(
+    'state',
+    [
+        {'bit_generator': 'MT19937', 'state': {'key': [1] * 624, 'pos': 10**6}},
+        {'bit_generator': 'MT19937', 'state': {'key': [1] * 624, 'pos': -1}},
+        {'bit_generator': 'MT19937', 'state': {'key': [1] * 600, 'pos': 1}},
+        {'bit_generator': 'Philox', 'state': {'counter': [1] * 4, 'key': [1] * 2}, 'buffer': [1] * 4, 'buffer_pos': -9,
+         'has_uint32': 0, 'uinteger': 0},
+        {'bit_generator': 'SFC64', 'state': {'state': [1, 2]}, 'has_uint32': 0, 'uinteger': 0},
+        {'bit_generator': 'Generator', 'state': {}}, {'bit_generator': 'seed', 'state': {}}, {}, None, 'PCG64',
+    ],
+    ids=lambda state: str(state)[:40],
+)  # fmt: skip
+def test_a_generator_of_someone_else_is_refused(tmp_path, state):
+    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
+    craft(tmp_path / 'model_epoch_1.npz', generator=state)
+    with pytest.raises(CheckpointError, match='not a checkpoint of this network'):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+# In other types than JSON has.
+GIVEN = {'pads': ((1, np.int64(1)), (2, 2)), 'scale': np.float32(0.1), 'table': np.eye(2), 'on': np.True_, 'no': None}
+
+
+class Settings:
+    given = GIVEN
+
+    def settings(self):
+        return {**super().settings(), **self.given}
+
+
+class OwnLayer(Settings, cnnx.Flatten):
+    pass
+
+
+class OwnLoss(Settings, cnnx.CategoricalCrossEntropy):
+    pass
+
+
+class OwnOptimizer(Settings, cnnx.SGD):
+    pass
+
+
+class OwnSchedule(Settings, Constant):
+    pass
+
+
+def own_network(seed=0):
+    net = Network(seed=seed)
+    for layer in (
+        cnnx.Convolutional(2, 3, input_shape=(6, 6, 1)),
+        OwnLayer(),
+        cnnx.Dense(output_size=3),
+        cnnx.Softmax(),
+    ):
+        net.add(layer)
+    net.compile(OwnLoss(), OwnOptimizer(momentum=0.9))
+    net.optimizer.momentum = np.float32(0.9)
+    return net
+
+
+def test_parts_of_the_users_own_are_saved_and_resumed(tmp_path, capsys):
+    options = {'learning_rate': OwnSchedule(0.05), 'checkpoint_dir': tmp_path}
+    whole, resumed = own_network(), own_network(9)
+    train(whole, learning_rate=OwnSchedule(0.05))
+    train(own_network(), epochs=2, checkpoint_every=1, **options)
+    train(resumed, resume_from_checkpoint=True, verbose=1, **options)
+    assert bits(resumed) == bits(whole)
+    assert [line for line in capsys.readouterr().out.splitlines() if ' was ' in line] == [
+        'epochs was 2 up to here and is 3 from here on'
+    ]
+
+
+def test_settings_that_a_callback_has_changed_are_told(tmp_path, capsys):
+    net = small_network()
+    change = LambdaCallback(on_epoch_end=lambda epoch, figures: setattr(net.optimizer, 'momentum', 0.5))
+    train(net, callbacks=[change], checkpoint_dir=tmp_path)
+    options = {'callbacks': [LambdaCallback()], 'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
+    train(small_network(), verbose=1, **options)
+    assert [line for line in capsys.readouterr().out.splitlines() if ' was ' in line] == [
+        'momentum was 0.5 up to here and is 0.9 from here on'
+    ]
+
+
+@pytest.mark.parametrize('part', [OwnLayer, OwnLoss])
+def test_other_settings_of_the_users_own_are_refused(tmp_path, part, monkeypatch):
+    train(own_network(), epochs=1, checkpoint_dir=tmp_path)
+    monkeypatch.setattr(part, 'given', {**GIVEN, 'pads': ((1, 1), (2, 3))})
+    with pytest.raises(CheckpointError, match=r'pads|\[2, 3\]'):
+        train(own_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize(
+    ('part', 'where'),
+    [(OwnLayer, r'layer 1 \(OwnLayer\): what'), (OwnLoss, 'OwnLoss: what'), (OwnSchedule, 'settings: what')],
+)
+@pytest.mark.parametrize('value', [object(), {1: 2}, b'x', 1j, np.array([None, {2}])], ids=str)
+def test_what_json_cannot_hold_is_told_before_anything_is_trained(tmp_path, part, where, value, monkeypatch):
+    monkeypatch.setattr(part, 'given', {'what': value})
+    net = own_network()
+    before = bits(net)
+    with pytest.raises(TypeError, match=f'{where}: expected what JSON can hold'):
+        train(net, checkpoint_dir=tmp_path, learning_rate=OwnSchedule(0.1))
+    assert bits(net) == before
+    assert names(tmp_path) == []
+
+
+class Forgetful(Constant):
+    def __init__(self, learning_rate, state=None):
+        super().__init__(learning_rate)
+        self._state = state or {}
+
+    def state(self):
+        return self._state
+
+
+class Keeper(Callback):
+    def __init__(self, state=None, arrays=None):
+        self.state, self.arrays = (lambda: state or {}), (lambda: arrays or {})
+
+
+@pytest.mark.parametrize(
+    ('schedule', 'callback', 'error', 'message'),
+    [
+        ({'seen': {1}}, {}, TypeError, 'schedule: seen: expected what JSON can hold'),
+        ({}, {'state': {'seen': {1}}}, TypeError, 'Keeper: state: seen: expected what JSON can hold'),
+        ({}, {'arrays': {'names': np.array(['a'])}}, ValueError, 'callback_0_names: expected an array of numbers'),
+        ({}, {'arrays': {'a\0b': np.ones(2)}}, ValueError, 'expected the name of an array'),
+    ],
+    ids=['schedule', 'state', 'array', 'name'],
+)
+def test_a_memory_that_cannot_be_saved_is_told_before_anything_is_trained(tmp_path, schedule, callback, error, message):
+    train(small_network(), learning_rate=Forgetful(0.05), callbacks=[Keeper()], epochs=1, checkpoint_dir=tmp_path)
+    net = small_network(seed=1)
+    before = bits(net)
+    options = {'learning_rate': Forgetful(0.05, schedule), 'callbacks': [Keeper(**callback)]}
+    for where, resume in ((tmp_path, True), (tmp_path, False), (tmp_path / 'new', False)):
+        with pytest.raises(error, match=message):
+            train(net, checkpoint_dir=where, resume_from_checkpoint=resume, **options)
+    assert bits(net) == before
+    assert names(tmp_path) == ['model_epoch_1.npz']
+    train(net, **options)  # which saves nothing
+
+
+@pytest.mark.parametrize('resume', ['runs/model_epoch_2.npz', None, 1, 'no'])
+def test_resuming_is_asked_for_by_true_or_false(tmp_path, resume):
+    with pytest.raises(ValueError, match='resume_from_checkpoint .*checkpoint_dir.*: expected True or False, got '):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=resume)
+
+
+@pytest.mark.parametrize('name', [b'runs', 5, 'a\0b', ['runs']])
+def test_the_name_of_a_folder_is_text(name):
+    with pytest.raises(ValueError, match='checkpoint_dir: expected the path of a folder as text'):
+        train(small_network(), checkpoint_dir=name)
+
+
+def test_a_resume_without_memory_says_so_and_passes_over_nothing(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise MemoryError
+
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+    for where, name in ((files, '_array'), (files, '_check_seal'), (Network, '_assign')):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, fail)
+            with pytest.raises(MemoryError, match=r'model_epoch_\d\.npz: not enough memory'):
+                train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+# Checkpoints within epochs, and how many stay
+
+
+@pytest.mark.parametrize('every', [1, 2, '0.000001s', datetime.timedelta(microseconds=1)])
+def test_checkpoints_within_epochs_make_way_for_later_ones(tmp_path, every, monkeypatch):
+    written = []
+    write = checkpoint.write
+    monkeypatch.setattr(checkpoint, 'write', lambda path, *rest: (written.append(path.name), write(path, *rest)))
+    whole, net = small_network(), small_network()
+    train(whole)
+    train(net, checkpoint_dir=tmp_path, checkpoint_every=every)
+    assert bits(net) == bits(whole)
+    within = [1, 2] if every != 2 else [2]
+    assert written == [
+        name
+        for epoch in range(1, EPOCHS + 1)
+        for name in [*(f'model_epoch_{epoch}_batch_{batch}.npz' for batch in within), f'model_epoch_{epoch}.npz']
+    ]
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in range(1, EPOCHS + 1)]
+
+
+def test_a_time_that_has_not_passed_saves_nothing(tmp_path):
+    train(small_network(), checkpoint_dir=tmp_path, checkpoint_every='1h', epochs=1)
+    assert names(tmp_path) == ['model_epoch_1.npz']
+
+
+@pytest.mark.parametrize('every', [0, -1, 1.5, 'soon', '5', '0s', '-5s', datetime.timedelta(0), True, b'5s'])
+def test_wrong_intervals_are_refused(tmp_path, every):
+    with pytest.raises(ValueError, match='checkpoint_every: expected'):
+        train(small_network(), checkpoint_dir=tmp_path / 'new', checkpoint_every=every)
+    assert not (tmp_path / 'new').exists()
+
+
+@pytest.mark.parametrize('options', [{'checkpoint_every': 5}, {'keep': 2}])
+def test_saving_needs_a_folder(options):
+    with pytest.raises(ValueError, match='give the checkpoint_dir'):
+        train(small_network(), **options)
+
+
+@pytest.mark.parametrize(('keep', 'left'), [(1, [5]), (2, [4, 5]), (9, [1, 2, 3, 4, 5]), (None, [1, 2, 3, 4, 5])])
+def test_the_last_epochs_are_kept(tmp_path, keep, left):
+    train(small_network(), epochs=5, checkpoint_dir=tmp_path, keep=keep)
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in left]
+
+
+@pytest.mark.parametrize('keep', [0, -1, 1.5, 'all'])
+def test_wrong_numbers_to_keep_are_refused(tmp_path, keep):
+    with pytest.raises(ValueError, match='keep: expected'):
+        train(small_network(), checkpoint_dir=tmp_path, keep=keep)
+
+
+def test_other_runs_are_left_alone(tmp_path):
+    train(small_network(), epochs=4, checkpoint_dir=tmp_path, checkpoint_prefix='other')
+    train(small_network(), epochs=4, checkpoint_dir=tmp_path)
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path, keep=1)
+    assert names(tmp_path) == [
+        'model_epoch_2.npz',
+        *(f'model_epoch_{epoch}.npz' for epoch in (3, 4)),
+        *(f'other_epoch_{epoch}.npz' for epoch in (1, 2, 3, 4)),
+    ]
+
+
+def test_a_checkpoint_that_cannot_be_read_again_removes_none(tmp_path, monkeypatch):
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+    write = checkpoint.write
+
+    def write_badly(path, *rest):
+        write(path, *rest)
+        path.write_bytes(path.read_bytes()[:-1] + b'x')
+
+    monkeypatch.setattr(checkpoint, 'write', write_badly)
+    with pytest.raises(CheckpointError, match=r'model_epoch_3\.npz'):
+        train(small_network(), epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in (1, 2, 3)]
+
+
+def test_damage_ahead_of_a_resumed_run_never_counts_as_kept(tmp_path):
+    whole = small_network()
+    train(whole, epochs=5)
+    train(small_network(), epochs=4, checkpoint_dir=tmp_path)
+    damage_epochs(tmp_path, 3, 4)
+    net = small_network()
+    with pytest.warns(RuntimeWarning, match=r'passed over .*model_epoch_[34]\.npz'):
+        train(net, epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
+    assert 'model_epoch_3.npz' in names(tmp_path)
+    checkpoint.read(tmp_path / 'model_epoch_3.npz')
+    train(net, epochs=5, checkpoint_dir=tmp_path, resume_from_checkpoint=True, keep=1)
+    assert bits(net) == bits(whole)
+    assert names(tmp_path) == ['model_epoch_5.npz']
+
+
+def test_the_checkpoint_just_written_is_never_removed_for_a_damaged_one(tmp_path):
+    train(small_network(), epochs=5, checkpoint_dir=tmp_path)
+    damage_epochs(tmp_path, 4, 5)
+    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True, 'keep': 1}
+    with pytest.warns(RuntimeWarning, match='passed over'):
+        train(small_network(), epochs=4, checkpoint_every=2, **options)
+    checkpoint.read(tmp_path / 'model_epoch_4.npz')
+    assert checkpoint.read_newest(tmp_path, 'model').path == tmp_path / 'model_epoch_4.npz'
+
+
+def test_a_damaged_checkpoint_does_not_count_as_kept(tmp_path):
+    train(small_network(), epochs=5, checkpoint_dir=tmp_path, keep=2)
+    damage_epochs(tmp_path, 5)
+    net = small_network()
+    stop_at(net, 3)
+    with pytest.warns(RuntimeWarning, match='passed over'), pytest.raises(StopError):
+        train(net, epochs=8, checkpoint_dir=tmp_path, keep=1, checkpoint_every=2, resume_from_checkpoint=True)
+    assert names(tmp_path) == ['model_epoch_4.npz', 'model_epoch_5.npz', 'model_epoch_5_batch_2.npz']
+    checkpoint.read(tmp_path / 'model_epoch_4.npz')
+
+
+def test_damage_that_comes_during_a_run_is_seen(tmp_path):
+    net = small_network()
+    assess, calls = net.plan.assess, []
+
+    def damaging(*arguments):
+        calls.append(None)
+        if len(calls) == 4:
+            damage_epochs(tmp_path, 3)
+        return assess(*arguments)
+
+    net.plan.assess = damaging
+    train(net, epochs=4, checkpoint_dir=tmp_path, keep=2)
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in (2, 3, 4)]
+
+
+def test_each_checkpoint_is_read_once(tmp_path, monkeypatch):
+    train(small_network(), epochs=4, checkpoint_dir=tmp_path)
+    reads = collections.Counter()
+    for name in ('read', 'read_description'):
+        real = getattr(folder, name)
+        monkeypatch.setattr(
+            folder, name, lambda path, name=name, real=real: (reads.update([(name, path.name)]), real(path))[1]
+        )
+    train(small_network(), epochs=8, checkpoint_dir=tmp_path, keep=3, checkpoint_every=1, resume_from_checkpoint=True)
+    assert names(tmp_path) == [f'model_epoch_{epoch}.npz' for epoch in (6, 7, 8)]
+    assert reads['read', 'model_epoch_3.npz'] == reads['read_description', 'model_epoch_3.npz'] == 1
+    assert set(reads.values()) == {1}
+
+
+@pytest.mark.parametrize('run', [{'saved': float('inf')}, {'saved': 10**400, 'started': 10**400}, {'started': None}])
+def test_numbers_of_someone_else_are_damage(tmp_path, run):
+    train(small_network(), epochs=2, checkpoint_dir=tmp_path)
+    arrays, description = checkpoint.read(tmp_path / 'model_epoch_2.npz')
+    description['run'] |= run
+    checkpoint.write(tmp_path / 'model_epoch_7.npz', arrays, description)
+    with pytest.warns(RuntimeWarning, match=r'model_epoch_7\.npz: not a checkpoint of a training run'):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize('epoch', [-1, 1.5, 1e308, True, '1', None, [1]])
+def test_an_epoch_of_someone_else_is_refused(tmp_path, epoch):
+    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
+    craft(tmp_path / 'model_epoch_1.npz', epoch=epoch)
+    with pytest.raises(CheckpointError, match=r'model_epoch_1\.npz: not a checkpoint of a training run'):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize(
+    'within',
+    [
+        *(
+            {'mean': mean}
+            for mean in ([1, 2], [1, 2, float('nan')], [1, float('inf'), 1], [1, 2, 0], [1, 2, -3], None, 'abc')
+        ),
+        *({'batch': batch} for batch in (0, -1, 1.5, None)),
+        *(
+            {'order': order}
+            for order in (None, {}, {'bit_generator': 'PCG64'}, {'bit_generator': 'MT19937', 'state': 5})
+        ),
+    ],
+    ids=str,
+)
+def test_a_place_of_someone_else_within_an_epoch_is_refused(tmp_path, within):
+    net = small_network()
+    train(net, epochs=1, checkpoint_dir=tmp_path)
+    good = {'batch': 1, 'mean': [1, 2, 3], 'order': np.random.default_rng(0).bit_generator.state}
+    craft(tmp_path / 'model_epoch_1.npz', within_epoch=good)
+    train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True, checkpoint_prefix='model', epochs=1)
+    craft(tmp_path / 'model_epoch_1.npz', within_epoch=good | within)
+    with pytest.raises(CheckpointError, match=r'model_epoch_1\.npz: not a checkpoint of a training run'):
+        train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+def test_an_epoch_whose_batches_have_changed_begins_anew(tmp_path, capsys):
+    net = small_network()
+    train(net, epochs=1, checkpoint_dir=tmp_path, checkpoint_every=1)
+    stop_at(net, 3)
+    with pytest.raises(StopError):
+        train(net, epochs=2, checkpoint_dir=tmp_path, checkpoint_every=1, resume_from_checkpoint=True)
+    assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2_batch_2.npz']
+    resumed = small_network()
+    train(resumed, epochs=2, batch_size=4, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
+    out = capsys.readouterr().out
+    assert 'batch_size was 8 up to here and is 4 from here on' in out
+    assert 'epoch 2 begins anew, with the weights from after 2 of its batches' in out
+    assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2.npz']
+
+
+def test_a_damaged_checkpoint_within_an_epoch_costs_that_epoch(tmp_path):
+    whole, net = small_network(), small_network()
+    train(whole)
+    train(net, epochs=1, checkpoint_dir=tmp_path)
+    (tmp_path / 'model_epoch_2_batch_2.npz').write_bytes((tmp_path / 'model_epoch_1.npz').read_bytes()[:-9])
+    resumed = small_network()
+    with pytest.warns(RuntimeWarning, match='passed over .*its checksum is missing'):
+        train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+    assert bits(resumed) == bits(whole)
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_an_epoch_that_begins_anew_goes_on_from_where_it_was_stopped(tmp_path):
+    net = small_network()
+    signal_at(net, 3)
+    with pytest.raises(KeyboardInterrupt):
+        train(net, checkpoint_dir=tmp_path, batch_size=4)
+    seen = []
+    for _ in range(4):
+        net = small_network()
+        signal_at(net, 1)
+        with pytest.raises(KeyboardInterrupt):
+            train(net, checkpoint_dir=tmp_path, batch_size=2, resume_from_checkpoint=True)
+        seen.append(names(tmp_path))
+    assert seen == [[f'model_epoch_1_batch_{batch}.npz'] for batch in (1, 2, 3, 4)]
+
+
+def test_an_epoch_is_saved_before_it_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress.Line, 'finish', lambda *arguments: (_ for _ in ()).throw(OSError('full')))
+    with pytest.raises(OSError, match='full'):
+        train(small_network(), checkpoint_dir=tmp_path, verbose=1)
+    assert names(tmp_path) == ['model_epoch_1.npz']
+
+
+def test_the_folder_stays_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'elsewhere').mkdir()
+    net = small_network()
+    step = net.optimizer.step
+    net.optimizer.step = lambda *rest: (os.chdir(tmp_path / 'elsewhere'), step(*rest))
+    train(net, checkpoint_dir='here')
+    assert len(names(tmp_path / 'here')) == EPOCHS
+
+
+@pytest.mark.parametrize('prefix', ['x' * 151, 'ä' * 76])
+def test_a_prefix_that_is_too_long_is_refused_at_once(tmp_path, prefix):
+    with pytest.raises(ValueError, match='checkpoint_prefix: expected at most 150 bytes'):
+        train(small_network(), checkpoint_dir=tmp_path, checkpoint_prefix=prefix)
+    train(small_network(), checkpoint_dir=tmp_path, checkpoint_prefix='x' * 150, epochs=1)
+
+
+# One run at a time
+
+
+def test_a_second_run_under_the_same_names_is_told(tmp_path):
+    with runs.Run(tmp_path, 'model', dict):
+        before = small_network()
+        expected = bits(before)
+        for resume in (False, True):
+            with pytest.raises(BlockingIOError, match='another run is saving checkpoints named model'):
+                train(before, checkpoint_dir=tmp_path, resume_from_checkpoint=resume)
+        assert bits(before) == expected
+        assert names(tmp_path) == []
+        train(small_network(), checkpoint_dir=tmp_path, checkpoint_prefix='other', epochs=1)
+    train(small_network(), checkpoint_dir=tmp_path, epochs=1)
+
+
+def test_a_run_whose_lock_was_deleted_takes_it_again_or_is_told(tmp_path):
+    net, lock = small_network(), tmp_path / '.model.lock'
+    with runs.Run(tmp_path, 'model', dict) as first:
+        lock.unlink()
+        first.save(net, runs.Position(epoch=2))
+        with pytest.raises(BlockingIOError, match='another run'):
+            train(small_network(), checkpoint_dir=tmp_path)
+        lock.unlink()
+        with runs.Run(tmp_path, 'model', dict), pytest.raises(BlockingIOError, match='another run'):
+            first.save(net, runs.Position(epoch=3))
+    assert names(tmp_path) == ['model_epoch_1.npz']
+
+
+def test_a_run_that_does_not_begin_gives_the_lock_back(tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, 'remove_leftovers', stop)
+        with pytest.raises(StopError) as caught:
+            train(small_network(), checkpoint_dir=tmp_path)
+    train(small_network(), checkpoint_dir=tmp_path, epochs=1)
+    assert caught.tb is not None  # and keeps alive what was there
+
+
+def test_a_resume_says_when_the_run_began_that_it_goes_on_with(tmp_path, capsys):
+    train(small_network(), checkpoint_dir=tmp_path)
+    train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
+    began = checkpoint.read(tmp_path / 'model_epoch_1.npz')[1]['run']['started']
+    assert f'of the run that began on {datetime.datetime.fromtimestamp(began):%Y-%m-%d at}' in capsys.readouterr().out
+
+
+def test_what_killed_runs_left_half_written_is_removed(tmp_path):
+    leftover, others = tmp_path / '.model_epoch_3.npz.123-124.tmp', tmp_path / '.model2_epoch_3.npz.123-124.tmp'
+    within, stranger = tmp_path / '.model_epoch_3_batch_7.npz.1-2.tmp', tmp_path / '.notes.tmp'
+    for path in (leftover, others, within, stranger):
+        path.write_bytes(b'half')
+    train(small_network(), checkpoint_dir=tmp_path, epochs=1)
+    assert [path.exists() for path in (leftover, others, within, stranger)] == [False, True, False, True]
+
+
+@POSIX
+def test_a_forked_child_that_ends_does_not_give_the_lock_away(tmp_path):
+    with runs.Run(tmp_path, 'model', dict) as run:
+        child = fork()
+        if child == 0:
+            run.__exit__(None, None, None)  # as sys.exit does on its way out
+            os._exit(0)
+        os.waitpid(child, 0)
+        with pytest.raises(BlockingIOError, match='another run'):
+            train(small_network(), checkpoint_dir=tmp_path)
+
+
+@POSIX
+def test_a_forked_child_that_lives_on_does_not_hold_the_lock_of_a_killed_run(tmp_path):
+    code = f"""
+import os, signal
+from cnnx import runs
+with runs.Run({str(tmp_path)!r}, 'model', dict):
+    begun, begins = os.pipe()
+    if os.fork() == 0:
+        os.write(begins, b'1')
+        os.read(0, 1)
+        os._exit(0)
+    os.read(begun, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE) as killed:
+        assert killed.wait() == -signal.SIGKILL
+        train(small_network(), checkpoint_dir=tmp_path, epochs=1)
+
+
+@POSIX
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_that_refuses_locks_is_told(tmp_path, monkeypatch, number):
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr('fcntl.flock', refuse)
+    with pytest.raises(OSError, match=f'{os.strerror(number)}.*give a checkpoint_dir on another') as caught:
+        train(small_network(), checkpoint_dir=tmp_path)
+    assert caught.value.errno == number
+    assert caught.value.filename == str(tmp_path)
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='permissions are POSIX')
+def test_others_may_take_the_lock(tmp_path):
+    before = os.umask(0o077)
+    try:
+        train(small_network(), epochs=1, checkpoint_dir=tmp_path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / '.model.lock').stat().st_mode) == 0o666
+
+
+# Signals
+
+
+def handlers():
+    return [signal.getsignal(number) for number in DEFAULTS]
+
+
+SIGHUP = getattr(signal, 'SIGHUP', None)  # Windows has none
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize(
+    ('number', 'error', 'status'),
+    [(signal.SIGINT, KeyboardInterrupt, None), (signal.SIGTERM, SystemExit, 143), (SIGHUP, SystemExit, 129)],
+)
+def test_a_signal_finishes_the_batch_saves_and_leaves(tmp_path, capsys, number, error, status):
+    before, net = handlers(), small_network()
+    signal_at(net, 5, number)
+    with pytest.raises(error) as caught:
+        train(net, checkpoint_dir=tmp_path, verbose=1)
+    assert status is None or caught.value.code == status
+    assert names(tmp_path) == ['model_epoch_1.npz', 'model_epoch_2_batch_2.npz']
+    path = tmp_path / 'model_epoch_2_batch_2.npz'
+    assert f'{number.name}: stopped, saved in {path}' in capsys.readouterr().out
+    assert handlers() == before
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_second_signal_does_no_harm(tmp_path, monkeypatch):
+    write = checkpoint.write
+
+    def write_through_signals(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        write(*arguments)
+
+    monkeypatch.setattr(checkpoint, 'write', write_through_signals)
+    net = small_network()
+    signal_at(net, 2)
+    with pytest.raises(KeyboardInterrupt):
+        train(net, checkpoint_dir=tmp_path)
+    checkpoint.read(tmp_path / 'model_epoch_1_batch_2.npz')
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_signal_without_checkpoints_finishes_the_batch():
+    expected, net = small_network(), small_network()
+    train(expected, epochs=1, validation_data=None)
+    signal_at(net, 3)
+    with pytest.raises(KeyboardInterrupt):
+        train(net)
+    assert bits(net) == bits(expected)
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_handlers_of_the_user_stay():
+    noted = []
+    signal.signal(signal.SIGTERM, lambda number, frame: noted.append(number))
+    net, before = small_network(), handlers()
+    signal_at(net, 2, signal.SIGTERM)
+    history = train(net)
+    assert noted == [signal.SIGTERM]
+    assert len(history['loss']) == EPOCHS
+    assert handlers() == before
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_run_under_nohup_outlives_its_terminal():
+    signal.signal(SIGHUP, signal.SIG_IGN)
+    net = small_network()
+    signal_at(net, 2, SIGHUP)
+    assert len(train(net)['loss']) == EPOCHS
+    assert signal.getsignal(SIGHUP) is signal.SIG_IGN
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_handlers_are_left_alone_off_the_main_thread():
+    before, during = handlers(), []
+    net = small_network()
+    assess = net.plan.assess
+    net.plan.assess = lambda *arguments: (during.append(handlers()), assess(*arguments))[1]
+    thread = threading.Thread(target=train, args=(net,))
+    thread.start()
+    thread.join()
+    assert during
+    assert all(found == before for found in during)
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_signal_with_nothing_left_to_train_is_not_lost(tmp_path, monkeypatch):
+    train(small_network(), checkpoint_dir=tmp_path)
+    read_newest = checkpoint.read_newest
+    monkeypatch.setattr(
+        checkpoint, 'read_newest', lambda *rest: (signal.raise_signal(signal.SIGTERM), read_newest(*rest))[1]
+    )
+    with pytest.raises(SystemExit):
+        train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_handlers_come_back_after_an_error(tmp_path):
+    before = handlers()
+    with pytest.raises(ValueError, match='checkpoint_dir'):
+        train(small_network(), checkpoint_dir=__file__)
+    assert handlers() == before
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_stop_takes_no_longer_than_a_batch_and_a_save(tmp_path):
+    net = small_network()
+    signal_at(net, 1, signal.SIGTERM)
+    began = time.monotonic()
+    with pytest.raises(SystemExit):
+        train(net, checkpoint_dir=tmp_path, epochs=10**6)
+    assert time.monotonic() - began < 2
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize(
+    ('number', 'error'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=['INT', 'TERM']
+)
+@pytest.mark.parametrize(
+    'failure', [OSError(28, 'No space left'), DivergenceError('the loss is nan'), StopError()], ids=repr
+)
+def test_a_signal_is_not_lost_when_the_run_fails(tmp_path, monkeypatch, number, error, failure):
+    def fail(*arguments):
+        signal.raise_signal(number)
+        raise failure
+
+    before = handlers()
+    monkeypatch.setattr(checkpoint, 'write', fail)
+    told = pytest.warns(RuntimeWarning, match=f'{number.name}: stopped, after {type(failure).__name__}: ')
+    with told as warned, pytest.raises(error) as caught:
+        train(small_network(), checkpoint_dir=tmp_path)
+    assert str(failure) in str(warned[0].message)
+    assert caught.value.__cause__ is failure
+    assert error is KeyboardInterrupt or caught.value.code == 143
+    assert handlers() == before
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_signal_is_not_lost_where_warnings_are_errors(tmp_path):
+    def fail(batch, figures):
+        signal.raise_signal(signal.SIGTERM)
+        raise StopError('no reason')
+
+    def run():
+        warnings.simplefilter('error')
+        train(small_network(), callbacks=[LambdaCallback(on_batch_end=fail)])
+
+    told = pytest.warns(RuntimeWarning, match='SIGTERM: stopped, after StopError: no reason')
+    with told, pytest.raises(SystemExit) as caught:
+        run()
+    assert caught.value.code == 143
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('call', [1, 2, 3, 4, 5, 6])
+def test_handlers_come_back_whenever_another_handler_raises(monkeypatch, call):
+    before, real, calls = handlers(), signal.signal, []
+
+    def interrupted(*arguments):
+        real(*arguments)
+        calls.append(None)
+        if len(calls) == call:
+            raise StopError
+
+    monkeypatch.setattr(signal, 'signal', interrupted)
+    with pytest.raises(StopError):
+        train(small_network())
+    assert handlers() == before
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_processes_forked_meanwhile_act_upon_signals(number):
+    net, statuses = small_network(), []
+    assess = net.plan.assess
+
+    def forking(*arguments):
+        child = fork()
+        if child == 0:
+            try:
+                signal.raise_signal(number)
+            except KeyboardInterrupt:
+                os._exit(9)
+            finally:
+                os._exit(1)
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        return assess(*arguments)
+
+    net.plan.assess = forking
+    train(net, epochs=1)
+    assert set(statuses) == {9 if number == signal.SIGINT else -signal.SIGTERM}
+
+
+def test_history_stays_a_history(tmp_path):
+    net = small_network()
+    history = train(net, checkpoint_dir=tmp_path, epochs=2)
+    again = train(net, checkpoint_dir=tmp_path, epochs=2, resume_from_checkpoint=True)
+    assert again.history == history.history
+    assert all(np.isfinite(values).all() for values in again.history.values())
