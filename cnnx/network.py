@@ -11,17 +11,15 @@ import numpy as np
 from cnnx import checkpoint, kernels
 from cnnx._util import logits
 from cnnx._util.arrays import as_kernels_read, as_numbers
-from cnnx._util.validation import check_dtype, is_whole, positive_int, true_or_false
+from cnnx._util.validation import check_dtype, is_whole, true_or_false
 from cnnx.checkpoint import CheckpointError, state
-from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler
-from cnnx.execution.fusion import describe_fusions
+from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summary
 from cnnx.execution.plan import Plan
 from cnnx.layers import Layer, Sigmoid, Softmax
 from cnnx.losses import CategoricalCrossEntropy, Loss
 from cnnx.optimizers import as_optimizer
-from cnnx.training import evaluation, fit, loop
+from cnnx.training import evaluation, fit, loop, prediction
 from cnnx.training.array_data import ArrayData
-from cnnx.training.batch_data import batches_of_samples
 from cnnx.training.history import Mean
 
 _networks = weakref.WeakSet()
@@ -48,19 +46,19 @@ class Network:
     """
 
     def __init__(self, seed=None, dtype='float32', fused=True):
-        self.dtype = check_dtype(dtype)
         if seed is not None and (not is_whole(seed) or seed < 0):
             raise ValueError(f'seed: expected a whole number of at least 0, or None, got {seed!r}')
-        self._changes = types.SimpleNamespace(any=True)  # since the plan was made; layers report theirs here
-        self._layers = ()
+        self.layers = ()
+        self.dtype = check_dtype(dtype)
+        self.fused = true_or_false(fused, 'fused')
         self.generator = np.random.default_rng(seed)
-        self.fused = fused
         self.loss = None
         self.optimizer = None
+        self._changes = types.SimpleNamespace(any=True)  # in layers, since the plan was made
         self._own_what_is_not_copied()
 
     def __getstate__(self):
-        own = ('_plan', '_update', '_lock')
+        own = ('_plan', '_plan_for', '_update', '_update_for', '_lock')
         return {key: value for key, value in vars(self).items() if key not in own}
 
     def __setstate__(self, attributes):
@@ -69,19 +67,9 @@ class Network:
 
     def _own_what_is_not_copied(self):
         """Take a lock of its own, and arrays that nobody else writes into."""
-        self._plan, self._update, self._lock = None, (None, None), threading.RLock()
+        self._plan = self._plan_for = self._update = self._update_for = None
+        self._lock = threading.RLock()
         _networks.add(self)
-
-    def __setattr__(self, name, value):
-        if name == 'fused':
-            value = true_or_false(value, 'fused')
-        super().__setattr__(name, value)
-        if name in ('fused', 'loss', '_layers'):
-            self._changes.any = True
-
-    @property
-    def layers(self):
-        return self._layers
 
     @property
     def generator(self):
@@ -93,7 +81,7 @@ class Network:
         if type(generator) is not np.random.Generator:
             raise TypeError(f'generator: expected one such as numpy.random.default_rng(0), got {generator!r}')
         self._generator = generator
-        for layer in self._layers:
+        for layer in self.layers:
             layer.generator = generator
 
     def add(self, layer):
@@ -114,8 +102,8 @@ class Network:
             raise TypeError(f'{type(layer).__name__}.__init__: call super().__init__() first')
         if layer.index is not None:
             raise ValueError(f'add: this {type(layer).__name__} is in a network already; make another one')
-        layer.index = len(self._layers)
-        before = self._layers[-1] if self._layers else None
+        layer.index = len(self.layers)
+        before = self.layers[-1] if self.layers else None
         try:
             layer.set_up(before and before.shape, self._generator, self.dtype, weights)
         except BaseException as error:
@@ -125,7 +113,7 @@ class Network:
             raise
         layer.network_changes = self._changes
         with self._lock:
-            self._layers = (*self._layers, layer)
+            self.layers = (*self.layers, layer)
 
     def pop(self):
         """Remove the last layer and return it; it can be added again, here or elsewhere, with its weights.
@@ -136,10 +124,10 @@ class Network:
             IndexError: the network has no layers.
         """
         with self._lock:
-            if not self._layers:
+            if not self.layers:
                 raise IndexError('pop: the network has no layers')
-            *rest, layer = self._layers
-            self._layers = tuple(rest)
+            *rest, layer = self.layers
+            self.layers = tuple(rest)
             self.loss, self.optimizer = None, None
         layer.index = layer.network_changes = None
         return layer
@@ -162,7 +150,7 @@ class Network:
         optimizer = as_optimizer('sgd' if optimizer is None else optimizer)
         self._needs_layers()
         if type(loss) is CategoricalCrossEntropy:
-            _check_cross_entropy_fits(self._layers[-1], loss)
+            _check_cross_entropy_fits(self.layers[-1], loss)
         with self._lock:
             self.loss, self.optimizer = loss, optimizer
             for parameter in self.parameters.values():
@@ -172,36 +160,38 @@ class Network:
     @property
     def parameters(self):
         """The parameters of all layers, by the name that files give them: 'weights_0', 'bias_0', ..."""
-        return {f'{p.name}_{index}': p for index, layer in enumerate(self._layers) for p in layer.parameters}
+        return {f'{p.name}_{index}': p for index, layer in enumerate(self.layers) for p in layer.parameters}
 
     @property
     def trainable_parameters(self):
         """The parameters that training changes, those of frozen layers left out."""
-        return [parameter for layer in self._layers for parameter in layer.parameters if parameter.learns]
+        return [parameter for layer in self.layers for parameter in layer.parameters if parameter.learns]
 
     @property
     def trainable(self):
         """Whether any layer is to learn; set, it is set for all layers that there are."""
-        return any(layer.trainable for layer in self._layers)
+        return any(layer.trainable for layer in self.layers)
 
     @trainable.setter
     def trainable(self, trainable):
-        for layer in self._layers:
+        for layer in self.layers:
             layer.trainable = trainable
 
     @property
     def multiply_adds(self):
         """Of one sample's forward pass."""
-        return sum(layer.multiply_adds for layer in self._layers)
+        return sum(layer.multiply_adds for layer in self.layers)
 
     @property
     def plan(self):
         """How a batch runs (`cnnx.execution.plan.Plan`), made at first use and after changes."""
         with self._lock:
-            if self._plan is None or self._changes.any:
+            made_for = self.layers, self.loss, self.fused
+            if self._changes.any or self._plan_for != made_for:
                 self._needs_layers()
                 fused = self.fused and os.environ.get('CNNX_FUSED') != '0'
-                self._plan, self._changes.any = Plan(self._layers, self.loss, fused, self._lock), False
+                self._plan, self._plan_for = Plan(self.layers, self.loss, fused, self._lock), made_for
+                self._changes.any = False
             return self._plan
 
     def reset_plan(self):
@@ -215,13 +205,16 @@ class Network:
             samples: in a batch that has just been learned from.
         """
         made_for = self.plan, self.optimizer, self.optimizer.state_names, kernels.current()
-        if self._update[0] != made_for:
+        if self._update_for != made_for:
             work = 3 * samples * self.multiply_adds
-            self._update = made_for, self.optimizer.prepare(self.trainable_parameters, work)
-        return self._update[1]
+            self._update, self._update_for = self.optimizer.prepare(self.trainable_parameters, work), made_for
+        return self._update
 
     train = fit.train
     evaluate = evaluation.evaluate
+    predict = prediction.predict
+    predict_classes = prediction.predict_classes
+    summary = summary.summary
     profile = profiler.profile
     find_learning_rate = lr_finder.find_learning_rate
     check_gradients = gradient_check.check_gradients
@@ -258,7 +251,7 @@ class Network:
             RuntimeError: there was no `forward`, or another batch has run since.
             ValueError: dy has another shape.
         """
-        plan, last = self.plan, self._layers[-1]
+        plan, last = self.plan, self.layers[-1]
         dy = as_numbers(dy, 'dy')
         last.check_shape(dy, last.shape, 'output gradient')
         with plan.lock:
@@ -299,84 +292,11 @@ class Network:
         mean.add(len(samples), *loop.learn(self, samples, np.arange(len(samples)), rate))
         return mean.metrics()
 
-    def predict(self, x, batch_size=256):
-        """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.
-
-        Args:
-            x: samples (N, ...), or an iterable of batches that comes to an end: of samples, or of tuples that begin
-                with them. In a list or tuple, batches are arrays, or begin with one.
-            batch_size: samples to a pass, where x is an array.
-
-        Raises:
-            ValueError: x does not fit the first layer.
-        """
-        plan = self.plan
-        batches = batches_of_samples(x)
-        if batches is not None:
-            outputs = [np.empty((0, *self._layers[-1].shape), self.dtype)]
-            for number, batch in enumerate(batches, 1):
-                outputs.append(self._predict(plan, self.check_samples(batch, f'batch {number}: x')))
-            return np.concatenate(outputs)
-        x = self.check_samples(x, 'x')
-        batch_size = positive_int(batch_size, 'batch_size')
-        outputs = np.empty((len(x), *self._layers[-1].shape), self.dtype)
-        for first in range(0, len(x), batch_size):
-            self._predict(plan, x[first : first + batch_size], outputs[first : first + batch_size])
-        return outputs
-
-    def _predict(self, plan, batch, out=None):
-        """Return, or write, what the network makes of a batch."""
-        batch = as_kernels_read(batch, self.dtype)
-        with plan.lock:
-            outputs = plan.predict(batch)
-            if out is None:
-                return outputs.copy()
-            out[...] = outputs
-        return out
-
-    def predict_classes(self, x, batch_size=256):
-        """Return the most probable class of each sample, (N,) int; with a single output, whether it is over 1/2.
-
-        Raises:
-            ValueError: x does not fit the first layer, or the output is not one row a sample.
-        """
-        outputs = self.predict(x, batch_size)
-        if outputs.ndim != 2:
-            raise ValueError(f'predict_classes: expected outputs (N, classes), the network gives {outputs.shape}')
-        return (outputs[:, 0] > 0.5).astype(np.intp) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
-
     def check_samples(self, x, what):
         """Return x as an array of samples that the first layer takes, in the dtype that it came in."""
         x = as_numbers(x, what)
-        self._layers[0].check_shape(x, self._layers[0].input_shape, what)
+        self.layers[0].check_shape(x, self.layers[0].input_shape, what)
         return x
-
-    def summary(self):
-        """Print a line for each layer: output shape, parameters, multiply-adds; then the totals, and what is frozen."""
-        rows = [('layer', 'output shape', 'parameters', 'multiply-adds')]
-        rows += [
-            (
-                f'{layer.index} {type(layer).__name__}',
-                str(layer.shape),
-                f'{layer.parameter_count:,}',
-                f'{layer.multiply_adds:,}',
-            )
-            for layer in self.layers
-        ]
-        parameters = sum(layer.parameter_count for layer in self.layers)
-        rows.append(('total', '', f'{parameters:,}', f'{self.multiply_adds:,}'))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        for row in rows:
-            left = f'{row[0]:{widths[0]}}  {row[1]:{widths[1]}}'
-            print(f'{left}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}')
-        frozen = [layer for layer in self.layers if layer.frozen]
-        if frozen:
-            names = ', '.join(f'{layer.index} {type(layer).__name__}' for layer in frozen)
-            print(f'frozen: {names}, {sum(layer.parameter_count for layer in frozen):,} of the parameters')
-        if self.fused:
-            for line in describe_fusions(self.layers, self.loss):
-                print(line)
-            print('(what a block is: docs/performance.md)')
 
     def save_weights(self, path):
         """Write the parameters to an .npz file: `weights_{i}`, `bias_{i}` and so on, i being a layer's index.
@@ -395,7 +315,7 @@ class Network:
         """
         arrays, _ = checkpoint.read(path)
         try:
-            state.assign(self, state.match_weights(self._layers, arrays))
+            state.assign(self, state.match_weights(self.layers, arrays))
         except ValueError as error:
             raise CheckpointError(f'{path}: not the weights of this network: {error}') from None
 
@@ -450,7 +370,7 @@ class Network:
             raise RuntimeError(f'{action} needs a loss; call compile(CategoricalCrossEntropy()) first')
 
     def _needs_layers(self):
-        if not self._layers:
+        if not self.layers:
             raise RuntimeError('the network has no layers; add some first')
 
 

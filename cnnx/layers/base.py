@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from cnnx._util.arrays import as_kernels_read, as_numbers
-from cnnx._util.validation import check_dtype, non_negative, true_or_false
+from cnnx._util.validation import check_dtype, non_negative
 from cnnx._util.windows import batch_shape, shape_of_sample
 from cnnx.initializers import describe_initializer, get_initializer
 from cnnx.layers.parameter import Parameter
@@ -46,6 +46,7 @@ class Layer:
     l2 = 0.0
     adjustable = ('l2',)
     planned = ('trainable', 'l2')
+    network_changes = None
 
     def __init__(self, input_shape=None):
         self.input_shape = None if input_shape is None else shape_of_sample(input_shape, 'input_shape')
@@ -60,8 +61,6 @@ class Layer:
         self._saved = None
 
     def __setattr__(self, name, value):
-        if name == 'trainable':
-            value = true_or_false(value, f'{self.where}: trainable')
         super().__setattr__(name, value)
         if name in self.planned:
             self.report_change()
@@ -222,14 +221,13 @@ class Layer:
 
     def report_change(self):
         """Have the network make its plan anew: something that it depends on has changed."""
-        if (network_changes := vars(self).get('network_changes')) is not None:
-            network_changes.any = True
+        if self.network_changes is not None:
+            self.network_changes.any = True
 
     @property
     def where(self):
         """How errors name this layer."""
-        index = vars(self).get('index')
-        return type(self).__name__ if index is None else f'layer {index} ({type(self).__name__})'
+        return type(self).__name__ if self.index is None else f'layer {self.index} ({type(self).__name__})'
 
     @property
     def learns(self):
@@ -296,7 +294,7 @@ class WeightedLayer(Layer):
     @property
     def multiply_adds(self):
         """One for each weight and each output position that it takes part in."""
-        return math.prod(self.shape[:-1]) * self.weights.size
+        return math.prod(self.shape[:-1]) * self.parameters[0].value.size
 
     def settings(self):
         return {**super().settings(), 'kernel_initializer': describe_initializer(self.kernel_initializer)}

@@ -59,7 +59,8 @@ class Convolutional(WeightedLayer):
         x = self.check_input(x)
         y = self.empty('y', (len(x), *self.shape))
         self._saved = (x,)
-        kernels.current().convolution_forward(x, self.weights, self.bias, y, self.window, self._threads(x))
+        weights, bias = self.parameters
+        kernels.current().convolution_forward(x, weights.value, bias.value, y, self.window, self._threads(x))
         return y
 
     def backward(self, dy):

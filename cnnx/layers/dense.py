@@ -53,7 +53,8 @@ class Dense(WeightedLayer):
         x = self.check_input(x)
         y = self.empty('y', (len(x), self.output_size))
         self._saved = (x,)
-        kernels.current().dense_forward(x, self.weights, self.bias, y, self._threads(x))
+        weights, bias = self.parameters
+        kernels.current().dense_forward(x, weights.value, bias.value, y, self._threads(x))
         return y
 
     def backward(self, dy):

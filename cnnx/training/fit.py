@@ -104,6 +104,8 @@ def train(
         raise ValueError(f'epochs: expected at most {sys.maxsize}')
     rate = network.optimizer.usual_learning_rate if learning_rate is None else learning_rate
     resume = true_or_false(resume_from_checkpoint, 'resume_from_checkpoint (the folder is the checkpoint_dir)')
+    if checkpoint_dir is None and (resume or checkpoint_every is not None or keep is not None):
+        raise ValueError('resume_from_checkpoint, checkpoint_every and keep: give the checkpoint_dir')
     shuffle = true_or_false(shuffle, 'shuffle')
     schedule, every, callbacks = as_schedule(rate), Every(checkpoint_every), Callbacks(callbacks)
     seconds = math.inf if max_seconds is None else positive(max_seconds, 'max_seconds')
@@ -121,25 +123,20 @@ def train(
     schedule.restore({})
     progress, history = Progress(verbose, epochs), History()
     callbacks.begin(network, history, names)
-    settings = {
-        'epochs': epochs,
-        'samples': data.size,
-        'batches': data.steps(batch_size),
-        'batch_size': batch_size,
-        'shuffle': shuffle,
-        'steps_per_epoch': steps_per_epoch,
-        'class_weight': class_weight and {str(key): value for key, value in class_weight.items()},
-        'max_seconds': max_seconds,
-        'augment': describe(augment),
-    }
-    run = _new_run(
-        checkpoint_dir,
-        checkpoint_prefix,
-        lambda: {**_settings_of(network, schedule), **settings},
-        checkpoint_every,
-        keep,
-        resume,
-    )
+    run = None
+    if checkpoint_dir is not None:
+        settings = {
+            'epochs': epochs,
+            'samples': data.size,
+            'batches': data.steps(batch_size),
+            'batch_size': batch_size,
+            'shuffle': shuffle,
+            'steps_per_epoch': steps_per_epoch,
+            'class_weight': class_weight and {str(key): value for key, value in class_weight.items()},
+            'max_seconds': max_seconds,
+            'augment': describe(augment),
+        }
+        run = Run(checkpoint_dir, checkpoint_prefix, lambda: {**_settings_of(network, schedule), **settings}, keep)
     # A Ctrl-C as the lock is taken or given back would leave it held.
     with Interruption() as interruption, run or contextlib.nullcontext():
         position = Position()
@@ -152,17 +149,6 @@ def train(
         parts = (network, data, validation, schedule, callbacks, history)
         Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption).run_from(position)
     return history
-
-
-def _new_run(folder, prefix, settings, checkpoint_every, keep, resume):
-    """Return the `Run` that saves, or None for no folder; raise a ValueError where that leaves settings without use."""
-    if folder is not None:
-        return Run(folder, prefix, settings, keep)
-    if resume:
-        raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
-    if checkpoint_every is not None or keep is not None:
-        raise ValueError('checkpoint_every and keep: give the checkpoint_dir to save into')
-    return None
 
 
 def _settings_of(network, schedule):
