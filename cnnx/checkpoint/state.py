@@ -89,7 +89,7 @@ def rebuild(network_class, description, arrays, custom_objects):
             return arrays[name]
 
         layer = _make_layer(settings, custom_objects)
-        network._append(layer, weights_of_file)
+        network.add(layer, weights_of_file)
         restore_trainable(layer, settings)
     match_weights(network.layers, arrays)
     if description['optimizer'] is not None:
