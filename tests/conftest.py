@@ -27,6 +27,15 @@ def compiled_kernels():
     context.__exit__(None, None, None)
 
 
+@pytest.fixture(params=['cython', 'numpy'])
+def each_backend(request):
+    """Run a test on each backend that is there."""
+    if request.param == 'cython':
+        request.getfixturevalue('compiled_kernels')
+    with cnnx.use_backend(request.param):
+        yield
+
+
 @pytest.fixture
 def default_handlers():
     """Run a test with Python's own handlers of signals: a shell may have some ignored."""

@@ -21,15 +21,6 @@ ALL = [Shift(1.5), Rotate(20), Scale(0.2), Shear(15), Elastic(12, 2), Erase(0.7,
 TOLERANCES = {'float32': 1e-5, 'float64': 1e-12}
 
 
-@pytest.fixture(params=['cython', 'numpy'])
-def backend(request):
-    """Run a test on each backend that is there."""
-    if request.param == 'cython':
-        request.getfixturevalue('compiled_kernels')
-    with cnnx.use_backend(request.param):
-        yield
-
-
 def images(n=5, height=7, width=9, channels=2, dtype='float64', seed=0):
     return np.random.default_rng(seed).random((n, height, width, channels)).astype(dtype)
 
@@ -65,7 +56,7 @@ def about_the_middle(matrix, shape):
 # Where pixels go
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize('dtype', TOLERANCES)
 @pytest.mark.parametrize(('rows', 'columns'), [(0, 0), (2, 0), (0, -3), (-1, 4), (6, 8), (7, 0), (0, -9), (100, 3)])
 def test_a_shift_by_whole_pixels_moves_them_exactly(rows, columns, dtype):
@@ -79,7 +70,7 @@ def test_a_shift_by_whole_pixels_moves_them_exactly(rows, columns, dtype):
     np.testing.assert_array_equal(moved(x, Shift(100), [rows / 100, columns / 100]), expected)
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_a_shift_by_half_a_pixel_is_the_mean_of_neighbours_and_fades_at_the_edge():
     x = np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 1, 4, 1)
     y = moved(x, Shift(1), [0, 0.5])
@@ -87,7 +78,7 @@ def test_a_shift_by_half_a_pixel_is_the_mean_of_neighbours_and_fades_at_the_edge
     assert moved(x, Shift(1), [0.25, 0]).ravel().tolist() == [0.75, 1.5, 3, 6]
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize('dtype', TOLERANCES)
 @pytest.mark.parametrize('size', [1, 2, 7, 8, 33])
 def test_a_quarter_turn_is_that_of_numpy(size, dtype):
@@ -97,7 +88,7 @@ def test_a_quarter_turn_is_that_of_numpy(size, dtype):
     np.testing.assert_allclose(moved(x, Rotate(180), [-1]), x[:, ::-1, ::-1], atol=TOLERANCES[dtype] * size)
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize('dtype', TOLERANCES)
 @pytest.mark.parametrize(
     'augmentation', [Shift(0), Rotate(0), Scale(0), Scale(0, True), Shear(0), Elastic(0, 2)], ids=repr
@@ -107,7 +98,7 @@ def test_what_changes_nothing_leaves_every_bit(augmentation, dtype):
     assert changed(x, [augmentation]).tobytes() == x.tobytes()
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_twice_as_large_shows_every_second_place_between_pixels():
     x = images(height=5, width=5)
     y = moved(x, Scale(0.5), [1])  # 1.5 times
@@ -121,7 +112,7 @@ def test_twice_as_large_shows_every_second_place_between_pixels():
             np.testing.assert_allclose(y[:, p, q], expected)
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_each_axis_has_a_factor_of_its_own():
     x = images(height=5, width=5, channels=1)
     y = moved(x, Scale(0.5, each_axis=True), [1, 0])
@@ -130,7 +121,7 @@ def test_each_axis_has_a_factor_of_its_own():
     np.testing.assert_array_equal(y[:, 2], x[:, 2])
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_a_shear_moves_rows_by_their_distance_from_the_middle():
     x = images(height=5, width=9)
     y = moved(x, Shear(45), [1])
@@ -155,7 +146,7 @@ def test_neighbours_are_composed_in_their_order():
         np.testing.assert_allclose(found[n], about_the_middle(product, (1, 8, 11)), atol=1e-12)
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_a_shift_behind_a_quarter_turn_shifts_what_was_turned():
     x = np.zeros((1, 5, 5, 1))
     x[0, 2, 4] = 1  # at the right; turned, at the top; shifted by 3 rows down
@@ -175,7 +166,7 @@ def test_an_image_is_interpolated_once_between_erasures():
     assert stages([]) == []
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_displacements_are_added_to_the_places():
     x = images(n=1, height=3, width=4, channels=3)
     displacements = np.zeros((1, 2, 3, 4))
@@ -189,7 +180,7 @@ def test_displacements_are_added_to_the_places():
     np.testing.assert_array_equal(y[0, 1, :2], x[0, 1, :2])
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize(
     'augmentations', [[Shift(3)], [Rotate(180)], [Elastic(30, 1)], [Scale(0.9), Shear(60)]], ids=repr
 )
@@ -200,7 +191,7 @@ def test_no_pixel_leaves_the_range_of_the_image_and_zero(augmentations):
     assert y.max() <= x.max()
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_a_shift_within_an_empty_border_keeps_the_sum():
     x = np.zeros((50, 12, 12, 1))
     x[:, 4:8, 4:8] = images(50, 4, 4, 1)
@@ -221,7 +212,7 @@ def field(n=3, height=9, width=20, sigma=2.0, alpha=5.0, key=7, dtype='float64',
     return displacements
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_a_field_is_smoothed_noise_with_nothing_outside():
     noise = field(sigma=1e-300)
     assert abs(noise).max() <= 5
@@ -234,7 +225,7 @@ def test_a_field_is_smoothed_noise_with_nothing_outside():
     np.testing.assert_allclose(field(), noise, atol=1e-12)
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize('spacing', [2, 3, 7])
 @pytest.mark.parametrize(('height', 'width'), [(9, 20), (1, 1), (7, 15), (8, 22)])
 def test_a_wide_field_is_linear_between_every_few_rows_and_columns(spacing, height, width):
@@ -256,7 +247,7 @@ def test_fields_are_computed_for_fewer_places_the_smoother_they_are():
     assert [len(Elastic(1, sigma).weights(100)) for sigma in (1, 3, 4, 6, 12)] == [4, 10, 7, 7, 7]
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_fields_have_the_deviation_that_is_documented():
     inside = field(1500, 34, 34, sigma=4, alpha=34)[:, :, 13:-13, 13:-13]
     assert inside.std() == pytest.approx(34 / (4 * np.sqrt(12 * np.pi)), rel=0.05)
@@ -265,13 +256,13 @@ def test_fields_have_the_deviation_that_is_documented():
     assert abs(np.corrcoef(rows.ravel(), columns.ravel())[0, 1]) < 0.15
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_another_key_gives_another_field():
     assert not np.allclose(field(key=1), field(key=2))
     np.testing.assert_array_equal(field(key=1, alpha=0), 0)
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize(('height', 'width'), [(1, 1), (1, 40), (40, 1), (2, 3), (17, 16), (5, 65)])
 def test_a_field_of_any_size_is_finite_and_written_whole(height, width):
     for sigma in (1e-300, 0.3, 5, 1e308):
@@ -283,7 +274,7 @@ def test_a_field_of_any_size_is_finite_and_written_whole(height, width):
 # Erasing
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_a_box_is_filled_and_nothing_else():
     x = images(3)
     y = x.copy()
@@ -323,7 +314,7 @@ def test_boxes_lie_in_images_of_any_size(probability, share, height, width):
     assert (bottom > top).all() == (right > left).all() == (probability == 1)
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_erased_pixels_are_random_from_one_end_of_the_fill_to_the_other():
     y = changed(np.full((200, 8, 8, 2), 9.0), [Erase(1, 0.5, (-1, 3))])
     erased = y[y != 9]
@@ -360,7 +351,7 @@ def test_a_batch_of_any_size_is_changed_sample_by_sample(compiled_kernels, n):
     np.testing.assert_array_equal(field(n, 7, 9), displacements[:n])
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_an_image_can_be_resampled_in_its_own_place():
     x = images(6)
     matrices = np.random.default_rng(1).normal(size=(6, 2, 3))
@@ -379,7 +370,7 @@ def test_the_backends_agree(compiled_kernels, shape, dtype):
     np.testing.assert_allclose(ours, expected, atol=50 * TOLERANCES[dtype])
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_the_generator_decides_everything():
     x = images()
     generator = np.random.default_rng(3)
@@ -399,7 +390,7 @@ def test_the_generator_decides_everything():
 # What no one should pass
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, 1e300])
 @pytest.mark.parametrize('kind', AUGMENTATIONS)
 def test_pixels_that_are_not_finite_stay_near_their_place(kind, value):
@@ -413,7 +404,7 @@ def test_pixels_that_are_not_finite_stay_near_their_place(kind, value):
     assert (~np.isfinite(y[1])).sum() < 50
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize('wrong', [np.nan, np.inf, -np.inf, 1e30, -1e30])
 def test_places_that_are_none_read_zero_or_the_edge_and_nothing_beyond(wrong):
     x = images()
@@ -426,7 +417,7 @@ def test_places_that_are_none_read_zero_or_the_edge_and_nothing_beyond(wrong):
     assert abs(y).max() <= 1
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize('dtype', TOLERANCES)
 def test_places_of_any_size_lead_nowhere_beyond_the_image(dtype):
     rng = np.random.default_rng(0)
@@ -442,7 +433,7 @@ def test_places_of_any_size_lead_nowhere_beyond_the_image(dtype):
             assert y.max() <= x.max()
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_huge_parameters_empty_the_image():
     x = images(20)
     for augmentations in ([Shift(2**31 - 2)], [Elastic(2**31 - 2, 1)], [Shear(np.nextafter(90, 0)), Shift(1e9)]):
@@ -450,7 +441,7 @@ def test_huge_parameters_empty_the_image():
     assert (changed(x, [Shift(2**31 - 2)]) == 0).all()
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize('shape', [(0, 5, 5, 1), (3, 1, 1, 1), (2, 1, 1, 4)])
 def test_no_images_and_the_smallest_ones(shape):
     x = np.ones(shape)
@@ -516,7 +507,7 @@ def weights_after(x, y, augmentations=ALL, seed=0, dtype='float32', **options):
     return bits(net)
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_training_sees_what_the_pipeline_makes_of_each_batch():
     x, y = small_data(20)
     expected = small_network()
@@ -532,7 +523,7 @@ def test_training_sees_what_the_pipeline_makes_of_each_batch():
     assert bits(expected) != weights_after(x, y, None, epochs=1, learning_rate=0.1, shuffle=False)
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('kind', ['uint8', 'float64', '>f4', 'fortran', 'strided', 'mapped', 'misaligned'])
 def test_images_of_any_kind_are_converted_batch_by_batch_and_left_alone(tmp_path, kind, dtype):
@@ -557,7 +548,7 @@ def test_images_of_any_kind_are_converted_batch_by_batch_and_left_alone(tmp_path
     assert given.tobytes() == before
 
 
-@pytest.mark.usefixtures('backend')
+@pytest.mark.usefixtures('each_backend')
 def test_validation_and_evaluation_see_the_images_as_they_are():
     x, y = small_data(30)
     net = small_network()
