@@ -45,3 +45,17 @@ def small_data(n=50, seed=0):
 
 def bits(net):
     return {name: parameter.value.tobytes() for name, parameter in net.parameters.items()}
+
+
+def cut(x, y, *weights, size=8):
+    return [tuple(array[first : first + size] for array in (x, y, *weights)) for first in range(0, len(x), size)]
+
+
+class Unsized:
+    """An iterable that is no sequence and does not tell its length."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)

@@ -1,3 +1,5 @@
+"""Network: layers, compile, train, evaluate, predict, save, load."""
+
 import copy
 import os
 import pickle
@@ -309,13 +311,6 @@ def test_every_setting_of_a_layer_survives_a_file(tmp_path):
     assert loaded.loss is None
 
 
-def test_a_network_with_an_initializer_of_its_own_is_loaded(tmp_path):
-    net = Network(seed=0)
-    net.add(Dense(2, 2, kernel_initializer=lambda rng, shape, dtype: np.ones(shape, dtype)))
-    net.save(tmp_path / 'net.npz')
-    assert (Network.load(tmp_path / 'net.npz').layers[0].weights == 1).all()
-
-
 def test_files_that_are_no_networks(tmp_path):
     small_network().save_weights(tmp_path / 'weights.npz')
     with pytest.raises(CheckpointError, match='holds no architecture'):
@@ -433,55 +428,6 @@ def test_a_child_forked_while_a_lock_is_held_does_not_hang():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_what_kernels_write_into_keeps_its_shape():
-    layer = Dense(4, 3).build()
-    weights = layer.parameters[0]
-    for name in ('value', 'grad'):
-        with pytest.raises(ValueError, match=r'expected weights of shape \(4, 3\), got \(1, 1\)'):
-            setattr(weights, name, np.zeros((1, 1)))
-        setattr(weights, name, np.asfortranarray(np.ones((4, 3), 'f8')))
-        assert getattr(weights, name).dtype == 'float32'
-    assert layer.forward([[1, 2, 3, 4]]).tolist() == [[10, 10, 10]]
-
-
-def test_parameters_are_there_as_soon_as_shapes_are():
-    assert [parameter.name for parameter in Dense(4, 3).parameters] == ['weights', 'bias']
-    assert Dense(output_size=3).parameters == []
-
-
-@pytest.mark.parametrize('arguments', [{'input_size': -5}, {'input_size': 5}])
-def test_input_sizes_that_contradict_each_other_are_refused(arguments):
-    with pytest.raises(ValueError, match='input_size'):
-        Dense(output_size=2, input_shape=(7,), **arguments)
-
-
-def test_a_layer_that_fails_to_build_in_any_way_can_be_added_again():
-    failing = iter([True, False])
-
-    def initializer(rng, shape, dtype):
-        if next(failing):
-            raise TypeError('not yet')
-        return np.ones(shape, dtype)
-
-    net, layer = Network(), Dense(2, 2, kernel_initializer=initializer)
-    with pytest.raises(TypeError, match='not yet'):
-        net.add(layer)
-    net.add(layer)
-    assert net.predict([[1, 2]]).tolist() == [[3, 3]]
-
-
-def test_initializers_of_the_users_own_never_stop_a_save(tmp_path):
-    def he_normal(rng, shape, dtype, scale):
-        return np.full(shape, scale, dtype)
-
-    wide = partial(normal, standard_deviation=np.float32(0.5))
-    for initializer in (partial(he_normal, scale=2), partial(wide), wide):
-        net = Network(seed=0)
-        net.add(Dense(2, 2, kernel_initializer=initializer))
-        net.save(tmp_path / 'net.npz')
-        assert bits(Network.load(tmp_path / 'net.npz')) == bits(net)
-
-
 def test_softmax_before_mean_squared_error_trains_as_two_steps():
     net = small_network()
     net.compile(MeanSquaredError())
@@ -563,3 +509,16 @@ def test_a_run_resumes_with_the_layers_frozen_that_were(tmp_path, capsys):
     resumed.train(x, y, epochs=2, resume_from_checkpoint=True, **options)
     assert bits(resumed) == bits(whole)
     assert 'layer 0 (Convolutional): trainable is False, as it was when this was saved' in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_no_image_at_all():
+    net = Network(seed=0)
+    net.add(Dense(4, 3))
+    net.add(Softmax())
+    net.compile(CategoricalCrossEntropy())
+    assert net.predict(np.empty((0, 4))).shape == (0, 3)
+    assert net.predict_classes(np.empty((0, 4))).shape == (0,)
+    for use in (net.evaluate, net.train):
+        with pytest.raises(ValueError, match='at least one sample'):
+            use(np.empty((0, 4)), np.empty(0, int))

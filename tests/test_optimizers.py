@@ -490,3 +490,26 @@ def test_so_many_updates_that_no_correction_is_left_are_computed():
     Adam().update([parameter], 0.1)
     # The averages of two equal gradients, as they stand: 1 - 0.9^2 and 1 - 0.999^2.
     np.testing.assert_allclose(parameter.value, 0.9 - 0.1 * 0.19 / np.sqrt(0.001999), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'make', [lambda: cnnx.Adam(0.001), lambda: cnnx.SGD(lr=0.1), lambda: cnnx.SGD(learning_rate=1)]
+)
+def test_a_learning_rate_given_to_an_optimizer_is_shown_its_place(make):
+    with pytest.raises(TypeError, match=r'no learning rate; that goes to train\(learning_rate=\.\.\.\)'):
+        make()
+
+
+def test_an_optimizer_of_ones_own_trains():
+    class Signs(cnnx.optimizers.Optimizer):
+        def __init__(self):
+            super().__init__(0.0, None)
+
+        def step(self, table, parameters, learning_rate, scale, threads):
+            for parameter in parameters:
+                parameter.value -= (learning_rate * np.sign(parameter.grad)).astype(parameter.value.dtype)
+
+    net = small_network()
+    net.compile(net.loss, Signs())
+    history = net.train(*small_data(), epochs=5, learning_rate=0.005, batch_size=8, verbose=0)
+    assert history['loss'][-1] < history['loss'][0]

@@ -1,3 +1,5 @@
+"""`Network.train`: its arguments, and what a run does."""
+
 import errno
 import gc
 import io
@@ -33,25 +35,6 @@ def stop_after(steps, step):
         step(*arguments)
 
     return interrupted
-
-
-def test_history_has_a_float_an_epoch(tmp_path):
-    history = train(small_network(), validation_data=small_data(20, seed=1))
-    assert history.history.keys() == {'loss', 'accuracy', 'val_loss', 'val_accuracy'}
-    for figures in history.history.values():
-        assert len(figures) == 4
-        assert all(type(figure) is float for figure in figures)
-    assert history['loss'] is history.history['loss']
-    assert history['loss'][-1] < history['loss'][0]
-
-
-def test_the_last_batch_counts_with_its_own_size():
-    net, (x, y) = small_network(), small_data(11)
-    history = net.train(x, y, epochs=1, learning_rate=0, batch_size=4, verbose=0, validation_data=(x, y))
-    whole = net.evaluate(x, y, batch_size=11)
-    assert history['loss'][0] == pytest.approx(whole['loss'], rel=1e-6)
-    assert history['accuracy'][0] == whole['accuracy'] == history['val_accuracy'][0]
-    assert net.evaluate(x, y, batch_size=3)['loss'] == pytest.approx(whole['loss'], rel=1e-6)
 
 
 def test_one_seed_gives_one_result_whatever_the_threads_and_the_form_of_the_data(monkeypatch):
@@ -158,14 +141,6 @@ def test_a_checkpoint_that_lacks_a_part_is_refused_and_changes_nothing(tmp_path)
         with pytest.raises(CheckpointError, match=part):
             train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
         assert bits(net) == before
-
-
-def test_validation_that_is_added_over_a_resume_keeps_history_aligned(tmp_path):
-    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
-    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
-    history = train(small_network(), epochs=2, validation_data=small_data(9), **options)
-    assert [len(figures) for figures in history.history.values()] == [2] * 4
-    assert np.isnan(history['val_loss']).tolist() == [True, False]
 
 
 def test_resuming_with_nothing_there_begins_anew_and_says_so(tmp_path, capsys):
@@ -420,18 +395,6 @@ def test_layers_allocate_nothing_after_the_first_batch():
     assert peak < largest_activation
 
 
-# What users of other libraries try
-
-
-def test_a_history_is_read_like_a_dict():
-    history = train(small_network(), epochs=2)
-    assert 'val_loss' not in history
-    assert list(history) == ['loss', 'accuracy']
-    assert dict(history) == history.history
-    with pytest.raises(KeyError, match='val_loss.*expected one of loss, accuracy'):
-        history['val_loss']
-
-
 @pytest.mark.parametrize('options', [{'shuffle': 'no'}, {'shuffle': 1}, {'verbose': 'auto'}, {'verbose': -1}])
 def test_what_is_neither_on_nor_off_is_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
@@ -470,29 +433,6 @@ def test_rates_that_are_no_numbers_are_refused():
         train(small_network(), learning_rate=lambda epoch: 0.1)
 
 
-@pytest.mark.parametrize(
-    ('thing', 'shown'),
-    [
-        (cnnx.SGD(momentum=0.9), 'SGD(momentum=0.9, nesterov=False, weight_decay=0.0, clip_norm=None)'),
-        (Cosine(0.1, warmup=2), 'Cosine(initial=0.1, final=0.0, warmup=2.0)'),
-        (cnnx.callbacks.CSVLogger('log.csv'), "CSVLogger(path='log.csv')"),
-        (cnnx.CategoricalCrossEntropy(), 'CategoricalCrossEntropy(from_logits=False, label_smoothing=0.0)'),
-        (cnnx.metrics.TopK(3), 'TopK(k=3)'),
-    ],
-    ids=lambda thing: type(thing).__name__,
-)  # fmt: skip
-def test_things_are_shown_as_they_were_made(thing, shown):
-    assert repr(thing) == shown
-
-
-@pytest.mark.parametrize(
-    'make', [lambda: cnnx.Adam(0.001), lambda: cnnx.SGD(lr=0.1), lambda: cnnx.SGD(learning_rate=1)]
-)
-def test_a_learning_rate_given_to_an_optimizer_is_shown_its_place(make):
-    with pytest.raises(TypeError, match=r'no learning rate; that goes to train\(learning_rate=\.\.\.\)'):
-        make()
-
-
 def test_a_file_of_a_layer_of_ones_own_says_how_to_read_it(tmp_path):
     class Double(cnnx.Layer):
         def _output_shape(self, input_shape):
@@ -517,18 +457,3 @@ def test_a_file_of_a_layer_of_ones_own_says_how_to_read_it(tmp_path):
     again = build()
     again.load_weights(tmp_path / 'own.npz')
     np.testing.assert_array_equal(again.predict(np.ones((3, 4))), net.predict(np.ones((3, 4))))
-
-
-def test_an_optimizer_of_ones_own_trains():
-    class Signs(cnnx.optimizers.Optimizer):
-        def __init__(self):
-            super().__init__(0.0, None)
-
-        def step(self, table, parameters, learning_rate, scale, threads):
-            for parameter in parameters:
-                parameter.value -= (learning_rate * np.sign(parameter.grad)).astype(parameter.value.dtype)
-
-    net = small_network()
-    net.compile(net.loss, Signs())
-    history = train(net, epochs=5, learning_rate=0.005)
-    assert history['loss'][-1] < history['loss'][0]
