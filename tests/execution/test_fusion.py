@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cnnx
-from cnnx import MaxPooling
+from cnnx import BatchNormalization, Convolutional, Dense, Dropout, Flatten, MaxPooling, ReLU, Tanh
 from cnnx.execution.fusion import split
 
 
@@ -17,6 +17,40 @@ def network(size, padding):
         net.add(layer)
     net.compile(cnnx.CategoricalCrossEntropy())
     return net
+
+
+def blocks_of(layers, capsys):
+    """Return which layers the summary of a network says to run as one block."""
+    net = cnnx.Network(seed=0)
+    for layer in layers:
+        net.add(layer)
+    net.summary()
+    lines = capsys.readouterr().out.splitlines()
+    return [line.split(' ', 1)[1].split(' run as')[0] for line in lines if 'as one block' in line]
+
+
+def images(*layers):
+    return Convolutional(4, 3, input_shape=(8, 8, 1)), *layers
+
+
+@pytest.mark.parametrize(
+    ('layers', 'expected'),
+    [
+        (images(), []),
+        (images(ReLU()), ['0-1 Convolutional, ReLU']),
+        (images(ReLU(), MaxPooling(2)), ['0-2 Convolutional, ReLU, MaxPooling']),
+        (images(MaxPooling(2), ReLU(), Flatten()), ['0-3 Convolutional, MaxPooling, ReLU, Flatten']),
+        (images(ReLU(), ReLU()), ['0-1 Convolutional, ReLU']),
+        (images(ReLU(), MaxPooling(2), MaxPooling(2)), ['0, 2 Convolutional, MaxPooling']),
+        (images(Tanh(), MaxPooling(2)), ['0, 2 Convolutional, MaxPooling']),
+        (images(BatchNormalization(), ReLU()), []),
+        (images(Dropout(0.5), ReLU()), []),
+        ((Dense(4, 3), ReLU(), Dense(output_size=2)), ['0-1 Dense, ReLU']),
+        ((Dense(4, 3), Tanh(), Dense(output_size=2), Flatten()), ['2-3 Dense, Flatten']),
+    ],
+)
+def test_layers_that_run_as_one_block_are_in_the_summary(layers, expected, capsys):
+    assert blocks_of(layers, capsys) == expected
 
 
 @pytest.mark.parametrize(('size', 'in_blocks'), [(6, True), (7, False)])
