@@ -1,4 +1,4 @@
-"""What no one should pass, drawn at random; tests/_ext/test_hostile_arguments.py sees how it is received."""
+"""What no one should pass, drawn at random; tests/test_hostile_arguments.py sees how it is received."""
 
 import warnings
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from block_cases import NETWORKS, data, network
+from fused_networks import NETWORKS, data, network
 from models import bits, small_data, small_network
 
 import cnnx

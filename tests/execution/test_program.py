@@ -12,7 +12,7 @@ import weakref
 
 import numpy as np
 import pytest
-from block_cases import ALL_KINDS, SHAPE, data, network
+from fused_networks import ALL_KINDS, SHAPE, data, network
 from models import bits, lenet5
 
 import cnnx

@@ -1,14 +1,7 @@
 """`Network.train`: its arguments, and what a run does."""
 
-import errno
-import gc
-import io
-import re
-import sys
-import time
+import itertools
 import tracemalloc
-import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +9,6 @@ from models import bits, lenet5, small_data, small_network
 
 import cnnx
 from cnnx import SGD, CategoricalCrossEntropy, CheckpointError, MeanSquaredError, Network, checkpoint
-from cnnx.callbacks import Callback
 from cnnx.schedules import SCHEDULES, Constant, Cosine, Schedule
 
 
@@ -67,10 +59,13 @@ def test_bytes_are_trained_on_as_they_come():
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize('shuffle', [True, False])
-@pytest.mark.parametrize('stop', [1, 2, 3])
-@pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('schedule', SCHEDULES)
+@pytest.mark.parametrize(
+    ('schedule', 'dtype', 'stop', 'shuffle'),
+    [
+        *((schedule, 'float32', 2, True) for schedule in SCHEDULES),
+        *itertools.product([Cosine], ['float32', 'float64'], [1, 2, 3], [True, False]),
+    ],
+)
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop, shuffle, dtype, schedule):
     options = {'shuffle': shuffle, 'validation_data': small_data(9, seed=2), 'learning_rate': schedule(0.05)}
     whole = small_network(dtype=dtype)
@@ -245,130 +240,6 @@ def test_a_batch_larger_than_the_data_and_a_last_batch_of_one():
         assert np.isfinite(history['loss']).all()
 
 
-def test_the_seconds_of_an_epoch_are_shown(capsys):
-    class Slow(Callback):
-        def on_batch_end(self, batch, figures):
-            time.sleep(0.02)
-
-    train(small_network(), epochs=2, verbose=1, callbacks=[Slow()])
-    seconds = [float(found) for found in re.findall(r'\(([0-9.]+) s\)', capsys.readouterr().out)]
-    assert len(seconds) == 2
-    assert all(0.02 <= each < 20 for each in seconds)
-
-
-def test_a_line_an_epoch_where_there_is_no_terminal(capsys):
-    train(small_network(), epochs=2, verbose=1)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(',')[0][:15] for line in lines] == ['epoch 1/2: loss', 'epoch 2/2: loss']
-    train(small_network(), epochs=2)
-    assert capsys.readouterr().out == ''
-
-
-def test_a_bar_an_epoch_on_a_terminal(monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(sys, 'stdout', terminal)
-    train(small_network(), epochs=2, verbose=1)
-    shown = terminal.getvalue()
-    assert 'epoch 1/2:   0%' in shown
-    assert 'epoch 2/2:   0%' in shown
-    assert re.findall(r'epoch (\d)/2: loss .*\(.* s\)\n', shown) == ['1', '2']
-
-
-class Terminal(io.StringIO):
-    """A terminal whose methods fail once they were called some times."""
-
-    def __init__(self, failing='', error=None, calls=0):
-        super().__init__()
-        self.failing, self.error, self.calls = failing, error, calls
-
-    def isatty(self):
-        return self.fails('isatty') or True
-
-    def write(self, text):
-        self.fails('write')
-        return super().write(text)
-
-    def flush(self):
-        self.fails('flush')
-
-    def fails(self, name):
-        if name == self.failing:
-            self.calls -= 1
-            if self.calls < 0:
-                raise self.error
-
-
-class Pipe(Terminal):
-    def isatty(self):
-        return self.fails('isatty') or False
-
-
-BROKEN = [
-    BrokenPipeError(errno.EPIPE, 'Broken pipe'),
-    OSError(errno.ENOSPC, 'No space left'),
-    ValueError('closed file'),
-]
-
-
-@pytest.mark.parametrize('calls', [0, 1, 2, 5, 9])
-@pytest.mark.parametrize('method', ['write', 'flush', 'isatty'])
-@pytest.mark.parametrize('kind', [Terminal, Pipe])
-@pytest.mark.parametrize('error', BROKEN, ids=lambda error: type(error).__name__)
-def test_output_that_fails_ends_no_run_and_is_left_alone(tmp_path, monkeypatch, kind, method, error, calls):
-    expected, net = small_network(), small_network()
-    train(expected)
-    stream = kind(method, error, calls)
-    monkeypatch.setattr(sys, 'stdout', stream)
-    train(net, verbose=1, checkpoint_dir=tmp_path)
-    gc.collect()
-    assert bits(net) == bits(expected)
-    assert stream.calls >= -1 or kind is Terminal  # tqdm tries once more to leave its line
-
-
-@pytest.mark.parametrize('stream', [None, SimpleNamespace(write=lambda text: None, flush=lambda: None), 5])
-def test_output_that_is_none(monkeypatch, stream):
-    monkeypatch.setattr(sys, 'stdout', stream)
-    assert len(train(small_network(), verbose=1)['loss']) == 4
-
-
-def test_what_must_not_go_unnoticed_is_a_warning_where_output_fails(tmp_path, monkeypatch):
-    train(small_network(), checkpoint_dir=tmp_path)
-    (tmp_path / 'model_epoch_4.npz').write_bytes(b'damaged')
-    monkeypatch.setattr(sys, 'stdout', Pipe('flush', BROKEN[1]))
-    with pytest.warns(RuntimeWarning, match=r'passed over .*model_epoch_4\.npz'):
-        train(small_network(), checkpoint_dir=tmp_path, verbose=1, resume_from_checkpoint=True)
-
-
-def test_a_warning_that_cannot_be_shown_ends_no_run(tmp_path, monkeypatch):
-    closed = io.StringIO()
-    closed.close()
-    train(small_network(), checkpoint_dir=tmp_path)
-    (tmp_path / 'model_epoch_4.npz').write_bytes(b'damaged')
-    with warnings.catch_warnings():
-        warnings.simplefilter('always')
-        monkeypatch.setattr(warnings, 'showwarning', lambda *arguments: closed.write('shown'))
-        history = train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-    assert len(history['loss']) == 4
-
-
-@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere, names of files are text')
-@pytest.mark.parametrize('encoding', ['ascii', 'utf-8', 'cp1252'])
-def test_names_that_cannot_be_encoded_are_shown_all_the_same(tmp_path, monkeypatch, encoding):
-    folder = tmp_path / 'k\udce4se\u4e2d'
-    monkeypatch.setattr(sys, 'stdout', io.TextIOWrapper(io.BytesIO(), encoding))
-    train(small_network(), checkpoint_dir=folder)
-    train(small_network(), checkpoint_dir=folder, epochs=5, resume_from_checkpoint=True, verbose=1)
-    shown = sys.stdout.buffer.getvalue().decode(encoding)
-    assert 'k\\udce4se\\u4e2d' in shown
-    assert 'epoch 5/5: loss' in shown
-
-
-def test_what_a_signal_handler_of_the_user_raises_while_something_is_shown_comes_out(monkeypatch):
-    monkeypatch.setattr(sys, 'stdout', Pipe('write', TimeoutError('my time is over')))
-    with pytest.raises(TimeoutError, match='my time is over'):
-        train(small_network(), verbose=1)
-
-
 @pytest.mark.parametrize('rate', [float('nan'), float('inf'), -1e-3, np.float32('nan'), -np.inf])
 def test_a_schedule_that_gives_no_rate_is_refused_before_the_update(rate):
     class Own(Constant):
@@ -399,12 +270,6 @@ def test_layers_allocate_nothing_after_the_first_batch():
 def test_what_is_neither_on_nor_off_is_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         train(small_network(), **options)
-
-
-def test_verbose_2_prints_lines_and_no_bar(capsys, monkeypatch):
-    monkeypatch.setattr('sys.stdout.isatty', lambda: True, raising=False)
-    train(small_network(), epochs=2, verbose=2)
-    assert [line.split(':')[0] for line in capsys.readouterr().out.split('\n')] == ['epoch 1/2', 'epoch 2/2', '']
 
 
 def test_freezing_a_network_freezes_its_layers_and_nothing_is_left_to_train():

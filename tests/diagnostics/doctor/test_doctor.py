@@ -28,19 +28,22 @@ from cnnx import (
 # What works raises no alarm.
 
 
-@pytest.mark.parametrize('share', [1 / 3, 1, 3])
-@pytest.mark.parametrize('optimizer', [SGD(momentum=0.9), SGD(), Adam()], ids=['momentum', 'sgd', 'adam'])
-@pytest.mark.parametrize(('n', 'batch_size', 'seed'), [(200, 16, 0), (1000, 32, 1), (2000, 128, 2)])
+@pytest.mark.parametrize('times', range(3))
+@pytest.mark.parametrize('optimizer', range(3))
 @pytest.mark.usefixtures('compiled_kernels')
-def test_lenet5_is_healthy(digits, n, batch_size, seed, optimizer, share):
+def test_lenet5_is_healthy(digits, optimizer, times):
+    """A Latin square: any two of optimizer, learning rate and number of samples come together once."""
+    seed = (optimizer + times) % 3
+    n, batch_size = [(200, 16), (1000, 32), (2000, 128)][seed]
+    optimizer = [SGD(momentum=0.9), SGD(), Adam()][optimizer]
     net = lenet5(seed)
     net.compile(CategoricalCrossEntropy(), optimizer)
-    rate = share * optimizer.usual_learning_rate
+    rate = [1 / 3, 1, 3][times] * optimizer.usual_learning_rate
     x, y = digits
     assert_clean(net.doctor(x[:n], y[:n], learning_rate=rate, batch_size=batch_size))
 
 
-@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('seed', range(2))
 @pytest.mark.parametrize('optimizer', ['sgd', 'adam', 'adamw', 'rmsprop', 'adagrad'])
 def test_dense_networks_are_healthy(flat, optimizer, seed):
     assert_clean(dense(seed=seed, optimizer=optimizer).doctor(*flat))
@@ -85,7 +88,7 @@ def test_other_outputs_and_losses_are_healthy(flat, seed):
 
 
 @pytest.mark.parametrize('activation', [ReLU, Tanh, Sigmoid])
-@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('seed', range(2))
 def test_few_samples_of_overlapping_or_twisted_classes_are_healthy(seed, activation):
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, 200)
