@@ -297,6 +297,12 @@ def test_a_network_goes_to_a_file_and_back(tmp_path):
     assert bits(twin) == bits(net)
 
 
+def test_a_checkpoint_of_a_run_is_a_file_of_its_network(tmp_path):
+    net = small_network()
+    net.train(*small_data(), epochs=2, verbose=0, checkpoint_dir=tmp_path, checkpoint_prefix='run')
+    assert bits(Network.load(tmp_path / 'run_epoch_2.npz')) == bits(net)
+
+
 def test_every_setting_of_a_layer_survives_a_file(tmp_path):
     net = Network(seed=0, dtype='float64')
     net.add(Convolutional(2, (3, 2), stride=(1, 2), padding='same', input_shape=(5, 6, 1), kernel_initializer='zeros'))

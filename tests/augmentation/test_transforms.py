@@ -1,8 +1,6 @@
 """Augmentations: where pixels go, what is random, and which arguments are refused."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from cnnx import kernels
 from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
 from cnnx.augmentation.pipeline import Pipeline
 from cnnx.augmentation.transforms import AUGMENTATIONS, as_augmentations
-from cnnx.cli import augment
 
 
 def moved(x, augmentation, numbers):
@@ -291,26 +288,3 @@ def test_settings_make_the_same_object_again_and_json_holds_them(kind):
     made = AUGMENTATIONS[kind](0.5)
     again = AUGMENTATIONS[kind](**json.loads(json.dumps(made.settings())))
     assert repr(again) == repr(made) == eval(repr(made), dict(AUGMENTATIONS)).__repr__()
-
-
-# The picture
-
-
-def test_the_command_draws_a_row_for_each_kind(tmp_path):
-    pytest.importorskip('matplotlib')
-    command = [sys.executable, '-m', 'cnnx.cli.augment', '--show']
-    done = subprocess.run([*command, str(tmp_path / 'a.png')], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, '')
-    assert (tmp_path / 'a.png').read_bytes()[:4] == b'\x89PNG'
-    kinds = {type(augmentation).__name__ for row in augment.ROWS.values() for augmentation in row}
-    assert kinds == AUGMENTATIONS.keys()
-
-
-@pytest.mark.parametrize(
-    'arguments', [['--show', 'a.txt'], ['--show', 'no/such/a.png'], ['--show', 'a.png', '--seed', '-1'], []]
-)
-def test_the_command_refuses_what_it_cannot_draw(arguments, capsys):
-    with pytest.raises(SystemExit) as exit:
-        augment.main(arguments)
-    assert exit.value.code == 2
-    assert 'expected' in capsys.readouterr().err or not arguments

@@ -1,6 +1,5 @@
 """`Network.train`: its arguments, and what a run does."""
 
-import itertools
 import tracemalloc
 
 import numpy as np
@@ -8,25 +7,13 @@ import pytest
 from models import bits, lenet5, small_data, small_network
 
 import cnnx
-from cnnx import SGD, CategoricalCrossEntropy, CheckpointError, MeanSquaredError, Network, checkpoint
-from cnnx.schedules import SCHEDULES, Constant, Cosine, Schedule
+from cnnx import MeanSquaredError, Network
+from cnnx.schedules import Constant, Cosine, Schedule
 
 
 def train(net, epochs=4, n=50, **options):
     x, y = small_data(n)
     return net.train(x, y, epochs=epochs, batch_size=8, **({'learning_rate': 0.05, 'verbose': 0} | options))
-
-
-def stop_after(steps, step):
-    """Return an optimizer's step that is interrupted, as by Ctrl-C, once it has taken so many steps."""
-    calls = iter(range(steps))
-
-    def interrupted(*arguments):
-        if next(calls, None) is None:
-            raise KeyboardInterrupt
-        step(*arguments)
-
-    return interrupted
 
 
 def test_one_seed_gives_one_result_whatever_the_threads_and_the_form_of_the_data(monkeypatch):
@@ -57,140 +44,6 @@ def test_bytes_are_trained_on_as_they_come():
         net.train(data, y, epochs=1, learning_rate=1e-4, verbose=0)
         results.append(bits(net))
     assert results[0] == results[1]
-
-
-@pytest.mark.parametrize(
-    ('schedule', 'dtype', 'stop', 'shuffle'),
-    [
-        *((schedule, 'float32', 2, True) for schedule in SCHEDULES),
-        *itertools.product([Cosine], ['float32', 'float64'], [1, 2, 3], [True, False]),
-    ],
-)
-def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop, shuffle, dtype, schedule):
-    options = {'shuffle': shuffle, 'validation_data': small_data(9, seed=2), 'learning_rate': schedule(0.05)}
-    whole = small_network(dtype=dtype)
-    expected = train(whole, **options)
-    options |= {'checkpoint_dir': tmp_path, 'checkpoint_prefix': 'run'}
-    interrupted = small_network(dtype=dtype)
-    interrupted.optimizer.step = stop_after(7 * stop, interrupted.optimizer.step)
-    with pytest.raises(KeyboardInterrupt):
-        train(interrupted, **options)
-    resumed = small_network(seed=99, dtype=dtype)
-    history = train(resumed, resume_from_checkpoint=True, **options)
-    assert bits(resumed) == bits(whole)
-    assert history.history == expected.history
-    assert resumed.generator.bit_generator.state == whole.generator.bit_generator.state
-
-
-def test_an_interruption_within_an_epoch_costs_that_epoch_only(tmp_path):
-    whole = small_network()
-    train(whole)
-    net = small_network()
-    net.optimizer.step = stop_after(17, net.optimizer.step)
-    with pytest.raises(KeyboardInterrupt):
-        train(net, checkpoint_dir=tmp_path)
-    assert sorted(path.name for path in tmp_path.glob('*.npz')) == ['model_epoch_1.npz', 'model_epoch_2.npz']
-    resumed = small_network()
-    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-    assert bits(resumed) == bits(whole)
-
-
-def test_a_resumed_network_is_a_file_too(tmp_path):
-    net = small_network()
-    train(net, checkpoint_dir=tmp_path, checkpoint_prefix='run')
-    loaded = Network.load(tmp_path / 'run_epoch_4.npz')
-    assert bits(loaded) == bits(net)
-
-
-def test_epochs_that_are_done_are_not_trained_again(tmp_path, capsys):
-    net = small_network()
-    history = train(net, checkpoint_dir=tmp_path)
-    again = small_network(1)
-    repeated = train(again, epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
-    assert '4 epochs are done already, 3 were asked for: nothing to train' in capsys.readouterr().out
-    assert repeated.history == history.history
-    assert bits(again) == bits(net)
-
-
-def test_a_run_that_begins_anew_is_resumed_and_not_the_one_before_it(tmp_path):
-    train(small_network(), checkpoint_dir=tmp_path)
-    whole = small_network(seed=1)
-    train(whole)
-    net = small_network(seed=1)
-    net.optimizer.step = stop_after(3, net.optimizer.step)
-    with pytest.raises(KeyboardInterrupt):
-        train(net, checkpoint_dir=tmp_path)
-    resumed = small_network(seed=1)
-    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-    assert bits(resumed) == bits(whole)
-
-
-def test_a_checkpoint_that_lacks_a_part_is_refused_and_changes_nothing(tmp_path):
-    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
-    path = tmp_path / 'model_epoch_1.npz'
-    arrays, description = checkpoint.read(path)
-    for part in ('settings', 'history', 'generator', 'architecture', 'optimizer'):
-        checkpoint.write(path, arrays, {key: value for key, value in description.items() if key != part})
-        net = small_network(seed=1)
-        before = bits(net)
-        with pytest.raises(CheckpointError, match=part):
-            train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-        assert bits(net) == before
-
-
-def test_resuming_with_nothing_there_begins_anew_and_says_so(tmp_path, capsys):
-    net, whole = small_network(), small_network()
-    train(net, checkpoint_dir=tmp_path / 'deep' / 'er', resume_from_checkpoint=True, verbose=1)
-    train(whole)
-    assert 'training begins at epoch 1' in capsys.readouterr().out
-    assert bits(net) == bits(whole)
-
-
-def test_settings_that_change_over_a_resume_are_told(tmp_path, capsys):
-    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
-    net = small_network()
-    net.compile(CategoricalCrossEntropy(), SGD(momentum=0.5))
-    with cnnx.use_backend('numpy'):
-        train(net, epochs=2, n=40, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
-    out = capsys.readouterr().out
-    assert 'samples was 50 up to here and is 40 from here on' in out
-    assert 'momentum was 0.9 up to here and is 0.5 from here on' in out
-    if cnnx.kernels.current().name == 'cython':
-        assert 'backend was cython up to here and is numpy from here on' in out
-
-
-@pytest.mark.parametrize(
-    ('other', 'message'),
-    [
-        (
-            {'filters': 4},
-            r'layer 0 \(Convolutional\): expected weights_0 of shape \(3, 3, 1, 4\), got \(3, 3, 1, 3\)',
-        ),
-        ({'activation': cnnx.Sigmoid}, r'layer 1 \(Sigmoid\): expected Sigmoid, got ReLU'),
-        ({'dtype': 'float64'}, 'dtype: expected float64, got float32'),
-        ({'loss': MeanSquaredError()}, "loss: expected {'kind': 'MeanSquaredError'}, got {'kind': 'Categorical"),
-    ],
-)
-def test_a_checkpoint_of_another_network_is_refused(tmp_path, other, message):
-    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
-    net = small_network(seed=5, **other)
-    before = bits(net)
-    with pytest.raises(CheckpointError, match=message):
-        train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-    assert bits(net) == before
-
-
-def test_a_damaged_newest_checkpoint_costs_one_epoch(tmp_path, capsys):
-    whole = small_network()
-    train(whole, checkpoint_dir=tmp_path)
-    newest = tmp_path / 'model_epoch_4.npz'
-    newest.write_bytes(newest.read_bytes()[:-100])
-    resumed = small_network()
-    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
-    out = capsys.readouterr().out
-    assert 'passed over' in out
-    assert 'resumed from' in out
-    assert bits(resumed) == bits(whole)
 
 
 def test_regression_has_no_accuracy():
