@@ -1,3 +1,5 @@
+"""Fixtures: backends, handlers of signals, mirrors."""
+
 import contextlib
 import os
 import signal

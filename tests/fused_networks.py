@@ -47,7 +47,7 @@ ALL_KINDS = {
     'activations twice': lambda: (
         (first(), LeakyReLU(0.2), Tanh(), MaxPooling(3, stride=2), Sigmoid(), *dense(ReLU(), Tanh(), ReLU()), *end())
     ),
-    'an activation behind Flatten': lambda: (
+    'an activation after Flatten': lambda: (
         first(),
         MaxPooling(2),
         Flatten(),
@@ -69,10 +69,10 @@ ALL_KINDS = {
     'an activation and pooling first': lambda: (LeakyReLU(input_shape=SHAPE), MaxPooling(2), Tanh(), *end()),
     'Flatten first': lambda: (Flatten(input_shape=SHAPE), Tanh(), *dense(ReLU()), *end()[1:]),
     'dropout first': lambda: (Dropout(0.3, input_shape=SHAPE), first(), ReLU(), MaxPooling(2), *end()),
-    'dropout behind dense layers': lambda: (
+    'dropout after dense layers': lambda: (
         (first(), ReLU(), *dense(ReLU(), Dropout(0.5)), *dense(Dropout(0.2)), *dense(LeakyReLU(), Dropout(0.4)), *end())
     ),
-    'dropout behind Tanh': lambda: (first(), Tanh(), Dropout(0.5), *dense(Sigmoid(), Dropout(0.5), Tanh()), *end()),
+    'dropout after Tanh': lambda: (first(), Tanh(), Dropout(0.5), *dense(Sigmoid(), Dropout(0.5), Tanh()), *end()),
     'dropout twice': lambda: (
         first(),
         ReLU(),
@@ -110,7 +110,7 @@ NETWORKS = {
     'convolution and ReLU': lambda: ((first(17), ReLU(), *end()), CategoricalCrossEntropy(), True),
     'ReLU, then pooling': lambda: ((first(), ReLU(), MaxPooling(2), *end()), CategoricalCrossEntropy(), True),
     'pooling, then ReLU': lambda: ((first(), MaxPooling(2), ReLU(), *end()), CategoricalCrossEntropy(), True),
-    'ReLU behind Flatten': lambda: (
+    'ReLU after Flatten': lambda: (
         (first(), MaxPooling(3, stride=2), Flatten(), ReLU(), Dense(output_size=4), Softmax()),
         CategoricalCrossEntropy(),
         True,

@@ -81,7 +81,7 @@ def test_float32_and_float64_start_from_the_same_numbers(name):
     assert (draw(initializer, 'float32') == draw(initializer).astype('float32')).all()
 
 
-def test_names_and_functions_are_understood_and_told():
+def test_names_and_functions_are_understood_and_described():
     assert get_initializer('he_normal') is he_normal
     assert describe_initializer(get_initializer('zeros')) == 'zeros'
     wide = partial(normal, standard_deviation=0.3)

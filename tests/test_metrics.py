@@ -19,7 +19,7 @@ def result(metric, predictions, labels):
     return metric.result()
 
 
-# Figures by hand
+# Metrics by hand
 
 
 def test_accuracy():
@@ -81,7 +81,7 @@ def test_nan_is_wrong_and_in_no_column():
 
 
 @pytest.mark.parametrize('seed', range(5))
-def test_figures_over_batches_are_those_of_all_samples_one_by_one(seed):
+def test_metrics_over_batches_are_those_of_all_samples_one_by_one(seed):
     rng = np.random.default_rng(seed)
     classes, n = int(rng.integers(2, 7)), 200
     scores, labels = rng.normal(size=(n, classes)).round(1), rng.integers(0, classes, n)

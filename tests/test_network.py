@@ -43,7 +43,7 @@ def test_summary_of_lenet5(capsys):
     assert lines[-1] == 'layer 12 (Softmax) and CategoricalCrossEntropy train as one step'
 
 
-def test_summary_tells_what_is_frozen(capsys):
+def test_summary_says_what_is_frozen(capsys):
     net = lenet5()
     net.layers[0].trainable = net.layers[1].trainable = net.layers[3].trainable = False
     net.summary()
@@ -189,7 +189,7 @@ def test_classes():
         (np.ma.masked_less(np.eye(36).reshape(-1, 6, 6, 1), 1), 'expected plain numbers, got a masked array'),
     ],
 )
-def test_wrong_samples_are_told_apart(x, hint):
+def test_wrong_samples_are_refused_with_a_hint(x, hint):
     net = small_network()
     with pytest.raises(ValueError, match=hint):
         net.predict(x)

@@ -1,3 +1,5 @@
+"""Optimizers: against PyTorch, clipping, weight decay, files, and resuming."""
+
 import json
 
 import numpy as np
@@ -166,7 +168,7 @@ def test_parameters_of_one_name_in_two_networks_are_kept_apart():
     assert [small.updates, large.updates] == [2, 1]
 
 
-def test_without_momentum_nothing_is_remembered():
+def test_without_momentum_there_is_no_state():
     parameters = large_parameters('float32')
     SGD().update(parameters, 0.1)
     assert [parameter.state for parameter in parameters] == [{}] * 5
@@ -384,7 +386,7 @@ def test_parameters_with_different_counts_are_resumed_exactly(tmp_path, frozen_a
     assert bits(resumed) == bits(whole)
 
 
-def test_counts_begin_anew_with_an_optimizer(tmp_path):
+def test_counts_restart_with_an_optimizer(tmp_path):
     net = adam_network()
     train(net, tmp_path, 1)
     assert set(counts(net).values()) == {3}
@@ -451,7 +453,7 @@ def test_a_checkpoint_whose_counts_are_none_is_refused(tmp_path, count):
     assert bits(other) == before
 
 
-def test_what_a_parameter_with_updates_was_remembered_by_must_be_there(tmp_path):
+def test_the_state_of_a_parameter_with_updates_must_be_there(tmp_path):
     train(adam_network(), tmp_path, 1)
     rewrite(tmp_path / 'model_epoch_1.npz', lambda arrays, description: arrays.pop('square_average_bias_4'))
     with pytest.raises(CheckpointError, match=r'layer 4 \(Dense\): expected square_average_bias_4 of shape'):

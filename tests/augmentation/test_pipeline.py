@@ -28,7 +28,7 @@ def test_neighbours_are_composed_in_their_order():
 
 
 @pytest.mark.usefixtures('each_backend')
-def test_a_shift_behind_a_quarter_turn_shifts_what_was_turned():
+def test_a_shift_after_a_quarter_turn_shifts_what_was_turned():
     x = np.zeros((1, 5, 5, 1))
     x[0, 2, 4] = 1  # at the right; turned, at the top; shifted by 3 rows down
     pipeline = Pipeline([Rotate(90), Shift(3)], x.shape[1:], x.dtype)

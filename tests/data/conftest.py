@@ -13,7 +13,7 @@ def _no_data_dir(monkeypatch):
 
 @pytest.fixture
 def official(monkeypatch):
-    """Make small stand-ins for the official files: their bytes by name; mnist.FILES tells of them."""
+    """Make small stand-ins for the official files: their bytes by name; mnist.FILES describes them."""
     packed = made_up_files()
     monkeypatch.setattr(mnist, 'FILES', described(packed))
     return packed

@@ -200,7 +200,7 @@ def test_missing_files_are_named(tmp_path, monkeypatch):
 
 
 def test_the_files_of_another_data_set_are_refused(tmp_path, monkeypatch):
-    """They have the same names and shapes: only their checksums tell them apart."""
+    """They have the same names and shapes: only their checksums differ."""
     publish(monkeypatch, 'fashion', made_up_files())
     files = made_up_files()
     name = next(iter(files))
@@ -271,7 +271,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('content', [archive_of({}), b'no zip file', b''], ids=['empty', 'junk', 'nothing'])
-def test_an_archive_that_cannot_be_read_is_told(content, tmp_path, monkeypatch):
+def test_an_archive_that_cannot_be_read_is_reported(content, tmp_path, monkeypatch):
     publish_emnist(monkeypatch, content)
     (tmp_path / 'gzip.zip').write_bytes(content)
     with pytest.raises(DataError, match='gzip.zip'):

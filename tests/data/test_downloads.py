@@ -139,7 +139,7 @@ def test_a_damaged_file_in_the_cache_is_not_used_when_all_mirrors_fail(official,
 
 
 @pytest.mark.parametrize(('kind', 'words'), [('trickles', 'not whole after'), ('goes on for ever', 'goes on after')])
-def test_what_was_given_up_is_told(official, cache, monkeypatch, serve, kind, words):
+def test_what_was_given_up_is_reported(official, cache, monkeypatch, serve, kind, words):
     limit_downloads(monkeypatch, seconds=0.2)
     answers = BAD_ANSWERS | SLOW_ANSWERS
     mirror = serve({IMAGES: answers[kind](official[IMAGES])})

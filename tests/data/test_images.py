@@ -221,9 +221,9 @@ def make_folder(folder, classes=('cat', 'dog'), count=2, shape=(28, 28)):
 
 def test_a_folder_by_class(tmp_path):
     make_folder(tmp_path)
-    (tmp_path / 'notes.txt').write_text('passed over')
-    (tmp_path / 'cat' / 'notes.txt').write_text('passed over')
-    (tmp_path / 'cat' / '._1.png').write_text('passed over')
+    (tmp_path / 'notes.txt').write_text('skipped')
+    (tmp_path / 'cat' / 'notes.txt').write_text('skipped')
+    (tmp_path / 'cat' / '._1.png').write_text('skipped')
     (tmp_path / '.cache').mkdir()
     x, labels, names = load_folder(tmp_path)
     assert x.shape == (4, 28, 28, 1)

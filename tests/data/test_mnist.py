@@ -149,10 +149,10 @@ def test_plain_and_compressed_files_may_mix(official, tmp_path):
     assert_is_official(preprocess_mnist_data(full=True, data_dir=save_all(tmp_path, files)), official)
 
 
-def test_files_in_a_folder_may_be_compressed_anew(official, tmp_path):
-    anew = {name: gzip.compress(gzip.decompress(packed), 1) for name, packed in official.items()}
-    assert anew != official
-    assert_is_official(preprocess_mnist_data(full=True, data_dir=save_all(tmp_path, anew)), official)
+def test_files_in_a_folder_may_be_compressed_again(official, tmp_path):
+    again = {name: gzip.compress(gzip.decompress(packed), 1) for name, packed in official.items()}
+    assert again != official
+    assert_is_official(preprocess_mnist_data(full=True, data_dir=save_all(tmp_path, again)), official)
 
 
 @pytest.mark.parametrize('gone', [NAMES[:1], NAMES[1:3], NAMES], ids=['one', 'two', 'all'])

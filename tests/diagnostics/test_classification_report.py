@@ -14,7 +14,7 @@ LABELS = np.array([0, 0, 0, 1, 1, 2])
 
 
 class Fixed:
-    """A network that predicts what it is told."""
+    """A network that gives the outputs that it is made with."""
 
     def __init__(self, outputs):
         self.outputs = np.array(outputs)

@@ -1,4 +1,4 @@
-"""Networks that run in blocks: against their layers one by one, and what a step leaves behind."""
+"""Networks that run in blocks: against their layers one by one."""
 
 import itertools
 
@@ -69,7 +69,7 @@ def learned(net):
             'average pooling',
             'activations twice',
         ),
-        *('dropout behind dense layers', 'dropout before activations', 'dropout first', 'an activation first'),
+        *('dropout after dense layers', 'dropout before activations', 'dropout first', 'an activation first'),
     ],
 )
 def test_frozen_layers_get_no_gradient_and_others_the_same_one(name, backend, compiled_kernels):

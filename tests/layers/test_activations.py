@@ -56,7 +56,7 @@ def test_sigmoid_does_not_overflow():
 
 
 @pytest.mark.usefixtures('each_backend')
-def test_a_leaky_relu_without_a_slope_is_a_relu_and_one_of_slope_1_changes_nothing():
+def test_a_leaky_relu_of_slope_0_is_a_relu_and_one_of_slope_1_changes_nothing():
     x = np.random.default_rng(0).normal(size=(5, 4))
     np.testing.assert_array_equal(LeakyReLU(0).forward(x), ReLU().forward(x))
     np.testing.assert_array_equal(LeakyReLU(1).forward(x), x)

@@ -151,7 +151,7 @@ def test_settings_make_the_layer_again(kind, data):
 
 
 @kinds
-def test_wrong_input_is_told_with_both_shapes(kind):
+def test_wrong_input_is_refused_with_both_shapes(kind):
     layer, shape = example(kind)
     layer.build(shape)
     with pytest.raises(ValueError, match=rf'{kind}: expected input \(N, .*got \(2, 3, 9, 9, 9\)'):

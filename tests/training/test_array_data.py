@@ -174,7 +174,7 @@ def test_targets_of_any_dtype_are_read_like_those_of_the_network(kind, dtype):
 
 
 def stop_after(epoch):
-    def stop(done, figures):
+    def stop(done, metrics):
         if done == epoch:
             callback.stop()
 

@@ -77,7 +77,7 @@ def test_weights_and_targets_go_with_their_images(compiled_kernels):
     assert weights_after(x, y, **options) != weights_after(x, y, unchanged, **options)
 
 
-def test_batches_of_a_stream_are_augmented(compiled_kernels):
+def test_batch_data_is_augmented(compiled_kernels):
     x, y = small_data(24)
     batches = [(x[i : i + 8], y[i : i + 8]) for i in range(0, 24, 8)]
     assert weights_after(batches, None) == weights_after(x, y, shuffle=False)

@@ -72,7 +72,7 @@ def test_an_iterator_gives_each_epoch_its_steps():
     assert bits(whole) == bits(endless)
 
 
-def test_functions_are_told_the_epoch():
+def test_functions_are_given_the_epoch():
     x, y = small_data(16)
     epochs = []
     train(small_network(), lambda epoch: epochs.append(epoch) or cut(x, y), epochs=3)
@@ -84,13 +84,13 @@ def test_a_schedule_over_batches_of_unknown_number_goes_by_epochs():
     known, unknown = small_network(), small_network()
     rates = []
 
-    class Told(Cosine):
+    class Recorded(Cosine):
         def __call__(self, *arguments):
             rates.append(super().__call__(*arguments))
             return rates[-1]
 
-    train(known, cut(x, y), learning_rate=Told(0.1))
-    train(unknown, Unsized(cut(x, y)), learning_rate=Told(0.1))
+    train(known, cut(x, y), learning_rate=Recorded(0.1))
+    train(unknown, Unsized(cut(x, y)), learning_rate=Recorded(0.1))
     assert rates[:4] == pytest.approx([0.1, 0.0853553, 0.05, 0.0146447], rel=1e-5)
     assert rates[4:] == pytest.approx([0.1, 0.1, 0.05, 0.05])
 

@@ -13,9 +13,9 @@ def train(net, epochs=4, n=50, **options):
 def test_history_has_a_float_an_epoch(tmp_path):
     history = train(small_network(), validation_data=small_data(20, seed=1))
     assert history.history.keys() == {'loss', 'accuracy', 'val_loss', 'val_accuracy'}
-    for figures in history.history.values():
-        assert len(figures) == 4
-        assert all(type(figure) is float for figure in figures)
+    for metrics in history.history.values():
+        assert len(metrics) == 4
+        assert all(type(metric) is float for metric in metrics)
     assert history['loss'] is history.history['loss']
     assert history['loss'][-1] < history['loss'][0]
 
@@ -33,7 +33,7 @@ def test_validation_that_is_added_over_a_resume_keeps_history_aligned(tmp_path):
     train(small_network(), epochs=1, checkpoint_dir=tmp_path)
     options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
     history = train(small_network(), epochs=2, validation_data=small_data(9), **options)
-    assert [len(figures) for figures in history.history.values()] == [2] * 4
+    assert [len(metrics) for metrics in history.history.values()] == [2] * 4
     assert np.isnan(history['val_loss']).tolist() == [True, False]
 
 

@@ -1,3 +1,5 @@
+"""Digits that the doctor examines."""
+
 import pytest
 
 from cnnx.data import preprocess_mnist_data

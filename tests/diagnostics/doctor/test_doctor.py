@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from doctor_cases import assert_clean, dense, network, numbers, regression
-from models import bits, lenet5, network_of_all_moods, small_data
+from models import bits, lenet5, network_with_training_modes, small_data
 
 from cnnx import (
     SGD,
@@ -111,7 +111,7 @@ def test_a_network_that_has_learned_its_samples_is_healthy(flat):
 @pytest.mark.parametrize('trained', [False, True])
 @pytest.mark.parametrize('rate', [0.01, 10, 1e-7])
 def test_the_network_stays_as_it_is(rate, trained):
-    net, twin = network_of_all_moods(), network_of_all_moods()
+    net, twin = network_with_training_modes(), network_with_training_modes()
     x, y = small_data(120)
     if trained:
         for each in (net, twin):
