@@ -87,7 +87,7 @@ def test_contestants_take_turns():
     assert seen[::2] == ['prelude'] * 4
 
 
-def test_timed_tells_the_time_between():
+def test_timed_returns_the_time_between():
     readings = iter([10.0, 10.5])
     assert timed(lambda: None, clock=lambda: next(readings))(0) == 0.5
 

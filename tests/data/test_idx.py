@@ -1,3 +1,5 @@
+"""IDX files: what is read, and what is refused."""
+
 import gzip
 import math
 import os
@@ -212,7 +214,7 @@ def test_absurd_sizes_of_no_numbers(saved, sizes):
     assert str(path) in str(caught.value)
 
 
-def test_a_bomb_that_tells_its_size_is_refused_before_it_takes_memory(saved):
+def test_a_bomb_that_states_its_size_is_refused_before_it_takes_memory(saved):
     path = saved(gzip.compress(header(0x08, 50_000_000) + bytes(50_000_000), 9))
     tracemalloc.start()
     try:

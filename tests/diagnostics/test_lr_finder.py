@@ -1,3 +1,5 @@
+"""Learning-rate range test."""
+
 import os
 import re
 import signal
@@ -85,7 +87,7 @@ def test_a_network_that_has_learned_its_data_has_nothing_to_suggest(digits):
     assert net.find_learning_rate(*digits).message.startswith('the loss never fell')
 
 
-def test_data_that_are_not_finite_are_told():
+def test_data_that_are_not_finite_are_reported():
     x, y = small_data(60)
     x[:] = np.nan
     found = small_network().find_learning_rate(x, y, batch_size=8)
