@@ -4,7 +4,7 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx._util.arrays import as_kernels_read, as_numbers, in_chunks, new_array
-from cnnx._util.representation import Shown
+from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import non_negative, true_or_false
 from cnnx._util.windows import batch_shape
 
@@ -53,7 +53,7 @@ def _whole_numbers(indices, first, classes, what):
     return indices
 
 
-class Loss(Shown):
+class Loss(ReprFromArguments):
     """The mean, over the samples of a batch, of a loss.
 
     `forward` and `backward` check what they are given. In a network, targets are checked once, by

@@ -9,12 +9,12 @@ import re
 import numpy as np
 
 from cnnx._util.arrays import as_numbers
-from cnnx._util.representation import Shown
+from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import positive_int
 from cnnx.losses import class_labels
 
 
-class Metric(Shown):
+class Metric(ReprFromArguments):
     """A figure over samples that come in batches, from counts that do not grow with the samples.
 
     The class that is predicted is that of the largest score, the first of equal ones; a single score decides

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from cnnx import kernels
-from cnnx._util.representation import Shown
+from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import non_negative, positive, true_or_false
 
 # All kinds: what cnnx exports, files are loaded by, and `as_optimizer` knows.
@@ -21,7 +21,7 @@ WORK_OF_UPDATE = 16
 NORM_EPSILON = 1e-6
 
 
-class Optimizer(Shown):
+class Optimizer(ReprFromArguments):
     """What optimizers share.
 
     A kind of optimizer names what it remembers of a parameter in `state_names`, its constructor's arguments in

@@ -2,11 +2,11 @@
 
 import math
 
-from cnnx._util.representation import Described
+from cnnx._util.representation import Configurable
 from cnnx._util.validation import MAX_SIZE, function_of, is_whole, non_negative, positive, positive_int, whole_number
 
 
-class Schedule(Described):
+class Schedule(Configurable):
     """What schedules share.
 
     A kind of schedule defines `__call__`, and keeps its arguments in attributes of their names. All but

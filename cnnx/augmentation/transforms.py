@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from cnnx._util.representation import Described
+from cnnx._util.representation import Configurable
 from cnnx._util.validation import MAX_SIZE, non_negative, positive, true_or_false
 
 # The share of an image that is erased at least, and how much longer than the other a box's side may be.
@@ -18,7 +18,7 @@ REACH, FINENESS = 3, 2
 IDENTITY = np.eye(3)
 
 
-class Augmentation(Described):
+class Augmentation(Configurable):
     """What augmentations share: arguments are kept in attributes of their names.
 
     Attributes:
