@@ -20,7 +20,7 @@ def fans(shape):
 
 
 def he_normal(rng, shape, dtype):
-    """Draw from a normal distribution of variance 2 / fan-in, which keeps activations in scale through ReLU layers.
+    """Draw from a normal distribution of variance 2 / fan-in, made for ReLU layers.
 
     Source: He et al., "Delving deep into rectifiers", 2015, equation 10.
     """
@@ -55,7 +55,7 @@ def glorot_uniform(rng, shape, dtype):
 
 
 def lecun_normal(rng, shape, dtype):
-    """Draw from a normal distribution of variance 1 / fan-in, which keeps activations in scale through near-linear layers.
+    """Draw from a normal distribution of variance 1 / fan-in, made for layers that are nearly linear.
 
     Source: LeCun et al., "Efficient BackProp", 1998, section 4.6.
     """
