@@ -14,7 +14,7 @@ pytest.importorskip('PIL')
 from PIL import Image
 
 from cnnx.data import DataError, load_folder, load_npz, prepare_digit, preprocess_mnist_data, read_image
-from cnnx.data.parts import connected_parts
+from cnnx.data.connected_components import connected_components
 from tools.photograph_digits import STORED, enlarged, framed, on_paper, save_photo, thinned
 
 SAMPLES = 150
@@ -359,7 +359,7 @@ def test_parts_are_those_of_a_flood_fill(rng):
                     if 0 <= near[0] < 40 and 0 <= near[1] < 50 and mask[near] and not expected[near]:
                         expected[near] = number
                         waiting.append(near)
-        found = connected_parts(mask)
+        found = connected_components(mask)
         assert len(np.unique(np.stack([found, expected]).reshape(2, -1), axis=1).T) == expected.max() + 1
         assert ((found > 0) == mask).all()
         assert found.max() == expected.max()
@@ -367,7 +367,7 @@ def test_parts_are_those_of_a_flood_fill(rng):
 
 @pytest.mark.parametrize('mask', [np.zeros((3, 4), bool), np.ones((3, 4), bool), np.ones((1, 1), bool)])
 def test_parts_of_nothing_and_of_everything(mask):
-    np.testing.assert_array_equal(connected_parts(mask), mask.astype(int))
+    np.testing.assert_array_equal(connected_components(mask), mask.astype(int))
 
 
 # Digits
@@ -425,7 +425,7 @@ def test_the_largest_of_several_is_taken_with_a_note(digits, rng):
     two[:, :280] = large
     two[40:236, 300:496] = small
     prepared = prepare_digit(on_paper(two, rng))
-    assert 'expected one digit to a picture' in prepared.notes[0]
+    assert 'expected one digit in a picture' in prepared.notes[0]
     assert np.abs(prepared.pixels - prepare_digit(on_paper(large, rng)).pixels).mean() < 0.03
 
 
@@ -496,4 +496,4 @@ def test_odd_shapes_are_taken_or_refused(shape, rng):
 
 def test_thin_strokes_are_made_bolder(digits, rng):
     prepared = prepare_digit(on_paper(thinned(enlarged(digits[0][0], 14), 23), rng, contrast=0.8))
-    assert prepared.notes == ['thin strokes are made bolder']
+    assert prepared.notes == ['thin strokes are thickened']
