@@ -1,4 +1,4 @@
-"""The two backends side by side: how far apart their numbers are, and how far their speeds."""
+"""Comparison of the NumPy and the compiled backend: numerical differences and speed, layer by layer."""
 
 import time
 
@@ -13,36 +13,37 @@ BATCH_COMPARED = 100
 
 
 def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_size=32, **train_options):
-    """Train a network on each backend, from one seed on the same batches, and print the comparison.
+    """Train a network on each backend, with the same seed and batches, and print times and differences.
 
-    Layers are compared one by one: times are those of a training run that leaves the blocks out, forward and
-    backward, per batch. A second run, in blocks, gives the time of whole steps as networks take them.
-    Differences are taken on equal input, gradient and weights, so that each is a layer's own: with the weights
-    before training and with those that the compiled run ended with, over the first 1,000 samples, the larger
-    of the two. The backward difference is the largest among the gradients of a layer's input and parameters.
+    Times of layers are milliseconds for a batch, forward and backward, in a training run layer by layer. A second run,
+    in blocks, gives the time of a whole training step.
+
+    The difference of a layer is measured with the same input, gradient and weights on both backends, over the first
+    1,000 samples, once with the initial weights and once with those of the trained compiled network; the larger one
+    counts. The backward difference is the largest one of the gradients by the layer's input and parameters.
 
     Args:
-        make_network: a function that makes a compiled network, from the same seed each time.
+        make_network: a function that returns a new compiled network, from the same seed each time.
         train_data, test_data: pairs (x, y).
         epochs, batch_size, train_options: passed on to `Network.train`.
 
     Returns:
-        (rows, results): a dict for each layer, and for each backend a dict of 'history', 'test', and
-            'milliseconds' of a step in blocks.
+        (rows, results): a list with a dict for each layer ('layer', 'forward', 'backward', 'numpy', 'cython'), and for
+            each backend a dict of 'history', 'test', and 'milliseconds' of a training step in blocks.
 
     Raises:
-        BackendError: there are no compiled kernels to compare with.
+        BackendError: the compiled kernels cannot be used.
     """
     train_options |= {'epochs': epochs, 'batch_size': batch_size, 'verbose': 0}
     steps = epochs * -(-len(train_data[0]) // batch_size)
     networks, milliseconds, results = {}, {}, {}
-    for backend in reversed(BACKENDS):  # the compiled one first, since it may not be there
+    for backend in reversed(BACKENDS):  # the compiled one first, since it may be missing
         with use_backend(backend):
             network = networks[backend] = make_network()
             network.plan.run_layer_by_layer()
-            watches = _attach_stopwatches(network.plan)
+            timers = _attach_timers(network.plan)
             history = network.train(*train_data, **train_options)
-            milliseconds[backend] = [watch.milliseconds for watch in watches]
+            milliseconds[backend] = [timer.milliseconds for timer in timers]
             results[backend] = {
                 'history': history.history,
                 'test': network.evaluate(*test_data),
@@ -71,8 +72,8 @@ def _milliseconds(network, data, train_options):
     return 1000 * (time.perf_counter() - began)
 
 
-class Stopwatch:
-    """Adds up the time of a step's forward and backward calls."""
+class StepTimer:
+    """Measure the total time of two methods of an object, by replacing them with timed ones."""
 
     def __init__(self, owner, forward, backward):
         self.seconds = 0.0
@@ -92,22 +93,22 @@ class Stopwatch:
 
     @property
     def milliseconds(self):
-        """Of both calls, for one batch."""
+        """The time of both methods for one batch."""
         return 1000 * self.seconds / max(self.batches, 1)
 
 
-def _attach_stopwatches(plan):
-    watches = [Stopwatch(step, 'forward', 'backward') for step in plan.steps]
-    return [*watches, Stopwatch(plan.loss, 'compute', 'compute_gradient')]
+def _attach_timers(plan):
+    timers = [StepTimer(step, 'forward', 'backward') for step in plan.steps]
+    return [*timers, StepTimer(plan.loss, 'compute', 'compute_gradient')]
 
 
-def _largest_differences(network, data):
-    """Return the (forward, backward) differences of each step, the loss last."""
-    x, y = (array[:SAMPLES_COMPARED] for array in data)
-    samples, plan = ArrayData(network, x, y), network.plan
+def _largest_differences(network, train_data):
+    """Return the largest (forward, backward) differences of each step, the loss last, (steps + 1, 2)."""
+    x, y = (array[:SAMPLES_COMPARED] for array in train_data)
+    data, plan = ArrayData(network, x, y), network.plan
     largest = np.zeros((len(plan.steps) + 1, 2))
-    for first in range(0, len(samples), BATCH_COMPARED):
-        found = _differences(plan, network.generator, *samples.batch(slice(first, first + BATCH_COMPARED)))
+    for first in range(0, len(data), BATCH_COMPARED):
+        found = _differences(plan, network.generator, *data.batch(slice(first, first + BATCH_COMPARED)))
         largest = np.maximum(largest, found)
     return largest
 
@@ -126,7 +127,7 @@ def _differences(plan, generator, x, targets):
 
 
 def _on_both(compute, generator=None):
-    """Compute arrays on each backend, with the same random numbers; return the largest difference and first array."""
+    """Compute arrays on both backends with the same random numbers; return the largest difference and the first."""
     arrays, state = {}, generator and generator.bit_generator.state
     for backend in BACKENDS:
         if generator is not None:
