@@ -80,7 +80,7 @@ def test_the_command_profiles_lenet5():
     command = [sys.executable, '-m', 'cnnx.cli.profile', '--batch-size', '2', '--repeats', '1', '--threads', '1']
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert 'a step of 2 samples as it runs, on 1 threads' in run.stdout
+    assert 'a step of 2 samples on 1 threads' in run.stdout
 
 
 def test_the_command_profiles_a_saved_network(tmp_path, capsys):
