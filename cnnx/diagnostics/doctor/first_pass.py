@@ -94,7 +94,7 @@ def _high_loss(network, first_pass):
         'warning',
         layer.index,
         f'The initial loss is {first_pass.loss:.3g}; equal probabilities for all classes give ln({classes}) = '
-        f'{chance:.3g}. The network is confident of wrong classes. {layer.where} increases the numbers most, '
+        f'{chance:.3g}. The network is confident of wrong classes; {layer.where} increases the numbers most, '
         f'{growth.get(layer.index, 1):.2g} times.',
         f'Initialize its weights smaller (he_normal for ReLU), or check the scale of x: its standard deviation over '
         f'samples is {first_pass.spread:.2g}.',
