@@ -7,7 +7,7 @@ from cnnx import CategoricalCrossEntropy, Dense, Network, Softmax
 from cnnx.metrics import METRICS, Accuracy, ConfusionMatrix, TopK, get_metric
 
 NAN = float('nan')
-# True classes 0, 0, 0, 1, 1, 2; predicted 0, 0, 1, 1, 0, 0: nothing is taken for class 2.
+# True classes 0, 0, 0, 1, 1, 2; predicted 0, 0, 1, 1, 0, 0: nothing is predicted as class 2.
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 PREDICTED = np.array([0, 0, 1, 1, 0, 0])
 SCORES = np.eye(3)[PREDICTED]
@@ -27,7 +27,7 @@ def test_accuracy():
 
 
 def test_confusion_matrix_has_true_classes_in_rows():
-    """As in scikit-learn: confusion_matrix(true, predicted)[i, j] counts class i taken for class j."""
+    """As in scikit-learn: confusion_matrix(true, predicted)[i, j] counts class i predicted as class j."""
     matrix = result('confusion_matrix', SCORES, LABELS)
     assert matrix.tolist() == [[2, 1, 0], [1, 1, 0], [1, 0, 0]]
     assert matrix.dtype == np.int64

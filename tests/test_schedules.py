@@ -240,7 +240,7 @@ def test_a_rate_that_is_none_is_refused(kind, rate):
         (ReduceOnPlateau, {'cooldown': False}, 'cooldown: expected'),
         (ReduceOnPlateau, {'threshold': 1}, 'threshold: expected'),
         (ReduceOnPlateau, {'minimum': 0.2}, 'minimum: expected at most the initial rate, 0.1, got 0.2'),
-        (ReduceOnPlateau, {'monitor': None}, 'monitor: expected the name of a figure'),
+        (ReduceOnPlateau, {'monitor': None}, 'monitor: expected the name of a metric'),
     ],
 )
 def test_wrong_arguments_are_refused(kind, arguments, message):

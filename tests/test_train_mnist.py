@@ -756,7 +756,7 @@ def test_a_learning_rate_is_suggested_and_nothing_trained(tmp_path):
 
 
 def test_the_doctor_says_what_speaks_against_a_learning_rate_and_nothing_is_trained(tmp_path):
-    assert 'nothing found that speaks against training' in run('--doctor', *SMALL, cwd=tmp_path).stdout
+    assert 'no problems found' in run('--doctor', *SMALL, cwd=tmp_path).stdout
     result = run('--doctor', *SMALL, '--learning-rate', '50', cwd=tmp_path)
     assert result.stdout.startswith('error: The learning rate 50 is too high')
     assert not list(tmp_path.iterdir())

@@ -194,8 +194,8 @@ def check_names(network):
         for name in parameters:
             if f'{state}_{name}' in parameters:
                 raise ValueError(
-                    f'parameter {state}_{name}: {type(network.optimizer).__name__} saves its state of {name} under this '
-                    f'name; give the parameter another one'
+                    f'parameter {state}_{name}: {type(network.optimizer).__name__} saves its state of {name} under '
+                    'this name; give the parameter another one'
                 )
 
 

@@ -212,20 +212,20 @@ def test_boxes_have_the_share_and_the_place_that_is_asked_for():
     assert erased.mean() == pytest.approx(0.25, abs=0.02)
     assert min(top.min(), left.min()) == 0
     assert max(bottom.max(), right.max()) == 28
-    shares = ((bottom - top) * (right - left))[erased] / 28**2
-    assert 0.012 < shares.min() < 0.03
-    assert 0.27 < shares.max() < 0.33
+    fractions = ((bottom - top) * (right - left))[erased] / 28**2
+    assert 0.012 < fractions.min() < 0.03
+    assert 0.27 < fractions.max() < 0.33
     ratios = ((bottom - top) / np.maximum(right - left, 1))[erased]
     assert np.median(ratios) == pytest.approx(1, abs=0.1)
     assert 0.2 < ratios.min() < 0.35
 
 
-@pytest.mark.parametrize(('probability', 'share'), [(1, 1), (1, 0.001), (0, 1)])
+@pytest.mark.parametrize(('probability', 'fraction'), [(1, 1), (1, 0.001), (0, 1)])
 @pytest.mark.parametrize(('height', 'width'), [(1, 1), (1, 50), (50, 1), (6, 6)])
-def test_boxes_lie_in_images_of_any_size(probability, share, height, width):
+def test_boxes_lie_in_images_of_any_size(probability, fraction, height, width):
     numbers = np.random.default_rng(0).random((5, 500))
     numbers[:, 0], numbers[:, 1] = 0, np.nextafter(1, 0)
-    top, left, bottom, right = Erase(probability, share).boxes(numbers, height, width).T
+    top, left, bottom, right = Erase(probability, fraction).boxes(numbers, height, width).T
     assert top.min() >= 0
     assert left.min() >= 0
     assert bottom.max() <= height
@@ -246,8 +246,9 @@ def test_erased_pixels_are_random_from_one_end_of_the_fill_to_the_other():
 @pytest.mark.parametrize('wrong', [None, -1, np.nan, np.inf, 'far', True, 10**400, [1], 1j, 2**31])
 def test_arguments_that_are_no_such_numbers_are_refused(wrong):
     for kind, name in (
-        (Shift, 'pixels'), (Rotate, 'degrees'), (Scale, 'share'), (Shear, 'degrees'), (Elastic, 'alpha'),
-        (lambda value: Elastic(1, value), 'sigma'), (Erase, 'probability'), (lambda value: Erase(0.5, value), 'share'),
+        (Shift, 'pixels'), (Rotate, 'degrees'), (Scale, 'fraction'), (Shear, 'degrees'), (Elastic, 'alpha'),
+        (lambda value: Elastic(1, value), 'sigma'), (Erase, 'probability'),
+        (lambda value: Erase(0.5, value), 'fraction'),
     ):  # fmt: skip
         if name == 'sigma' and wrong == 2**31:
             continue
@@ -259,13 +260,13 @@ def test_arguments_that_are_no_such_numbers_are_refused(wrong):
     ('make', 'message'),
     [
         (lambda: Rotate(180.1), 'degrees: expected a finite number of at least 0'),
-        (lambda: Scale(1), 'share: expected a finite number of at least 0 and less than 1'),
+        (lambda: Scale(1), 'fraction: expected a finite number of at least 0 and less than 1'),
         (lambda: Scale(0.1, 1), 'each_axis: expected True or False, got 1'),
         (lambda: Shear(90), 'degrees: expected a finite number of at least 0 and less than 90'),
         (lambda: Elastic(1, 0), 'sigma: expected a finite number of more than 0'),
         (lambda: Erase(1.01), 'probability: expected a finite number'),
-        (lambda: Erase(1, 0), 'share: expected a finite number of more than 0'),
-        (lambda: Erase(1, 1.5), 'share: expected at most 1'),
+        (lambda: Erase(1, 0), 'fraction: expected a finite number of more than 0'),
+        (lambda: Erase(1, 1.5), 'fraction: expected at most 1'),
         (lambda: Erase(1, 0.5, 'white'), 'fill: expected a finite number, or a pair'),
         (lambda: Erase(1, 0.5, (1, 0)), 'fill: expected'),
         (lambda: Erase(1, 0.5, (0, 1, 2)), 'fill: expected'),

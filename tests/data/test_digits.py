@@ -74,7 +74,7 @@ def test_the_largest_of_several_is_taken_with_a_note(digits, rng):
     two[:, :280] = large
     two[40:236, 300:496] = small
     prepared = prepare_digit(on_paper(two, rng))
-    assert 'expected one digit to a picture' in prepared.notes[0]
+    assert 'expected one digit in a picture' in prepared.notes[0]
     assert np.abs(prepared.pixels - prepare_digit(on_paper(large, rng)).pixels).mean() < 0.03
 
 
@@ -145,4 +145,4 @@ def test_odd_shapes_are_taken_or_refused(shape, rng):
 
 def test_thin_strokes_are_made_bolder(digits, rng):
     prepared = prepare_digit(on_paper(thinned(enlarged(digits[0][0], 14), 23), rng, contrast=0.8))
-    assert prepared.notes == ['thin strokes are made bolder']
+    assert prepared.notes == ['thin strokes are thickened']

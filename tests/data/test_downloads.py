@@ -138,7 +138,7 @@ def test_a_damaged_file_in_the_cache_is_not_used_when_all_mirrors_fail(official,
         preprocess_mnist_data(full=True)
 
 
-@pytest.mark.parametrize(('kind', 'words'), [('trickles', 'not whole after'), ('goes on for ever', 'goes on after')])
+@pytest.mark.parametrize(('kind', 'words'), [('trickles', 'incomplete after'), ('goes on for ever', 'longer than')])
 def test_what_was_given_up_is_reported(official, cache, monkeypatch, serve, kind, words):
     limit_downloads(monkeypatch, seconds=0.2)
     answers = BAD_ANSWERS | SLOW_ANSWERS

@@ -9,7 +9,7 @@ from models import small_data, small_network
 from cnnx.diagnostics.classification_report import Report
 
 NAN = float('nan')
-# True classes 0, 0, 0, 1, 1, 2; predicted 0, 0, 1, 1, 0, 0: nothing is taken for class 2.
+# True classes 0, 0, 0, 1, 1, 2; predicted 0, 0, 1, 1, 0, 0: nothing is predicted as class 2.
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 
 
@@ -40,9 +40,9 @@ def test_a_report_in_words():
         '    2        1     0.0000  0.0000  0.0000',
         '',
         'most confused',
-        '0 taken for 1: 1 time',
-        '1 taken for 0: 1 time',
-        '2 taken for 0: 1 time',
+        '0 predicted as 1: 1 time',
+        '1 predicted as 0: 1 time',
+        '2 predicted as 0: 1 time',
     ]
 
 
@@ -50,13 +50,13 @@ def test_a_report_names_the_most_frequent_pairs_and_the_surest_mistakes():
     report = Report(Fixed(OUTPUTS * 2 + [[0, 1, 0]]), np.zeros((13, 2)), [*LABELS, *LABELS, 0], examples=3)
     assert report.pairs == [(0, 1, 3), (1, 0, 2), (2, 0, 2)]
     assert report.mistakes == [(12, 0, 1, 1.0), (5, 2, 0, 0.99), (11, 2, 0, 0.99)]
-    assert '0 taken for 1: 3 times' in str(report)
+    assert '0 predicted as 1: 3 times' in str(report)
 
 
 def test_a_report_without_mistakes_and_one_with_nan():
-    assert str(Report(Fixed(np.eye(3)), np.zeros((3, 2)), [0, 1, 2])).endswith('no class was taken for another')
+    assert str(Report(Fixed(np.eye(3)), np.zeros((3, 2)), [0, 1, 2])).endswith('no classes are confused')
     text = str(Report(Fixed([[0.1], [NAN]]), np.zeros((2, 2)), [0, 1]))
-    assert '1 more have NaN among their outputs, and no class' in text
+    assert '1 more have NaN outputs, so no predicted class' in text
 
 
 @pytest.mark.parametrize('shape', [(6, 5, 4, 1), (6, 5, 4, 3), (6, 5, 4, 2), (6, 7)])
@@ -85,5 +85,5 @@ def test_a_report_names_the_classes():
     by_name = re.sub(r'\b(cat|very long dog|bee)\b', lambda found: str(names.index(found[1])), text)
     assert by_name.split() == numbered.split()
     assert len({len(line) for line in text.splitlines()[:4]}) == 1, 'aligned'
-    with pytest.raises(ValueError, match='classes: expected 3 names, one a class, got .*long'):
+    with pytest.raises(ValueError, match='classes: expected 3 names, one for each class, got .*long'):
         Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=names[:2])

@@ -304,7 +304,7 @@ def test_a_kink_on_both_sides_is_skipped_and_nothing_but_skipped_is_not_ok():
     assert math.isnan(row.error)
     assert row.place is None
     assert 'not known' in repr(check).splitlines()[1]
-    assert repr(check).endswith('not known, since all that was tried lies on a kink: 0 Dense, input')
+    assert repr(check).endswith('not known, since all entries that were tried lie on a kink: 0 Dense, input')
 
 
 def test_a_kink_that_the_quotients_do_not_show_is_not_taken_for_a_mistake():
@@ -506,5 +506,5 @@ def test_wrong_samples_are_refused_as_by_train(action):
 def test_samples_without_a_finite_loss_are_refused():
     x, labels = small_data(3)
     x[1] = math.nan
-    with pytest.raises(ValueError, match='check_gradients: expected samples of a finite loss, got nan'):
+    with pytest.raises(ValueError, match='check_gradients: expected samples with a finite loss, got nan'):
         small_network().check_gradients(x, labels)

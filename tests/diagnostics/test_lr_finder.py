@@ -62,7 +62,7 @@ def test_the_suggestion_is_a_tenth_of_the_rate_with_the_lowest_loss():
     losses = np.concatenate([np.full(40, 2.1), np.linspace(2.1, 1, 11), np.linspace(1.1, 3, 10)])
     suggestion, message = rate_finder._suggestion(rates, losses, before)
     assert suggestion == pytest.approx(rates[50] / 10)
-    assert message == 'the loss fell from 2.1 to 1, its lowest, at 0.1, and a tenth of that is suggested'
+    assert message == 'the loss fell from 2.1 to 1, its lowest, at 0.1; a tenth of that rate is suggested'
 
 
 @pytest.mark.parametrize(

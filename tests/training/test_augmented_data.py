@@ -108,7 +108,7 @@ def test_a_resume_with_other_augmentation_says_so(tmp_path, capsys):
     described = checkpoint.read(tmp_path / 'model_epoch_1.npz')[1]['settings']['augment']
     assert described == [
         {'kind': 'Shift', 'pixels': 1.0},
-        {'kind': 'Erase', 'probability': 1.0, 'share': 0.2, 'fill': [0.0, 1.0]},
+        {'kind': 'Erase', 'probability': 1.0, 'fraction': 0.2, 'fill': [0.0, 1.0]},
     ]
     small_network().train(x, y, epochs=2, augment=[Shift(1), Erase(1, 0.2, (0, 1))], **options)
     assert 'augment' not in capsys.readouterr().out

@@ -7,7 +7,7 @@ from models import small_data, small_network
 from cnnx import CategoricalCrossEntropy, Convolutional, Dense, MeanSquaredError, Network, Softmax
 from cnnx.metrics import F1, ConfusionMatrix, Precision, Recall
 
-# True classes 0, 0, 0, 1, 1, 2; predicted 0, 0, 1, 1, 0, 0: nothing is taken for class 2.
+# True classes 0, 0, 0, 1, 1, 2; predicted 0, 0, 1, 1, 0, 0: nothing is predicted as class 2.
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 PREDICTED = np.array([0, 0, 1, 1, 0, 0])
 SCORES = np.eye(3)[PREDICTED]

@@ -24,16 +24,16 @@ def test_pixels_of_0_to_255(digits, seed):
     assert the(report, 'input_integer').severity == 'note'
     assert not report
     if 'rate_too_high' in names(report):
-        assert the(report, 'rate_too_high').advice.startswith('First bring the numbers to scale')
+        assert the(report, 'rate_too_high').advice.startswith('First scale the numbers')
 
 
 def test_numbers_that_are_not_normalised(flat):
     x, y = flat
-    assert the(dense().doctor(x + 100, y), 'input_scale').figures['mean'] == pytest.approx(100.1, abs=0.1)
+    assert the(dense().doctor(x + 100, y), 'input_scale').values['mean'] == pytest.approx(100.1, abs=0.1)
     assert 'Weights would have to grow' in the(dense().doctor(x / 255, y), 'input_scale').message
     columns, targets = numbers()
     columns[:, 2] *= 1000
-    assert the(regression().doctor(columns, targets), 'input_columns').figures['column'] == 2
+    assert the(regression().doctor(columns, targets), 'input_columns').values['column'] == 2
     normalised = network(BatchNormalization(input_shape=(784,)), Dense(output_size=10), Softmax())
     assert_clean(normalised.doctor(30 * x + 20, y))
 
@@ -43,13 +43,13 @@ def test_numbers_that_are_not_finite(flat, number):
     x, y = flat[0].copy(), flat[1]
     x[[7, 12], 3] = number
     finding = the(dense().doctor(x, y), 'input_not_finite')
-    assert finding.figures == {'samples': 2, 'first': 7}
+    assert finding.values == {'samples': 2, 'first': 7}
     kept = x[np.isfinite(x).reshape(len(x), -1).all(axis=1)]
     assert len(kept) == len(x) - 2
     x, y = numbers()
     y[3] = number
     report = regression().doctor(x, y)
-    assert the(report, 'targets_not_finite').figures['first'] == 3
+    assert the(report, 'targets_not_finite').values['first'] == 3
     assert 'nothing was trained' in repr(report)
 
 
@@ -57,7 +57,7 @@ def test_equal_samples_and_equal_samples_with_different_targets(flat):
     x, y = flat
     assert names(dense().doctor(x[:1].repeat(100, axis=0), y[:100]), 'error') == {'input_equal'}
     both = dense().doctor(np.concatenate([x, x]), np.concatenate([y, (y + 1) % 10]))
-    assert the(both, 'targets_contradict').figures == {'samples': 2000}
+    assert the(both, 'targets_contradict').values == {'samples': 2000}
     one = dense().doctor(np.concatenate([x, x[:1]]), np.append(y, (y[0] + 1) % 10))
     assert the(one, 'targets_contradict').severity == 'note'
 
@@ -83,7 +83,7 @@ def test_labels_from_1_missing_classes_unbalanced_ones_and_sorted_ones(flat):
     assert names(dense().doctor(x[y != 4], y[y != 4]), 'warning') == {'classes_missing'}
     rare = (y == 0) | (np.arange(len(y)) < 25)
     finding = the(dense().doctor(x[rare], y[rare]), 'classes_unbalanced')
-    assert finding.figures['counts'] == np.bincount(y[rare]).tolist()
+    assert finding.values['counts'] == np.bincount(y[rare]).tolist()
     order = np.argsort(y, kind='stable')
     report = dense().doctor(x[order], y[order])
     assert the(report, 'labels_in_order').severity == 'note'
@@ -94,7 +94,7 @@ def test_targets_out_of_the_last_layers_range_or_much_too_large(flat):
     x, y = numbers()
     finding = the(regression(ReLU()).doctor(x, -np.abs(y) - 0.1), 'targets_out_of_range')
     assert (finding.severity, finding.layer) == ('error', 5)
-    assert the(regression(Sigmoid()).doctor(x, y), 'targets_out_of_range').figures['share'] > 0.5
+    assert the(regression(Sigmoid()).doctor(x, y), 'targets_out_of_range').values['fraction'] > 0.5
     assert the(regression(Tanh()).doctor(x, y / 2), 'targets_out_of_range').severity == 'warning'
     assert 'target_scale' in names(regression().doctor(x, 1e4 * y))
     assert 'targets_equal' in names(regression().doctor(x, np.ones(len(x))))

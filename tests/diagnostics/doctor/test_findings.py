@@ -12,9 +12,9 @@ def test_the_report_says_what_and_what_to_do_errors_first(flat):
     report = network(Dense(784, 32), Dense(output_size=10), Sigmoid()).doctor(*flat)
     assert [f.severity for f in report.findings] == ['error', 'warning', 'note']
     text = repr(report)
-    assert text.startswith('error: CategoricalCrossEntropy looks at the output of the true class alone')
-    assert '\n  > Put Softmax() in its place.\n' in text
-    assert text.endswith('1 error, 1 warning, 1 note (1,000 samples, 32 to a step, learning rate 0.01)')
+    assert text.startswith('error: CategoricalCrossEntropy depends on the output of the true class alone')
+    assert '\n  > Replace it by Softmax().\n' in text
+    assert text.endswith('1 error, 1 warning, 1 note (1,000 samples, batch size 32, learning rate 0.01)')
     assert str(report.findings[0]) in text
     assert max(map(len, text.splitlines())) <= 120
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -16,7 +16,7 @@ def test_targets_that_do_not_follow_from_the_samples(digits, flat):
         assert names(report, 'error', 'warning') <= {'targets_unrelated'}
         found += not report
     assert found >= 10  # one in forty passes by chance: what is there must not be denied
-    assert abs(the(report, 'targets_unrelated').figures['standard_deviations']) < 3.5
+    assert abs(the(report, 'targets_unrelated').values['standard_deviations']) < 3.5
     shuffled = np.random.default_rng(0).permutation(digits[1][:400])
     assert names(lenet5(0).doctor(digits[0][:400], shuffled)) == {'targets_unrelated'}
     x, y = numbers()
@@ -31,7 +31,7 @@ def test_rates_that_are_too_high_or_too_low(digits, rate, name, seed):
     report = lenet5(seed).doctor(digits[0][:500], digits[1][:500], learning_rate=rate)
     finding = the(report, f'rate_too_{name}')
     assert finding.severity == ('error' if name == 'high' else 'warning')
-    suggestion = finding.figures['suggestion']
+    suggestion = finding.values['suggestion']
     assert suggestion is None or 0.001 < suggestion < 0.1
 
 
@@ -43,4 +43,4 @@ def test_rates_of_a_regression(rate, name):
 def test_a_network_that_is_too_small(flat):
     small = Dense(784, 1), ReLU(), Dense(output_size=10), Softmax()
     finding = the(network(*small, seed=1).doctor(*flat), 'cannot_overfit')
-    assert finding.figures['loss'] > 0.3 * finding.figures['chance']
+    assert finding.values['loss'] > 0.3 * finding.values['chance']

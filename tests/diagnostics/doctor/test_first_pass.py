@@ -13,12 +13,12 @@ def test_first_losses_dead_saturated_and_exploding_units(flat, seed):
     layers = Dense(784, 32), ReLU(), Dense(output_size=10, kernel_initializer=normal(10)), Softmax()
     finding = the(network(*layers, seed=seed).doctor(*flat), 'initial_loss')
     assert finding.layer == 2
-    assert finding.figures['loss'] > 10 > finding.figures['chance']
+    assert finding.values['loss'] > 10 > finding.values['chance']
     net = dense(seed=seed)
     net.layers[0].bias = np.where(np.arange(32) < 24, -100, 0)
     finding = the(net.doctor(*flat), 'dead_units')
     assert (finding.severity, finding.layer) == ('warning', 1)
-    assert 0.75 <= finding.figures['share'] < 1
+    assert 0.75 <= finding.values['fraction'] < 1
     net.layers[0].bias = np.full(32, -100)
     report = net.doctor(*flat)
     assert {'dead_units', 'no_gradient'} <= names(report, 'error')

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('PIL')
-from cnnx.data.parts import connected_parts
+from cnnx.data.connected_components import connected_components
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_parts_are_those_of_a_flood_fill(rng):
                     if 0 <= near[0] < 40 and 0 <= near[1] < 50 and mask[near] and not expected[near]:
                         expected[near] = number
                         waiting.append(near)
-        found = connected_parts(mask)
+        found = connected_components(mask)
         assert len(np.unique(np.stack([found, expected]).reshape(2, -1), axis=1).T) == expected.max() + 1
         assert ((found > 0) == mask).all()
         assert found.max() == expected.max()
@@ -35,4 +35,4 @@ def test_parts_are_those_of_a_flood_fill(rng):
 
 @pytest.mark.parametrize('mask', [np.zeros((3, 4), bool), np.ones((3, 4), bool), np.ones((1, 1), bool)])
 def test_parts_of_nothing_and_of_everything(mask):
-    np.testing.assert_array_equal(connected_parts(mask), mask.astype(int))
+    np.testing.assert_array_equal(connected_components(mask), mask.astype(int))
