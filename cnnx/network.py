@@ -319,9 +319,8 @@ class Network:
             raise CheckpointError(
                 f'{path}: holds no architecture; for a file of weights alone, build the network and use load_weights'
             )
-        with checkpoint.lack_of_memory_told(path):
-            with checkpoint.misfit_told(path, 'cannot build its network'):
-                network = state.rebuild(cls, description, arrays)
+        with checkpoint.as_checkpoint_error(path, 'cannot build its network'):
+            network = state.rebuild(cls, description, arrays)
             network._set_weights(arrays, path)
         return network
 
@@ -355,7 +354,7 @@ class Network:
         Raises:
             CheckpointError: they belong to another network; nothing is changed then.
         """
-        with checkpoint.misfit_told(path, 'not a checkpoint of this network'):
+        with checkpoint.as_checkpoint_error(path, 'not a checkpoint of this network'):
             matching = state.match_checkpoint(self, description, arrays)
             updates = state.updates_of(description)
             states = state.state_names(self, description)
