@@ -1,11 +1,10 @@
+"""Reading and writing .npz files: what comes back, and what damaged or crafted files raise."""
+
 import errno
-import gc
 import hashlib
 import io
 import json
 import os
-import subprocess
-import sys
 import time
 import tracemalloc
 import warnings
@@ -55,8 +54,15 @@ def npz(**members):
 
 
 def described(description, **arrays):
-    text = description if isinstance(description, str) else json.dumps(description)
-    return npz(**arrays, description=np.array(text))
+    text = description if isinstance(description, str) else json.dumps({'format': files.FORMAT, **description})
+    return npz(**arrays, description=np.frombuffer(text.encode(), np.uint8))
+
+
+def fail(error):
+    def failing(*arguments, **options):
+        raise error
+
+    return failing
 
 
 @pytest.fixture
@@ -72,7 +78,6 @@ def test_round_trip(path, description):
     checkpoint.write(path, ARRAYS, description)
     arrays, found = checkpoint.read(path)
     assert_same_arrays(arrays, ARRAYS)
-    found.pop('format', None)
     assert found == (description or {})
     assert files_in(path.parent) == [path.name]
 
@@ -86,13 +91,6 @@ def test_description_alone(path):
 def test_a_description_takes_a_byte_a_letter(path):
     checkpoint.write(path, {}, {'text': 'a' * 10_000})
     assert path.stat().st_size < 11_000
-
-
-def test_a_description_in_the_form_of_older_files(path):
-    path.write_bytes(with_manifest(DESCRIPTION, {'x': ONES}, x=ONES))
-    arrays, found = checkpoint.read(path)
-    assert_same_arrays(arrays, {'x': ONES})
-    assert found == checkpoint.read_description(path) == DESCRIPTION
 
 
 def test_no_arrays(path):
@@ -109,128 +107,11 @@ def test_numpy_alone_can_read_it(path):
         assert json.loads(file['description'].tobytes())['epoch'] == 3
 
 
-@pytest.mark.parametrize('name', ['model', 'model.npz.tmp', 'MODEL.NPZ', 'model.1'])
-def test_the_name_is_used_as_it_is(tmp_path, name):
-    checkpoint.write(tmp_path / name, ARRAYS)
-    assert files_in(tmp_path) == [name]
-    assert_same_arrays(checkpoint.read(tmp_path / name)[0], ARRAYS)
-
-
-def test_name_in_the_current_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    checkpoint.write('model.npz', ARRAYS)
-    assert_same_arrays(checkpoint.read('model.npz')[0], ARRAYS)
-
-
 def test_arguments_are_left_alone(path):
     arrays, description = dict(ARRAYS), dict(DESCRIPTION)
     checkpoint.write(path, arrays, description)
     assert list(arrays) == list(ARRAYS)
     assert description == DESCRIPTION
-
-
-def test_an_older_file_is_replaced(path):
-    path.write_bytes(b'from before' * 1000)
-    checkpoint.write(path, ARRAYS)
-    assert_same_arrays(checkpoint.read(path)[0], ARRAYS)
-
-
-# Whole or not there
-
-
-def fail(error):
-    def failing(*arguments, **options):
-        raise error
-
-    return failing
-
-
-def fail_midway(error, write=os.write):
-    def failing(descriptor, content):
-        write(descriptor, b'PK\3\4 and no more')
-        raise error
-
-    return failing
-
-
-ERRORS = [OSError(errno.ENOSPC, 'No space left on device'), ValueError('bad'), MemoryError(), KeyboardInterrupt()]
-
-
-@pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize('step', ['write', 'fsync', 'replace'])
-@pytest.mark.parametrize('before', [True, False], ids=['over a file', 'no file'])
-def test_an_error_leaves_the_file_from_before_and_nothing_else(path, monkeypatch, step, error, before):
-    if before:
-        checkpoint.write(path, ARRAYS)
-    content = path.read_bytes() if before else None
-    if step == 'write':
-        monkeypatch.setattr(os, 'write', fail_midway(error))
-    else:
-        monkeypatch.setattr(os, step, fail(error))
-    with pytest.raises(type(error)):
-        checkpoint.write(path, {'weights_0': np.ones(3)})
-    monkeypatch.undo()
-    assert files_in(path.parent) == ([path.name] if before else [])
-    assert not before or path.read_bytes() == content
-
-
-@pytest.mark.parametrize('step', ['write', 'fsync', 'replace'])
-def test_an_os_error_names_the_final_path_and_the_reason(path, monkeypatch, step):
-    error = OSError(errno.ENOSPC, 'No space left on device', '/some/temporary/file')
-    if step == 'write':
-        monkeypatch.setattr(os, 'write', fail_midway(error))
-    else:
-        monkeypatch.setattr(os, step, fail(error))
-    with pytest.raises(OSError, match='No space left on device') as caught:
-        checkpoint.write(path, ARRAYS)
-    assert caught.value.filename == str(path)
-    assert caught.value.errno == errno.ENOSPC
-    assert 'tmp' not in str(caught.value).replace(str(path), '')
-
-
-@pytest.mark.parametrize('step', ['write', 'fsync', 'replace', 'unlink'])
-def test_what_a_signal_handler_of_the_user_raises_during_a_save_comes_out_as_it_is(path, monkeypatch, step):
-    error = TimeoutError('my time is over')
-    monkeypatch.setattr(os, step, fail(error))
-    if step == 'unlink':
-        monkeypatch.setattr(os, 'replace', fail(OSError(errno.ENOSPC, 'No space left on device')))
-    with pytest.raises(TimeoutError) as caught:
-        checkpoint.write(path, ARRAYS)
-    assert caught.value is error
-
-
-def test_folder_that_is_not_there(tmp_path):
-    path = tmp_path / 'nowhere' / 'model.npz'
-    with pytest.raises(FileNotFoundError) as caught:
-        checkpoint.write(path, ARRAYS)
-    assert caught.value.filename == str(path)
-
-
-def test_a_folder_of_that_name(path):
-    path.mkdir()
-    with pytest.raises(OSError, match='model.npz') as caught:
-        checkpoint.write(path, ARRAYS)
-    assert caught.value.filename == str(path)
-    assert files_in(path.parent) == [path.name]
-
-
-@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='named pipes are POSIX')
-def test_a_pipe_is_not_replaced(path):
-    os.mkfifo(path)
-    with pytest.raises(FileExistsError, match='a folder, device or pipe is there') as caught:
-        checkpoint.write(path, ARRAYS)
-    assert caught.value.filename == str(path)
-    assert path.is_fifo()
-    assert files_in(path.parent) == [path.name]
-
-
-def test_a_link_is_followed_to_what_there_is_or_will_be(path):
-    target = path.with_name('target.npz')
-    path.symlink_to(target.name)
-    for arrays in (ARRAYS, {'weights_0': np.ones(3)}):
-        checkpoint.write(path, arrays)
-        assert path.is_symlink()
-        assert_same_arrays(checkpoint.read(target)[0], arrays)
 
 
 class ScarceMemory(io.BytesIO):
@@ -255,67 +136,6 @@ def test_a_description_that_json_cannot_hold(path):
     checkpoint.write(path, ARRAYS)
     with pytest.raises(TypeError):
         checkpoint.write(path, ARRAYS, {'what': object()})
-    assert files_in(path.parent) == [path.name]
-    assert_same_arrays(checkpoint.read(path)[0], ARRAYS)
-
-
-@pytest.mark.parametrize('name', ['a\0b', '\udc80', 'n' * 65_532, 'ä' * 32_766], ids=ascii)
-def test_a_name_that_a_zip_file_cannot_hold(path, name):
-    with pytest.raises(ValueError, match='expected the name of an array as UTF-8 without a zero, at most 65,531 bytes'):
-        checkpoint.write(path, {name: np.ones(2)})
-    assert files_in(path.parent) == []
-    longest = {'n' * 65_531: np.ones(2)}
-    checkpoint.write(path, longest)
-    assert_same_arrays(checkpoint.read(path)[0], longest)
-
-
-def test_bytes_are_on_the_disk_before_the_file_takes_its_name(path, monkeypatch):
-    steps = []
-    fsync, replace = os.fsync, os.replace
-
-    def watched_fsync(descriptor):
-        steps.append(('fsync', os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size))
-        fsync(descriptor)
-
-    def watched_replace(source, target):
-        assert Path(source).parent == Path(target).parent
-        steps.append(('replace', str(target)))
-        replace(source, target)
-
-    monkeypatch.setattr(os, 'fsync', watched_fsync)
-    monkeypatch.setattr(os, 'replace', watched_replace)
-    checkpoint.write(path, ARRAYS)
-    written = path.stat()
-    assert steps[:2] == [('fsync', written.st_ino, written.st_size), ('replace', str(path))]
-    if os.name == 'posix':
-        assert steps[2][:2] == ('fsync', path.parent.stat().st_ino)
-
-
-FILLS_THE_DISK = """
-import resource, sys
-import numpy as np
-from cnnx import checkpoint
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-try:
-    checkpoint.write(sys.argv[1], {'weights_0': np.ones(100_000)})
-except OSError as error:
-    print(error)
-"""
-
-
-@pytest.mark.skipif(os.name != 'posix', reason='file size limits are POSIX')
-def test_a_disk_that_really_fills_up(path):
-    checkpoint.write(path, ARRAYS)
-    result = subprocess.run(
-        [sys.executable, '-c', FILLS_THE_DISK, str(path)],
-        env={**os.environ, 'PYTHONPATH': str(Path(checkpoint.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (result.returncode, result.stderr) == (0, '')
-    assert 'File too large' in result.stdout
-    assert str(path) in result.stdout
     assert files_in(path.parent) == [path.name]
     assert_same_arrays(checkpoint.read(path)[0], ARRAYS)
 
@@ -447,17 +267,21 @@ def test_description_that_is_no_json_object(path, description, reader):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize('array', [np.array(['{}', '{}']), np.array(b'{}'), np.array(1.5), np.zeros(3)], ids=repr)
+@pytest.mark.parametrize('array', [np.array('{}'), np.array(b'{}'), np.array(1.5), np.zeros(3)], ids=repr)
 def test_description_that_is_no_text(path, array):
     path.write_bytes(npz(description=array))
     with pytest.raises(CheckpointError, match='description'):
         checkpoint.read(path)
 
 
-def test_newer_format(path):
-    path.write_bytes(described({'format': checkpoint.FORMAT + 1}, weights_0=np.ones(2)))
-    with pytest.raises(CheckpointError, match='format 2.*reads format 1.*install a newer cnnx'):
-        checkpoint.read(path)
+@pytest.mark.parametrize('version', [1, 3, None])
+@pytest.mark.parametrize('reader', [checkpoint.read, checkpoint.read_description])
+def test_a_file_of_another_format_is_refused_in_one_line(path, version, reader):
+    path.write_bytes(described({'format': version}, weights_0=np.ones(2)))
+    message = f'{path}: format {version}; this cnnx reads format 2: train again, or use the version that wrote it'
+    with pytest.raises(CheckpointError) as caught:
+        reader(path)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize('path', [5, None, 1.5, ['a']])
@@ -486,50 +310,17 @@ def test_checkpoint_error_is_a_value_error():
     assert issubclass(CheckpointError, ValueError)
 
 
-class StopError(Exception):
-    """What a signal handler of the user raises."""
-
-
-@pytest.mark.parametrize(
-    'error', [StopError(), TimeoutError('my time is over')], ids=lambda error: type(error).__name__
-)
-def test_what_a_signal_handler_of_the_user_raises_is_no_damage(tmp_path, monkeypatch, error):
-    path = save(tmp_path, 'model', 1)
-    for step in ('_check_seal', '_description', '_members', 'zipfile.is_zipfile'):
-        with monkeypatch.context() as patch:
-            patch.setattr(f'cnnx.checkpoint.files.{step}', fail(error))
-            for use in (checkpoint.read, lambda path: checkpoint.read_newest(path.parent, 'model')):
-                with pytest.raises(type(error)) as caught:
-                    use(path)
-                assert caught.value is error
-
-
-def test_what_stops_a_save_is_not_hidden_by_what_it_leaves_unfinished(path, monkeypatch):
-    real, unfinished = zipfile.ZipFile._open_to_write, []
-
-    def interrupted(*arguments, **options):
-        unfinished.append(real(*arguments, **options))
-        raise StopError
-
-    monkeypatch.setattr(zipfile.ZipFile, '_open_to_write', interrupted)
-    with pytest.raises(StopError):
-        checkpoint.write(path, ARRAYS)
-    gc.collect()
-    assert files_in(path.parent) == []
-
-
 @pytest.mark.parametrize('step', ['_array', '_description', '_check_seal'])
-def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch, step):
-    save(tmp_path, 'model', 1)
-    path = save(tmp_path, 'model', 2)
+def test_a_lack_of_memory_is_no_damage(path, monkeypatch, step):
+    checkpoint.write(path, ARRAYS, DESCRIPTION)
     monkeypatch.setattr(files, step, fail(MemoryError()))
-    for use in (checkpoint.read, cnnx.Network.load, lambda path: checkpoint.read_newest(path.parent, 'model')):
-        with pytest.raises(MemoryError, match=r'model_epoch_\d\.npz: not enough memory'):
+    for use in (checkpoint.read, cnnx.Network.load):
+        with pytest.raises(MemoryError, match=r'model\.npz: not enough memory'):
             use(path)
 
 
-def test_a_disk_that_cannot_be_read_is_damage(tmp_path, monkeypatch):
-    path = save(tmp_path, 'model', 1)
+def test_a_disk_that_cannot_be_read_is_damage(path, monkeypatch):
+    checkpoint.write(path, ARRAYS)
     monkeypatch.setattr(files, '_check_seal', fail(OSError(errno.EIO, 'Input/output error')))
     with pytest.raises(CheckpointError, match='Input/output error'):
         checkpoint.read(path)
@@ -542,169 +333,6 @@ def test_a_file_can_be_moved_away_after_a_failed_read(path, monkeypatch):
         checkpoint.read(path)
     path.rename(path.with_suffix('.damaged'))
     assert not path.exists()
-
-
-# The newest checkpoint
-
-
-def save(folder, prefix, epoch, started=100.0):
-    path = checkpoint.checkpoint_path(folder, prefix, epoch)
-    run = {'id': f'run of {started}', 'started': started, 'saved': epoch}
-    checkpoint.write(path, {'weights_0': np.full(3, epoch + started)}, {'epoch': epoch, 'run': run})
-    return path
-
-
-def assert_newest(folder, prefix, epoch, started=100.0):
-    path, arrays, description, damage, _ = checkpoint.read_newest(folder, prefix)
-    assert path == folder / f'{prefix}_epoch_{epoch}.npz'
-    assert arrays['weights_0'].tolist() == [epoch + started] * 3
-    assert (description['epoch'], description['run']['started']) == (epoch, started)
-    return damage
-
-
-def test_name_of_a_checkpoint(tmp_path):
-    assert checkpoint.checkpoint_path(tmp_path, 'model_subset', 10) == tmp_path / 'model_subset_epoch_10.npz'
-
-
-@pytest.mark.parametrize('epochs', [[1], [9, 10], [10, 9], [1, 2, 3], [99, 100, 20]], ids=str)
-def test_newest_by_number(tmp_path, epochs):
-    for epoch in epochs:
-        save(tmp_path, 'model', epoch)
-    assert assert_newest(tmp_path, 'model', max(epochs)) == []
-
-
-def test_none(tmp_path):
-    assert checkpoint.read_newest(tmp_path, 'model') is None
-    assert checkpoint.read_newest(tmp_path / 'nowhere', 'model') is None
-
-
-@pytest.mark.parametrize('prefix', ['model', 'model_full', 'model_full_epoch_1', 'mod*', 'mod[e]l', 'a.b', '.hidden'])
-def test_prefixes_that_begin_alike_stay_apart(tmp_path, prefix):
-    for other in ('model', 'model_full', 'model_full_epoch_1', 'mod*', 'mod[e]l', 'a.b', '.hidden'):
-        save(tmp_path, other, 3 if other == prefix else 50)
-    assert assert_newest(tmp_path, prefix, 3) == []
-
-
-def test_names_that_are_no_checkpoints_do_not_count(tmp_path):
-    save(tmp_path, 'model', 2)
-    for name in (
-        'epoch_7',
-        '_epoch_7',
-        'model_epoch_',
-        'model_epoch_7a',
-        'model_epoch_-7',
-        'model_epoch_\N{DEVANAGARI DIGIT SEVEN}',
-        'model',
-    ):
-        (tmp_path / f'{name}.npz').write_bytes(b'')
-    for name in ('model_epoch_8.npz.tmp', '.model_epoch_8.npz.123.tmp', 'model_epoch_8.txt'):
-        (tmp_path / name).write_bytes(b'')
-    assert assert_newest(tmp_path, 'model', 2) == []
-
-
-def test_a_run_that_begins_anew_wins_over_higher_numbers_of_an_older_run(tmp_path):
-    for epoch in range(1, 11):
-        save(tmp_path, 'model', epoch, started=100.0)
-    for epoch in (1, 2):
-        save(tmp_path, 'model', epoch, started=200.0)
-    assert assert_newest(tmp_path, 'model', 2, started=200.0) == []
-
-
-@pytest.mark.parametrize('damage', [lambda data: b'', lambda data: data[:200], lambda data: bytes(len(data))])
-def test_a_damaged_newest_is_passed_over_with_the_reason(tmp_path, damage):
-    save(tmp_path, 'model', 9)
-    newest = save(tmp_path, 'model', 10)
-    newest.write_bytes(damage(newest.read_bytes()))
-    (line,) = assert_newest(tmp_path, 'model', 9)
-    assert str(newest) in line
-    assert len(line) > len(str(newest)) + 5
-    assert '\n' not in line
-
-
-def test_damage_outside_the_description_is_passed_over_as_well(tmp_path):
-    save(tmp_path, 'model', 9)
-    newest = save(tmp_path, 'model', 10)
-    content = newest.read_bytes()
-    newest.write_bytes(content.replace(np.full(3, 110.0).tobytes(), bytes(24), 1))
-    assert checkpoint.read_description(newest)['epoch'] == 10
-    (line,) = assert_newest(tmp_path, 'model', 9)
-    assert str(newest) in line
-
-
-@pytest.mark.parametrize(
-    'description',
-    [
-        {},
-        {'epoch': 10},
-        {'run': None},
-        {'run': {}},
-        {'run': 7},
-        {'run': {'started': 'yesterday'}},
-        {'run': {'started': 1.0}},
-    ],
-    ids=str,
-)
-def test_files_that_are_no_checkpoints_of_a_run_are_passed_over(tmp_path, description):
-    save(tmp_path, 'model', 9)
-    other = tmp_path / 'model_epoch_10.npz'
-    checkpoint.write(other, {'weights_0': np.ones(3)}, description)
-    (line,) = assert_newest(tmp_path, 'model', 9)
-    assert str(other) in line
-
-
-def test_a_folder_named_like_a_checkpoint_is_passed_over(tmp_path):
-    save(tmp_path, 'model', 9)
-    (tmp_path / 'model_epoch_10.npz').mkdir()
-    assert_newest(tmp_path, 'model', 9)
-
-
-def test_all_damaged(tmp_path):
-    paths = [save(tmp_path, 'model', epoch) for epoch in (1, 2)]
-    for path in paths:
-        path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(CheckpointError) as caught:
-        checkpoint.read_newest(tmp_path, 'model')
-    for path in paths:
-        assert str(path) in str(caught.value)
-    assert 'without resuming' in str(caught.value)
-
-
-def test_what_files_say_counts_and_not_their_names(tmp_path):
-    for epoch in (1, 2, 3):
-        path = save(tmp_path, 'model', epoch)
-    path.with_name('model_epoch_50.npz').write_bytes((tmp_path / 'model_epoch_2.npz').read_bytes())
-    assert_newest(tmp_path, 'model', 3)
-
-
-def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, 'scandir', fail(PermissionError(errno.EACCES, 'Permission denied', str(tmp_path))))
-    with pytest.raises(PermissionError):
-        checkpoint.read_newest(tmp_path, 'model')
-
-
-def test_reading_changes_nothing(tmp_path):
-    save(tmp_path, 'model', 1)
-    save(tmp_path, 'model', 2).write_bytes(b'damaged')
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert_newest(tmp_path, 'model', 1)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-# Prefixes
-
-
-@pytest.mark.parametrize('prefix', ['', 'a/b', '/', 'a/', '../a', 'a\0b', None, 7, b'model', Path('model')], ids=repr)
-def test_bad_prefixes(prefix):
-    with pytest.raises(ValueError, match='checkpoint_prefix') as caught:
-        checkpoint.check_prefix(prefix)
-    assert repr(prefix) in str(caught.value)
-
-
-@pytest.mark.parametrize('prefix', ['model', 'model_full', 'a b', 'ä', '.hidden', 'a.npz', '5'])
-def test_good_prefixes(tmp_path, prefix):
-    assert checkpoint.check_prefix(prefix) == prefix
-    save(tmp_path, prefix, 4)
-    assert_newest(tmp_path, prefix, 4)
 
 
 # Crafted files
@@ -722,7 +350,7 @@ def sealed(content):
 def with_manifest(description, listed, **arrays):
     """Return a sealed file that lists some arrays and has others."""
     manifest = {name: {'dtype': array.dtype.str, 'shape': array.shape} for name, array in listed.items()}
-    return sealed(described({'format': 1, 'arrays': manifest, **description}, **arrays))
+    return sealed(described({'arrays': manifest, **description}, **arrays))
 
 
 def header(text, data=b''):
@@ -748,10 +376,10 @@ CRAFTED = {
     'a listed array that is missing': with_manifest({}, {'x': ONES, 'y': ONES}, x=ONES),
     'another dtype': with_manifest({}, {'x': ONES.astype('f4')}, x=ONES),
     'another shape': with_manifest({}, {'x': ONES[:, None]}, x=ONES),
-    'no list': sealed(described({'format': 1, 'epoch': 1}, x=ONES)),
-    'no format': sealed(described({'arrays': {}, 'epoch': 1})),
+    'no list': sealed(described({'epoch': 1}, x=ONES)),
+    'no format': sealed(described({'format': None, 'arrays': {}})),
     'a format of text': sealed(described({'format': 'one', 'arrays': {}})),
-    'a list of something else': sealed(described({'format': 1, 'arrays': [1, 2]})),
+    'a list of something else': sealed(described({'arrays': [1, 2]})),
     'junk at the end': with_manifest({}, {'x': ONES}, x=ONES) + b'junk',
     'junk in front': b'junk' + with_manifest({}, {'x': ONES}, x=ONES),
     'zeros': bytes(1000),
@@ -811,7 +439,7 @@ def test_encrypted_members_are_refused(path):
     for mark, offset in ((b'PK\3\4', 6), (b'PK\1\2', 8)):
         content[content.index(mark) + offset] |= 1
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match='x is encrypted'):
+    with pytest.raises(CheckpointError, match=r"'x\.npy'.* is encrypted"):
         checkpoint.read(path)
 
 
