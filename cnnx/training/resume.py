@@ -166,7 +166,7 @@ class Run:
         description = {
             **network.describe_training(),
             'epoch': position.epoch - 1,
-            'history': _as_lists(position.history),
+            'history': as_json(position.history, 'history'),
             'settings': self.settings,
             'schedule': as_json(position.schedule, 'schedule'),
             'seconds': position.seconds,
@@ -287,17 +287,6 @@ def _check_savable(network, schedule, callbacks):
             raise ValueError(f'{name}: its state() or arrays() fails before the run begins ({error!r})') from error
         as_json(state, f'{name}: state')
     checkpoint.check_arrays(callbacks.arrays())
-
-
-def _as_lists(history):
-    """Return the lists of a history as JSON can hold them; callbacks may have added some."""
-    try:
-        return {key: [float(number) for number in numbers] for key, numbers in history.items()}
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f'history: expected lists of numbers, one for each epoch, got {history}; '
-            'anything else that a callback keeps belongs into its state()'
-        ) from error
 
 
 def _trainable(network):
