@@ -152,11 +152,11 @@ class Run:
             self.save(network, Position(), callbacks)
         return Position()
 
-    def save(self, network, position, callbacks=None):
+    def save(self, network, position, callbacks):
         """Write a checkpoint, read it again, and remove those that it makes superfluous.
 
         Args:
-            network, callbacks: the run's; None for no callbacks.
+            network, callbacks: the run's.
             position: how far it is.
 
         Raises:
@@ -170,7 +170,7 @@ class Run:
             'settings': self.settings,
             'schedule': as_json(position.schedule, 'schedule'),
             'seconds': position.seconds,
-            'callbacks': as_json(callbacks.describe(), 'callbacks') if callbacks else [],
+            'callbacks': as_json(callbacks.describe(), 'callbacks'),
             'run': {**self._run, 'saved': self._run['saved'] + 1},
         }
         epoch, batch = position.epoch - 1, None
@@ -179,8 +179,7 @@ class Run:
             order = as_json(position.order, 'generator')
             description['within_epoch'] = {'batch': batch, 'order': order, 'mean': position.mean}
         path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch, batch)
-        arrays = network.checkpoint_arrays() | (callbacks.arrays() if callbacks else {})
-        checkpoint.write(path, arrays, description)
+        checkpoint.write(path, network.checkpoint_arrays() | callbacks.arrays(), description)
         checkpoint.read(path)
         self._run, self.path = description['run'], path
         self._files.add(path)
@@ -222,7 +221,7 @@ class Run:
             found: the checkpoint.
             network: the run's, as it was restored.
             trainable: what `_trainable` gave of it before.
-            lines: what callbacks have to say.
+            lines: what restoring the callbacks gave.
         """
         began = datetime.datetime.fromtimestamp(self._run['started'])
         progress.say(f'resumed from {found.path}, of the run that began on {began:%Y-%m-%d at %H:%M:%S}')
