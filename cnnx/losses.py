@@ -63,10 +63,10 @@ ROUNDING = 1e-3
 class Loss(ReprFromArguments):
     """The mean, over the samples of a batch, of how far predictions are from their targets.
 
-    A loss of your own is a subclass. It defines `value_and_gradient(self, y, targets)`, and that alone is needed; with a
-    third parameter, `sample_weight=None`, it takes weights too. Keep the constructor's arguments in attributes of their
-    names, and files can hold the loss. By default targets are an array of numbers, one entry a sample, and there is no
-    accuracy; `prepare`, `measures_accuracy` and `count_correct` are there to change that.
+    A loss of your own is a subclass that defines `value_and_gradient(self, y, targets)`; that alone is needed. With one
+    more parameter, `sample_weight=None`, it takes weights of samples too. Keep the constructor's arguments in
+    attributes of their names, and files can hold the loss. By default, targets are an array of numbers with one entry a
+    sample, and there is no accuracy; `prepare`, `measures_accuracy` and `count_correct` are there to change that.
     """
 
     adjustable = ()  # as of a layer
