@@ -25,7 +25,7 @@ TIERS = {
     'v4': ['-march=x86-64-v4', '-mprefer-vector-width=512'],
 }
 SOURCES = Path('cnnx', '_ext')
-PLAIN = ('cpu', 'program', 'table')
+PLAIN = ('array_table', 'cpu', 'program')
 KERNELS = [path.stem for path in sorted(SOURCES.glob('*.pyx')) if path.stem not in PLAIN]
 # Cython's own runtime (memoryviews, conversions), compiled once and imported by every kernel.
 SHARED = 'cnnx._ext._cython'
@@ -41,7 +41,7 @@ def extensions():
     if wanted('CNNX_NO_EXT'):
         return []
     x86_64 = sysconfig.get_platform().endswith('-x86_64')
-    headers = [str(path) for pattern in ('*.pxd', '*.h') for path in sorted(SOURCES.glob(pattern))]
+    headers = [str(path) for pattern in ('*.pxd', '*.h') for path in sorted(SOURCES.rglob(pattern))]
     modules = [(SHARED, None, []), *((f'cnnx._ext.{stem}', stem, []) for stem in PLAIN)]
     for tier, flags in TIERS.items() if x86_64 else [('portable', [])]:
         modules += [(f'cnnx._ext.{tier}.{kernel}', kernel, flags) for kernel in KERNELS]

@@ -28,7 +28,7 @@ from cnnx._version import __version__
 BACKENDS = ('auto', 'cython', 'numpy')
 TIERS = ('v4', 'v3', 'v2')
 # Modules that are the same for every tier.
-COMPILED_ONCE = ('program', 'table')
+COMPILED_ONCE = ('array_table', 'program')
 MAX_THREADS = 256
 # How often a waiting OpenMP thread looks before it sleeps. Left to itself, gcc's OpenMP looks 300,000 times:
 # while another process holds a core, the threads of a small network then spend their time looking.

@@ -23,8 +23,8 @@ from cnnx._util.windows import window_over
 
 pytestmark = pytest.mark.usefixtures('compiled_kernels')
 MODULES = (
-    *('program', 'convolution_block', 'dense_block', 'loss_block'),
-    *('activation_block', 'pooling_block', 'dropout_block', 'normalization_block'),
+    *('program', 'convolution_block', 'dense_block', 'softmax_block'),
+    *('activations_block', 'pooling_block', 'dropout_block', 'normalization_block'),
 )
 CHANNELS = (1, 2, 3, 5, 6, 8, 16, 17, 32, 48)
 FILTERS = (1, 2, 5, 6, 8, 15, 16, 17, 31, 32, 33, 64)
