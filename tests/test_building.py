@@ -165,3 +165,9 @@ def test_a_module_that_was_renamed_is_not_in_the_next_wheel(tree):
     (tree / 'cnnx' / '_ext' / 'peak_speed.pyx').rename(tree / 'cnnx' / '_ext' / 'speed.pyx')
     assert modules_of_wheel() >= {'speed'}
     assert 'peak_speed' not in modules_of_wheel()
+
+
+def test_a_tier_that_is_not_there_is_refused(tree):
+    run = install(tree, '--target', 'installed', '.', CNNX_TIERS='v3,v9')
+    assert run.returncode != 0
+    assert 'CNNX_TIERS: expected some of v2, v3, v4, got v9' in run.stdout + run.stderr
