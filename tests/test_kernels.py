@@ -92,7 +92,7 @@ def test_a_tier_can_be_chosen_and_a_wrong_one_is_refused():
 @pytest.mark.skipif(
     importlib.util.find_spec('cnnx._ext.portable.convolution') is not None, reason='one tier is for every processor'
 )
-def test_a_processor_older_than_all_tiers_gets_numpy_and_is_told():
+def test_a_processor_older_than_all_tiers_gets_numpy_and_a_warning():
     code = """
 import cnnx._ext.cpu
 cnnx._ext.cpu.supported_tiers = lambda: ()

@@ -126,7 +126,7 @@ EDGES = [
 @pytest.mark.parametrize('after', [True, False])
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 def test_nothing_is_touched_before_or_beyond_the_arrays(tier, after, dtype):
-    """In a child, since a wrong access kills it: its exit tells the case."""
+    """In a child, since a wrong access kills it."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)
         child = os.fork()
