@@ -104,9 +104,9 @@ class Loss(ReprFromArguments):
 
     def _checked(self, y, targets):
         """Return predictions and targets as arrays that fit each other."""
-        y = as_numbers(y, 'y')
+        y = as_numbers(y, 'predictions')
         if y.ndim < 2 or len(y) == 0:
-            raise ValueError(f'y: expected (N, outputs) with N at least 1, got {y.shape}')
+            raise ValueError(f'predictions: expected (N, outputs) with N at least 1, got {y.shape}')
         y = as_kernels_read(y, y.dtype if y.dtype == np.float64 else np.float32)
         targets = self.prepare(targets, y.shape[1:], y.dtype)
         if len(targets) != len(y):
@@ -197,7 +197,7 @@ class CategoricalCrossEntropy(Loss):
     def _of_probabilities(self, y, labels):
         """Return the loss of each sample, (N,), and the gradient of their mean by probabilities."""
         if ((y < -ROUNDING) | (y > 1 + ROUNDING)).any():
-            raise ValueError('y: expected probabilities from 0 to 1; for logits, use from_logits=True')
+            raise ValueError('predictions: expected probabilities from 0 to 1; for logits, use from_logits=True')
         N, C = y.shape
         y = np.maximum(y, self.SMALLEST)
         target = np.full_like(y, self.label_smoothing / C)

@@ -73,7 +73,7 @@ def test_strides_whose_product_is_large_still_compute(backend):
 
 def test_weights_that_no_memory_holds_are_refused_with_the_layer_that_asks_for_them():
     with pytest.raises((MemoryError, ValueError), match='Dense: '):
-        cnnx.Dense(MAX_SIZE, MAX_SIZE).build()
+        cnnx.Dense(MAX_SIZE, MAX_SIZE).set_up()
 
 
 @pytest.mark.parametrize('momentum', [np.complex64(0.5), 10**400, np.array([0.5]), np.bool_(True)])
@@ -103,8 +103,8 @@ def test_arrays_where_words_are_wanted_are_refused_by_name():
 @given(data=st.data(), kind=st.sampled_from(sorted(LAYERS)))
 def test_a_layer_computes_what_its_twin_does_or_refuses(kind, data):
     layer, shape = example(kind)
-    layer.build(shape)
-    x, dy = data.draw(samples(shape)), data.draw(samples(layer.output_shape))
+    layer.set_up(shape)
+    x, dy = data.draw(samples(shape)), data.draw(samples(layer.shape))
     passes = []
     for name in BACKENDS:
         with cnnx.use_backend(name):
@@ -181,7 +181,7 @@ def replace_loss(net):
 
 
 def replace_last_layers(net):
-    net.layers[-2:] = [cnnx.Dense(2, 2).build(), cnnx.Softmax().build((2,))]
+    net.layers[-2:] = [cnnx.Dense(2, 2).set_up(), cnnx.Softmax().set_up((2,))]
 
 
 @each_backend
@@ -198,7 +198,7 @@ def test_what_is_assigned_to_a_network_in_use_counts_from_then_on(backend, chang
 
 
 def replace_a_layer(net):
-    net.layers[4] = cnnx.Dense(10**6, 3).build()
+    net.layers[4] = cnnx.Dense(10**6, 3).set_up()
 
 
 def change_the_dtype(net):

@@ -662,7 +662,7 @@ def test_trains_on_images_of_ones_own(own, tmp_path, options):
     assert re.search(r'^true .* zero +one +two$|^true .* one +two +zero$', result.stdout, re.MULTILINE)
     assert len(checkpoint_names(tmp_path / 'checkpoints', 'model_own')) == 8
     net = Network.load(tmp_path / 'checkpoints' / 'model_own_epoch_8.npz')
-    assert net.layers[-1].output_shape == (3,)
+    assert net.layers[-1].shape == (3,)
 
 
 def test_classes_that_the_output_has_no_letters_for_are_escaped(own, tmp_path):

@@ -62,7 +62,7 @@ def test_the_layer_whose_output_overflows_is_named(blocks):
     x, y = small_data(20)
     net = small_network()
     if not blocks:
-        net.plan.run_layer_by_layer()
+        net.fused = False
     net.layers[0].weights[...] = 3e38
     message, steps = diverge(net, x, y, 'epoch 1, batch 1 of 3: the loss is nan')
     assert 'layer 0 (Convolutional) is the first whose output is not finite' in message

@@ -76,7 +76,7 @@ def test_what_fails_in_validation_does_not_cost_the_epoch(tmp_path, whole):
 
 def test_what_fails_in_computing_validation_does_not_cost_the_epoch(tmp_path, whole):
     net = small_network()
-    assess = net.plan.assess
+    assess = net.plan.evaluate
     calls = []
 
     def failing(*arguments):
@@ -85,7 +85,7 @@ def test_what_fails_in_computing_validation_does_not_cost_the_epoch(tmp_path, wh
             raise MemoryError('no room for 256 images')
         return assess(*arguments)
 
-    net.plan.assess = failing
+    net.plan.evaluate = failing
     with pytest.raises(MemoryError, match='no room for 256 images'):
         train(net, checkpoint_dir=tmp_path, validation_data=small_data(9))
     assert names(tmp_path) == ['model_epoch_1.npz', f'model_epoch_2_batch_{BATCHES}.npz']

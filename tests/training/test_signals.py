@@ -165,8 +165,8 @@ def test_a_run_under_nohup_outlives_its_terminal():
 def test_handlers_are_left_alone_off_the_main_thread():
     before, during = handlers(), []
     net = small_network()
-    assess = net.plan.assess
-    net.plan.assess = lambda *arguments: (during.append(handlers()), assess(*arguments))[1]
+    assess = net.plan.evaluate
+    net.plan.evaluate = lambda *arguments: (during.append(handlers()), assess(*arguments))[1]
     thread = threading.Thread(target=train, args=(net,), kwargs={'validation_data': small_data(9)})
     thread.start()
     thread.join()
@@ -226,7 +226,7 @@ def test_a_signal_is_not_lost_when_the_run_fails(tmp_path, monkeypatch, number, 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_processes_forked_meanwhile_act_upon_signals(number):
     net, statuses = small_network(), []
-    assess = net.plan.assess
+    assess = net.plan.evaluate
 
     def forking(*arguments):
         child = fork()
@@ -240,7 +240,7 @@ def test_processes_forked_meanwhile_act_upon_signals(number):
         statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         return assess(*arguments)
 
-    net.plan.assess = forking
+    net.plan.evaluate = forking
     train(net, epochs=1, validation_data=small_data(9))
     assert set(statuses) == {9 if number == signal.SIGINT else -signal.SIGTERM}
 
