@@ -683,7 +683,7 @@ def test_settings_that_a_callback_changes_do_not_keep_a_run_from_going_on(tmp_pa
     assert net.layers[2].rate == 0.3
 
 
-def test_time_used_is_remembered_by_resumes_without_a_budget(tmp_path):
+def test_time_used_is_kept_by_resumes_without_a_budget(tmp_path):
     options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
     train(small_network(), epochs=1, max_seconds=3600, **options)
     used = [

@@ -214,8 +214,8 @@ def test_a_signal_is_not_lost_when_the_run_fails(tmp_path, monkeypatch, number, 
 
     before = handlers()
     monkeypatch.setattr(checkpoint, 'write', fail)
-    told = pytest.warns(RuntimeWarning, match=f'{number.name}: stopped, after {type(failure).__name__}: ')
-    with told as warned, pytest.raises(error) as caught:
+    warning = pytest.warns(RuntimeWarning, match=f'{number.name}: stopped, after {type(failure).__name__}: ')
+    with warning as warned, pytest.raises(error) as caught:
         train(small_network(), checkpoint_dir=tmp_path)
     assert str(failure) in str(warned[0].message)
     assert caught.value.__cause__ is failure
