@@ -141,6 +141,7 @@ class Network:
             _check_cross_entropy_fits(self.layers[-1], loss)
         with self._lock:
             self.loss, self.optimizer = loss, optimizer
+            self.reset_update()
             for parameter in self.parameters.values():
                 parameter.state.clear()
                 parameter.updates = 0
@@ -191,8 +192,12 @@ class Network:
             return self._plan
 
     def reset_plan(self):
-        """Have the plan made anew at its next use: arrays that it holds on to have been replaced."""
+        """Rebuild plan and update at their next use: arrays that they hold on to have been replaced."""
         self._changes.any = True
+
+    def reset_update(self):
+        """Prepare the optimizer's step again at its next use: the optimizer's state may have been replaced."""
+        self._update_for = None
 
     def prepared_update(self, samples=0):
         """Return the optimizer's step over the parameters that learn, an `Update`, prepared once for many steps.

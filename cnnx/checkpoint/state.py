@@ -131,7 +131,7 @@ def _restore_optimizer_state(network, description, arrays):
             if f'{state}_{name}' in arrays
         }
         parameter.updates = updates.get(name, 0)
-    network.reset_plan()
+    network.reset_update()
 
 
 def restore_generator(network, state):

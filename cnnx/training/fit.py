@@ -146,6 +146,7 @@ def train(
         if position.epoch > epochs:
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
         history.history = position.history
+        network.reset_update()
         parts = (network, data, validation, schedule, callbacks, history)
         Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption).run_from(position)
     return history
