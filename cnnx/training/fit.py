@@ -10,15 +10,15 @@ from cnnx import kernels
 from cnnx._util.validation import positive, positive_int, true_or_false
 from cnnx._version import __version__
 from cnnx.augmentation.transforms import as_augmentations, describe
-from cnnx.callbacks import Callbacks
 from cnnx.schedules import as_schedule
 from cnnx.training.array_data import split_off
 from cnnx.training.augmented_data import AugmentedData
 from cnnx.training.batch_data import BatchData, as_data, as_validation
-from cnnx.training.history import History, Mean
+from cnnx.training.callback_list import CallbackList
+from cnnx.training.history import History, Mean, Position
 from cnnx.training.loop import Loop
 from cnnx.training.progress import Progress
-from cnnx.training.resume import Every, Position, Run
+from cnnx.training.resume import Every, Run
 from cnnx.training.signals import Interruption
 
 
@@ -107,7 +107,8 @@ def train(
     if checkpoint_dir is None and (resume or checkpoint_every is not None or keep is not None):
         raise ValueError('resume_from_checkpoint, checkpoint_every and keep: give the checkpoint_dir')
     shuffle = true_or_false(shuffle, 'shuffle')
-    schedule, every, callbacks = as_schedule(rate), Every(checkpoint_every), Callbacks(callbacks)
+    schedule, callbacks = as_schedule(rate), CallbackList(callbacks)
+    every = None if checkpoint_every is None else Every(checkpoint_every)
     seconds = math.inf if max_seconds is None else positive(max_seconds, 'max_seconds')
     data = as_data(network, x, y, sample_weight, steps_per_epoch, epochs)
     data, validation = _with_validation(network, data, validation_data, validation_split, validation_steps, epochs)

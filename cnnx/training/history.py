@@ -1,7 +1,8 @@
-"""History: the metrics of each epoch of a run; and the running mean of an epoch's batches."""
+"""History: the metrics of each epoch of a run. Also the running mean of an epoch's batches, and how far a run is."""
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 class History(Mapping):
@@ -63,3 +64,26 @@ class Mean:
         if self.measures_accuracy:
             metrics['accuracy'] = correct / count
         return metrics
+
+
+@dataclass
+class Position:
+    """How far a run is.
+
+    Attributes:
+        history: lists of metrics, a number for each epoch that is done.
+        epoch: the one to go on with, from 1.
+        batch: how many of its batches are done.
+        order: the generator's state from before this epoch was shuffled; None at its beginning.
+        mean: sums over its batches, as `Mean` holds them.
+        schedule: the state of the learning rate's schedule.
+        seconds: how much of its budget of time the run has used, if it has one.
+    """
+
+    history: dict = field(default_factory=dict)
+    epoch: int = 1
+    batch: int = 0
+    order: dict | None = None
+    mean: list | None = None
+    schedule: dict = field(default_factory=dict)
+    seconds: float = 0.0

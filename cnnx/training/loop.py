@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnx._util.generators import make_generator
-from cnnx.callbacks import Callbacks
 from cnnx.training.array_data import ArrayData
 from cnnx.training.augmented_data import AugmentedData
 from cnnx.training.batch_data import BatchData
+from cnnx.training.callback_list import CallbackList
 from cnnx.training.divergence import DivergenceError, check_weights, diverged
 from cnnx.training.evaluation import evaluate_batches
-from cnnx.training.history import History, Mean
+from cnnx.training.history import History, Mean, Position
 from cnnx.training.progress import Progress
-from cnnx.training.resume import Every, Position, Run
+from cnnx.training.resume import Every, Run
 from cnnx.training.signals import Interruption
 
 VALIDATION_BATCH = 256
@@ -57,7 +57,7 @@ class Loop:
     data: ArrayData | BatchData | AugmentedData
     validation: ArrayData | BatchData | None
     schedule: object
-    callbacks: Callbacks
+    callbacks: CallbackList
     history: History
     epochs: int
     batch_size: int
@@ -65,11 +65,13 @@ class Loop:
     max_seconds: float
     progress: Progress
     run: Run | None
-    every: Every
+    every: Every | None
     interruption: Interruption
 
     def __post_init__(self):
-        self.before_step, self.after_step = [self._stop_if_asked], [self._show]
+        self.before_step, self.after_step = [self._stop_if_asked], []
+        if self.progress.bars:
+            self.after_step.append(self._show)
         if self.callbacks:
             self.before_step.append(self._call_batch_begin)
             self.after_step.append(self._call_batch_end)
@@ -96,8 +98,8 @@ class Loop:
     def train_epoch(self, position):
         """Train an epoch from a position to its end, or as far as it comes, and return where to go on."""
         self.callbacks.call('on_epoch_begin', position.epoch)
-        unseen = self.unseen
-        with self.progress.epoch(position.epoch, self.data.size) as self.line:
+        unseen, epoch = self.unseen, position.epoch
+        with self.progress.bar(position.epoch, self.data.size):
             began = time.perf_counter()
             complete = self.train_batches(position)
             metrics = self.mean.metrics()
@@ -110,11 +112,11 @@ class Loop:
                 self._save()
             self.history.append(metrics)
             self.schedule.observe(metrics)
-            self.callbacks.call('on_epoch_end', position.epoch, metrics)
+            self.callbacks.call('on_epoch_end', epoch, metrics)
             if complete:
                 position = self.position = Position(self.history.history, position.epoch + 1, seconds=position.seconds)
                 self._save()
-            self.line.finish(metrics, seconds)
+            self.progress.finish(epoch, metrics, seconds)
         if self.interruption.signal is not None:
             self._leave()
         return position
@@ -126,8 +128,8 @@ class Loop:
         self.mean = Mean(self.data.measures_accuracy, position.mean)
         # The learning rate of batches whose number is not known is that of their epoch's first step.
         self.steps_before, self.all_steps = (position.epoch - 1) * (self.steps or 1), self.epochs * (self.steps or 1)
-        if position.batch:
-            self.line.advance(self.mean.sums[2], self.mean)
+        if position.batch and self.progress.bars:
+            self.progress.advance(self.mean.sums[2], self.mean)
         # NumPy need not warn of what overflows: it ends the run.
         with np.errstate(over='ignore', invalid='ignore'):
             for samples, index in self._batches():
@@ -228,7 +230,8 @@ class Loop:
         self.callbacks.call('on_batch_begin', self.position.batch + 1)
 
     def _show(self):
-        self.line.advance(self.samples, self.mean)
+        if self.progress.bars:
+            self.progress.advance(self.samples, self.mean)
 
     def _call_batch_end(self):
         self.callbacks.call('on_batch_end', self.position.batch, self.mean.metrics(since=self.sums_before))
@@ -259,7 +262,8 @@ class Loop:
         if self.run is not None:
             position.schedule = self.schedule.state()
             self.run.save(self.network, position, self.callbacks)
-            self.every.saved()
+            if self.every:
+                self.every.saved()
         self.saved = (position.epoch, position.batch)
 
     def _leave(self):

@@ -14,6 +14,9 @@ class Progress:
 
     Raises:
         ValueError: verbose is none of these.
+
+    Attributes:
+        bars: whether epochs have progress bars.
     """
 
     def __init__(self, verbose, epochs):
@@ -21,11 +24,15 @@ class Progress:
             raise ValueError(f'verbose: expected 0, 1 or 2, got {verbose!r}')
         self.verbose = bool(verbose)
         self.epochs = epochs
-        self._bars = verbose == 1
+        self.bars = False
+        if verbose == 1:
+            with self._failures_noted():
+                self.bars = getattr(sys.stdout, 'isatty', bool)()
 
     def say(self, line):
-        with self.failures_noted():
-            if self.verbose:
+        """Print a line."""
+        if self.verbose:
+            with self._failures_noted():
                 try:
                     print(line, flush=True)
                 except UnicodeEncodeError:  # names of files may hold any bytes
@@ -35,71 +42,52 @@ class Progress:
         """Say something important: as a warning, where nothing is shown."""
         self.say(line)
         if not self.verbose:
-            with self.failures_noted():
+            with self._failures_noted():
                 warnings.warn(line, RuntimeWarning, stacklevel=2)
 
-    def epoch(self, number, samples):
-        """Return a context manager that shows one epoch."""
-        title = f'epoch {number}/{self.epochs}'
-        with self.failures_noted():
-            if self.verbose and self._bars and getattr(sys.stdout, 'isatty', bool)():
-                return Bar(title, samples, self)
-        return Line(title, self)
+    @contextlib.contextmanager
+    def bar(self, number, samples):
+        """A context in which an epoch has its bar, where there are bars."""
+        if not self.bars:
+            yield
+            return
+        from tqdm import tqdm  # takes 30 ms to import, which silent runs need not spend
+
+        with self._failures_noted():
+            title = f'epoch {number}/{self.epochs}'
+            self._bar = tqdm(
+                total=samples, desc=title, unit=' samples', file=sys.stdout, dynamic_ncols=True, leave=False
+            )
+        try:
+            yield
+        finally:
+            self._change_bar(self._bar.close)
+
+    def advance(self, samples, mean):
+        """Move the bar on by some samples, and show the metrics so far."""
+        self._bar.set_postfix_str(describe(mean.metrics()), refresh=False)
+        self._change_bar(self._bar.update, samples)
+
+    def finish(self, number, metrics, seconds):
+        """Report an epoch."""
+        if self.verbose:
+            if self.bars:
+                self._change_bar(self._bar.close)
+            self.say(f'epoch {number}/{self.epochs}: {describe(metrics)} ({seconds:.2f} s)')
+
+    def _change_bar(self, change, *arguments):
+        with self._failures_noted():
+            if self.verbose:
+                change(*arguments)
+        self._bar.disable |= not self.verbose  # or closing it would print again
 
     @contextlib.contextmanager
-    def failures_noted(self):
+    def _failures_noted(self):
         """A context after which nothing is shown if the output fails in it: closed, full, or its reader gone."""
         try:
             yield
         except (AttributeError, OSError, ValueError):
-            self.verbose = False
-
-
-class Line:
-    """An epoch that is reported in one line when it is over."""
-
-    def __init__(self, title, progress):
-        self.title = title
-        self.progress = progress
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        return None
-
-    def advance(self, samples, mean):
-        pass
-
-    def finish(self, metrics, seconds):
-        self.progress.say(f'{self.title}: {describe(metrics)} ({seconds:.2f} s)')
-
-
-class Bar(Line):
-    """An epoch that is shown as a progress bar while it goes on."""
-
-    def __init__(self, title, samples, progress):
-        super().__init__(title, progress)
-        from tqdm import tqdm  # takes 30 ms to import, which silent runs need not spend
-
-        self.bar = tqdm(total=samples, desc=title, unit=' samples', file=sys.stdout, dynamic_ncols=True, leave=False)
-
-    def __exit__(self, *exception):
-        self._show(self.bar.close)
-
-    def advance(self, samples, mean):
-        self.bar.set_postfix_str(describe(mean.metrics()), refresh=False)
-        self._show(self.bar.update, samples)
-
-    def finish(self, metrics, seconds):
-        self._show(self.bar.close)
-        super().finish(metrics, seconds)
-
-    def _show(self, change, *arguments):
-        with self.progress.failures_noted():
-            if self.progress.verbose:
-                change(*arguments)
-        self.bar.disable |= not self.progress.verbose  # or closing it would print again
+            self.verbose = self.bars = False
 
 
 def describe(metrics):

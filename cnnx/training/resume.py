@@ -6,7 +6,6 @@ import os
 import re
 import time
 import uuid
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnx import checkpoint
@@ -14,6 +13,7 @@ from cnnx._util.representation import as_json
 from cnnx._util.validation import positive_int
 from cnnx.checkpoint import state as network_state
 from cnnx.training.divergence import check_weights
+from cnnx.training.history import Position
 
 SECONDS = {'s': 1, 'm': 60, 'h': 3600}
 # Settings that the place within an epoch depends on.
@@ -22,34 +22,11 @@ ORDER = ('samples', 'batches', 'batch_size', 'shuffle')
 EXACT = ('fused', 'backend', 'tier', 'cnnx', 'numpy')
 
 
-@dataclass
-class Position:
-    """How far a run is.
-
-    Attributes:
-        history: lists of metrics, a number for each epoch that is done.
-        epoch: the one to go on with, from 1.
-        batch: how many of its batches are done.
-        order: the generator's state from before this epoch was shuffled; None at its beginning.
-        mean: sums over its batches, as `cnnx.training.history.Mean` holds them.
-        schedule: the state of the learning rate's schedule.
-        seconds: how much of its budget of time the run has used, if it has one.
-    """
-
-    history: dict = field(default_factory=dict)
-    epoch: int = 1
-    batch: int = 0
-    order: dict | None = None
-    mean: list | None = None
-    schedule: dict = field(default_factory=dict)
-    seconds: float = 0.0
-
-
 class Every:
     """When to save within an epoch: `checkpoint_every` of `train`.
 
     Args:
-        interval: a number of batches, a time such as '30s', '5m', '1h' or a `datetime.timedelta`, or None for never.
+        interval: a number of batches, or a time such as '30s', '5m', '1h' or a `datetime.timedelta`.
 
     Raises:
         ValueError: it is none of these.
@@ -61,7 +38,7 @@ class Every:
             self.seconds = interval.total_seconds()
         elif isinstance(interval, str) and (match := re.fullmatch(r'([0-9]*\.?[0-9]+)([smh])', interval)):
             self.seconds = float(match[1]) * SECONDS[match[2]]
-        elif interval is not None:
+        else:
             try:
                 self.batches = positive_int(interval, 'checkpoint_every')
             except ValueError as error:
@@ -69,9 +46,6 @@ class Every:
         if not self.seconds > 0:
             raise ValueError(f'checkpoint_every: expected a time of more than 0 seconds, got {interval!r}')
         self.saved()
-
-    def __bool__(self):
-        return self.batches < math.inf or self.seconds < math.inf
 
     def saved(self):
         """Count from here on."""

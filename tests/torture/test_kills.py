@@ -12,7 +12,6 @@ import pytest
 from torture import run_forever
 
 from cnnx import checkpoint
-from cnnx.checkpoint.state import arrays
 
 # How a process ends that was stopped while it trained, or before or after that.
 STOPPED = {1, -signal.SIGINT, 143, -signal.SIGTERM}
