@@ -24,7 +24,7 @@ class Progress:
             raise ValueError(f'verbose: expected 0, 1 or 2, got {verbose!r}')
         self.verbose = bool(verbose)
         self.epochs = epochs
-        self.bars = False
+        self.bars, self._bar = False, None
         if verbose == 1:
             with self._failures_noted():
                 self.bars = getattr(sys.stdout, 'isatty', bool)()
@@ -53,15 +53,14 @@ class Progress:
             return
         from tqdm import tqdm  # takes 30 ms to import, which silent runs need not spend
 
+        options = {'unit': ' samples', 'file': sys.stdout, 'dynamic_ncols': True, 'leave': False}
         with self._failures_noted():
-            title = f'epoch {number}/{self.epochs}'
-            self._bar = tqdm(
-                total=samples, desc=title, unit=' samples', file=sys.stdout, dynamic_ncols=True, leave=False
-            )
+            self._bar = tqdm(total=samples, desc=f'epoch {number}/{self.epochs}', **options)
         try:
             yield
         finally:
-            self._change_bar(self._bar.close)
+            if self._bar is not None:
+                self._change_bar(self._bar.close)
 
     def advance(self, samples, mean):
         """Move the bar on by some samples, and show the metrics so far."""
