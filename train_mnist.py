@@ -12,11 +12,11 @@ import cnnx
 from cnnx import CategoricalCrossEntropy, Convolutional, Dense, Dropout, Flatten, MaxPooling, Network, ReLU, Softmax
 from cnnx._util.output import unfailing_output
 from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
-from cnnx.augmentation.test_time import predict_shifted
+from cnnx.augmentation.test_time import predict_with_shifts
 from cnnx.cli.drawing import why_not_drawn
 from cnnx.data import class_names, load_dataset, load_folder, load_npz, prepare_digit, preprocess_mnist_data
 from cnnx.data.datasets import NAMES
-from cnnx.diagnostics.classification_report import Report
+from cnnx.diagnostics.classification_report import ClassificationReport
 from cnnx.diagnostics.compare_backends import compare_backends
 from cnnx.optimizers import OPTIMIZERS
 from cnnx.schedules import Constant, Cosine, Exponential, OneCycle, ReduceOnPlateau, StepDecay
@@ -325,7 +325,7 @@ def evaluate(net, x_test, y_test, settings):
     kind = 'test' if settings.hold_out is None else 'held-out'
     print(f'\n{kind} accuracy: {result["accuracy"]:.2%} of {len(x_test)} images (loss {result["loss"]:.4f})')
     if settings.average_shifts:
-        outputs = predict_shifted(net.predict, x_test, settings.average_shifts)
+        outputs = predict_with_shifts(net.predict, x_test, settings.average_shifts)
         share = np.mean(outputs.argmax(axis=1) == y_test.argmax(axis=1))
         print(f'averaged over shifts by up to {settings.average_shifts}: {share:.2%}')
 
@@ -348,7 +348,7 @@ def plot(history, path):
 
 
 def report(net, test_data, settings):
-    classes = Report(net, *test_data, classes=settings.classes)
+    classes = ClassificationReport(net, *test_data, classes=settings.classes)
     print(f'\n{classes}')
     if settings.plot:
         path = Path(settings.plot)

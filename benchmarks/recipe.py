@@ -18,7 +18,7 @@ import cnnx
 import train_mnist
 from benchmarks import peer
 from cnnx.augmentation.pipeline import Pipeline
-from cnnx.augmentation.test_time import predict_shifted
+from cnnx.augmentation.test_time import predict_with_shifts
 from cnnx.training.array_data import ArrayData
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +74,7 @@ def run_side(side, arguments):
     predict = (train_ours if side == 'cnnx' else train_torch)(net, settings, train)
     told = {'seconds': time.perf_counter() - began}
     for name, pixels in {'plain': 0, 'accuracy': settings.average_shifts or 0}.items():
-        told[name] = float(np.mean(predict_shifted(predict, x, pixels).argmax(axis=1) == y.argmax(axis=1)))
+        told[name] = float(np.mean(predict_with_shifts(predict, x, pixels).argmax(axis=1) == y.argmax(axis=1)))
     return told
 
 

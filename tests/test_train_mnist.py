@@ -25,7 +25,7 @@ from cnnx import (
     checkpoint,
     use_backend,
 )
-from cnnx.augmentation.test_time import predict_shifted
+from cnnx.augmentation.test_time import predict_with_shifts
 from cnnx.data import preprocess_mnist_data
 
 REPOSITORY = Path(__file__).parents[1]
@@ -244,7 +244,7 @@ def test_the_accuracy_over_shifts_is_that_of_the_means(tmp_path, script):
     result = run(*QUICK, '--average-shifts', '2', cwd=tmp_path)
     net = Network.load(tmp_path / 'checkpoints' / 'model_subset_epoch_2.npz')
     _, (x, y) = script.load_data(script.parse_settings(QUICK))
-    right = predict_shifted(net.predict, x, 2).argmax(axis=1) == y.argmax(axis=1)
+    right = predict_with_shifts(net.predict, x, 2).argmax(axis=1) == y.argmax(axis=1)
     assert result.stdout.endswith(f'averaged over shifts by up to 2: {right.mean():.2%}\n')
 
 

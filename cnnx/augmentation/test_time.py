@@ -1,4 +1,4 @@
-"""What a network says of images, averaged over small shifts of them."""
+"""Test-time augmentation: predictions averaged over small shifts of the images (Krizhevsky et al., 2012)."""
 
 import itertools
 
@@ -8,19 +8,22 @@ from cnnx._util.arrays import as_numbers
 from cnnx._util.validation import whole_number
 
 
-def predict_shifted(predict, x, pixels=1):
-    """Return the mean of what is predicted of images, and of them shifted by up to so many pixels each way.
+def predict_with_shifts(predict, x, pixels=1):
+    """Return the mean of the predictions for images shifted by up to `pixels` each way, the unshifted ones included.
 
-    With 1 pixel these are 9 images each. An image that is shifted by a pixel shows the same, and the errors of several
-    looks at it cancel in part. Zeros come in at the edges.
+    With 1 pixel these are 9 predictions for each image. An image that is shifted by a pixel shows the same, and the
+    errors of the predictions cancel in part. Zeros come in at the edges.
 
     Args:
-        predict: a function of images that returns an array, a row each, such as `net.predict`.
+        predict: a function of images (N, height, width, channels) that returns an array (N, ...), as `net.predict` is.
         x: images (N, height, width, channels).
-        pixels: at least 0, which is the images as they are, and less than height and width.
+        pixels: the largest shift, at least 0 (no shift) and less than height and width.
+
+    Returns:
+        An array of the shape that `predict` returns.
 
     Raises:
-        ValueError: x or pixels is no such thing, or `predict` does not take x.
+        ValueError: x is not an array of images, pixels is out of its range, or `predict` does not take x.
 
     Source: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
     section 4.1, who average over five places and their reflections.

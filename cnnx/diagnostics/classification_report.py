@@ -1,4 +1,4 @@
-"""Where a classifier is right and where it is wrong, as text and as a picture."""
+"""Classification report: confusion matrix, precision, recall and F1 by class, as text and as a picture."""
 
 from collections.abc import Sized
 
@@ -13,10 +13,10 @@ LEGIBLE_CLASSES = 20
 COLUMNS = 5
 
 
-class Report:
-    """How a network does, class by class, on samples whose classes are known.
+class ClassificationReport:
+    """The confusion matrix, precision, recall and F1 of a network, class by class, on labelled samples.
 
-    `print` shows the confusion matrix, figures by class, and the pairs that are confused most; `plot` draws.
+    `print` shows the matrix, the metrics by class, and the pairs of classes that are confused most; `plot` draws.
 
     Args:
         network: a `cnnx.Network` with outputs (N, classes); a single output decides between two.
@@ -117,8 +117,8 @@ def _mistakes(outputs, labels, most):
 
 
 def _draw_matrix(axes, matrix, names):
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(fractions, cmap='Blues', vmin=0, vmax=1)
     axes.set(xlabel='predicted', ylabel='true')
     if len(matrix) > LEGIBLE_CLASSES:
         return
@@ -126,7 +126,7 @@ def _draw_matrix(axes, matrix, names):
     axes.set_yticks(range(len(matrix)), names)
     for (i, j), count in np.ndenumerate(matrix):
         if count:
-            color = 'white' if shares[i, j] > 0.5 else 'black'
+            color = 'white' if fractions[i, j] > 0.5 else 'black'
             axes.text(j, i, str(count), ha='center', va='center', color=color, fontsize=8)
 
 
