@@ -1,6 +1,6 @@
 """A user's own images: PNG and JPEG files, alone or in a folder by class, and .npz files of arrays.
 
-Images are decoded and scaled by Pillow, which is imported at first use: `pip install "cnnx[images]"`.
+Images are decoded and scaled by Pillow, which is imported at first use: `pip install pillow`.
 """
 
 import os
@@ -125,7 +125,7 @@ def pillow():
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError('images need Pillow: pip install "cnnx[images]", or pip install pillow') from error
+        raise ImportError('images need Pillow: pip install pillow') from error
     return Image
 
 

@@ -251,5 +251,5 @@ def test_without_pillow_the_command_says_what_to_install(model, photos):
     code = 'import sys; sys.modules["PIL"] = None; from cnnx.cli.predict import main; sys.exit(main(sys.argv[1:]))'
     result = subprocess.run([sys.executable, '-c', code, model, photos[0]], capture_output=True, text=True)
     assert result.returncode == 2
-    assert 'pip install "cnnx[images]"' in result.stderr
+    assert 'pip install pillow' in result.stderr
     assert 'Traceback' not in result.stderr
