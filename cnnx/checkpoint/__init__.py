@@ -1,7 +1,7 @@
 """Files of weights, networks and training runs.
 
-`python -m cnnx.checkpoint verify FILE|FOLDER` tells what is in them and whether they are good;
-`python -m cnnx.checkpoint diff A B` says in what two of them differ.
+`cnnx checkpoint verify FILE|FOLDER` prints what is in them and whether they are damaged; `cnnx checkpoint diff A B`
+prints how two of them differ.
 """
 
 from cnnx.checkpoint.atomic import remove_leftovers_of, write_whole
