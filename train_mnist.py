@@ -34,7 +34,7 @@ def parse_settings(arguments=None):
     add('--threads', type=at_least_1, metavar='N', help='of the compiled kernels (one for each processor)')
     add('--backend', choices=cnnx.BACKENDS, help='kernels to use (auto: compiled ones where they are there)')
     add('--resume', action='store_true', help='continue from the newest checkpoint, exactly')
-    add('--checkpoint-dir', default='checkpoints', metavar='DIR', help='folder for a checkpoint after each epoch')
+    add('--checkpoint-dir', default='checkpoints', metavar='DIR', help='where checkpoints are saved (checkpoints)')
     add('--checkpoint-prefix', metavar='NAME', help='how their names begin (model_subset, model_full, model_RECIPE)')
     add('--plot', type=picture_file, metavar='FILE.png', help='draw loss and accuracy by epoch')
     add('--compare', action='store_true', help='train with both backends, and compare them layer by layer')

@@ -141,7 +141,7 @@ def complete(options, error):
         options: of a command that has the data's options.
         error: a function that ends the program with a message, such as a parser's `error`.
     """
-    for name in ('recipe', 'optimizer', 'momentum', 'average_shifts', 'all'):
+    for name in ('recipe', 'optimizer', 'momentum', 'all'):
         vars(options).setdefault(name, None)
     own_folder = options.data is not None and Path(options.data).suffix != '.npz'
     if options.data is not None and (options.recipe or options.full):
@@ -235,6 +235,8 @@ def _load_own(options, shape):
         if x.shape[1:] != shape:
             raise ValueError(f'{options.data}: the network takes images {shape}, these are {x.shape[1:]}')
     else:
+        if options.prepare and (shape[0], 1) != shape[1:]:
+            raise ValueError(f'--prepare: expected a network that takes grey squares, this one takes {shape}')
         prepare = (lambda path: prepare_digit(path, shape[0]).pixels) if options.prepare else None
         x, labels, classes = load_folder(options.data, shape[:2], shape[2], prepare)
     y = np.eye(len(classes), dtype=np.float32)[labels]
