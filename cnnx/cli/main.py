@@ -24,12 +24,12 @@ COMMANDS = {  # in the order in which a user meets them
     'config': (config, 'print version, backend, threads and compiler, for bug reports'),
 }
 EXAMPLES = """examples:
-  LeNet-5 on 1,000 images of MNIST:       {prog} train
-  on your own digits, photos/3/*.jpg:     {prog} train --data photos --prepare
-  the class of one picture:               {prog} predict checkpoints/model_own_epoch_10.npz photo.jpg
+  LeNet-5 on 1,000 images of MNIST:    {prog} train
+  on your own digits, photos/3/*.jpg:  {prog} train --data photos --prepare
+  the class of one picture:            {prog} predict model.npz photo.jpg
 
 {prog} COMMAND --help lists the options of a command.
-Status: 0; 1 as that help says; 2 where a command could not do its work, and prints the reason.
+Status: 0; 1 as that help says; 2 where a command could not do its work.
 """
 
 

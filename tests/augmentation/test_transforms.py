@@ -1,8 +1,6 @@
 """Augmentation: where pixels go, what is random, and that training sees it and nothing else does."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from cnnx import checkpoint, kernels
 from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
 from cnnx.augmentation.pipeline import Pipeline
 from cnnx.augmentation.transforms import AUGMENTATIONS, as_augmentations
-from cnnx.cli import augment
 from cnnx.data import preprocess_mnist_data
 from cnnx.training.array_data import ArrayData
 
@@ -638,26 +635,3 @@ def test_fewer_images_generalize_better_with_augmentation(compiled_kernels):
         net.train(x[:500], y[:500], epochs=12, learning_rate=0.02, verbose=0, augment=augmentations)
         found.append(net.evaluate(*test)['accuracy'])
     assert found[1] > found[0] + 0.005
-
-
-# The picture
-
-
-def test_the_command_draws_a_row_for_each_kind(tmp_path):
-    pytest.importorskip('matplotlib')
-    command = [sys.executable, '-m', 'cnnx.cli.augment', '--show']
-    done = subprocess.run([*command, str(tmp_path / 'a.png')], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, '')
-    assert (tmp_path / 'a.png').read_bytes()[:4] == b'\x89PNG'
-    kinds = {type(augmentation).__name__ for row in augment.ROWS.values() for augmentation in row}
-    assert kinds == AUGMENTATIONS.keys()
-
-
-@pytest.mark.parametrize(
-    'arguments', [['--show', 'a.txt'], ['--show', 'no/such/a.png'], ['--show', 'a.png', '--seed', '-1'], []]
-)
-def test_the_command_refuses_what_it_cannot_draw(arguments, capsys):
-    with pytest.raises(SystemExit) as exit:
-        augment.main(arguments)
-    assert exit.value.code == 2
-    assert 'expected' in capsys.readouterr().err or not arguments
