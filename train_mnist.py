@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import os
 import shlex
 import sys
 
@@ -12,6 +11,7 @@ import cnnx
 from cnnx import SGD, CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPooling, Network, ReLU, Softmax
 from cnnx.augmentation import predict_with_shifts
 from cnnx.cli.drawing import picture_file
+from cnnx.cli.output import closed_pipes_are_quiet
 from cnnx.data import preprocess_mnist_data
 from cnnx.diagnostics.compare_backends import compare_backends
 from cnnx.models import RECIPES
@@ -157,12 +157,9 @@ def main():
     try:
         if settings.threads:
             cnnx.set_num_threads(settings.threads, '--threads')
-        with cnnx.use_backend(settings.backend) if settings.backend else contextlib.nullcontext():
+        backend = cnnx.use_backend(settings.backend) if settings.backend else contextlib.nullcontext()
+        with closed_pipes_are_quiet(), backend:
             run(settings)
-        print(end='', flush=True)
-    except BrokenPipeError:  # of `| head -1`; what is left in the buffer would fail again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
     except (ValueError, OSError, cnnx.BackendError, cnnx.DivergenceError) as error:
         sys.exit(f'train_mnist.py: {error}')
     except KeyboardInterrupt:

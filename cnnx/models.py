@@ -11,8 +11,8 @@ from cnnx.schedules import OneCycle
 def lenet5(seed=None, dtype='float32', momentum=0.9, *, classes=10):
     """Return LeNet-5 for images (28, 28, 1), compiled: ready to train.
 
-    With ReLU and max-pooling, as it is built today. Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based
-    learning applied to document recognition", 1998.
+    It has ReLU and max-pooling where the paper has tanh and trained averages. Source: LeCun, Bottou, Bengio and
+    Haffner, "Gradient-based learning applied to document recognition", 1998.
 
     Args:
         seed: of the weights and of what training draws, as `Network` takes it.

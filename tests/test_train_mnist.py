@@ -304,6 +304,25 @@ def test_a_pipe_that_is_closed_ends_the_script_quietly(tmp_path, quick):
 
 
 @posix_only
+@pytest.mark.usefixtures('_interruptible')
+def test_ctrl_c_after_the_reader_of_the_output_has_ended_gives_its_status(tmp_path):
+    reading, writing = os.pipe()
+    command = [sys.executable, str(SCRIPT), *SMALL, '--epochs', '100000']
+    output = {'stdout': writing, 'stderr': subprocess.PIPE, 'text': True}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(PYTHONUNBUFFERED=''), **output) as process:
+        try:
+            os.close(writing)
+            with open(reading, 'rb') as lines:
+                next(line for line in lines if line.startswith(b'epoch 1/'))
+            process.send_signal(signal.SIGINT)
+            error = process.communicate(timeout=TIMEOUT)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert [line.split()[0] for line in error.splitlines()] == ['interrupted;', sys.executable]
+
+
+@posix_only
 def test_kill_and_resume_ends_with_the_weights_of_an_uninterrupted_run(run, tmp_path, uninterrupted):
     status, _ = interrupt(signal.SIGKILL, *LONG, cwd=tmp_path, after_epoch=2)
     assert status == -signal.SIGKILL

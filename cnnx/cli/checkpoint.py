@@ -44,7 +44,7 @@ def verify(path):
 
 
 def diff(a, b):
-    """Print in what two files differ; return 1 if they do."""
+    """Print how two files differ; return 1 if they do."""
     (arrays, description), (others, other_description) = read(a), read(b)
     lines = []
     for name in sorted({**arrays, **others}):
@@ -52,7 +52,7 @@ def diff(a, b):
     try:
         lines += _compare('', description, other_description)
     except RecursionError:
-        lines.append('the descriptions are nested too deeply to tell')
+        lines.append('the descriptions are nested too deeply to compare')
     print('\n'.join(lines) if lines else 'the same')
     return int(bool(lines))
 
@@ -70,7 +70,7 @@ def _verify_file(path, in_full):
     try:
         lines = _describe(path, arrays, description)
     except DAMAGE as error:
-        return _bad(f'{path}: its description is none that cnnx writes ({error})')
+        return _bad(f'{path}: its description is not one that cnnx writes ({error})')
     print('\n'.join(lines if in_full else lines[:1]))
     return 0
 
@@ -81,7 +81,7 @@ def _bad(reason):
 
 
 def _describe(path, arrays, description):
-    """Return lines about a good file, the first of them in short."""
+    """Return lines about a file that is not damaged, a summary first."""
     kind = 'a checkpoint' if 'run' in description else 'a network' if 'architecture' in description else 'weights'
     if kind == 'weights' and not any(name.startswith('weights_') for name in arrays):
         kind = 'no file of cnnx, but an .npz file of numbers'

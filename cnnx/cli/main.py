@@ -3,11 +3,11 @@
 import argparse
 import contextlib
 import io
-import os
 import sys
 
 from cnnx.cli import augment, checkpoint, compare, config, doctor, find_learning_rate, predict, profile, report, train
 from cnnx.cli.options import complete
+from cnnx.cli.output import closed_pipes_are_quiet
 from cnnx.kernels import set_num_threads, use_backend
 from cnnx.training.divergence import DivergenceError
 
@@ -67,13 +67,8 @@ def main(arguments=None, prog='cnnx'):
     try:
         if threads:
             set_num_threads(threads, '--threads')
-        with use_backend(backend) if backend else contextlib.nullcontext():
-            status = options.run(options)
-        print(end='', flush=True)
-        return status or 0
-    except BrokenPipeError:  # of `| head -1`; what is left in the buffer would fail again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        with closed_pipes_are_quiet(), use_backend(backend) if backend else contextlib.nullcontext():
+            return options.run(options) or 0
     except (ValueError, OSError, ImportError, DivergenceError) as error:
         print(f'{prog} {options.command}: {error}', file=sys.stderr)
         return 2

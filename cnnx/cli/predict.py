@@ -43,7 +43,7 @@ def run(options):
     prepare = _preparation(network.layers[0].input_shape, options.prepare)
     classes = network.layers[-1].output_shape
     if len(classes) != 1:
-        raise ValueError(f'expected a network that tells classes apart, its outputs are {classes}')
+        raise ValueError(f'expected a network with one output a class, its outputs are {classes}')
     names = _names(options.classes, max(classes[0], 2))
     found = [_read(path, prepare) for path in options.images]
     good = [picture for picture in found if 'pixels' in picture]

@@ -76,14 +76,14 @@ def test_weights_networks_and_numbers_that_are_not_finite(tmp_path, capsys):
 def test_a_description_of_someone_else(tmp_path, capsys, description):
     checkpoint.write(tmp_path / 'x.npz', {}, description)
     assert main(['checkpoint', 'verify', str(tmp_path / 'x.npz')]) == 1
-    assert 'its description is none that cnnx writes' in capsys.readouterr().out
+    assert 'its description is not one that cnnx writes' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('description', [{'history': {'loss': [10**400]}}, {'history': {'loss': [None]}}])
 def test_numbers_that_cannot_be_printed(tmp_path, capsys, description):
     checkpoint.write(tmp_path / 'x.npz', {}, description)
     assert main(['checkpoint', 'verify', str(tmp_path / 'x.npz')]) == 1
-    assert 'its description is none that cnnx writes' in capsys.readouterr().out
+    assert 'its description is not one that cnnx writes' in capsys.readouterr().out
 
 
 def test_nesting_too_deep_to_print(tmp_path, capsys):
@@ -94,7 +94,7 @@ def test_nesting_too_deep_to_print(tmp_path, capsys):
         checkpoint.write(path, {}, {'settings': end})
     assert main(['checkpoint', 'verify', str(a)]) in (0, 1)
     assert main(['checkpoint', 'diff', str(a), str(b)]) == 1
-    assert capsys.readouterr().out.endswith('the descriptions are nested too deeply to tell\n')
+    assert capsys.readouterr().out.endswith('the descriptions are nested too deeply to compare\n')
 
 
 def test_a_file_of_someone_else(tmp_path, capsys):

@@ -105,14 +105,16 @@ def test_a_pipe_that_is_closed_ends_it_quietly(unbuffered):
     assert len(result.stdout.splitlines()) == 1
 
 
-def test_a_pipe_that_is_closed_gives_the_status_of_sigpipe():
+@pytest.mark.parametrize(('unbuffered', 'status'), [('', 0), ('1', 141)])
+def test_the_status_with_a_pipe_that_is_closed(unbuffered, status):
+    """It is 141, that of SIGPIPE, where the command was kept from its work; what is lost at its end costs nothing."""
     reading, writing = os.pipe()
     os.close(reading)
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHONUNBUFFERED': unbuffered}
     command = [sys.executable, '-m', 'cnnx', 'config']
     result = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
-    assert (result.returncode, result.stderr) == (141, b'')
+    assert (result.returncode, result.stderr) == (status, b'')
 
 
 def test_characters_that_the_output_has_no_letters_for_are_escaped(own, tmp_path):

@@ -20,7 +20,7 @@ from tools.photograph_digits import enlarged, on_paper, save_photo
 PHOTOS = 100
 ORIENTATIONS = (1, 3, 6, 8)
 # Measured: 99 % of the originals, 99 % prepared, 13 % only scaled, 18 % inverted; with NumPy 98, 100, 15 and 18 %.
-LEAST_SHARE, MOST_UNPREPARED = 0.9, 0.5
+LEAST_FRACTION, MOST_UNPREPARED = 0.9, 0.5
 
 
 @pytest.fixture(scope='module')
@@ -69,7 +69,7 @@ def test_photographs_are_read_nearly_as_well_as_the_originals_and_unprepared_one
     inverted = right(reader, [1 - pixels for pixels in scaled], labels)
     print(f'originals {originals:.0%}, prepared {prepared:.0%}, only scaled {unprepared:.0%}, inverted {inverted:.0%}')
     assert originals > 0.9
-    assert prepared >= LEAST_SHARE * originals
+    assert prepared >= LEAST_FRACTION * originals
     assert max(unprepared, inverted) < MOST_UNPREPARED
 
 
@@ -88,7 +88,7 @@ def test_photographs_of_other_kinds_are_read_as_well(reader, digits, way):
     x, labels = digits[0][:40], digits[1][:40]
     rng = np.random.default_rng(2)
     prepared = [prepare_digit(on_paper(enlarged(digit), rng, **way)).pixels for digit in x]
-    assert right(reader, prepared, labels) >= LEAST_SHARE * right(reader, x, labels)
+    assert right(reader, prepared, labels) >= LEAST_FRACTION * right(reader, x, labels)
 
 
 # The command
@@ -101,9 +101,9 @@ def test_prints_the_class_and_the_next_two_of_each_image(model, digits, photos, 
     for line, path, label in zip(out.splitlines(), photos, digits[1][:3], strict=False):
         assert line.startswith(f'{path}: {label} (')
         assert line.count('%)') == 3
-        shares = [float(part.split('%')[0]) for part in line.removeprefix(path).split('(')[1:]]
-        assert shares == sorted(shares, reverse=True)
-        assert sum(shares) < 100.2
+        probabilities = [float(part.split('%')[0]) for part in line.removeprefix(path).split('(')[1:]]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert sum(probabilities) < 100.2
 
 
 def test_json(model, digits, photos, reader, capsys):
@@ -131,7 +131,7 @@ def test_what_the_network_was_given_can_be_seen(model, photos, tmp_path):
         assert image.width > 3 * 280
 
 
-def test_a_bad_image_is_told_and_the_others_are_predicted(model, photos, tmp_path, capsys):
+def test_a_bad_image_is_reported_and_the_others_are_predicted(model, photos, tmp_path, capsys):
     white = tmp_path / 'white.png'
     Image.new('L', (99, 99), 255).save(white)
     (tmp_path / 'broken.png').write_bytes(b'')
@@ -176,7 +176,7 @@ def network(input_shape, outputs, *last, loss=None):
 
 
 @pytest.mark.parametrize(
-    ('net', 'shares'),
+    ('net', 'probabilities'),
     [
         (lambda: network((20, 12, 3), 4, Softmax()), 3),
         (lambda: network((32, 32, 1), 3, Softmax()), 3),
@@ -185,13 +185,13 @@ def network(input_shape, outputs, *last, loss=None):
     ],
     ids=['colours', '32x32', 'logits', 'one output'],
 )
-def test_networks_of_other_shapes(net, shares, photos, tmp_path, capsys):
+def test_networks_of_other_shapes(net, probabilities, photos, tmp_path, capsys):
     net().save(tmp_path / 'net.npz')
     assert main(['predict', str(tmp_path / 'net.npz'), *photos[:2]]) == 0
     for line in capsys.readouterr().out.splitlines():
         found = [float(part.split('%')[0]) for part in line.split('(')[1:]]
-        assert len(found) == shares
-        assert all(0 <= share <= 100 for share in found)
+        assert len(found) == probabilities
+        assert all(0 <= percent <= 100 for percent in found)
 
 
 def test_a_checkpoint_is_a_model_too(reader, digits, photos, tmp_path, capsys):
@@ -201,7 +201,7 @@ def test_a_checkpoint_is_a_model_too(reader, digits, photos, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('prepare', ['digit', 'scale'])
-def test_a_picture_is_prepared_as_told(prepare, model, photos, tmp_path):
+def test_a_picture_is_prepared_as_asked(prepare, model, photos, tmp_path):
     assert main(['predict', model, photos[0], '--prepare', prepare, '--save-prepared', str(tmp_path)]) == 0
     given = np.asarray(Image.open(tmp_path / '001_000.png'))
     assert (given.min() == 0 and np.median(given) == 0) == (prepare == 'digit')
