@@ -158,7 +158,7 @@ def _convolution(layer):
 
     ends = []
     for axis in range(2):
-        size, outputs = layer.input_shape[axis], layer.output_shape[axis]
+        size, outputs = layer.input_shape[axis], layer.shape[axis]
         covered = (outputs - 1) * layer.stride[axis] + layer.kernel_size[axis]
         total = max(covered - size, 0) if layer.padding == 'same' else 0
         ends.append((total // 2, total - total // 2))

@@ -84,6 +84,11 @@ def zeros(rng, shape, dtype):
     return np.zeros(shape, dtype)
 
 
+def ones(rng, shape, dtype):
+    """All 1."""
+    return np.ones(shape, dtype)
+
+
 def normal(rng, shape, dtype, standard_deviation=0.05):
     """Normal with a mean of 0; `functools.partial(normal, standard_deviation=0.01)` sets another width."""
     return rng.normal(0, non_negative(standard_deviation, 'standard_deviation'), shape).astype(dtype)
@@ -102,7 +107,7 @@ INITIALIZERS = {
     f.__name__: f
     for f in (
         *(he_normal, he_uniform, glorot_normal, glorot_uniform, lecun_normal),
-        *(normal, uniform, zeros, orthogonal),
+        *(normal, uniform, zeros, ones, orthogonal),
     )
 }
 

@@ -8,7 +8,7 @@ from cnnx.optimizers import SGD
 from cnnx.schedules import OneCycle
 
 
-def lenet5(seed=None, dtype='float32', momentum=0.9, *, classes=10):
+def lenet5(seed=None, dtype='float32', momentum=0.9, fused=True, *, classes=10):
     """Return LeNet-5 for images (28, 28, 1), compiled: ready to train.
 
     It has ReLU and max-pooling where the paper has tanh and trained averages. Source: LeCun, Bottou, Bengio and
@@ -18,9 +18,10 @@ def lenet5(seed=None, dtype='float32', momentum=0.9, *, classes=10):
         seed: of the weights and of what training draws, as `Network` takes it.
         dtype: 'float32' or 'float64'.
         momentum: of its optimizer, SGD.
+        fused: whether neighbouring layers run as blocks, as `Network` takes it.
         classes: the number of outputs.
     """
-    network = Network(seed=seed, dtype=dtype)
+    network = Network(seed=seed, dtype=dtype, fused=fused)
     network.add(Convolutional(input_shape=(28, 28, 1), num_filters=6, kernel_size=(5, 5), padding='same'))
     network.add(ReLU())
     network.add(MaxPooling(pool_size=(2, 2), stride=(2, 2)))
@@ -38,13 +39,13 @@ def lenet5(seed=None, dtype='float32', momentum=0.9, *, classes=10):
     return network
 
 
-def accurate(seed=None, dtype='float32', momentum=0.9, *, classes=10):
+def accurate(seed=None, dtype='float32', momentum=0.9, fused=True, *, classes=10):
     """Return a larger network for images (28, 28, 1): pairs of 3 x 3 convolutions, max-pooling after each pair.
 
     It has ten times as many parameters as LeNet-5, and dropout before its last layer. Source: Simonyan and
     Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015. Arguments: as of `lenet5`.
     """
-    network = Network(seed=seed, dtype=dtype)
+    network = Network(seed=seed, dtype=dtype, fused=fused)
     network.add(Convolutional(input_shape=(28, 28, 1), num_filters=24, kernel_size=3, padding='same'))
     network.add(ReLU())
     network.add(Convolutional(num_filters=24, kernel_size=3, padding='same'))

@@ -67,7 +67,7 @@ class Optimizer(Shown):
         """Take one step.
 
         Args:
-            parameters: `Parameter` objects, gradients written; those that are not trainable stay as they are.
+            parameters: any iterable of `Parameter` objects, gradients written; frozen ones stay as they are.
             learning_rate: the step's size.
         """
         self.prepare(parameters)(learning_rate)
@@ -82,7 +82,7 @@ class Optimizer(Shown):
             work: multiply-adds of a step. Threads that share those are awake, and have their part of the
                 gradients in the cache.
         """
-        parameters = [parameter for parameter in parameters if parameter.trainable]
+        parameters = [parameter for parameter in parameters if parameter.learns]
         rows = [
             tuple(array.reshape(-1) for array in (parameter.value, parameter.grad, *self._memory(parameter)))
             for parameter in parameters
@@ -114,8 +114,6 @@ class Update:
     def __init__(self, optimizer, parameters, rows, work):
         self._optimizer = optimizer
         self._parameters = parameters
-        self._state_names = optimizer.state_names
-        self._memory = _memory_of(parameters)
         self._kernels = kernels.current()
         self._table = self._kernels.ArrayTable(rows)
         self._threads = kernels.threads_for(max(work, WORK_OF_UPDATE * self._table.size), kernels.SERIAL_STEP_WORK)
@@ -128,11 +126,6 @@ class Update:
         self._optimizer.step(self._table, self._parameters, learning_rate, scale, self._threads)
         for parameter in self._parameters:
             parameter.updates += 1
-
-    def is_of(self, optimizer, parameters):
-        """Return whether it changes these parameters, all that are trainable, by what this optimizer remembers."""
-        same = self._optimizer is optimizer and self._parameters == parameters and self._kernels is kernels.current()
-        return same and self._state_names == optimizer.state_names and self._memory == _memory_of(parameters)
 
     def gradients_are_finite(self):
         """Return whether no gradient is NaN or infinite.
@@ -155,11 +148,6 @@ class Update:
 
     def _gradient_norm(self):
         return math.sqrt(self._kernels.sum_of_squares(self._table, 1, self._threads))
-
-
-def _memory_of(parameters):
-    """Return what tells whether the arrays that are remembered of parameters are still the same."""
-    return [id(array) for parameter in parameters for array in parameter.state.values()]
 
 
 class SGD(Optimizer):

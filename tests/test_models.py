@@ -20,10 +20,11 @@ def test_lenet5_has_the_sizes_of_the_paper():
 
 @pytest.mark.parametrize('make', [lenet5, accurate])
 def test_arguments_arrive_at_the_network(make):
-    net = make(seed=3, dtype='float64', momentum=0.5, classes=4)
+    net = make(seed=3, dtype='float64', momentum=0.5, fused=False, classes=4)
     assert bits(net) == bits(make(3, 'float64', classes=4)) != bits(make(4, 'float64', classes=4))
-    assert (net.dtype, net.layers[-1].output_shape, net.optimizer.momentum) == ('float64', (4,), 0.5)
-    assert make().layers[-1].output_shape == (10,)
+    assert (net.dtype, net.layers[-1].shape, net.optimizer.momentum) == ('float64', (4,), 0.5)
+    assert (net.fused, make().fused) == (False, True)
+    assert make().layers[-1].shape == (10,)
 
 
 @pytest.mark.parametrize('name', RECIPES)

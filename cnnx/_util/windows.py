@@ -38,6 +38,12 @@ def checked_padding(padding):
     return padding
 
 
+def check_image(input_shape):
+    """Raise a ValueError unless a sample's shape is (H, W, C)."""
+    if len(input_shape) != 3:
+        raise ValueError(f'expected input (height, width, channels), got {input_shape}')
+
+
 def shape_of_sample(value, name):
     """Return the shape of one sample, without the batch axis, as a tuple of ints from 1 to MAX_SIZE."""
     if is_whole(value):

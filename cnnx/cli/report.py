@@ -22,7 +22,7 @@ def run(options):
     if len(shape) != 3:
         raise ValueError(f'{options.model}: expected a network for images (height, width, channels), it takes {shape}')
     data = load_data(options, shape)
-    outputs = net.layers[-1].output_shape
+    outputs = net.layers[-1].shape
     if outputs != (len(data.classes),) and not (outputs == (1,) and len(data.classes) == 2):
         raise ValueError(f'{options.model}: expected {len(data.classes)} outputs, one a class, got {outputs}')
     report = ClassificationReport(net, *data.test, classes=data.classes)

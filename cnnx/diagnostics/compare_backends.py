@@ -39,10 +39,11 @@ def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_si
     for backend in reversed(BACKENDS):  # the compiled one first, since it may not be there
         with use_backend(backend):
             network = networks[backend] = make_network()
-            network.plan.run_layer_by_layer()
-            watches = _attach_stopwatches(network.plan)
+            network.fused = False
+            watches = _attach_stopwatches(network)
             history = network.train(*train_data, **train_options)
             milliseconds[backend] = [watch.milliseconds for watch in watches]
+            _detach_stopwatches(network)
             results[backend] = {
                 'history': history.history,
                 'test': network.evaluate(*test_data),
@@ -56,7 +57,7 @@ def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_si
             'backward': max(pair[step, 1] for pair in differences),
             **{backend: milliseconds[backend][step] for backend in BACKENDS},
         }
-        for step, name in enumerate(networks['cython'].plan.step_names)
+        for step, name in enumerate(_names(networks['cython']))
     ]
     _print_layers(rows)
     _print_speeds('steps in blocks, update included', *(results[backend]['milliseconds'] for backend in BACKENDS))
@@ -72,13 +73,13 @@ def _milliseconds(network, data, train_options):
 
 
 class Stopwatch:
-    """Adds up the time of a step's forward and backward calls."""
+    """Adds up the time of the calls of an object's methods."""
 
-    def __init__(self, owner, forward, backward):
+    def __init__(self, owner, *methods):
         self.seconds = 0.0
         self.batches = 0
-        setattr(owner, forward, self._timed(getattr(owner, forward), batches=1))
-        setattr(owner, backward, self._timed(getattr(owner, backward), batches=0))
+        for method in methods:
+            setattr(owner, method, self._timed(getattr(owner, method), batches=int(method != 'backward')))
 
     def _timed(self, method, batches):
         def timed(*arguments, **options):
@@ -96,31 +97,49 @@ class Stopwatch:
         return 1000 * self.seconds / max(self.batches, 1)
 
 
-def _attach_stopwatches(plan):
-    watches = [Stopwatch(step, 'forward', 'backward') for step in plan.steps]
-    return [*watches, Stopwatch(plan.loss, 'compute', 'compute_gradient')]
+def _attach_stopwatches(network):
+    watches = [Stopwatch(layer, 'forward', 'backward') for layer in network.layers]
+    return [*watches, Stopwatch(network.loss, 'value_and_gradient')]
+
+
+def _detach_stopwatches(network):
+    for layer in network.layers:
+        del layer.forward, layer.backward
+    del network.loss.value_and_gradient
+
+
+def _names(network):
+    return [*(f'{layer.index} {type(layer).__name__}' for layer in network.layers), type(network.loss).__name__]
 
 
 def _largest_differences(network, data):
-    """Return the (forward, backward) differences of each step, the loss last."""
+    """Return the (forward, backward) differences of each layer, the loss last."""
     x, y = (array[:SAMPLES_COMPARED] for array in data)
-    samples, plan = ArrayData(network, x, y), network.plan
-    largest = np.zeros((len(plan.steps) + 1, 2))
+    samples = ArrayData(network, x, y)
+    largest = np.zeros((len(network.layers) + 1, 2))
     for first in range(0, len(samples), BATCH_COMPARED):
-        found = _differences(plan, network.generator, *samples.batch(slice(first, first + BATCH_COMPARED)))
+        found = _differences(network, *samples.batch(slice(first, first + BATCH_COMPARED)))
         largest = np.maximum(largest, found)
     return largest
 
 
-def _differences(plan, generator, x, targets):
-    found = np.zeros((len(plan.steps) + 1, 2))
-    for position, step in enumerate(plan.steps):
-        found[position, 0], x = _on_both(lambda step=step, x=x: [step.forward(x, training=True)], generator)
-    found[-1, 0], _ = _on_both(lambda: [plan.losses(x, targets)])
-    found[-1, 1], gradient = _on_both(lambda: [plan.loss_gradient()])
-    for step in plan.backward_steps:
-        found[plan.steps.index(step), 1], gradient = _on_both(
-            lambda step=step, dy=gradient: [step.backward(dy), *(p.grad for p in step.layer.parameters)]
+def _differences(network, x, targets):
+    layers, found = network.layers, np.zeros((len(network.layers) + 1, 2))
+    for position, layer in enumerate(layers):
+        found[position, 0], x = _on_both(lambda layer=layer, x=x: [layer.forward(x, training=True)], network.generator)
+    losses, gradients = [], []
+
+    def loss():
+        value, gradient = network.loss.value_and_gradient(x, targets)
+        losses.append(value)
+        gradients.append(gradient)
+        return [gradient]
+
+    found[-1, 1], gradient = _on_both(loss)
+    found[-1, 0] = abs(losses[0] - losses[1])
+    for position, layer in reversed(list(enumerate(layers))):
+        found[position, 1], gradient = _on_both(
+            lambda layer=layer, dy=gradient: [layer.backward(dy), *(p.grad for p in layer.parameters)]
         )
     return found
 

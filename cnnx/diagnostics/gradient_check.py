@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnx._util.validation import non_negative, positive_int, whole_number
+from cnnx.execution.fusion import fuses_loss
 from cnnx.layers.parameter import Parameter
+from cnnx.losses import value_and_gradient
 from cnnx.training.array_data import ArrayData
 
 # Truncation falls with the square of a step, rounding rises with its inverse: the first step is where float64
@@ -92,7 +94,7 @@ def check_gradients(network, x, y, *, samples_per_parameter=20, tolerance=1e-5, 
     changes, and by the input of each layer and of the loss: a layer that passes back a wrong gradient makes all those
     before it wrong. A Softmax that trains as one step with cross-entropy counts as part of the loss.
 
-    With a for what `compute_gradient` gives, and n = (L(v + h) - L(v - h)) / 2h for what is measured, the relative
+    With a for what `backward` gives, and n = (L(v + h) - L(v - h)) / 2h for what is measured, the relative
     error is |a - n| / max(|a|, |n|, floor). The floor keeps the rounding of L from counting as an error of what is
     nearly 0: 1e-4 at h = 1e-5, it grows with loss and outputs over 1, and with 1 / h. So gradients below about 1e-9
     go unchecked: check a network before it is trained to the end.
@@ -155,10 +157,10 @@ class _Passes:
         self._network = _in_float64(network)
         samples = ArrayData(self._network, x, y)
         self._x, self._targets = samples.batch(slice(None))
-        self._plan = self._network.plan
-        self._steps = self._plan.steps
-        for step in self._steps:
-            step.input_gradient = True
+        layers, self._loss = self._network.layers, self._network.loss
+        # Softmax and cross-entropy count as one.
+        self._softmax = layers[-1] if fuses_loss(layers, self._loss) else None
+        self._layers = layers if self._softmax is None else layers[:-1]
         self._state = self._copy_state(self._current_state())
         self.loss = self._forward()
         if not math.isfinite(self.loss):
@@ -193,51 +195,58 @@ class _Passes:
     def _make_arrays(self):
         arrays = []
         inputs = [x.copy() for x in self._inputs]
-        for position, gradient in enumerate(self._backward()):
-            name = self._plan.step_names[position]
+        names = [f'{layer.index} {type(layer).__name__}' for layer in self._layers] + [type(self._loss).__name__]
+        for position, (name, gradient) in enumerate(zip(names, self._backward(), strict=True)):
             arrays.append(_Array(name, position, None, gradient, inputs[position]))
-            if position < len(self._steps):
-                layer = self._steps[position].layer
-                for p in layer.parameters if layer.trainable else ():
-                    if p.trainable:
+            if position < len(self._layers):
+                for p in self._layers[position].parameters:
+                    if p.learns:
                         arrays.append(_Array(name, position, p, p.grad.copy(), p.value.copy()))
         return arrays
 
     def _forward(self, position=None, place=None, value=None):
-        """Return the mean loss, with an entry of the input of the step at a position set to a value."""
+        """Return the mean loss, with an entry of the input of the layer at a position set to a value."""
         self._restore()
         x, self._inputs = self._x, []
-        for i in range(len(self._steps) + 1):
+        for i in range(len(self._layers) + 1):
             if i == position:
                 x = x.copy()
                 x[place] = value
             self._inputs.append(x)
-            if i < len(self._steps):
-                x = self._steps[i].forward(x, True)
-        loss = float(self._plan.losses(x, self._targets).mean(dtype=np.float64))
-        return loss + self._plan.penalty()
+            if i < len(self._layers):
+                x = self._layers[i].forward(x, True)
+        y = x if self._softmax is None else self._softmax.forward(x, True)
+        loss, self._gradient = value_and_gradient(self._loss, y, self._targets)
+        return loss + self._network.plan.penalty()
 
     def _backward(self):
-        """Return the gradients by the steps' inputs, the loss's last, and write those of the parameters."""
+        """Return the gradients by the layers' inputs, the loss's last, and write those of the parameters."""
         for parameter in self._network.parameters.values():
             parameter.grad[...] = math.nan  # what a layer forgets to write
-        gradients = [self._plan.loss_gradient()]
-        for step, x in zip(reversed(self._steps), reversed(self._inputs[:-1]), strict=True):
-            gradient = step.backward(gradients[0].copy())
+        gradient = self._gradient
+        gradients = [gradient if self._softmax is None else self._softmax.backward(gradient)]
+        for layer, x in zip(reversed(self._layers), reversed(self._inputs[:-1]), strict=True):
+            gradient = layer.backward(gradients[0].copy())
             if np.shape(gradient) != x.shape:
                 found = 'None' if gradient is None else np.shape(gradient)
                 raise ValueError(
-                    f'{step.layer.where}: expected compute_gradient to give a gradient of the shape of its input, '
-                    f'{x.shape}, got {found}'
+                    f'{layer.where}: expected {type(layer).__name__}.backward to return a gradient of the shape of its '
+                    f'input, {x.shape}, got {found}'
                 )
             gradients.insert(0, gradient)
-        self._plan.add_penalty_gradients()
+        for layer in self._layers:
+            if layer.l2 > 0:
+                layer.add_penalty_gradient()
         return [gradient.copy() for gradient in gradients]
 
     def _current_state(self):
         """Return what the layers keep beside parameters and the latest pass, and the generator."""
         kept = [
-            {key: value for key, value in vars(layer).items() if key not in ('_parameters', '_saved')}
+            {
+                key: value
+                for key, value in vars(layer).items()
+                if key not in ('_parameters', '_saved', 'network_changes')
+            }
             for layer in self._network.layers
         ]
         return kept, self._network.generator
@@ -260,8 +269,9 @@ def _in_float64(network):
     with network.plan.lock:
         twin = copy.deepcopy(network)
     for layer in twin.layers:
-        layer.build(rng=twin.generator, dtype='float64')
+        layer.set_up(rng=twin.generator, dtype='float64')
     twin.dtype = np.dtype('float64')
+    twin.reset_plan()
     return twin
 
 

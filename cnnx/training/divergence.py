@@ -9,24 +9,23 @@ class DivergenceError(ArithmeticError):
     """A loss or a gradient is NaN or infinite. The weights are those from before the batch that made it so."""
 
 
-def diverged(network, samples, index, loss, where, learning_rate):
+def diverged(network, samples, index, loss, learning_rate):
     """Return the `DivergenceError` for a batch whose loss or gradients are not finite; take back what it changed.
 
     Args:
-        network: whose plan has just learned the batch, without an update after it; its lock is held.
+        network: that has just learned from the batch, without an update after it; its lock is held.
         samples, index: the samples, and which of them make up the batch.
         loss: the sum of the batch's losses.
-        where: the batch's name in the message.
         learning_rate: the step's.
     """
     for layer in network.layers:
-        layer.take_back()
+        layer.undo()
     what = f'the loss is {loss / len(index)}'
     if math.isfinite(loss):
         # The backward pass comes to the last layer first.
         what = f'the gradient of {_not_finite(reversed(network.layers), "grad")} is not finite'
     return DivergenceError(
-        f'{where}: {what}; {_cause(network, samples, index)}. The weights are those from before this batch. '
+        f'{what}; {_cause(network, samples, index)}. The weights are those from before this batch. '
         f'The learning rate was {learning_rate:g}: try a smaller one, or look at the data'
     )
 
@@ -60,7 +59,8 @@ def _cause(network, samples, index):
     if name is not None:
         return f'the {name} already held numbers that are not finite'
     with np.errstate(all='ignore'):
-        layer = network.plan.first_not_finite(x)
-    if layer is None:
-        return 'the outputs of all layers are finite, and too large for the loss or its gradient'
-    return f'{layer.where} is the first whose output is not finite'
+        for layer in network.layers:
+            x = layer.forward(x)
+            if not np.isfinite(x).all():
+                return f'{layer.where} is the first whose output is not finite'
+    return 'the outputs of all layers are finite, and too large for the loss or its gradient'

@@ -92,7 +92,7 @@ class Bar(Line):
         self._show(self.bar.close)
 
     def advance(self, samples, mean):
-        self.bar.set_postfix_str(describe(mean.figures()), refresh=False)
+        self.bar.set_postfix_str(describe(mean.metrics()), refresh=False)
         self._show(self.bar.update, samples)
 
     def finish(self, figures, seconds):

@@ -15,6 +15,7 @@ from cnnx._util.errors import from_the_system
 from cnnx._util.generators import make_generator
 from cnnx._util.representation import as_json
 from cnnx._util.validation import non_negative, positive_int, whole_number
+from cnnx.checkpoint import state
 from cnnx.checkpoint.state import adjusted, check_names
 from cnnx.training.divergence import check_weights
 
@@ -22,7 +23,7 @@ SECONDS = {'s': 1, 'm': 60, 'h': 3600}
 # What the place within an epoch depends on.
 ORDER = ('samples', 'batches', 'batch_size', 'shuffle')
 # What the bits depend on without being asked for.
-EXACT = ('backend', 'tier', 'cnnx', 'numpy')
+EXACT = ('fused', 'backend', 'tier', 'cnnx', 'numpy')
 
 
 @dataclass
@@ -196,7 +197,7 @@ class Run:
         """
         self._take_lock()
         description = {
-            **network.describe_training(),
+            **state.describe_training(network),
             'epoch': position.epoch - 1,
             'history': _figures(position.history),
             'settings': self.settings,
@@ -211,7 +212,7 @@ class Run:
             order = as_json(position.order, 'generator')
             description['within_epoch'] = {'batch': batch, 'order': order, 'mean': position.mean}
         path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch, batch)
-        arrays = network.checkpoint_arrays() | (callbacks.arrays() if callbacks else {})
+        arrays = state.arrays(network) | (callbacks.arrays() if callbacks else {})
         checkpoint.write(path, arrays, description)
         self._run = description['run']
         checkpoint.remove_older(path, self.keep, self._readings)
@@ -242,7 +243,7 @@ class Run:
             begun, dropped = callbacks.restore(found.description.get('callbacks', []), found.arrays)
         trainable = _trainable(network)
         with checkpoint.lack_of_memory_told(found.path):
-            network.restore(found.arrays, found.description, found.path)
+            state.restore(network, found.arrays, found.description, found.path)
         self._run, self.path = run, found.path
         # What was passed over must not come before what is saved from here on.
         run['saved'] = max(other['saved'] for other in found.runs if other['id'] == run['id'])
@@ -278,16 +279,16 @@ class Run:
 
 def _check_savable(network, schedule, callbacks):
     """Tell now what could not be saved later."""
-    network.describe()
+    state.describe(network)
     check_names(network)
     as_json(schedule.state(), 'schedule')
     for callback in callbacks:
         name = type(callback).__name__
         try:
-            state, _ = callback.state(), callback.arrays()
+            kept, _ = callback.state(), callback.arrays()
         except Exception as error:
             raise ValueError(f'{name}: cannot tell what it remembers before the run begins ({error!r})') from error
-        as_json(state, f'{name}: state')
+        as_json(kept, f'{name}: state')
     checkpoint.check_arrays(callbacks.arrays())
 
 

@@ -11,7 +11,7 @@ def test_both_backends_are_trained_and_compared(own, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert err == ''
     rows = re.findall(r'^(\d+ \w+|CategoricalCrossEntropy) +(\S+) +(\S+) .* \d+\.\dx$', out, re.MULTILINE)
-    assert [name for name, *_ in rows][-2:] == ['11 Dense', 'CategoricalCrossEntropy']
+    assert [name for name, *_ in rows][-3:] == ['11 Dense', '12 Softmax', 'CategoricalCrossEntropy']
     assert all(max(float(forward), float(backward)) < 1e-3 for _, forward, backward in rows)
     numpy, compiled = re.search(r'^epoch 2: loss +(\S+) +(\S+)$', out, re.MULTILINE).groups()
     assert float(numpy) == pytest.approx(float(compiled), abs=0.01)

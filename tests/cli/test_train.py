@@ -125,7 +125,7 @@ def test_trains_on_images_of_ones_own(own, tmp_path, options, capsys):
     assert re.search(r'^true .* zero +one +two$|^true .* one +two +zero$', out, re.MULTILINE)
     assert len(list((tmp_path / 'checkpoints').glob('model_own_*.npz'))) == 8
     net = Network.load(tmp_path / 'checkpoints' / 'model_own_epoch_8.npz')
-    assert net.layers[-1].output_shape == (3,)
+    assert net.layers[-1].shape == (3,)
 
 
 def test_report_prints_the_confusion_matrix_and_metrics_of_the_test_images(tmp_path, capsys):

@@ -33,7 +33,7 @@ def examine_data(network, samples):
     targets = samples.targets[index]
     findings = [*_input(network, samples.x, x), *_contradictions(x, targets)]
     if isinstance(network.loss, CategoricalCrossEntropy):
-        return [*findings, *_classes(samples.targets, network.layers[-1].output_shape[0])]
+        return [*findings, *_classes(samples.targets, network.layers[-1].shape[0])]
     return [*findings, *_numbers(network, targets)]
 
 

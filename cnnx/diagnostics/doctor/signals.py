@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from cnnx.diagnostics.doctor.findings import Finding, Row
+from cnnx.execution.fusion import fuses_loss
 from cnnx.layers import Convolutional, Dense, ReLU, Sigmoid, Tanh
-from cnnx.losses import CategoricalCrossEntropy
+from cnnx.losses import CategoricalCrossEntropy, value_and_gradient
 
 # Calibrated in tests/test_doctor.py: what healthy networks come to is far from these.
 IDLE = 0.5
@@ -31,20 +32,21 @@ class Signals:
     """
 
     def __init__(self, network, samples, index):
-        plan = network.plan
-        x, targets, *_ = samples.batch(index)
-        self.rows, self.spread, self.without_gradient = {}, _spread(x), []
-        with plan.lock:
-            for step in plan.steps:
-                x = step.forward(x, training=True)
-                self.rows[step.layer.index] = Row(step.name, _spread(x), _idle(step.layer, x))
-            self.loss = float(plan.losses(x, targets).mean(dtype=np.float64))
-            gradient = plan.loss_gradient()
-            for step in plan.backward_steps:
-                self.rows[step.layer.index].gradient = float(np.linalg.norm(gradient))
-                gradient = step.backward(gradient)
-                if step.layer.learns and not any(p.grad.any() for p in step.layer.parameters if p.trainable):
-                    self.without_gradient.append(step.layer)
+        x, targets, *weights = samples.batch(index)
+        layers, self.rows, self.spread, self.without_gradient = network.layers, {}, _spread(x), []
+        for layer in layers:
+            x = layer.forward(x, training=True)
+            self.rows[layer.index] = Row(f'{layer.index} {type(layer).__name__}', _spread(x), _idle(layer, x))
+        self.loss, gradient = value_and_gradient(network.loss, x, targets, *weights)
+        if fuses_loss(layers, network.loss):  # they count as one
+            del self.rows[layers[-1].index]
+            gradient, layers = layers[-1].backward(gradient), layers[:-1]
+        first = next((layer.index for layer in layers if layer.learns), len(layers))
+        for layer in reversed(layers[first:]):
+            self.rows[layer.index].gradient = float(np.linalg.norm(gradient))
+            gradient = layer.backward(gradient)
+            if layer.learns and not any(p.grad.any() for p in layer.parameters if p.learns):
+                self.without_gradient.append(layer)
 
     def idle(self):
         """Return the shares of idle units by the layer's index."""
@@ -78,7 +80,7 @@ def _not_finite(network, signals):
 def _loss(network, signals):
     if not isinstance(network.loss, CategoricalCrossEntropy):
         return
-    classes = network.layers[-1].output_shape[0]
+    classes = network.layers[-1].shape[0]
     chance = math.log(classes)
     if signals.loss <= HIGH_LOSS * chance + 1:
         return

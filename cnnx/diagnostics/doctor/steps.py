@@ -92,7 +92,7 @@ def train(network, samples, batches, rate, steps, chance):
 def loss_of_chance(network, samples, index):
     """Return the loss of the best answer that is the same for all samples of a batch, or of any, for classes."""
     if isinstance(network.loss, CategoricalCrossEntropy):
-        return math.log(network.layers[-1].output_shape[0])
+        return math.log(network.layers[-1].shape[0])
     return float(np.asarray(samples.targets[index], np.float64).var(axis=0).mean())
 
 
@@ -101,7 +101,7 @@ def _floor(network):
     smoothing = getattr(network.loss, 'label_smoothing', 0)
     if smoothing == 0:
         return 0
-    classes = network.layers[-1].output_shape[0]
+    classes = network.layers[-1].shape[0]
     true, other = 1 - smoothing + smoothing / classes, smoothing / classes
     return -true * math.log(true) - (classes - 1) * other * math.log(other)
 
@@ -110,7 +110,7 @@ def loss_left(trial, samples, index):
     """Return what of a loss is left at the end, in training or, if that is less, in prediction."""
     network = trial.network
     with network.plan.lock:
-        loss = network.plan.assess(samples, index)[0] / len(index)
+        loss = network.plan.evaluate(samples, index)[0] / len(index)
     loss -= network.plan.penalty()
     return min(trial.end, loss if math.isfinite(loss) else math.inf) - _floor(network)
 

@@ -148,7 +148,7 @@ class Trials:
     def _batch(self):
         """Return some samples, few enough that the weights outnumber their targets."""
         parameters = sum(p.value.size for p in self._network.trainable_parameters)
-        outputs = math.prod(self._network.layers[-1].output_shape)
+        outputs = math.prod(self._network.layers[-1].shape)
         size = max(2, min(BATCH, parameters // (PARAMETERS * outputs), len(self._samples)))
         return self._generator.permutation(len(self._samples))[:size]
 
