@@ -12,7 +12,7 @@ import os
 
 import numpy as np
 
-from cnnx._util.representation import Shown
+from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import (
     MAX_SIZE,
     function_of,
@@ -29,7 +29,7 @@ from cnnx.schedules import check_monitored, checked_monitor, is_better
 HOOKS = tuple(f'on_{part}_{end}' for part in ('train', 'epoch', 'batch') for end in ('begin', 'end'))
 
 
-class Callback(Shown):
+class Callback(ReprFromArguments):
     """Hooks that `train` calls; a kind of callback defines those that it needs.
 
     Epochs and batches count from 1. A run that resumes calls `on_epoch_begin` once more for the epoch that it goes

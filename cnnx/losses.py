@@ -7,7 +7,7 @@ import numpy as np
 from cnnx import kernels
 from cnnx._util import logits
 from cnnx._util.arrays import as_kernels_read, as_numbers, in_chunks
-from cnnx._util.representation import Shown
+from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import non_negative, true_or_false
 from cnnx._util.windows import batch_shape
 
@@ -60,7 +60,7 @@ def _whole_numbers(indices, first, classes, what):
 ROUNDING = 1e-3
 
 
-class Loss(Shown):
+class Loss(ReprFromArguments):
     """The mean, over the samples of a batch, of how far predictions are from their targets.
 
     A loss of your own is a subclass. It defines `value_and_gradient(self, y, targets)`, and that alone is needed; with a

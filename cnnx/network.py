@@ -71,31 +71,18 @@ class Network:
         self._lock = threading.RLock()
         _networks.add(self)
 
-    @property
-    def generator(self):
-        return self._generator
-
-    @generator.setter
-    def generator(self, generator):
-        # Of a subclass, neither copies nor checkpoints keep what it does otherwise.
-        if type(generator) is not np.random.Generator:
-            raise TypeError(f'generator: expected one such as numpy.random.default_rng(0), got {generator!r}')
-        self._generator = generator
-        for layer in self.layers:
-            layer.generator = generator
-
-    def add(self, layer):
+    def add(self, layer, weights=None):
         """Append a layer and draw its weights.
+
+        Args:
+            layer: such as `ReLU()`.
+            weights: a function of a parameter's name and shape that returns its value, in place of drawing it.
 
         Raises:
             TypeError: it is not a layer.
             ValueError: its input is not what the layer before it gives, or its shape is not known, or the
                 layer is in a network already.
         """
-        self._append(layer)
-
-    def _append(self, layer, weights=None):
-        """Append a layer; its parameters are drawn, or come from a function of their name and shape."""
         if not isinstance(layer, Layer):
             raise TypeError(f'add: expected a layer such as ReLU(), got {layer!r}')
         if '_parameters' not in vars(layer):
@@ -105,7 +92,7 @@ class Network:
         layer.index = len(self.layers)
         before = self.layers[-1] if self.layers else None
         try:
-            layer.set_up(before and before.shape, self._generator, self.dtype, weights)
+            layer.set_up(before and before.shape, self.generator, self.dtype, weights)
         except BaseException as error:
             layer.index = None
             if before is not None and type(error) is ValueError:
@@ -148,7 +135,8 @@ class Network:
         if loss is not None and not isinstance(loss, Loss):
             raise TypeError(f'compile: expected a loss such as CategoricalCrossEntropy(), got {loss!r}')
         optimizer = as_optimizer('sgd' if optimizer is None else optimizer)
-        self._needs_layers()
+        if not self.layers:
+            raise RuntimeError('the network has no layers; add some first')
         if type(loss) is CategoricalCrossEntropy:
             _check_cross_entropy_fits(self.layers[-1], loss)
         with self._lock:
@@ -186,9 +174,17 @@ class Network:
     def plan(self):
         """How a batch runs (`cnnx.execution.plan.Plan`), made at first use and after changes."""
         with self._lock:
-            made_for = self.layers, self.loss, self.fused
+            made_for = self.layers, self.loss, self.fused, self.generator
             if self._changes.any or self._plan_for != made_for:
-                self._needs_layers()
+                if not self.layers:
+                    raise RuntimeError('the network has no layers; add some first')
+                # Of a subclass, neither copies nor checkpoints keep what it does otherwise.
+                if type(self.generator) is not np.random.Generator:
+                    raise TypeError(
+                        f'generator: expected one such as numpy.random.default_rng(0), got {self.generator!r}'
+                    )
+                for layer in self.layers:
+                    layer.generator = self.generator
                 fused = self.fused and os.environ.get('CNNX_FUSED') != '0'
                 self._plan, self._plan_for = Plan(self.layers, self.loss, fused, self._lock), made_for
                 self._changes.any = False
@@ -368,10 +364,6 @@ class Network:
         """Raise a RuntimeError, which names what was to be done, unless the network is compiled with a loss."""
         if self.loss is None:
             raise RuntimeError(f'{action} needs a loss; call compile(CategoricalCrossEntropy()) first')
-
-    def _needs_layers(self):
-        if not self.layers:
-            raise RuntimeError('the network has no layers; add some first')
 
 
 def _check_cross_entropy_fits(last, loss):

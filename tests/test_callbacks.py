@@ -364,7 +364,7 @@ def test_a_run_ends_when_its_time_is_up_and_its_schedule_with_it(tmp_path):
     [
         (lambda: EarlyStopping(patience=0), 'patience: expected a whole number of at least 1, got 0'),
         (lambda: EarlyStopping(min_delta=-1), 'min_delta: expected'),
-        (lambda: EarlyStopping(monitor=None), 'monitor: expected the name of a figure'),
+        (lambda: EarlyStopping(monitor=None), 'monitor: expected the name of a metric'),
         (lambda: LambdaCallback(on_fire=print), 'expected hooks on_train_begin, .*, got on_fire'),
         (
             lambda: LambdaCallback(on_epoch_end=lambda epoch: None),

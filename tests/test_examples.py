@@ -41,6 +41,6 @@ def test_convolutions_stay_and_the_head_is_new(transfer):
 def test_the_command_prints_both_ways(transfer, capsys):
     transfer.main(['--samples-per-class', '2', '--seeds', '1', '--epochs', '1'])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ['%', 'from', 'transferred', 'gain']
+    assert [line.split()[0] for line in lines] == ['test', 'from', 'transferred', 'gain']
     with pytest.raises(SystemExit):
         transfer.main(['--seeds', '0'])

@@ -22,7 +22,7 @@ def python(code, **environment):
 
 
 needs_compiled_kernels = pytest.mark.skipif(
-    python('import cnnx; cnnx.use_backend("cython").__enter__()')[0] != 0, reason='the compiled kernels are not there'
+    python('import cnnx; cnnx.use_backend("cython").__enter__()')[0] != 0, reason='the compiled kernels are missing'
 )
 WITHOUT_KERNELS = "import sys; sys.modules['cnnx._ext.cpu'] = None\n"
 
@@ -52,7 +52,7 @@ def test_numpy_asked_for_is_used_in_silence():
 def test_cython_asked_for_and_not_there_is_an_error():
     status, _, err = python(WITHOUT_KERNELS + 'import cnnx; cnnx.ReLU().forward([[1]])', CNNX_BACKEND='cython')
     assert status == 1
-    assert 'BackendError: the compiled kernels are not there' in err
+    assert 'BackendError: the compiled kernels are missing' in err
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_tier_can_be_chosen_and_a_wrong_one_is_refused():
 @pytest.mark.skipif(
     importlib.util.find_spec('cnnx._ext.portable.convolution') is not None, reason='one tier is for every processor'
 )
-def test_a_processor_older_than_all_tiers_gets_numpy_and_is_told():
+def test_a_processor_older_than_all_tiers_gets_numpy_and_a_warning():
     code = """
 import cnnx._ext.cpu
 cnnx._ext.cpu.supported_tiers = lambda: ()

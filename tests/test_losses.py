@@ -1,3 +1,5 @@
+"""Loss functions."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from cnnx import CategoricalCrossEntropy, MeanSquaredError, Softmax
 from cnnx.losses import class_labels
 
 STEP = 1e-6
+NAN, INF = np.nan, np.inf
 
 
 def numeric_gradient(loss, predictions, targets):
@@ -109,3 +112,66 @@ def test_backward_needs_a_forward_pass():
 def test_predictions_that_are_no_rows_of_classes(predictions):
     with pytest.raises(ValueError, match='predictions'):
         CategoricalCrossEntropy().forward(predictions, [0, 1])
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_logits_far_apart_have_a_finite_loss(dtype):
+    loss = CategoricalCrossEntropy(from_logits=True)
+    assert loss.forward(np.array([[1e4, 0]], dtype), [1]) == pytest.approx(1e4)
+    assert loss.backward().tolist() == [[1, -1]]
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('logit', [INF, NAN])
+def test_an_infinite_or_nan_logit_gives_nan(logit):
+    assert np.isnan(CategoricalCrossEntropy(from_logits=True).forward(np.array([[logit, 0, 0]]), [1]))
+    assert np.isnan(Softmax().forward(np.array([[logit, 0, 0]]))).all()
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_a_probability_of_zero_has_a_finite_loss_and_gradient():
+    loss = CategoricalCrossEntropy()
+    assert loss.forward(np.array([[0.0, 1.0]]), [0]) == pytest.approx(-np.log(1e-7))
+    assert np.isfinite(loss.backward()).all()
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('loss', [CategoricalCrossEntropy(from_logits=True), MeanSquaredError()])
+def test_the_loss_of_no_sample_is_refused(loss):
+    with pytest.raises(ValueError, match='N at least 1'):
+        loss.forward(np.empty((0, 3)), np.empty(0, int))
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('label', [-1, 3, 255, 1.5, NAN, INF])
+def test_a_label_that_is_no_class_is_refused(label):
+    with pytest.raises(ValueError, match=r'at position 1 is not a class: expected whole numbers from 0 to 2'):
+        CategoricalCrossEntropy(from_logits=True).forward(np.zeros((2, 3)), np.array([0, label]))
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('dtype', ['uint8', 'int8', 'int32', 'int64', 'uint64', '>i4', 'float32', 'float64'])
+def test_labels_of_every_dtype(dtype):
+    loss = CategoricalCrossEntropy(from_logits=True)
+    logits = np.array([[0, 1, 2], [3, 2, 2.0]])
+    expected = loss.forward(logits, np.array([[0, 0, 1], [0, 1, 0]]))
+    assert loss.forward(logits, np.array([2, 1], dtype)) == expected
+    assert loss.forward(logits, np.array([[2], [1]], dtype)) == expected
+    assert loss.forward(logits, np.eye(3, dtype=dtype)[[2, 1]]) == expected
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('row', [[0, 0, 0], [1, 1, 0], [0.5, 0.5, 0], [0, 2, 0], [NAN, 1, 0], [-1, 1, 1]])
+def test_a_target_row_that_is_not_one_hot_is_refused(row):
+    with pytest.raises(ValueError, match='row 1 is not one-hot'):
+        CategoricalCrossEntropy(from_logits=True).forward(np.zeros((2, 3)), [[0, 1, 0], row])
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_the_wrong_number_or_shape_of_labels():
+    loss = CategoricalCrossEntropy(from_logits=True)
+    with pytest.raises(ValueError, match='expected 2, one a prediction, got 3'):
+        loss.forward(np.zeros((2, 3)), [0, 1, 2])
+    with pytest.raises(ValueError, match=r'one-hot rows \(N, 3\), got an array of shape \(2, 4\)'):
+        loss.forward(np.zeros((2, 3)), np.zeros((2, 4)))

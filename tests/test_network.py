@@ -1,3 +1,5 @@
+"""Network: layers, compile, train, evaluate, predict, save, load."""
+
 import copy
 import os
 import pickle
@@ -41,7 +43,7 @@ def test_summary_of_lenet5(capsys):
     assert lines[-1] == 'layer 12 (Softmax) and CategoricalCrossEntropy train as one step'
 
 
-def test_summary_tells_what_is_frozen(capsys):
+def test_summary_says_what_is_frozen(capsys):
     net = lenet5()
     net.layers[0].trainable = net.layers[1].trainable = net.layers[3].trainable = False
     net.summary()
@@ -187,7 +189,7 @@ def test_classes():
         (np.ma.masked_less(np.eye(36).reshape(-1, 6, 6, 1), 1), 'expected plain numbers, got a masked array'),
     ],
 )
-def test_wrong_samples_are_told_apart(x, hint):
+def test_wrong_samples_are_refused_with_a_hint(x, hint):
     net = small_network()
     with pytest.raises(ValueError, match=hint):
         net.predict(x)
@@ -295,6 +297,12 @@ def test_a_network_goes_to_a_file_and_back(tmp_path):
     assert bits(twin) == bits(net)
 
 
+def test_a_checkpoint_of_a_run_is_a_file_of_its_network(tmp_path):
+    net = small_network()
+    net.train(*small_data(), epochs=2, verbose=0, checkpoint_dir=tmp_path, checkpoint_prefix='run')
+    assert bits(Network.load(tmp_path / 'run_epoch_2.npz')) == bits(net)
+
+
 def test_every_setting_of_a_layer_survives_a_file(tmp_path):
     net = Network(seed=0, dtype='float64')
     net.add(Convolutional(2, (3, 2), stride=(1, 2), padding='same', input_shape=(5, 6, 1), kernel_initializer='zeros'))
@@ -307,13 +315,6 @@ def test_every_setting_of_a_layer_survives_a_file(tmp_path):
     assert repr(loaded.layers) == repr(net.layers)
     assert loaded.dtype == 'float64'
     assert loaded.loss is None
-
-
-def test_a_network_with_an_initializer_of_its_own_is_loaded(tmp_path):
-    net = Network(seed=0)
-    net.add(Dense(2, 2, kernel_initializer=lambda rng, shape, dtype: np.ones(shape, dtype)))
-    net.save(tmp_path / 'net.npz')
-    assert (Network.load(tmp_path / 'net.npz').layers[0].weights == 1).all()
 
 
 def test_files_that_are_no_networks(tmp_path):
@@ -433,55 +434,6 @@ def test_a_child_forked_while_a_lock_is_held_does_not_hang():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_what_kernels_write_into_keeps_its_shape():
-    layer = Dense(4, 3).build()
-    weights = layer.parameters[0]
-    for name in ('value', 'grad'):
-        with pytest.raises(ValueError, match=r'expected weights of shape \(4, 3\), got \(1, 1\)'):
-            setattr(weights, name, np.zeros((1, 1)))
-        setattr(weights, name, np.asfortranarray(np.ones((4, 3), 'f8')))
-        assert getattr(weights, name).dtype == 'float32'
-    assert layer.forward([[1, 2, 3, 4]]).tolist() == [[10, 10, 10]]
-
-
-def test_parameters_are_there_as_soon_as_shapes_are():
-    assert [parameter.name for parameter in Dense(4, 3).parameters] == ['weights', 'bias']
-    assert Dense(output_size=3).parameters == []
-
-
-@pytest.mark.parametrize('arguments', [{'input_size': -5}, {'input_size': 5}])
-def test_input_sizes_that_contradict_each_other_are_refused(arguments):
-    with pytest.raises(ValueError, match='input_size'):
-        Dense(output_size=2, input_shape=(7,), **arguments)
-
-
-def test_a_layer_that_fails_to_build_in_any_way_can_be_added_again():
-    failing = iter([True, False])
-
-    def initializer(rng, shape, dtype):
-        if next(failing):
-            raise TypeError('not yet')
-        return np.ones(shape, dtype)
-
-    net, layer = Network(), Dense(2, 2, kernel_initializer=initializer)
-    with pytest.raises(TypeError, match='not yet'):
-        net.add(layer)
-    net.add(layer)
-    assert net.predict([[1, 2]]).tolist() == [[3, 3]]
-
-
-def test_initializers_of_the_users_own_never_stop_a_save(tmp_path):
-    def he_normal(rng, shape, dtype, scale):
-        return np.full(shape, scale, dtype)
-
-    wide = partial(normal, standard_deviation=np.float32(0.5))
-    for initializer in (partial(he_normal, scale=2), partial(wide), wide):
-        net = Network(seed=0)
-        net.add(Dense(2, 2, kernel_initializer=initializer))
-        net.save(tmp_path / 'net.npz')
-        assert bits(Network.load(tmp_path / 'net.npz')) == bits(net)
-
-
 def test_softmax_before_mean_squared_error_trains_as_two_steps():
     net = small_network()
     net.compile(MeanSquaredError())
@@ -563,3 +515,16 @@ def test_a_run_resumes_with_the_layers_frozen_that_were(tmp_path, capsys):
     resumed.train(x, y, epochs=2, resume_from_checkpoint=True, **options)
     assert bits(resumed) == bits(whole)
     assert 'layer 0 (Convolutional): trainable is False, as it was when this was saved' in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_no_image_at_all():
+    net = Network(seed=0)
+    net.add(Dense(4, 3))
+    net.add(Softmax())
+    net.compile(CategoricalCrossEntropy())
+    assert net.predict(np.empty((0, 4))).shape == (0, 3)
+    assert net.predict_classes(np.empty((0, 4))).shape == (0,)
+    for use in (net.evaluate, net.train):
+        with pytest.raises(ValueError, match='at least one sample'):
+            use(np.empty((0, 4)), np.empty(0, int))

@@ -1,11 +1,11 @@
-"""Activations as blocks of a program, element by element."""
+"""The block of activation layers: ReLU, leaky ReLU, sigmoid, tanh."""
 
 from cnnx._numpy import activations
 from cnnx._numpy.program import Block
 
 
 class ActivationBlock(Block):
-    """Y = the activation of x."""
+    """Compute y = activation(x), element by element."""
 
     def __init__(self, kind, slope, x, y, dy=None, dx=None):
         self.forward_kernel = getattr(activations, f'{kind}_forward')

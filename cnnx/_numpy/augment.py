@@ -1,4 +1,4 @@
-"""Random changes to images: resampled at other places, shifted by fields of random displacements, erased in part."""
+"""Image augmentation: resampling by affine maps and displacements, fields of elastic distortion, random erasing."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from cnnx._numpy.dropout import random_bits
 
 
 def resample(x, y, matrices, displacements, num_threads):
-    """Y[n, p, q] = x[n] at row, column = matrices[n] (p, q, 1) + displacements[n, :, p, q].
+    """Compute y[n, p, q] = x[n] at (row, column) = matrices[n] (p, q, 1) + displacements[n, :, p, q].
 
-    Between pixels it is bilinear, and zero outside of the image.
+    Interpolation is bilinear; outside of the image are zeros.
     """
     N, H, W, _ = x.shape
     matrices = matrices.reshape(N, 2, 3, 1, 1)
@@ -20,23 +20,24 @@ def resample(x, y, matrices, displacements, num_threads):
     last = np.array([H + 1, W + 1], x.dtype).reshape(2, 1, 1)
     places = np.fmin(np.fmax(places + 1, 0), last)  # of a NaN and a number, the number
     whole = places.astype(np.intp)
-    row_shares, column_shares = np.moveaxis(places - whole.astype(x.dtype), 1, 0)[..., None]
+    row_fractions, column_fractions = np.moveaxis(places - whole.astype(x.dtype), 1, 0)[..., None]
     rows, columns = np.moveaxis(whole, 1, 0)
     images = np.arange(N)[:, None, None]
-    above, below = (_between(bordered, images, rows + i, columns, column_shares) for i in (0, 1))
-    y[...] = above + row_shares * (below - above)
+    above, below = (_between(bordered, images, rows + i, columns, column_fractions) for i in (0, 1))
+    y[...] = above + row_fractions * (below - above)
 
 
-def _between(bordered, images, rows, columns, shares):
+def _between(bordered, images, rows, columns, fractions):
     left, right = bordered[images, rows, columns], bordered[images, rows, columns + 1]
-    return left + shares * (right - left)
+    return left + fractions * (right - left)
 
 
 def elastic_fields(displacements, weights, spacing, key, alpha, num_threads):
-    """Displacements = alpha times noise, uniform from -1 to 1, smoothed by weights along rows and along columns.
+    """Compute displacements = alpha times uniform noise in [-1, 1), smoothed by weights along rows and columns.
 
-    There is noise at each `spacing`-th row and column, and at one behind the last where these do not come to it, but
-    no further. Between these, displacements are bilinear. Row and column of a place share the bits of its number.
+    Noise is drawn at each `spacing`-th row and column, up to the first one that is not before the last pixel. Between
+    these, displacements are interpolated bilinearly. One random number of 64 bits gives the noise of a place: its
+    upper half that of the row, its lower half that of the column.
     """
     N, two, H, W = displacements.shape
     if two != 2 or len(weights) == 0 or spacing < 1:

@@ -1,4 +1,4 @@
-"""Softmax as the last block of a program: alone, to predict, or with cross-entropy, to learn."""
+"""The last block of a classifier: softmax alone, for prediction, or with cross-entropy, for training."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from cnnx._numpy.softmax import softmax_cross_entropy_backward, softmax_cross_en
 
 
 class CrossEntropyBlock(Block):
-    """losses = -weight sum(target log softmax(logits)); dlogits = weight (softmax - target) / N."""
+    """Compute losses = -weight sum(target log softmax(logits)); dlogits = weight (softmax - target) / N."""
 
     def __init__(self, logits, labels, dlogits, smoothing=0, weights=None):
         self.logits, self.labels, self.dlogits = logits, labels, dlogits
@@ -29,7 +29,7 @@ class CrossEntropyBlock(Block):
 
 
 class SoftmaxBlock(Block):
-    """y = softmax(x), row by row, forward only."""
+    """Compute y = softmax(x), row by row, forward only."""
 
     def __init__(self, x, y):
         self.x, self.y = x, y

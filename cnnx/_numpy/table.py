@@ -1,8 +1,8 @@
-"""Arrays that are changed together: what an optimizer goes through at every step."""
+"""Tables of arrays: parameters, gradients and state that an optimizer updates in one call."""
 
 
 class ArrayTable:
-    """Rows of arrays: the arrays of a row have one length, all arrays one dtype."""
+    """Rows of arrays; the arrays of a row have the same length, and all arrays the same dtype."""
 
     def __init__(self, rows):
         self.rows = rows

@@ -1,4 +1,4 @@
-"""Test-time augmentation: predictions averaged over small shifts of the images (Krizhevsky et al., 2012)."""
+"""Test-time augmentation: predictions averaged over small shifts of the images."""
 
 import itertools
 
@@ -9,24 +9,24 @@ from cnnx._util.validation import whole_number
 
 
 def predict_with_shifts(predict, x, pixels=1):
-    """Return the mean of the predictions for images shifted by up to `pixels` each way, the unshifted ones included.
+    """Return the mean of the predictions for images and for all their shifts by up to so many pixels.
 
-    With 1 pixel these are 9 predictions for each image. An image that is shifted by a pixel shows the same, and the
-    errors of the predictions cancel in part. Zeros come in at the edges.
+    With 1 pixel these are 9 predictions for each image, whose errors cancel in part. Pixels that are shifted in at the
+    edges are 0.
 
     Args:
-        predict: a function of images (N, height, width, channels) that returns an array (N, ...), as `net.predict` is.
+        predict: a function of images that returns an array with a row for each, such as `net.predict`.
         x: images (N, height, width, channels).
-        pixels: the largest shift, at least 0 (no shift) and less than height and width.
+        pixels: the largest shift in each direction, less than height and width; 0 predicts the images as they are.
 
     Returns:
-        An array of the shape that `predict` returns.
+        The mean, an array with the shape of the predictions.
 
     Raises:
-        ValueError: x is not an array of images, pixels is out of its range, or `predict` does not take x.
+        ValueError: x or pixels has another form, or `predict` does not take x.
 
     Source: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
-    section 4.1, who average over five places and their reflections.
+    section 4.1, who average over five positions and their reflections.
     """
     x = as_numbers(x, 'x')
     if x.ndim != 4:

@@ -89,7 +89,7 @@ def rebuild(network_class, description, arrays, custom_objects):
             return arrays[name]
 
         layer = _make_layer(settings, custom_objects)
-        network._append(layer, weights_of_file)
+        network.add(layer, weights_of_file)
         restore_trainable(layer, settings)
     match_weights(network.layers, arrays)
     if description['optimizer'] is not None:
@@ -194,8 +194,8 @@ def check_names(network):
         for name in parameters:
             if f'{state}_{name}' in parameters:
                 raise ValueError(
-                    f'parameter {state}_{name}: {type(network.optimizer).__name__} saves its state of {name} under this '
-                    f'name; give the parameter another one'
+                    f'parameter {state}_{name}: {type(network.optimizer).__name__} saves its state of {name} under '
+                    'this name; give the parameter another one'
                 )
 
 

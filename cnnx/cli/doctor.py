@@ -4,7 +4,7 @@ from cnnx.cli.options import DATA, KERNELS, NETWORK, add_options, load_data, mak
 
 
 def add_arguments(parser):
-    parser.epilog = 'Status: 0 where nothing speaks against training; 1 where there are errors or warnings.'
+    parser.epilog = 'Status: 0 where no problems are found; 1 where there are errors or warnings.'
     add_options(parser, 'data', *DATA)
     add_options(parser, 'training', 'recipe', 'learning-rate', 'batch-size', *NETWORK)
     add_options(parser, 'computation', *KERNELS)

@@ -1,4 +1,4 @@
-"""Classification report: confusion matrix, precision, recall and F1 by class, as text and as a picture."""
+"""Classification report: confusion matrix, precision, recall and F1 by class, the worst mistakes."""
 
 from collections.abc import Sized
 
@@ -15,24 +15,25 @@ COLUMNS = 5
 
 
 class ClassificationReport:
-    """The confusion matrix, precision, recall and F1 of a network, class by class, on labelled samples.
+    """The quality of a classifier by class.
 
-    `print` shows the matrix, the metrics by class, and the pairs of classes that are confused most; `plot` draws.
+    `print` shows the confusion matrix, metrics by class, and the classes that are confused most often; `plot` draws.
 
     Args:
-        network: a `cnnx.Network` with outputs (N, classes); a single output decides between two.
-        x, y: samples, and their classes as indices or one-hot rows.
-        batch_size: samples at a time.
-        examples: how many mistakes to keep, at most.
-        classes: their names, in the order of the outputs; None takes their numbers.
+        network: a `cnnx.Network` with outputs (N, classes), or (N, 1), the probability of class 1.
+        x, y: samples, and their classes as indices (N,) or one-hot rows (N, classes).
+        batch_size: the number of samples in each forward pass.
+        examples: the largest number of mistakes to keep.
+        classes: the names of the classes, in the order of the outputs; None takes their numbers.
 
     Raises:
         ValueError: x and y do not fit the network or each other, or there are not as many names as classes.
 
     Attributes:
         confusion: a `cnnx.metrics.ConfusionMatrix`.
-        pairs: (true, predicted, how many samples) of wrong predictions, the most frequent first.
-        mistakes: (index, true, predicted, output) of wrong predictions, the largest output for the wrong class first.
+        pairs: a list of (true class, predicted class, number of samples) of wrong predictions, the most frequent first.
+        mistakes: a list of (index, true class, predicted class, output) of wrong predictions, the largest output for
+            the wrong class first.
     """
 
     def __init__(self, network, x, y, batch_size=256, examples=20, classes=None):
@@ -52,11 +53,14 @@ class ClassificationReport:
         return '\n'.join([*self._matrix_lines(), '', *self._class_lines(), '', *self._pair_lines()])
 
     def plot(self, path):
-        """Draw the confusion matrix, and beside it the mistakes where samples are images, to a file.
+        """Draw the confusion matrix into a file, and the mistakes beside it if the samples are images.
+
+        Args:
+            path: a file such as report.png; its ending sets the format.
 
         Raises:
             ImportError: matplotlib is not installed.
-            OSError, ValueError: the file cannot be written, or no picture ends like that.
+            OSError, ValueError: the file cannot be written, or its ending is not that of a picture.
         """
         path = path_of_file(path)
         drawn = self.mistakes if self._x.ndim == 4 and self._x.shape[3] in (1, 3) else []
@@ -76,7 +80,7 @@ class ClassificationReport:
         for name, row in zip(self._names, matrix, strict=True):
             lines.append(f'{name:>{first}}  ' + '  '.join(f'{count:{width}}' for count in row))
         undecided = self.confusion.undecided.sum()
-        return lines if undecided == 0 else [*lines, f'{undecided} more have NaN among their outputs, and no class']
+        return lines if undecided == 0 else [*lines, f'{undecided} more have NaN outputs, so no predicted class']
 
     def _class_lines(self):
         confusion = self.confusion
@@ -90,9 +94,9 @@ class ClassificationReport:
 
     def _pair_lines(self):
         if not self.pairs:
-            return ['no class was taken for another']
+            return ['no classes are confused']
         return ['most confused'] + [
-            f'{self._names[true]} taken for {self._names[predicted]}: {count} time{"s" if count > 1 else ""}'
+            f'{self._names[true]} predicted as {self._names[predicted]}: {count} time{"s" if count > 1 else ""}'
             for true, predicted, count in self.pairs[:NAMED_PAIRS]
         ]
 
@@ -101,17 +105,17 @@ def _names(classes, count):
     if classes is None:
         return [str(number) for number in range(count)]
     if isinstance(classes, str) or not isinstance(classes, Sized) or len(classes) != count:
-        raise ValueError(f'classes: expected {count} names, one a class, got {classes!r}')
+        raise ValueError(f'classes: expected {count} names, one for each class, got {classes!r}')
     return [str(name) for name in classes]
 
 
 def _mistakes(outputs, labels, most):
-    """Return up to `most` tuples (index, true, predicted, output), the largest output first."""
+    """Return up to `most` tuples (index, true class, predicted class, output), the largest output first."""
     outputs = class_scores(outputs)
     predicted = outputs.argmax(axis=1)
     wrong = np.flatnonzero((predicted != labels) & ~np.isnan(outputs).any(axis=1))
-    sure = outputs[wrong, predicted[wrong]]
-    order = np.argsort(-sure, kind='stable')[:most]
+    confidence = outputs[wrong, predicted[wrong]]
+    order = np.argsort(-confidence, kind='stable')[:most]
     return [(int(i), int(labels[i]), int(predicted[i]), float(outputs[i, predicted[i]])) for i in wrong[order]]
 
 
@@ -137,4 +141,4 @@ def _draw_mistakes(figure, x, mistakes, names):
         if mistake is not None:
             index, true, predicted, output = mistake
             axes.imshow(x[index].squeeze(axis=2) if x.shape[3] == 1 else x[index], cmap='gray')
-            axes.set_title(f'{names[true]} taken for {names[predicted]}\n({output:.2f})', fontsize=8)
+            axes.set_title(f'{names[true]} predicted as {names[predicted]}\n({output:.2f})', fontsize=8)

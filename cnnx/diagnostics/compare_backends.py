@@ -1,4 +1,4 @@
-"""The two backends side by side: how far apart their numbers are, and how far their speeds."""
+"""Comparison of the NumPy and the compiled backend: numerical differences and speed, layer by layer."""
 
 import time
 
@@ -13,37 +13,38 @@ BATCH_COMPARED = 100
 
 
 def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_size=32, **train_options):
-    """Train a network on each backend, from one seed on the same batches, and print the comparison.
+    """Train a network on each backend, with the same seed and batches, and print times and differences.
 
-    Layers are compared one by one: times are those of a training run that leaves the blocks out, forward and
-    backward, per batch. A second run, in blocks, gives the time of whole steps as networks take them.
-    Differences are taken on equal input, gradient and weights, so that each is a layer's own: with the weights
-    before training and with those that the compiled run ended with, over the first 1,000 samples, the larger
-    of the two. The backward difference is the largest among the gradients of a layer's input and parameters.
+    Times of layers are milliseconds for a batch, forward and backward, in a training run layer by layer. A second run,
+    in blocks, gives the time of a whole training step.
+
+    The difference of a layer is measured with the same input, gradient and weights on both backends, over the first
+    1,000 samples, once with the initial weights and once with those of the trained compiled network; the larger one
+    counts. The backward difference is the largest one of the gradients by the layer's input and parameters.
 
     Args:
-        make_network: a function that makes a compiled network, from the same seed each time.
+        make_network: a function that returns a new compiled network, from the same seed each time.
         train_data, test_data: pairs (x, y).
         epochs, batch_size, train_options: passed on to `Network.train`.
 
     Returns:
-        (rows, results): a dict for each layer, and for each backend a dict of 'history', 'test', and
-            'milliseconds' of a step in blocks.
+        (rows, results): a list with a dict for each layer ('layer', 'forward', 'backward', 'numpy', 'cython'), and for
+            each backend a dict of 'history', 'test', and 'milliseconds' of a training step in blocks.
 
     Raises:
-        BackendError: there are no compiled kernels to compare with.
+        BackendError: the compiled kernels cannot be used.
     """
     train_options |= {'epochs': epochs, 'batch_size': batch_size, 'verbose': 0}
     steps = epochs * -(-len(train_data[0]) // batch_size)
     networks, milliseconds, results = {}, {}, {}
-    for backend in reversed(BACKENDS):  # the compiled one first, since it may not be there
+    for backend in reversed(BACKENDS):  # the compiled one first, since it may be missing
         with use_backend(backend):
             network = networks[backend] = make_network()
             network.fused = False
-            watches = _attach_stopwatches(network)
+            timers = _attach_timers(network)
             history = network.train(*train_data, **train_options)
-            milliseconds[backend] = [watch.milliseconds for watch in watches]
-            _detach_stopwatches(network)
+            milliseconds[backend] = [timer.milliseconds for timer in timers]
+            _detach_timers(network)
             results[backend] = {
                 'history': history.history,
                 'test': network.evaluate(*test_data),
@@ -72,8 +73,8 @@ def _milliseconds(network, data, train_options):
     return 1000 * (time.perf_counter() - began)
 
 
-class Stopwatch:
-    """Adds up the time of the calls of an object's methods."""
+class StepTimer:
+    """Measure the total time of some methods of an object, by replacing them with timed ones."""
 
     def __init__(self, owner, *methods):
         self.seconds = 0.0
@@ -93,16 +94,16 @@ class Stopwatch:
 
     @property
     def milliseconds(self):
-        """Of both calls, for one batch."""
+        """The time of the methods for one batch."""
         return 1000 * self.seconds / max(self.batches, 1)
 
 
-def _attach_stopwatches(network):
-    watches = [Stopwatch(layer, 'forward', 'backward') for layer in network.layers]
-    return [*watches, Stopwatch(network.loss, 'value_and_gradient')]
+def _attach_timers(network):
+    timers = [StepTimer(layer, 'forward', 'backward') for layer in network.layers]
+    return [*timers, StepTimer(network.loss, 'value_and_gradient')]
 
 
-def _detach_stopwatches(network):
+def _detach_timers(network):
     for layer in network.layers:
         del layer.forward, layer.backward
     del network.loss.value_and_gradient
@@ -112,13 +113,13 @@ def _names(network):
     return [*(f'{layer.index} {type(layer).__name__}' for layer in network.layers), type(network.loss).__name__]
 
 
-def _largest_differences(network, data):
-    """Return the (forward, backward) differences of each layer, the loss last."""
-    x, y = (array[:SAMPLES_COMPARED] for array in data)
-    samples = ArrayData(network, x, y)
+def _largest_differences(network, train_data):
+    """Return the largest (forward, backward) differences of each layer, the loss last, (layers + 1, 2)."""
+    x, y = (array[:SAMPLES_COMPARED] for array in train_data)
+    data = ArrayData(network, x, y)
     largest = np.zeros((len(network.layers) + 1, 2))
-    for first in range(0, len(samples), BATCH_COMPARED):
-        found = _differences(network, *samples.batch(slice(first, first + BATCH_COMPARED)))
+    for first in range(0, len(data), BATCH_COMPARED):
+        found = _differences(network, *data.batch(slice(first, first + BATCH_COMPARED)))
         largest = np.maximum(largest, found)
     return largest
 
@@ -127,15 +128,14 @@ def _differences(network, x, targets):
     layers, found = network.layers, np.zeros((len(network.layers) + 1, 2))
     for position, layer in enumerate(layers):
         found[position, 0], x = _on_both(lambda layer=layer, x=x: [layer.forward(x, training=True)], network.generator)
-    losses, gradients = [], []
+    losses = []
 
-    def loss():
-        value, gradient = network.loss.value_and_gradient(x, targets)
-        losses.append(value)
-        gradients.append(gradient)
+    def gradient_of_loss():
+        loss, gradient = network.loss.value_and_gradient(x, targets)
+        losses.append(loss)
         return [gradient]
 
-    found[-1, 1], gradient = _on_both(loss)
+    found[-1, 1], gradient = _on_both(gradient_of_loss)
     found[-1, 0] = abs(losses[0] - losses[1])
     for position, layer in reversed(list(enumerate(layers))):
         found[position, 1], gradient = _on_both(
@@ -145,7 +145,7 @@ def _differences(network, x, targets):
 
 
 def _on_both(compute, generator=None):
-    """Compute arrays on each backend, with the same random numbers; return the largest difference and first array."""
+    """Compute arrays on both backends with the same random numbers; return the largest difference and the first."""
     arrays, state = {}, generator and generator.bit_generator.state
     for backend in BACKENDS:
         if generator is not None:

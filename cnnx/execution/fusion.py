@@ -104,7 +104,11 @@ def fuse(layers, apart=(), training=True):
         members = [layer] if alone else _members(layers[position:])
         for member in members:
             shape = shape if isinstance(member, ELEMENTWISE) else member.shape
-        parts.append(layer if alone else _fusion(members, shape))
+        if not alone:
+            kinds = {type(member): member for member in members[1:]}
+            ordered = tuple(sorted(members, key=lambda member: member.index))
+            layer = Fusion(ordered, layer, kinds.get(MaxPooling), ReLU in kinds, shape)
+        parts.append(layer)
         position += len(members)
     return parts
 
@@ -136,12 +140,6 @@ def _members(layers):
         allowed = allowed - {type(layer)}
         members.append(layer)
     return members
-
-
-def _fusion(members, shape):
-    kinds = {type(layer): layer for layer in members[1:]}
-    layers = tuple(sorted(members, key=lambda layer: layer.index))
-    return Fusion(layers, members[0], kinds.get(MaxPooling), ReLU in kinds, shape)
 
 
 def in_place(fusions, frozen):

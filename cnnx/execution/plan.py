@@ -206,8 +206,7 @@ class Plan:
             x = route.forward(x, training, order)
             others, order = [array if order is None else array[order] for array in others], None
         if route.head is not None:
-            loss, correct = route.head.loss((x, *others), order)
-            gradient = route.head.input_gradient(len(index))
+            loss, correct, gradient = route.head.loss((x, *others), order)
         else:
             loss, gradient = value_and_gradient(self.loss, x, *others)
             loss *= len(index)
@@ -235,7 +234,7 @@ class Plan:
         head, softmax = None, False
         if self._fused and parts:
             # Blocks write the gradients of all their weights.
-            apart = [layer for layer in parts if backward and layer.frozen]
+            apart = [layer for layer in parts if backward and layer.parameters and not layer.learns]
             parts = fuse(parts, apart, training or backward)
             head, softmax = self._end(purpose, parts, backward)
         steps = []

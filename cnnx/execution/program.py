@@ -43,6 +43,7 @@ class Program:
 
     Attributes:
         threads: how many it can use.
+        loss: the block that computes it, where there is one.
         blocks, names: what runs, and which layers it stands for.
         y: (capacity, ...), the network's output.
         dy: (capacity, ...), the gradient of y, to write between a forward and a backward pass.
@@ -75,7 +76,7 @@ class Program:
         shape = fusions[0].layer.input_shape
         y, dy = self._buffer(shape, local[0]), self._buffer(shape) if input_gradient else None
         self.dx = dy
-        self._add_gather('batch', y, local[0])
+        self._add('batch', self._backend.Gather(y), False, local[0])
         for i, fusion in enumerate(fusions):
             x, dx, shape = y, dy, fusion.shape
             if over[i]:
@@ -112,22 +113,20 @@ class Program:
     def _add_loss(self, loss, weighted):
         labels, weights = np.zeros(self.capacity, np.int32), None
         dlogits = np.empty_like(self.y) if self.dy is None else self.dy
-        self._add_gather('labels', labels)
+        self._add('labels', self._backend.Gather(labels))
         if weighted:
             weights = np.zeros(self.capacity, self._dtype)
-            self._add_gather('weights', weights)
-        self._loss = self._backend.CrossEntropyBlock(self.y, labels, dlogits, loss.label_smoothing, weights)
-        self._add('CategoricalCrossEntropy', self._loss)
+            self._add('weights', self._backend.Gather(weights))
+        self.loss = self._backend.CrossEntropyBlock(self.y, labels, dlogits, loss.label_smoothing, weights)
+        self._add('CategoricalCrossEntropy', self.loss)
 
     def _add_softmax(self):
         logits, self.y = self.y, self._buffer(self.y.shape[1:])
         self._add('Softmax', self._backend.SoftmaxBlock(logits, self.y), self._in_tiles)
 
-    def _add_gather(self, name, batch, local=False):
-        self._gathers.append(self._backend.Gather(batch))
-        self._add(name, self._gathers[-1], False, local)
-
     def _add(self, name, block, x_local=False, y_local=False):
+        if isinstance(block, self._backend.Gather):
+            self._gathers.append(block)
         block.x_local, block.y_local = x_local, y_local
         self.blocks.append(block)
         self.names.append(name)
@@ -170,10 +169,6 @@ class Program:
                 seconds[i, column] = time.perf_counter() - began
         return seconds
 
-    def totals(self, samples):
-        """Return the sum of the losses of the latest batch, and how many of its samples were classified right."""
-        return self._loss.totals(samples)
-
 
 class Sweep:
     """Fused layers that run as one program, which is rebuilt for a larger batch, more threads or another backend.
@@ -214,7 +209,10 @@ class Sweep:
         return program.y[:samples]
 
     def loss(self, arrays, order=None):
-        """Run a batch up to the loss, and back where the sweep learns; return the sum of the losses, and how many right.
+        """Run a batch up to the loss, and back where the sweep learns.
+
+        Returns:
+            The sum of the losses, how many samples are classified right, and the gradient of x or None.
 
         Args:
             arrays: x, labels, and weights or not.
@@ -223,18 +221,14 @@ class Sweep:
         samples = len(arrays[0] if order is None else order)
         program = self.program(samples, len(arrays) == 3)
         program.run(samples, backward=self.learns, sources=arrays, order=order)
-        return program.totals(samples)
+        return *program.loss.totals(samples), None if program.dx is None else program.dx[:samples]
 
     def backward(self, dy):
         """Write the parameters' gradients for the latest batch, and return that of its x, or None."""
         program = self._latest
         program.dy[: len(dy)] = dy
         program.run(len(dy), forward=False, backward=True)
-        return self.input_gradient(len(dy))
-
-    def input_gradient(self, samples):
-        """Return the gradient of the latest batch's x, or None."""
-        return None if self._latest.dx is None else self._latest.dx[:samples]
+        return None if program.dx is None else program.dx[: len(dy)]
 
     def times(self, x):
         """Return the seconds of the blocks' passes over the latest batch, [(forward, backward), ...], and y."""

@@ -253,16 +253,16 @@ class Layer:
 
     def check_shape(self, array, sample_shape, what):
         """Raise a ValueError unless the array is a batch of samples of that shape."""
-        if array.shape[1:] == sample_shape and array.ndim > 0:
-            return
-        hint = ''
-        if array.shape == sample_shape:
-            hint = '; add a batch axis: x[np.newaxis]'
-        elif (*array.shape[1:], 1) == sample_shape:
-            hint = '; add a channel axis: x[..., np.newaxis]'
-        elif self.index:
-            hint = f'; check what layer {self.index - 1} gives'
-        raise ValueError(f'{self.where}: expected {what} {batch_shape(sample_shape)}, got {array.shape}{hint}')
+        if array.shape[1:] != sample_shape or array.ndim == 0:
+            hint = self._hint(array.shape, sample_shape)
+            raise ValueError(f'{self.where}: expected {what} {batch_shape(sample_shape)}, got {array.shape}{hint}')
+
+    def _hint(self, shape, sample_shape):
+        if shape == sample_shape:
+            return '; add a batch axis: x[np.newaxis]'
+        if (*shape[1:], 1) == sample_shape:
+            return '; add a channel axis: x[..., np.newaxis]'
+        return f'; check what layer {self.index - 1} gives' if self.index else ''
 
 
 class WeightedLayer(Layer):

@@ -1,3 +1,5 @@
+"""A folder of its own for each test of a command, and images of a user."""
+
 import numpy as np
 import pytest
 

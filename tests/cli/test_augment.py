@@ -1,3 +1,5 @@
+"""cnnx augment: the picture of augmented digits."""
+
 import pytest
 
 from cnnx.augmentation import AUGMENTATIONS

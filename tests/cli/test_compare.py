@@ -1,3 +1,5 @@
+"""cnnx compare: both backends, layer by layer."""
+
 import re
 
 import pytest

@@ -1,3 +1,5 @@
+"""cnnx config: what runs here."""
+
 import cnnx
 from cnnx.cli.main import main
 

@@ -1,3 +1,5 @@
+"""cnnx find-learning-rate: the suggestion, and its plot."""
+
 import re
 
 import pytest

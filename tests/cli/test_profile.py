@@ -1,3 +1,5 @@
+"""cnnx profile: the table of a training step."""
+
 import pytest
 from models import small_network
 
@@ -7,7 +9,7 @@ from cnnx.cli.main import main
 
 def test_it_profiles_lenet5(capsys):
     assert main(['profile', '--batch-size', '2', '--repeats', '1', '--threads', '1']) == 0
-    assert 'a step of 2 samples as it runs, on 1 threads' in capsys.readouterr().out
+    assert 'a step of 2 samples on 1 threads' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('loss', [cnnx.CategoricalCrossEntropy, cnnx.MeanSquaredError, None])

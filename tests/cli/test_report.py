@@ -1,3 +1,5 @@
+"""cnnx report: the classification report of a saved network."""
+
 import pytest
 
 from cnnx import Convolutional, Dense, Flatten, Network, Softmax

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from models import bits, lenet5, network_of_all_moods, small_data, small_network
+from models import bits, lenet5, network_with_training_modes, small_data, small_network
 
 import cnnx
 from cnnx.diagnostics.profiler import measure_peak
@@ -40,7 +40,7 @@ def test_a_profile_names_the_layers_of_each_block(capsys):
     assert [row.name for row in rows[:5]] == expected
 
 
-def test_a_profile_leaves_weights_and_memory_as_they_are(capsys):
+def test_a_profile_leaves_weights_and_state_as_they_are(capsys):
     net = lenet5()
     x, y = image_data()
     net.train(x, y, epochs=1, verbose=0)
@@ -51,7 +51,7 @@ def test_a_profile_leaves_weights_and_memory_as_they_are(capsys):
 
 
 def test_a_profile_leaves_running_means_and_the_generator_as_they_are(capsys):
-    net = network_of_all_moods()
+    net = network_with_training_modes()
     before, state = bits(net), net.generator.bit_generator.state
     net.profile(*small_data(), repeats=1)
     assert bits(net) == before

@@ -74,7 +74,7 @@ def test_numbers_that_can_be_checked_by_hand():
 
 
 @pytest.mark.parametrize('shape', SHAPES)
-def test_a_batch_has_mean_0_and_variance_1_behind_it_even_far_from_0(shape):
+def test_a_batch_has_mean_0_and_variance_1_after_it_even_far_from_0(shape):
     x = (1000 + np.random.default_rng(0).normal(size=shape)).astype(np.float32)
     y = BatchNormalization().forward(x, training=True).astype(np.float64)
     axes = tuple(range(len(shape) - 1))
@@ -169,7 +169,7 @@ def test_files_hold_the_running_statistics(tmp_path):
     assert bits(loaded) == bits(net)
 
 
-def test_files_of_networks_with_and_without_it_are_told_apart(tmp_path):
+def test_files_of_networks_with_and_without_it_are_distinguished(tmp_path):
     net = network()
     net.save_weights(tmp_path / 'with.npz')
     plain = cnnx.Network(seed=0)

@@ -1,18 +1,18 @@
-"""Parts of a picture that hang together."""
+"""Connected components of a binary image."""
 
 import numpy as np
 
 
-def connected_parts(mask):
-    """Number the parts of a mask that hang together, across corners too.
+def connected_components(mask):
+    """Label the connected components of a mask; pixels that touch at a corner are connected (8-connectivity).
 
-    Runs of True in a row are joined with those that they touch in the row above (union-find).
+    Runs of True in a row are joined with those that they touch in the row above, by union-find.
 
     Args:
         mask: (H, W) bool.
 
     Returns:
-        (H, W) int: 0 where the mask is False, 1, 2, ... in the parts.
+        (H, W) int: 0 where the mask is False, and 1, 2, ... in the components.
     """
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)
