@@ -86,7 +86,7 @@ def zeros(rng, shape, dtype):
 
 
 def ones(rng, shape, dtype):
-    """All 1."""
+    """Return ones, for the scales of batch normalization."""
     return np.ones(shape, dtype)
 
 

@@ -28,7 +28,7 @@ from cnnx._version import __version__
 BACKENDS = ('auto', 'cython', 'numpy')
 TIERS = ('v4', 'v3', 'v2')
 # Modules that are compiled once, for all tiers.
-COMPILED_ONCE = ('program', 'table')
+COMPILED_ONCE = ('array_table', 'program')
 MAX_THREADS = 256
 # How often a waiting OpenMP thread checks for work before it sleeps. The default of gcc's OpenMP is 300,000: while
 # another process uses a core, the threads of a small network would spend most of their time waiting in this loop.

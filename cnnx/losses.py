@@ -63,10 +63,10 @@ ROUNDING = 1e-3
 class Loss(ReprFromArguments):
     """The mean, over the samples of a batch, of how far predictions are from their targets.
 
-    A loss of your own is a subclass. It defines `value_and_gradient(self, y, targets)`, and that alone is needed; with a
-    third parameter, `sample_weight=None`, it takes weights too. Keep the constructor's arguments in attributes of their
-    names, and files can hold the loss. By default targets are an array of numbers, one entry a sample, and there is no
-    accuracy; `prepare`, `measures_accuracy` and `count_correct` are there to change that.
+    A loss of your own is a subclass that defines `value_and_gradient(self, y, targets)`; that alone is needed. With one
+    more parameter, `sample_weight=None`, it takes weights of samples too. Keep the constructor's arguments in
+    attributes of their names, and files can hold the loss. By default, targets are an array of numbers with one entry a
+    sample, and there is no accuracy; `prepare`, `measures_accuracy` and `count_correct` are there to change that.
     """
 
     adjustable = ()  # as of a layer
@@ -104,9 +104,9 @@ class Loss(ReprFromArguments):
 
     def _checked(self, y, targets):
         """Return predictions and targets as arrays that fit each other."""
-        y = as_numbers(y, 'y')
+        y = as_numbers(y, 'predictions')
         if y.ndim < 2 or len(y) == 0:
-            raise ValueError(f'y: expected (N, outputs) with N at least 1, got {y.shape}')
+            raise ValueError(f'predictions: expected (N, outputs) with N at least 1, got {y.shape}')
         y = as_kernels_read(y, y.dtype if y.dtype == np.float64 else np.float32)
         targets = self.prepare(targets, y.shape[1:], y.dtype)
         if len(targets) != len(y):
@@ -197,7 +197,7 @@ class CategoricalCrossEntropy(Loss):
     def _of_probabilities(self, y, labels):
         """Return the loss of each sample, (N,), and the gradient of their mean by probabilities."""
         if ((y < -ROUNDING) | (y > 1 + ROUNDING)).any():
-            raise ValueError('y: expected probabilities from 0 to 1; for logits, use from_logits=True')
+            raise ValueError('predictions: expected probabilities from 0 to 1; for logits, use from_logits=True')
         N, C = y.shape
         y = np.maximum(y, self.SMALLEST)
         target = np.full_like(y, self.label_smoothing / C)

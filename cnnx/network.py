@@ -354,7 +354,7 @@ class Network:
             raise CheckpointError(
                 f'{path}: holds no architecture; for a file of weights alone, build the network and use load_weights'
             )
-        with checkpoint.lack_of_memory_told(path), checkpoint.misfit_told(path, 'cannot build its network'):
+        with checkpoint.as_checkpoint_error(path, 'cannot build its network'):
             network = state.rebuild(cls, description, arrays, custom_objects or {})
         if fused is not None:
             network.fused = fused

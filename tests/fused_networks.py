@@ -160,7 +160,7 @@ def network(name, dtype='float64', seed=0):
 def data(net, n, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, *net.layers[0].input_shape)).astype(net.dtype)
-    shape = net.layers[-1].output_shape
+    shape = net.layers[-1].shape
     if isinstance(net.loss, CategoricalCrossEntropy):
         return x, rng.integers(0, shape[0], n)
     return x, rng.random((n, *shape)).astype(net.dtype)

@@ -96,7 +96,7 @@ def test_an_unknown_name_lists_the_known_ones(wrong):
 
 
 def test_biases_start_at_zero_and_weights_do_not():
-    layer = Convolutional(3, 2).build((4, 4, 1))
+    layer = Convolutional(3, 2).set_up((4, 4, 1))
     assert (layer.bias == 0).all()
     assert (layer.weights != 0).all()
 
@@ -104,7 +104,7 @@ def test_biases_start_at_zero_and_weights_do_not():
 @pytest.mark.parametrize('result', [np.zeros((2, 3)), np.zeros((3, 2), int), 'text'])
 def test_an_initializer_of_the_users_own_is_held_to_shape_and_dtype(result):
     with pytest.raises(ValueError, match=r'expected an array of floats of shape \(3, 2\)'):
-        Dense(3, 2, kernel_initializer=lambda rng, shape, dtype: result).build()
+        Dense(3, 2, kernel_initializer=lambda rng, shape, dtype: result).set_up()
 
 
 def test_a_network_with_an_initializer_of_its_own_is_loaded(tmp_path):

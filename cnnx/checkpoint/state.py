@@ -9,7 +9,6 @@ from cnnx._util.representation import as_json
 from cnnx._util.validation import is_whole
 from cnnx._util.windows import shape_of_sample
 from cnnx._version import __version__
-from cnnx.checkpoint.errors import misfit_told
 from cnnx.initializers import INITIALIZERS
 from cnnx.layers import LAYERS
 from cnnx.losses import LOSSES
@@ -101,18 +100,16 @@ def rebuild(network_class, description, arrays, custom_objects):
     return network
 
 
-def restore(network, arrays, description, path):
+def restore(network, arrays, description):
     """Give a network what `arrays` and `describe_training` gave of another one of its make.
 
     That is weights, optimizer state, counts of updates, generator, and which layers and parameters are frozen.
 
     Raises:
-        CheckpointError: they belong to another network; nothing is changed then.
+        LookupError, TypeError, ValueError: they belong to another network; nothing is changed then.
     """
-    with misfit_told(path, 'not a checkpoint of this network'):
-        matching = match_checkpoint(network, description, arrays)
-        state_names(network, description)
-        restore_generator(network, description['generator'])
+    matching = match_checkpoint(network, description, arrays)
+    restore_generator(network, description['generator'])
     assign(network, matching)
     for layer, settings in zip(network.layers, description['architecture']['layers'], strict=True):
         restore_trainable(layer, settings)

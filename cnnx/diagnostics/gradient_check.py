@@ -270,8 +270,9 @@ def _in_float64(network):
     with network.plan.lock:
         network = copy.deepcopy(network)
     for layer in network.layers:
-        layer.build(rng=network.generator, dtype='float64')
+        layer.set_up(rng=network.generator, dtype='float64')
     network.dtype = np.dtype('float64')
+    network.reset_plan()
     return network
 
 

@@ -216,7 +216,7 @@ class Plan:
         return loss, correct, gradient
 
     def _route(self, purpose):
-        """Return the `Route` to 'learn', 'evaluate' or 'predict', or for a forward pass of 'training' or 'inference'."""
+        """Return the `Route` to 'learn', 'evaluate', 'predict', or for `forward` in 'training' or 'inference'."""
         self._kept = None
         route = self._routes.get(purpose)
         if route is None:

@@ -149,7 +149,7 @@ class Layer:
         return self._parameters[-1]
 
     def empty(self, name, shape, dtype=None):
-        """Return an array to write a result into, of the layer's dtype by default; in a network, one for all batches."""
+        """Return an array to write a result into, by default of the layer's dtype; a network lends the same again."""
         dtype = self.dtype if dtype is None else dtype
         return np.empty(shape, dtype) if self.buffers is None else self.buffers.empty(name, shape, dtype)
 
@@ -171,7 +171,8 @@ class Layer:
         self.check_shape(dy, self.shape, 'output gradient')
         if len(dy) != samples:
             raise ValueError(
-                f'{self.where}: expected the gradient of {samples} samples, as in the latest forward pass, got {len(dy)}'
+                f'{self.where}: expected the gradient of {samples} samples, as in the latest forward pass, '
+                f'got {len(dy)}'
             )
         return as_kernels_read(dy, self.dtype)
 

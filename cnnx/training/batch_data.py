@@ -159,9 +159,9 @@ def as_validation(network, data, steps=None, epochs=1):
 
 
 def batches_of_samples(x):
-    """Return an iterator over the batches that x gives, of samples or of tuples that begin with them; None for an array.
+    """Return an iterator over the batches of samples that x gives, or None for an array.
 
-    Arrays, lists and numbers are taken as the samples themselves.
+    A batch is an array of samples, or a tuple that begins with one. Lists and tuples are read as one array.
 
     Raises:
         ValueError: x is a function.

@@ -1,4 +1,4 @@
-"""Runs that diverge: a loss or gradient that is NaN or infinite, and where it came from."""
+"""Divergence: a loss, gradient or weight that is NaN or infinite, and where it came from."""
 
 import math
 
@@ -31,11 +31,11 @@ def diverged(network, samples, index, loss, learning_rate):
 
 
 def check_weights(network, where):
-    """Raise a `DivergenceError` if a weight is not finite: a step may be too large for it where its gradient is not."""
+    """Raise a `DivergenceError` if a weight is not finite: a large step may make one so, from a finite gradient."""
     name = _not_finite(network.layers, 'value')
     if name is not None:
-        cause = 'a step was too large. Begin anew, or resume, with a smaller learning rate'
-        if _not_finite(network.layers, 'value', learned=True) is None:  # but a running mean or variance
+        cause = 'a step was too large. Restart, or resume, with a smaller learning rate'
+        if _not_finite(network.layers, 'value', learned=True) is None:  # it is a running mean or variance
             cause = "that layer's input was too large. Look at x, and then at the learning rate"
         raise DivergenceError(f'{where}: the {name} hold numbers that are not finite, and are not saved; {cause}')
 

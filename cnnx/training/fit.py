@@ -52,9 +52,9 @@ def train(
     Args:
         network: a `cnnx.Network`.
         x: samples (N, ...), any real dtype; batches are converted as they come, so an array may be mapped from a
-            file that is larger than memory. Or, without y, batches (x, y) or (x, y,
-            sample_weight): an iterable of them that an epoch goes through, a function of the epoch's number, from 1, that
-            returns one, or an iterator that each epoch takes `steps_per_epoch` batches from.
+            file that is larger than memory. Or, without y, batches (x, y) or (x, y, sample_weight): an iterable of
+            them that an epoch goes through, a function of the epoch's number, from 1, that returns one, or an iterator
+            that each epoch takes `steps_per_epoch` batches from.
         y: targets, as the loss takes them, read as x is; None where x gives batches.
         epochs: how often to go through all samples.
         learning_rate: the size of a step; or a schedule of `cnnx.schedules`, or a function of (step, steps): how

@@ -120,7 +120,7 @@ class Loop:
         return position
 
     def train_batches(self, position):
-        """Train on the batches that an epoch has left, or as many as there is time for; return whether it is complete."""
+        """Train on the batches that an epoch has left, or until time is up; return whether the epoch is complete."""
         self.position, self.over = position, False
         self.steps = self.data.steps(self.batch_size)
         self.mean = Mean(self.data.measures_accuracy, position.mean)

@@ -219,7 +219,7 @@ def test_lenet5_passes_on_images_with_blank_borders():
 def test_every_kind_of_layer_passes(kind, data):
     layer, shape = data.draw(KINDS[kind])
     net = Network(seed=0)
-    net.add(layer.build(shape))
+    net.add(layer.set_up(shape))
     net.add(Flatten())
     net.add(Dense(output_size=3))
     net.compile(MeanSquaredError())

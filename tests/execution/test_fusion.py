@@ -5,7 +5,7 @@ import pytest
 
 import cnnx
 from cnnx import BatchNormalization, Convolutional, Dense, Dropout, Flatten, MaxPooling, ReLU, Tanh
-from cnnx.execution.fusion import split
+from cnnx.execution.fusion import fuse
 
 
 def network(size, padding):
@@ -57,7 +57,7 @@ def test_layers_that_run_as_one_block_are_in_the_summary(layers, expected, capsy
 def test_a_convolutions_block_takes_no_pooling_over_the_edges(size, in_blocks):
     net = network(size, 'same')
     assert net.layers[2].pads is not in_blocks
-    assert [part.pooling is not None for part in split(net.layers)[:1]] == [in_blocks]
+    assert [part.pooling is not None for part in fuse(net.layers)[:1]] == [in_blocks]
     rng = np.random.default_rng(0)
     x, y = rng.random((20, size, size, 1), np.float32), rng.integers(0, 3, 20)
     before = net.evaluate(x, y)['loss']

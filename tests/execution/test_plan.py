@@ -29,13 +29,13 @@ def test_blocks_compute_what_layers_do(name, backend, compiled_kernels):
     with cnnx.use_backend(backend):
         fused, plain = network(name), network(name)
         assert in_one_sweep(fused) == NETWORKS[name]()[2]
-        plain.plan.run_layer_by_layer()
+        plain.fused = False
         x, y = data(fused, 11)
         for index in (np.arange(9), np.array([10, 2, 2, 0]), np.array([5]), np.arange(11)):
             found = []
             for net in (fused, plain):
                 samples = ArrayData(net, x, y)
-                found.append((net.plan.learn(samples, index), gradients(net), net.plan.assess(samples, index)))
+                found.append((net.plan.learn(samples, index), gradients(net), net.plan.evaluate(samples, index)))
             assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
             assert found[0][2] == pytest.approx(found[1][2], rel=1e-12)
             for parameter, gradient in found[1][1].items():
@@ -80,7 +80,7 @@ def test_frozen_layers_get_no_gradient_and_others_the_same_one(name, backend, co
             for net in nets[:2]:
                 for index in frozen:
                     net.layers[index].trainable = False
-            nets[1].plan.run_layer_by_layer()
+            nets[1].fused = False
             (found, ours), (plain_found, plain), _ = map(learned, nets)
             whole = [p.grad for layer in nets[2].layers if layer.index not in frozen for p in layer.parameters]
             assert found == pytest.approx(plain_found, rel=1e-12)
@@ -139,7 +139,7 @@ def test_gradients_are_those_of_the_loss(name, change):
 def test_a_plan_follows_what_changes():
     """The program that a plan keeps sees new weights, larger batches, and another backend."""
     net, twin = small_network(dtype='float64'), small_network(dtype='float64')
-    twin.plan.run_layer_by_layer()
+    twin.fused = False
     x, y = small_data(30)
     for n, backend in ((4, 'auto'), (30, 'auto'), (7, 'numpy'), (9, 'auto'), (5, 'auto'), (4, 'auto')):
         with cnnx.use_backend(backend):

@@ -133,7 +133,7 @@ def test_a_step_allocates_nothing_of_the_batchs_size(name, compiled_kernels):
     def step():
         net.plan.learn(samples, index)
         net.optimizer.update(net.parameters.values(), 0.01)
-        net.plan.assess(samples, index)
+        net.plan.evaluate(samples, index)
 
     step()
     gc.collect()
@@ -159,7 +159,7 @@ def test_training_does_not_keep_the_data(name):
     samples = ArrayData(net, x, y)
     targets = weakref.ref(samples.targets)
     net.plan.learn(samples, np.arange(7))
-    net.plan.assess(samples, np.arange(7))
+    net.plan.evaluate(samples, np.arange(7))
     net.train(x, y, epochs=1, verbose=0)
     net.evaluate(x, y)
     net.predict(x)

@@ -41,7 +41,7 @@ def values(layer):
 def test_it_computes_what_pytorch_does(shape, training):
     torch = pytest.importorskip('torch')
     rng = np.random.default_rng(0)
-    layer = BatchNormalization(0.8, 1e-3).build(shape[1:], dtype='float64')
+    layer = BatchNormalization(0.8, 1e-3).set_up(shape[1:], dtype='float64')
     theirs = torch.nn.BatchNorm1d(shape[-1], eps=1e-3, momentum=0.2, dtype=torch.float64)
     theirs.train(training)
     parameters = values(layer)
@@ -93,7 +93,7 @@ def test_one_row_is_its_own_mean_and_leaves_the_running_variance(shape):
 
 
 def test_a_layer_that_is_not_trainable_uses_and_keeps_the_running_statistics():
-    layer = BatchNormalization().build((3,))
+    layer = BatchNormalization().set_up((3,))
     layer.trainable = False
     x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     assert (layer.forward(x, training=True) == layer.forward(x)).all()
@@ -112,7 +112,7 @@ def test_a_layer_that_is_not_trainable_uses_and_keeps_the_running_statistics():
 )
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        BatchNormalization(**arguments).build()
+        BatchNormalization(**arguments).set_up()
 
 
 @pytest.mark.parametrize('threads', [2, 3, 8])

@@ -23,21 +23,21 @@ def test_same_padding_puts_the_odd_one_at_the_end():
 
 @pytest.mark.usefixtures('each_backend')
 def test_same_padding_gives_ceil_of_input_by_stride():
-    layer = Convolutional(2, 5, stride=2, padding='same').build((28, 27, 1))
-    assert layer.output_shape == (14, 14, 2)
+    layer = Convolutional(2, 5, stride=2, padding='same').set_up((28, 27, 1))
+    assert layer.shape == (14, 14, 2)
 
 
 @pytest.mark.usefixtures('each_backend')
 def test_a_kernel_larger_than_its_input_is_refused():
     for layer in (Convolutional(1, (3, 6)), MaxPooling((3, 6))):
         with pytest.raises(ValueError, match='3 x 6 does not fit into an input of 5 x 5'):
-            layer.build((5, 5, 1))
+            layer.set_up((5, 5, 1))
 
 
 @pytest.mark.usefixtures('each_backend')
 def test_a_one_by_one_image_and_a_one_by_one_kernel():
     layer = Convolutional(2, 1, stride=3, padding='same')
-    layer.build((1, 1, 1))
+    layer.set_up((1, 1, 1))
     layer.weights = [[[[2, 3]]]]
     assert layer.forward([[[[5.0]]]]).tolist() == [[[[10, 15]]]]
 

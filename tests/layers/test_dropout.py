@@ -75,7 +75,7 @@ def test_both_backends_drop_the_same():
 
 
 def test_outside_training_numbers_pass_as_they_are():
-    layer = cnnx.Dropout(0.9).build((5,))
+    layer = cnnx.Dropout(0.9).set_up((5,))
     x, state = np.ones((3, 5), np.float32), layer.generator.bit_generator.state
     y = layer.forward(x)
     assert y is x
@@ -154,7 +154,7 @@ def test_a_layer_that_was_used_alone_or_put_in_place_takes_the_networks_generato
     layer.index = 2
     train(net)
     assert layer.generator is net.generator
-    used = cnnx.Dropout(0.5, input_shape=(3,)).build()
+    used = cnnx.Dropout(0.5, input_shape=(3,)).set_up()
     net.add(used)
     assert used.generator is net.generator
 

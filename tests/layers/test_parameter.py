@@ -11,7 +11,7 @@ from cnnx.layers.parameter import Parameter
 
 
 def test_what_kernels_write_into_keeps_its_shape():
-    layer = Dense(4, 3).build()
+    layer = Dense(4, 3).set_up()
     weights = layer.parameters[0]
     for name in ('value', 'grad'):
         with pytest.raises(ValueError, match=r'expected weights of shape \(4, 3\), got \(1, 1\)'):

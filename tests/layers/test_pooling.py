@@ -23,7 +23,7 @@ def padded(x, layer, fill):
 
 def slow(layer, x, fill, of_window):
     x = padded(x, layer, fill)
-    (height, width), (step, side), (P, Q, _) = layer.pool_size, layer.stride, layer.output_shape
+    (height, width), (step, side), (P, Q, _) = layer.pool_size, layer.stride, layer.shape
     rows = [
         [of_window(x[:, p * step : p * step + height, q * side : q * side + width]) for q in range(Q)] for p in range(P)
     ]
@@ -107,13 +107,13 @@ def test_a_global_average_is_the_mean_of_each_channel():
     dx = layer.backward(np.ones((3, 2)))
     np.testing.assert_allclose(dx, np.full(x.shape, 1 / 20), rtol=1e-12)
     with pytest.raises(ValueError, match=r'GlobalAveragePooling: expected input \(height, width, channels\)'):
-        GlobalAveragePooling(input_shape=(3,)).build()
+        GlobalAveragePooling(input_shape=(3,)).set_up()
 
 
 @pytest.mark.parametrize('kind', [MaxPooling, AveragePooling])
 def test_a_window_of_too_many_pixels_is_refused(kind):
     with pytest.raises(ValueError, match=f'{kind.__name__}: pool_size: expected at most {MAX_SIZE} pixels'):
-        kind(2**16, padding='same', input_shape=(4, 4, 1)).build()
+        kind(2**16, padding='same', input_shape=(4, 4, 1)).set_up()
     x = np.arange(16.0).reshape(1, 4, 4, 1)
     assert kind(2**15, padding='same').forward(x).item() == (15 if kind is MaxPooling else 7.5)
 

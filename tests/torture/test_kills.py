@@ -13,7 +13,7 @@ from torture import run_forever
 
 from cnnx import checkpoint
 
-# How a process ends that was stopped while it trained, or before or behind that.
+# How a process ends that was stopped while it trained, or before or after that.
 STOPPED = {1, -signal.SIGINT, 143, -signal.SIGTERM}
 SCRIPT = Path(__file__).with_name('run_forever.py')
 pytestmark = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
@@ -66,7 +66,7 @@ def torture(folder, expected, kills, numbers, statuses):
         number = moments.choice(numbers)
         status, seconds, errors = interrupt(folder, number, moments)
         if status == 0:
-            # It was done before the signal came: begin anew.
+            # It was done before the signal came: restart.
             check(folder, expected)
             for path in folder.glob('*'):
                 path.unlink()
