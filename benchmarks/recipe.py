@@ -1,4 +1,4 @@
-"""A recipe of train_mnist.py with cnnx and with PyTorch: `python -m benchmarks.recipe lenet --seeds 0 1 2`.
+"""A recipe of cnnx.models with cnnx and with PyTorch: `python -m benchmarks.recipe lenet --seeds 0 1 2`.
 
 Each side and seed runs in a process of its own. Both sides have the same initial weights, batches, augmentation and
 learning rates; dropout differs. Seconds are those of training alone.
@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 
 import cnnx
-import train_mnist
 from benchmarks import peer
 from cnnx.augmentation.pipeline import Pipeline
-from cnnx.augmentation.test_time import predict_shifted
+from cnnx.augmentation.test_time import predict_with_shifts
+from cnnx.cli.main import parse
+from cnnx.cli.options import load_data, make_network
+from cnnx.models import RECIPES
 from cnnx.training.array_data import ArrayData
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +28,7 @@ SIDES = {'cnnx': 'cnnx', 'torch': 'PyTorch'}
 
 
 def train_ours(net, settings, train):
-    schedule = train_mnist.SCHEDULES[settings.schedule](settings.learning_rate)
+    schedule = settings.schedule(settings.learning_rate)
     options = {'epochs': settings.epochs, 'learning_rate': schedule, 'batch_size': settings.batch_size}
     net.train(*train, augment=settings.augment, verbose=0, **options)
     return net.predict
@@ -42,7 +44,7 @@ def train_torch(net, settings, train):
     group = side.optimizer.param_groups[0]
     group['weight_decay'], group['momentum'] = settings.weight_decay or 0.0, settings.momentum
     data, pipeline = ArrayData(net, x, y), Pipeline(settings.augment, x.shape[1:], net.dtype)
-    schedule = train_mnist.SCHEDULES[settings.schedule](settings.learning_rate)
+    schedule = settings.schedule(settings.learning_rate)
     steps = -(-len(x) // batch_size)
     for epoch in range(settings.epochs):
         order = net.generator.permutation(len(x))
@@ -65,26 +67,26 @@ def train_torch(net, settings, train):
 
 def run_side(side, arguments):
     """Train on one side; return a dict of seconds, and accuracy without and with test-time augmentation."""
-    settings = train_mnist.parse_settings(arguments)
+    settings = parse(['train', *arguments])
     if settings.threads:
         cnnx.set_num_threads(settings.threads)
-    train, (x, y) = train_mnist.load_data(settings)
-    net = train_mnist.make_network(settings)
+    train, (x, y), classes = load_data(settings)
+    net = make_network(settings, len(classes))
     began = time.perf_counter()
     predict = (train_ours if side == 'cnnx' else train_torch)(net, settings, train)
     results = {'seconds': time.perf_counter() - began}
     for name, pixels in {'plain': 0, 'accuracy': settings.average_shifts or 0}.items():
-        results[name] = float(np.mean(predict_shifted(predict, x, pixels).argmax(axis=1) == y.argmax(axis=1)))
+        results[name] = float(np.mean(predict_with_shifts(predict, x, pixels).argmax(axis=1) == y.argmax(axis=1)))
     return results
 
 
 def main():
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks.recipe',
-        description='Train by a recipe of train_mnist.py, with cnnx and with PyTorch.',
-        epilog='Further options go to train_mnist.py: --hold-out 10000, --data-dir DIR, --epochs 2.',
+        description='Train by a recipe of cnnx.models, with cnnx and with PyTorch.',
+        epilog='Further options are those of cnnx train: --hold-out 10000, --data-dir DIR, --epochs 2.',
     )
-    parser.add_argument('recipe', choices=train_mnist.RECIPES)
+    parser.add_argument('recipe', choices=RECIPES)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], metavar='N', help='(0 1 2)')
     parser.add_argument('--sides', choices=SIDES, nargs='+', default=list(SIDES), help='which (both)')
     parser.add_argument('--in-process', action='store_true', help=argparse.SUPPRESS)

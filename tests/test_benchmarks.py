@@ -238,4 +238,4 @@ def test_a_recipe_is_trained_by_on_each_side_that_is_asked_for():
         name for name in ('seed 0', 'seed 1') for _ in sides
     ]
     assert [line.split(':')[0].split(maxsplit=1)[1] for line in said[2 * len(sides) :]] == ['mean of 2'] * len(sides)
-    assert all(re.search(r': (\d+\.\d+%) \(\1 without shifts\), \d+\.\d s$', line) for line in said)
+    assert all(re.search(r': (\d+\.\d+%) \(\1 without averaging\), \d+\.\d s$', line) for line in said)

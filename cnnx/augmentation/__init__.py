@@ -1,6 +1,6 @@
 """Image augmentation: random changes of training images, and predictions averaged over small shifts."""
 
-from cnnx.augmentation.test_time import predict_shifted
+from cnnx.augmentation.test_time import predict_with_shifts
 from cnnx.augmentation.transforms import AUGMENTATIONS, Elastic, Erase, Rotate, Scale, Shear, Shift
 
-__all__ = ['AUGMENTATIONS', 'Elastic', 'Erase', 'Rotate', 'Scale', 'Shear', 'Shift', 'predict_shifted']
+__all__ = ['AUGMENTATIONS', 'Elastic', 'Erase', 'Rotate', 'Scale', 'Shear', 'Shift', 'predict_with_shifts']

@@ -8,7 +8,7 @@ from cnnx._util.arrays import as_numbers
 from cnnx._util.validation import whole_number
 
 
-def predict_shifted(predict, x, pixels=1):
+def predict_with_shifts(predict, x, pixels=1):
     """Return the mean of the predictions for images and for all their shifts by up to so many pixels.
 
     With 1 pixel these are 9 predictions for each image, whose errors cancel in part. Pixels that are shifted in at the

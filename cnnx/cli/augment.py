@@ -1,17 +1,15 @@
-"""`python -m cnnx.augment --show FILE.png`: draw digits of the bundled subset as augmentations change them."""
-
-import argparse
-import sys
-from pathlib import Path
+"""`cnnx augment`: draw digits of MNIST as data augmentation changes them."""
 
 import numpy as np
 
+from cnnx._util.figures import new_figure
 from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
 from cnnx.augmentation.pipeline import Pipeline
-from cnnx.cli.drawing import why_not_drawn
+from cnnx.cli.drawing import picture_file
+from cnnx.cli.options import at_least_0
 from cnnx.data import preprocess_mnist_data
 
-# What each row shows: stronger than digits need, so that it is seen.
+# What each row shows, stronger than digits need, so that it can be seen.
 ROWS = {
     'originals': [],
     'Shift(3)': [Shift(3)],
@@ -26,28 +24,22 @@ ROWS = {
 COLUMNS = 10
 
 
-def main(arguments=None):
-    """Draw, or say on stderr what is wrong and return 2."""
-    parser = argparse.ArgumentParser(prog='python -m cnnx.augment', description=__doc__)
-    parser.add_argument('--show', required=True, metavar='FILE.png', help='the picture to write')
-    parser.add_argument('--seed', type=int, default=0, metavar='N', help='of what is random (default: 0)')
-    options = parser.parse_args(arguments)
-    path = Path(options.show)
-    if wrong := why_not_drawn('--show', path):
-        parser.error(wrong)
-    if options.seed < 0:
-        parser.error(f'--seed {options.seed}: expected a number of at least 0')
-    show(path, options.seed)
-    print(f'drew {path}')
+def add_arguments(parser):
+    parser.add_argument('--show', type=picture_file, required=True, metavar='FILE.png', help='the picture to write')
+    parser.add_argument('--seed', type=at_least_0, default=0, metavar='N', help='of the random changes (0)')
+
+
+def run(options):
+    """Draw the picture."""
+    show(options.show, options.seed)
+    print(f'drew {options.show}')
 
 
 def show(path, seed=0):
     """Draw the first image of each digit, and below it a row for each entry of `ROWS`."""
-    from matplotlib.figure import Figure
-
     (x, y), _ = preprocess_mnist_data()
     digits = x[[int(column.argmax()) for column in y.T]]
-    figure = Figure(figsize=(COLUMNS, len(ROWS)), layout='constrained')
+    figure = new_figure(figsize=(COLUMNS, len(ROWS)))
     grid = figure.subplots(len(ROWS), COLUMNS)
     for line, (name, augmentations) in zip(grid, ROWS.items(), strict=True):
         images = digits.copy()
@@ -57,7 +49,3 @@ def show(path, seed=0):
             axes.set(xticks=[], yticks=[])
         line[0].set_title(name, loc='left', fontsize=9)
     figure.savefig(path, dpi=80)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

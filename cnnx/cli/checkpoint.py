@@ -1,38 +1,32 @@
-"""`python -m cnnx.checkpoint`: look into checkpoints and other files of cnnx, and compare two of them."""
+"""`cnnx checkpoint`: verify files of weights, networks and training runs, or print how two of them differ."""
 
-import argparse
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from cnnx._util.output import unfailing_output
 from cnnx.checkpoint.errors import DAMAGE, CheckpointError
 from cnnx.checkpoint.files import read
 from cnnx.checkpoint.folder import checkpoints
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog='python -m cnnx.checkpoint', description='Look into files of weights, networks and training runs.'
-    )
-    commands = parser.add_subparsers(required=True, metavar='COMMAND')
-    command = commands.add_parser(
-        'verify', help='tell what is in a file, or in the checkpoints of a folder, and whether it is whole'
-    )
-    command.add_argument('path', type=Path, metavar='FILE|FOLDER')
-    command.set_defaults(run=lambda given: verify(given.path))
-    command = commands.add_parser('diff', help='tell in what two files differ; status 1 if they do')
-    command.add_argument('a', type=Path, metavar='A')
-    command.add_argument('b', type=Path, metavar='B')
-    command.set_defaults(run=lambda given: diff(given.a, given.b))
-    given = parser.parse_args(arguments)
-    try:
-        return given.run(given)
-    except OSError as error:
-        print(error, file=sys.stderr)
-        return 2
+def add_arguments(parser):
+    actions = parser.add_subparsers(required=True, metavar='verify|diff')
+    text = 'print what is in a file, or in the checkpoints of a folder; status 1 where one is damaged'
+    action = actions.add_parser('verify', help=text, description=f'{text.capitalize()}.')
+    action.add_argument('path', type=Path, metavar='FILE|FOLDER')
+    action.set_defaults(action=lambda options: verify(options.path))
+    text = 'print the differences between two files; status 1 where they differ'
+    action = actions.add_parser('diff', help=text, description=f'{text.capitalize()}.')
+    action.add_argument('a', type=Path, metavar='A')
+    action.add_argument('b', type=Path, metavar='B')
+    action.set_defaults(action=lambda options: diff(options.a, options.b))
+
+
+def run(options):
+    """Verify or compare; return the status."""
+    return options.action(options)
 
 
 def verify(path):
@@ -50,19 +44,15 @@ def verify(path):
 
 
 def diff(a, b):
-    """Print in what two files differ; return 1 if they do, 2 if one of them is damaged."""
-    try:
-        (arrays, description), (others, other_description) = read(a), read(b)
-    except CheckpointError as error:
-        print(error)
-        return 2
+    """Print how two files differ; return 1 if they do."""
+    (arrays, description), (others, other_description) = read(a), read(b)
     lines = []
     for name in sorted({**arrays, **others}):
         lines += _compare_arrays(name, arrays.get(name), others.get(name))
     try:
         lines += _compare('', description, other_description)
     except RecursionError:
-        lines.append('the descriptions are nested too deeply to tell')
+        lines.append('the descriptions are nested too deeply to compare')
     print('\n'.join(lines) if lines else 'the same')
     return int(bool(lines))
 
@@ -80,7 +70,7 @@ def _verify_file(path, in_full):
     try:
         lines = _describe(path, arrays, description)
     except DAMAGE as error:
-        return _bad(f'{path}: its description is none that cnnx writes ({error})')
+        return _bad(f'{path}: its description is not one that cnnx writes ({error})')
     print('\n'.join(lines if in_full else lines[:1]))
     return 0
 
@@ -91,7 +81,7 @@ def _bad(reason):
 
 
 def _describe(path, arrays, description):
-    """Return lines about a good file, the first of them in short."""
+    """Return lines about a file that is not damaged, a summary first."""
     kind = 'a checkpoint' if 'run' in description else 'a network' if 'architecture' in description else 'weights'
     if kind == 'weights' and not any(name.startswith('weights_') for name in arrays):
         kind = 'no file of cnnx, but an .npz file of numbers'
@@ -138,8 +128,3 @@ def _compare(where, a, b):
             for line in _compare(f'{where}.{key}' if where else key, a.get(key), b.get(key))
         ]
     return [] if a == b or (a != a and b != b) else [f'{where}: {a} and {b}']
-
-
-if __name__ == '__main__':
-    with unfailing_output():  # the status tells of files, not of printing
-        sys.exit(main())

@@ -1,5 +1,6 @@
-"""Pictures beside what a network was given of them, as a picture."""
+"""Drawing to files: input pictures beside the pixels that a network was given, and where plots may go."""
 
+import argparse
 import importlib.util
 from pathlib import Path
 
@@ -8,27 +9,28 @@ import numpy as np
 CELL = 140
 GAP = 10
 COLUMNS = 3
+FORMATS = ('.png', '.pdf', '.svg')
 
 
 def save_picture(path, pixels):
     """Write pixels (H, W, 1 or 3) in [0, 1] to a PNG file.
 
     Raises:
-        ImportError: there is no Pillow.
+        ImportError: Pillow is not installed.
         OSError: the file cannot be written.
     """
     _image(pixels).save(path, format='PNG')
 
 
 def draw_sheet(path, rows):
-    """Draw each picture, beside it what became of it, and below a line of text, to a PNG file.
+    """Draw each picture, the pixels that the network was given beside it, and a line of text below, to a PNG file.
 
     Args:
         path: of the file.
         rows: (picture, pixels, text), the first two (H, W, 1 or 3) in [0, 1].
 
     Raises:
-        ImportError: there is no Pillow.
+        ImportError: Pillow is not installed.
         OSError: the file cannot be written.
     """
     from PIL import Image, ImageDraw
@@ -55,14 +57,17 @@ def _image(pixels):
     return Image.fromarray(numbers[..., 0] if numbers.shape[2] == 1 else numbers)
 
 
-FORMATS = ('.png', '.pdf', '.svg')
+def picture_file(text):
+    """Return the path of a picture to be drawn by matplotlib, given to an option: argparse's `type`.
 
-
-def why_not_drawn(option, path):
-    """Return what is wrong with a command's option and the path behind it, or None."""
-    path = Path(path)
+    Raises:
+        argparse.ArgumentTypeError: it has another ending, its folder is not there, or matplotlib is not installed.
+    """
+    path = Path(text)
     if path.suffix not in FORMATS or not path.parent.is_dir():
-        return f'{option} {path}: expected a file ending in {", ".join(FORMATS)}, in a folder that exists'
+        raise argparse.ArgumentTypeError(
+            f'expected a file ending in {", ".join(FORMATS)}, in a folder that exists, got {text}'
+        )
     if importlib.util.find_spec('matplotlib') is None:
-        return f'{option} needs matplotlib: pip install "cnnx[plot]", or pip install matplotlib'
-    return None
+        raise argparse.ArgumentTypeError('needs matplotlib: pip install matplotlib')
+    return path

@@ -1,13 +1,11 @@
-"""`python -m cnnx.predict`: what a saved network takes pictures for."""
+"""`cnnx predict`: the classes of pictures, and their probabilities, by a saved network."""
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from cnnx.checkpoint import CheckpointError
 from cnnx.cli.drawing import draw_sheet, save_picture
 from cnnx.data import DataError, class_names, prepare_digit, read_image
 from cnnx.data.datasets import NAMES
@@ -17,13 +15,8 @@ from cnnx.network import Network
 NAMED = 3
 
 
-def main(arguments=None):
-    """Predict, or say on stderr what is wrong; return 1 if a picture could not be read, 2 if nothing can be done."""
-    parser = argparse.ArgumentParser(
-        prog='python -m cnnx.predict',
-        description='Print what a network takes pictures for, and with what probabilities.',
-        epilog='Status: 0; 1 if a picture could not be read; 2 if nothing could be done.',
-    )
+def add_arguments(parser):
+    parser.epilog = 'Status: 0; 1 where a picture could not be read; 2 where none could be predicted.'
     parser.add_argument('model', metavar='MODEL', help='a file of Network.save, or a checkpoint')
     parser.add_argument('images', nargs='+', metavar='IMAGE', help='PNG or JPEG files')
     parser.add_argument(
@@ -33,27 +26,24 @@ def main(arguments=None):
         '(digit where the network takes grey squares)',
     )
     parser.add_argument(
-        '--classes', metavar='NAMES', help=f'a,b,c or the FOLDER trained on or one of {", ".join(NAMES)} (numbers)'
+        '--classes',
+        metavar='NAMES',
+        help=f'a,b,c, or the FOLDER trained on, or one of {", ".join(NAMES)} (numbers)',
     )
     parser.add_argument('--json', action='store_true', help='print JSON, with the probabilities of all classes')
-    parser.add_argument('--show', metavar='FILE.png', help='draw each picture beside what the network was given')
-    parser.add_argument('--save-prepared', type=Path, metavar='FOLDER', help='write what the network was given there')
-    options = parser.parse_args(arguments)
-    try:
-        return _run(options)
-    except (CheckpointError, ImportError, OSError, ValueError) as error:
-        print(f'{parser.prog}: {error}', file=sys.stderr)
-        return 2
+    parser.add_argument('--show', metavar='FILE.png', help='draw each picture beside the pixels that the network took')
+    parser.add_argument('--save-prepared', type=Path, metavar='FOLDER', help='write these pixels there, as PNG files')
 
 
-def _run(options):
+def run(options):
+    """Print the classes of pictures and their probabilities; return 1 where a picture could not be read."""
     network = Network.load(options.model)
     if options.show and (Path(options.show).suffix != '.png' or not Path(options.show).parent.is_dir()):
         raise ValueError(f'--show {options.show}: expected a file ending in .png, in a folder that exists')
     prepare = _preparation(network.layers[0].input_shape, options.prepare)
     classes = network.layers[-1].shape
     if len(classes) != 1:
-        raise ValueError(f'expected a network that tells classes apart, its outputs are {classes}')
+        raise ValueError(f'expected a network with one output a class, its outputs are {classes}')
     names = _names(options.classes, max(classes[0], 2))
     found = [_read(path, prepare) for path in options.images]
     good = [picture for picture in found if 'pixels' in picture]
@@ -158,9 +148,3 @@ def _as_json(picture, names):
         'probabilities': dict(zip(names, row.tolist(), strict=True)),
         'notes': picture['notes'],
     }
-
-
-if __name__ == '__main__':
-    sys.stdout.reconfigure(errors='backslashreplace')  # file names may be of any bytes
-    sys.stderr.reconfigure(errors='backslashreplace')
-    sys.exit(main())

@@ -125,7 +125,7 @@ def pillow():
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError('images need Pillow: pip install "cnnx[images]", or pip install pillow') from error
+        raise ImportError('images need Pillow: pip install pillow') from error
     return Image
 
 

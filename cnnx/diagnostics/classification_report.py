@@ -4,6 +4,7 @@ from collections.abc import Sized
 
 import numpy as np
 
+from cnnx._util.figures import new_figure
 from cnnx._util.validation import path_of_file, whole_number
 from cnnx.losses import class_labels
 from cnnx.metrics import ConfusionMatrix, class_scores
@@ -13,7 +14,7 @@ LEGIBLE_CLASSES = 20
 COLUMNS = 5
 
 
-class Report:
+class ClassificationReport:
     """The quality of a classifier by class.
 
     `print` shows the confusion matrix, metrics by class, and the classes that are confused most often; `plot` draws.
@@ -62,10 +63,8 @@ class Report:
             OSError, ValueError: the file cannot be written, or its ending is not that of a picture.
         """
         path = path_of_file(path)
-        from matplotlib.figure import Figure
-
         drawn = self.mistakes if self._x.ndim == 4 and self._x.shape[3] in (1, 3) else []
-        figure = Figure(figsize=(13 if drawn else 6.5, 6), layout='constrained')
+        figure = new_figure(figsize=(13 if drawn else 6.5, 6))
         if drawn:
             left, right = figure.subfigures(1, 2)
             _draw_mistakes(right, self._x, drawn, self._names)

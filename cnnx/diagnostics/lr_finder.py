@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnnx._util.figures import new_figure
 from cnnx._util.generators import make_generator
 from cnnx._util.validation import non_negative, path_of_file, positive_int
 from cnnx.training.array_data import ArrayData
@@ -53,11 +54,7 @@ class RangeTest:
             OSError, ValueError: the file cannot be written, or its ending is not that of a picture.
         """
         path = path_of_file(path)
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError('plot needs matplotlib: pip install "cnnx[plot]", or pip install matplotlib') from error
-        figure = Figure(figsize=(6, 3.6), layout='constrained')
+        figure = new_figure(figsize=(6, 3.6))
         axes = figure.subplots()
         axes.plot(self.rates, self.losses, label='smoothed loss')
         if self.suggestion is not None:

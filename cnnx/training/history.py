@@ -4,6 +4,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cnnx._util.figures import new_figure
+from cnnx._util.validation import path_of_file
+
 
 class History(Mapping):
     """The metrics of each epoch of a run.
@@ -38,6 +41,28 @@ class History(Mapping):
         done = max(map(len, self.history.values()), default=0)
         for key in {**self.history, **metrics}:
             self.history.setdefault(key, [math.nan] * done).append(metrics.get(key, math.nan))
+
+    def plot(self, path):
+        """Draw loss and accuracy by epoch, each in a panel of its own, into a file: .png, .svg or .pdf.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+            OSError, ValueError: the file cannot be written, or has another ending, or there are no epochs.
+        """
+        path = path_of_file(path)
+        keys = [key for key in self if not key.startswith('val_')]
+        if not keys:
+            raise ValueError('plot: expected a history of at least one epoch, this one is empty; train first')
+        figure = new_figure(figsize=(4.5 * len(keys), 3.6))
+        for axes, key in zip(figure.subplots(1, len(keys), squeeze=False).flat, keys, strict=True):
+            for name, label in ((key, 'training'), (f'val_{key}', 'validation')):
+                if name in self:
+                    axes.plot(range(1, len(self[name]) + 1), self[name], marker='o', markersize=3, label=label)
+            axes.set(xlabel='epoch', ylabel=key)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.grid(alpha=0.3)
+            axes.legend()
+        figure.savefig(path, dpi=120)
 
 
 class Mean:

@@ -1,4 +1,4 @@
-"""python -m cnnx.predict, and how well a network reads photographs of digits."""
+"""cnnx predict, and how well a network reads photographs of digits."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ pytest.importorskip('PIL')
 from PIL import Image
 
 from cnnx import CategoricalCrossEntropy, Convolutional, Dense, Flatten, MeanSquaredError, Network, Sigmoid, Softmax
-from cnnx.cli.predict import main
+from cnnx.cli.main import main
 from cnnx.data import prepare_digit, preprocess_mnist_data
 from cnnx.models import lenet5
 from tools.photograph_digits import enlarged, on_paper, save_photo
@@ -20,7 +20,7 @@ from tools.photograph_digits import enlarged, on_paper, save_photo
 PHOTOS = 100
 ORIENTATIONS = (1, 3, 6, 8)
 # Measured: 99 % of the originals, 99 % prepared, 13 % only scaled, 18 % inverted; with NumPy 98, 100, 15 and 18 %.
-LEAST_SHARE, MOST_UNPREPARED = 0.9, 0.5
+LEAST_FRACTION, MOST_UNPREPARED = 0.9, 0.5
 
 
 @pytest.fixture(scope='module')
@@ -69,7 +69,7 @@ def test_photographs_are_read_nearly_as_well_as_the_originals_and_unprepared_one
     inverted = right(reader, [1 - pixels for pixels in scaled], labels)
     print(f'originals {originals:.0%}, prepared {prepared:.0%}, only scaled {unprepared:.0%}, inverted {inverted:.0%}')
     assert originals > 0.9
-    assert prepared >= LEAST_SHARE * originals
+    assert prepared >= LEAST_FRACTION * originals
     assert max(unprepared, inverted) < MOST_UNPREPARED
 
 
@@ -88,26 +88,26 @@ def test_photographs_of_other_kinds_are_read_as_well(reader, digits, way):
     x, labels = digits[0][:40], digits[1][:40]
     rng = np.random.default_rng(2)
     prepared = [prepare_digit(on_paper(enlarged(digit), rng, **way)).pixels for digit in x]
-    assert right(reader, prepared, labels) >= LEAST_SHARE * right(reader, x, labels)
+    assert right(reader, prepared, labels) >= LEAST_FRACTION * right(reader, x, labels)
 
 
 # The command
 
 
 def test_prints_the_class_and_the_next_two_of_each_image(model, digits, photos, capsys):
-    assert main([model, *photos[:3]]) == 0
+    assert main(['predict', model, *photos[:3]]) == 0
     out, err = capsys.readouterr()
     assert err == ''
     for line, path, label in zip(out.splitlines(), photos, digits[1][:3], strict=False):
         assert line.startswith(f'{path}: {label} (')
         assert line.count('%)') == 3
-        shares = [float(part.split('%')[0]) for part in line.removeprefix(path).split('(')[1:]]
-        assert shares == sorted(shares, reverse=True)
-        assert sum(shares) < 100.2
+        probabilities = [float(part.split('%')[0]) for part in line.removeprefix(path).split('(')[1:]]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert sum(probabilities) < 100.2
 
 
 def test_json(model, digits, photos, reader, capsys):
-    assert main([model, photos[0], 'nothing.png', '--json']) == 1
+    assert main(['predict', model, photos[0], 'nothing.png', '--json']) == 1
     found, failed = json.loads(capsys.readouterr().out)
     assert found['image'] == photos[0]
     assert found['class'] == str(digits[1][0])
@@ -122,7 +122,7 @@ def test_json(model, digits, photos, reader, capsys):
 
 def test_what_the_network_was_given_can_be_seen(model, photos, tmp_path):
     folder, sheet = tmp_path / 'deep' / 'prepared', tmp_path / 'sheet.png'
-    assert main([model, *photos[:4], '--save-prepared', str(folder), '--show', str(sheet)]) == 0
+    assert main(['predict', model, *photos[:4], '--save-prepared', str(folder), '--show', str(sheet)]) == 0
     assert sorted(path.name for path in folder.iterdir()) == [f'{i + 1:03}_{i:03}.png' for i in range(4)]
     given = np.asarray(Image.open(folder / '001_000.png'))
     assert np.abs(given / 255 - prepare_digit(photos[0]).pixels[..., 0]).max() < 0.003
@@ -131,11 +131,11 @@ def test_what_the_network_was_given_can_be_seen(model, photos, tmp_path):
         assert image.width > 3 * 280
 
 
-def test_a_bad_image_is_told_and_the_others_are_predicted(model, photos, tmp_path, capsys):
+def test_a_bad_image_is_reported_and_the_others_are_predicted(model, photos, tmp_path, capsys):
     white = tmp_path / 'white.png'
     Image.new('L', (99, 99), 255).save(white)
     (tmp_path / 'broken.png').write_bytes(b'')
-    assert main([model, str(white), photos[0], str(tmp_path / 'broken.png')]) == 1
+    assert main(['predict', model, str(white), photos[0], str(tmp_path / 'broken.png')]) == 1
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1
     assert f'{white}: no digit to be seen' in err
@@ -145,7 +145,7 @@ def test_a_bad_image_is_told_and_the_others_are_predicted(model, photos, tmp_pat
 def test_notes_name_their_image(model, digits, tmp_path, capsys):
     two = np.concatenate([enlarged(digits[0][0]), enlarged(digits[0][1])], axis=1)
     path = save_photo(tmp_path / 'two.png', on_paper(two, np.random.default_rng(0), size=(440, 700)))
-    assert main([model, str(path)]) == 0
+    assert main(['predict', model, str(path)]) == 0
     assert f'{path}: expected one digit in a picture' in capsys.readouterr().err
 
 
@@ -159,7 +159,7 @@ def test_names_of_classes(model, digits, photos, tmp_path, capsys, way):
         names = [f'class {i}' for i in range(10)]
         for name in names:
             (tmp_path / name).mkdir()
-    assert main([model, photos[0], '--classes', given]) == 0
+    assert main(['predict', model, photos[0], '--classes', given]) == 0
     assert capsys.readouterr().out.startswith(f'{photos[0]}: {names[digits[1][0]]} (')
 
 
@@ -176,7 +176,7 @@ def network(input_shape, outputs, *last, loss=None):
 
 
 @pytest.mark.parametrize(
-    ('net', 'shares'),
+    ('net', 'probabilities'),
     [
         (lambda: network((20, 12, 3), 4, Softmax()), 3),
         (lambda: network((32, 32, 1), 3, Softmax()), 3),
@@ -185,24 +185,24 @@ def network(input_shape, outputs, *last, loss=None):
     ],
     ids=['colours', '32x32', 'logits', 'one output'],
 )
-def test_networks_of_other_shapes(net, shares, photos, tmp_path, capsys):
+def test_networks_of_other_shapes(net, probabilities, photos, tmp_path, capsys):
     net().save(tmp_path / 'net.npz')
-    assert main([str(tmp_path / 'net.npz'), *photos[:2]]) == 0
+    assert main(['predict', str(tmp_path / 'net.npz'), *photos[:2]]) == 0
     for line in capsys.readouterr().out.splitlines():
         found = [float(part.split('%')[0]) for part in line.split('(')[1:]]
-        assert len(found) == shares
-        assert all(0 <= share <= 100 for share in found)
+        assert len(found) == probabilities
+        assert all(0 <= percent <= 100 for percent in found)
 
 
 def test_a_checkpoint_is_a_model_too(reader, digits, photos, tmp_path, capsys):
     net = lenet5(seed=0)
     net.train(digits[0][:8], digits[1][:8], epochs=1, verbose=0, checkpoint_dir=tmp_path)
-    assert main([str(tmp_path / 'model_epoch_1.npz'), photos[0]]) == 0
+    assert main(['predict', str(tmp_path / 'model_epoch_1.npz'), photos[0]]) == 0
 
 
 @pytest.mark.parametrize('prepare', ['digit', 'scale'])
-def test_a_picture_is_prepared_as_told(prepare, model, photos, tmp_path):
-    assert main([model, photos[0], '--prepare', prepare, '--save-prepared', str(tmp_path)]) == 0
+def test_a_picture_is_prepared_as_asked(prepare, model, photos, tmp_path):
+    assert main(['predict', model, photos[0], '--prepare', prepare, '--save-prepared', str(tmp_path)]) == 0
     given = np.asarray(Image.open(tmp_path / '001_000.png'))
     assert (given.min() == 0 and np.median(given) == 0) == (prepare == 'digit')
 
@@ -225,31 +225,25 @@ def diverged():
 )
 def test_what_cannot_be_is_refused_in_a_line(net, options, words, photos, tmp_path, capsys):
     net().save(tmp_path / 'net.npz')
-    assert main([str(tmp_path / 'net.npz'), photos[0], *options]) == 2
+    assert main(['predict', str(tmp_path / 'net.npz'), photos[0], *options]) == 2
     out, err = capsys.readouterr()
     assert out == ''
-    assert err.startswith('python -m cnnx.predict: ')
+    assert err.startswith('cnnx predict: ')
     assert words in err
     assert len(err.splitlines()) == 1
 
 
 def test_a_model_that_is_none(photos, tmp_path, capsys):
     (tmp_path / 'x.npz').write_bytes(b'PK')
-    assert main([str(tmp_path / 'x.npz'), photos[0]]) == 2
-    assert main([str(tmp_path / 'nothing.npz'), photos[0]]) == 2
-    assert capsys.readouterr().err.count('python -m cnnx.predict: ') == 2
-
-
-def test_the_command_runs_as_a_module(model, photos):
-    command = [sys.executable, '-m', 'cnnx.cli.predict', model, photos[0]]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(photos[0])
+    assert main(['predict', str(tmp_path / 'x.npz'), photos[0]]) == 2
+    assert main(['predict', str(tmp_path / 'nothing.npz'), photos[0]]) == 2
+    assert capsys.readouterr().err.count('cnnx predict: ') == 2
 
 
 def test_without_pillow_the_command_says_what_to_install(model, photos):
-    code = 'import sys; sys.modules["PIL"] = None; from cnnx.cli.predict import main; sys.exit(main(sys.argv[1:]))'
-    result = subprocess.run([sys.executable, '-c', code, model, photos[0]], capture_output=True, text=True)
+    code = 'import sys; sys.modules["PIL"] = None; from cnnx.cli.main import main; sys.exit(main())'
+    command = [sys.executable, '-c', code, 'predict', model, photos[0]]
+    result = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert result.returncode == 2
-    assert 'pip install "cnnx[images]"' in result.stderr
+    assert 'pip install pillow' in result.stderr
     assert 'Traceback' not in result.stderr

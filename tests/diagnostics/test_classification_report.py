@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from models import small_data, small_network
 
-from cnnx.diagnostics.classification_report import Report
+from cnnx.diagnostics.classification_report import ClassificationReport
 
 NAN = float('nan')
 # True classes 0, 0, 0, 1, 1, 2; predicted 0, 0, 1, 1, 0, 0: nothing is predicted as class 2.
@@ -27,7 +27,7 @@ OUTPUTS = [[0.9, 0.1, 0], [0.5, 0.4, 0.1], [0.2, 0.8, 0], [0.1, 0.6, 0.3], [0.7,
 
 
 def test_a_report_in_words():
-    lines = str(Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS)).splitlines()
+    lines = str(ClassificationReport(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS)).splitlines()
     assert lines == [
         'true \\ predicted  0  1  2',
         '               0  2  1  0',
@@ -47,43 +47,44 @@ def test_a_report_in_words():
 
 
 def test_a_report_names_the_most_frequent_pairs_and_the_surest_mistakes():
-    report = Report(Fixed(OUTPUTS * 2 + [[0, 1, 0]]), np.zeros((13, 2)), [*LABELS, *LABELS, 0], examples=3)
+    outputs, labels = Fixed(OUTPUTS * 2 + [[0, 1, 0]]), [*LABELS, *LABELS, 0]
+    report = ClassificationReport(outputs, np.zeros((13, 2)), labels, examples=3)
     assert report.pairs == [(0, 1, 3), (1, 0, 2), (2, 0, 2)]
     assert report.mistakes == [(12, 0, 1, 1.0), (5, 2, 0, 0.99), (11, 2, 0, 0.99)]
     assert '0 predicted as 1: 3 times' in str(report)
 
 
 def test_a_report_without_mistakes_and_one_with_nan():
-    assert str(Report(Fixed(np.eye(3)), np.zeros((3, 2)), [0, 1, 2])).endswith('no classes are confused')
-    text = str(Report(Fixed([[0.1], [NAN]]), np.zeros((2, 2)), [0, 1]))
+    assert str(ClassificationReport(Fixed(np.eye(3)), np.zeros((3, 2)), [0, 1, 2])).endswith('no classes are confused')
+    text = str(ClassificationReport(Fixed([[0.1], [NAN]]), np.zeros((2, 2)), [0, 1]))
     assert '1 more have NaN outputs, so no predicted class' in text
 
 
 @pytest.mark.parametrize('shape', [(6, 5, 4, 1), (6, 5, 4, 3), (6, 5, 4, 2), (6, 7)])
 def test_a_report_is_drawn(shape, tmp_path):
     pytest.importorskip('matplotlib')
-    Report(Fixed(OUTPUTS), np.zeros(shape), LABELS).plot(tmp_path / 'report.png')
+    ClassificationReport(Fixed(OUTPUTS), np.zeros(shape), LABELS).plot(tmp_path / 'report.png')
     assert (tmp_path / 'report.png').read_bytes().startswith(b'\x89PNG')
 
 
 def test_a_report_of_many_classes_is_drawn_without_numbers(tmp_path):
     pytest.importorskip('matplotlib')
-    Report(Fixed(np.eye(60)), np.zeros((60, 2)), np.arange(60)).plot(tmp_path / 'report.svg')
+    ClassificationReport(Fixed(np.eye(60)), np.zeros((60, 2)), np.arange(60)).plot(tmp_path / 'report.svg')
     assert (tmp_path / 'report.svg').stat().st_size > 0
 
 
 def test_a_report_needs_labels_that_fit():
     with pytest.raises(ValueError, match='3 at position 0 is not a class'):
-        Report(small_network(), small_data(2)[0], [3, 0])
+        ClassificationReport(small_network(), small_data(2)[0], [3, 0])
 
 
 def test_a_report_names_the_classes():
     names = ['cat', 'very long dog', 'bee']
-    text = str(Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=names))
-    numbered = str(Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS))
+    text = str(ClassificationReport(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=names))
+    numbered = str(ClassificationReport(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS))
     assert text.splitlines()[0].split('  ')[-1].strip() == 'bee'
     by_name = re.sub(r'\b(cat|very long dog|bee)\b', lambda found: str(names.index(found[1])), text)
     assert by_name.split() == numbered.split()
     assert len({len(line) for line in text.splitlines()[:4]}) == 1, 'aligned'
     with pytest.raises(ValueError, match='classes: expected 3 names, one for each class, got .*long'):
-        Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=names[:2])
+        ClassificationReport(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=names[:2])
