@@ -1,5 +1,6 @@
-"""What README.md and docs/*.md show is run: Python blocks, and the command lines of train_mnist.py."""
+"""The pages of the documentation: their Python blocks and command lines work, and they link to each other."""
 
+import codeop
 import doctest
 import importlib.util
 import io
@@ -11,19 +12,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+DOCS = ROOT / 'docs'
+USERS = sorted([*DOCS.glob('*.md'), *DOCS.glob('reference/*.md')])
+PAGES = [ROOT / 'README.md', *USERS, *sorted(DOCS.glob('maintaining/*.md'))]
 SCRIPT = 'python train_mnist.py'
 FENCE = re.compile(r'^ *```([^`\n]*)\n(.*?)^ *``` *$', re.MULTILINE | re.DOTALL)
 
 
+def page_id(page):
+    return str(page.relative_to(ROOT))
+
+
 def python_blocks(page):
-    """Return (line number, code, modules that it needs) of the ```python blocks of a page."""
+    """Return (line number, code) of the ```python blocks of a page."""
     text = page.read_text(encoding='utf-8')
-    return [
-        (text.count('\n', 0, block.start(2)), block[2], block[1].split()[1:])
-        for block in FENCE.finditer(text)
-        if block[1].lower().split()[:1] == ['python']
-    ]
+    return [(text.count('\n', 0, block.start(2)), block[2]) for block in FENCE.finditer(text) if block[1] == 'python']
 
 
 def run_plainly(code, line, page, namespace):
@@ -39,6 +42,31 @@ def run_doctest(code, line, page, namespace):
     assert result.failed == 0, ''.join(report)
     assert result.attempted > 0
     namespace.update(test.globs)
+
+
+def check_can_be_pasted(code):
+    """Raise SyntaxError unless a Python prompt takes the code line by line, as `code.InteractiveConsole` reads it."""
+    typed = []
+    for line in [*code.splitlines(), '']:
+        typed.append(line)
+        if codeop.compile_command('\n'.join(typed), symbol='single') is not None:
+            typed.clear()
+    if typed:
+        raise SyntaxError(f'not complete: {typed[0]}')
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as MkDocs and code hosts name them."""
+    headings = re.findall(r'^#+ (.*)$', FENCE.sub('', page.read_text(encoding='utf-8')), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+def broken_links(page):
+    """Return the links to other pages and files that lead nowhere."""
+    links = re.findall(r'\]\(((?!https?://)[^)\s]+)\)', page.read_text(encoding='utf-8'))
+    targets = [(link, *link.partition('#')[::2]) for link in links]
+    found = [(link, (page.parent / file).resolve() if file else page, anchor) for link, file, anchor in targets]
+    return [link for link, file, anchor in found if not file.exists() or (anchor and anchor not in anchors(file))]
 
 
 def script_commands(page):
@@ -66,30 +94,72 @@ def refusal(monkeypatch):
     return refusal
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize('page', PAGES, ids=page_id)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {'__name__': 'docs'}
-    for line, code, needed in python_blocks(page):
-        if not all(map(importlib.util.find_spec, needed)):
+    for line, code in python_blocks(page):
+        if 'import torch\n' in code and importlib.util.find_spec('torch') is None:
             continue
         run = run_doctest if code.lstrip().startswith('>>>') else run_plainly
         run(code, line, page, namespace)
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize('page', PAGES, ids=page_id)
 def test_script_commands_parse(page, refusal):
     refusals = [refusal(arguments) for arguments in script_commands(page)]
     assert [text for text in refusals if text] == []
 
 
-@pytest.mark.parametrize('name', ['concepts.md', 'layers_explained.md', 'training.md', 'training_mnist.md'])
+@pytest.mark.parametrize('page', PAGES, ids=page_id)
+def test_python_blocks_can_be_pasted(page):
+    for _, code in python_blocks(page):
+        if not code.startswith('>>>'):
+            check_can_be_pasted(code)
+
+
+@pytest.mark.parametrize(
+    'code',
+    [
+        'class Scale:\n    a = 1\n\n    b = 2\n',
+        'for a in range(3):\n    pass\nprint(a)\n',
+        'print(\n',
+    ],
+)
+def test_tells_what_cannot_be_pasted(code):
+    with pytest.raises(SyntaxError):
+        check_can_be_pasted(code)
+
+
+@pytest.mark.parametrize('page', [*PAGES, ROOT / 'CONTRIBUTING.md'], ids=page_id)
+def test_links_lead_somewhere(page):
+    assert broken_links(page) == []
+
+
+def test_finds_broken_links(tmp_path):
+    page = tmp_path / 'page.md'
+    page.write_text('# A title\n[a](#a-title) [b](#b) [c](c.md) [d](https://example.org/d) [e](page.md#e)\n')
+    assert broken_links(page) == ['#b', 'c.md', 'page.md#e']
+
+
+@pytest.mark.parametrize('page', USERS, ids=page_id)
+def test_pages_of_users_are_short(page):
+    assert len(page.read_text(encoding='utf-8').splitlines()) < 300
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / 'mkdocs.yml').read_text(encoding='utf-8')
+    listed = re.findall(r': (\S+\.md)$', navigation, re.MULTILINE)
+    assert sorted(listed) == sorted(str(page.relative_to(DOCS)) for page in PAGES[1:])
+
+
+@pytest.mark.parametrize('name', ['concepts.md', 'layers.md', 'own_training_loop.md', 'training.md'])
 def test_finds_examples(name):
-    assert python_blocks(ROOT / 'docs' / name)
+    assert python_blocks(DOCS / name)
 
 
 def test_finds_commands():
-    assert len(script_commands(ROOT / 'docs' / 'training_mnist.md')) > 10
+    assert len(script_commands(DOCS / 'settings.md')) > 10
 
 
 def test_tells_an_unknown_option(refusal):
