@@ -94,6 +94,7 @@ def refusal(monkeypatch):
     return refusal
 
 
+@pytest.mark.filterwarnings('ignore:.*Network.load needs custom_objects')
 @pytest.mark.parametrize('page', PAGES, ids=page_id)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
