@@ -62,11 +62,15 @@ def anchors(page):
 
 
 def broken_links(page):
-    """Return the links to other pages and files that lead nowhere."""
+    """Return the links to pages, pictures and headings that lead nowhere; links out of docs/ are not looked at."""
     links = re.findall(r'\]\(((?!https?://)[^)\s]+)\)', page.read_text(encoding='utf-8'))
     targets = [(link, *link.partition('#')[::2]) for link in links]
     found = [(link, (page.parent / file).resolve() if file else page, anchor) for link, file, anchor in targets]
-    return [link for link, file, anchor in found if not file.exists() or (anchor and anchor not in anchors(file))]
+    return [
+        link
+        for link, file, anchor in found
+        if file.is_relative_to(DOCS) and (not file.exists() or (anchor and anchor not in anchors(file)))
+    ]
 
 
 def script_commands(page):
@@ -137,9 +141,10 @@ def test_links_lead_somewhere(page):
     assert broken_links(page) == []
 
 
-def test_finds_broken_links(tmp_path):
+def test_finds_broken_links(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), 'DOCS', tmp_path)
     page = tmp_path / 'page.md'
-    page.write_text('# A title\n[a](#a-title) [b](#b) [c](c.md) [d](https://example.org/d) [e](page.md#e)\n')
+    page.write_text('# A title\n[a](#a-title) [b](#b) [c](c.md) [d](https://example.org/d) [e](page.md#e) [f](../f)\n')
     assert broken_links(page) == ['#b', 'c.md', 'page.md#e']
 
 
