@@ -1,19 +1,23 @@
 """The compiled kernels: which there are, for which processors, and with which flags.
 
-Everything else about the package stands in pyproject.toml. Environment variables:
+Everything else about the package stands in pyproject.toml. What was compiled is kept in build/kernels, and used again
+where nothing that it depends on has changed (tools/kernel_cache.py). Environment variables:
     CNNX_NO_EXT=1       build none: the package then runs on its NumPy kernels
     CNNX_REQUIRE_EXT=1  fail where a kernel does not compile, instead of leaving it out
+    CNNX_TIERS=v3       build only these of the tiers v2, v3 and v4, separated by commas: faster, for development
     CNNX_BOUNDSCHECK=1  check every index in the kernels: slow, for debugging
-    CNNX_CFLAGS=...     flags that come behind all others, such as the -O1 of .ci/sanitize, or -DCNNX_PLAIN, which
-                        leaves the compiler's vector extensions alone, as if it had none
+    CNNX_CFLAGS=...     flags that come after all others, such as the -O1 of .ci/sanitize, or -DCNNX_PLAIN, which
+                        does not use the compiler's vector extensions, as if it had none
 """
 
 import os
 import runpy
 import shlex
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
+from types import SimpleNamespace
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -25,25 +29,34 @@ TIERS = {
     'v4': ['-march=x86-64-v4', '-mprefer-vector-width=512'],
 }
 SOURCES = Path('cnnx', '_ext')
-PLAIN = ('cpu', 'program', 'table')
+PLAIN = ('array_table', 'cpu', 'program')
 KERNELS = [path.stem for path in sorted(SOURCES.glob('*.pyx')) if path.stem not in PLAIN]
 # Cython's own runtime (memoryviews, conversions), compiled once and imported by every kernel.
 SHARED = 'cnnx._ext._cython'
 stub_of = runpy.run_path(str(Path('tools', 'stubs.py')))['stub_of']
+cache = SimpleNamespace(**runpy.run_path(str(Path('tools', 'kernel_cache.py'))))
 
 
 def wanted(variable):
     return os.environ.get(variable, '') not in ('', '0')
 
 
+def tiers():
+    """Return the tiers to build and their flags; the platform that is built for decides on them."""
+    if not sysconfig.get_platform().endswith('-x86_64'):
+        return {'portable': []}
+    names = os.environ.get('CNNX_TIERS') or ','.join(TIERS)
+    if unknown := set(names.split(',')) - set(TIERS):
+        raise ValueError(f'CNNX_TIERS: expected some of {", ".join(TIERS)}, got {", ".join(sorted(unknown))}')
+    return {tier: TIERS[tier] for tier in names.split(',')}
+
+
 def extensions():
-    """One extension per kernel and tier; the platform that is built for decides on the tiers."""
+    """Return one extension per kernel and tier."""
     if wanted('CNNX_NO_EXT'):
         return []
-    x86_64 = sysconfig.get_platform().endswith('-x86_64')
-    headers = [str(path) for pattern in ('*.pxd', '*.h') for path in sorted(SOURCES.glob(pattern))]
     modules = [(SHARED, None, []), *((f'cnnx._ext.{stem}', stem, []) for stem in PLAIN)]
-    for tier, flags in TIERS.items() if x86_64 else [('portable', [])]:
+    for tier, flags in tiers().items():
         modules += [(f'cnnx._ext.{tier}.{kernel}', kernel, flags) for kernel in KERNELS]
     return [
         Extension(
@@ -51,26 +64,26 @@ def extensions():
             [str(SOURCES / f'{stem}.pyx')] if stem else [],
             include_dirs=[str(SOURCES)],
             extra_compile_args=flags,
-            depends=headers,
             optional=not wanted('CNNX_REQUIRE_EXT'),
         )
         for name, stem, flags in modules
     ]
 
 
-def remove_compiled(module='cnnx._ext.*'):
+def remove_compiled():
     """Remove compiled modules from among the sources, where an editable install keeps them."""
-    folder, stem = module.rsplit('.', 1)
-    for path in Path().glob(f'{folder.replace(".", "/")}{"/**" if stem == "*" else ""}/{stem}.*'):
+    for path in SOURCES.rglob('*'):
         if path.suffix in ('.so', '.pyd'):
             path.unlink()
 
 
 class BuildPackage(build_py):
-    """Leaves no compiled kernels behind where an editable install is to have none."""
+    """Begins with an empty folder, so that no module of another name or from before comes into a wheel."""
 
     def run(self):
-        if self.editable_mode and wanted('CNNX_NO_EXT'):
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        elif wanted('CNNX_NO_EXT'):
             remove_compiled()
         super().run()
 
@@ -82,6 +95,8 @@ class BuildKernels(build_ext):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
         self.among_sources = self.inplace or self.editable_mode
+        # Times of files say nothing of flags: tools/kernel_cache.py decides what is compiled again.
+        self.force = True
 
     def build_extensions(self):
         if self.compiler.compiler_type == 'msvc':
@@ -99,7 +114,18 @@ class BuildKernels(build_ext):
         for extension in self.extensions:
             extension.extra_compile_args = compile_flags + extension.extra_compile_args + last_flags
             extension.extra_link_args = link_flags
+        if self.among_sources:
+            remove_compiled()
+        self.tools = self.describe_tools()
         super().build_extensions()
+
+    def describe_tools(self):
+        """Return all that a compiled module depends on besides sources and its own flags; None if that is unknown."""
+        if self.compiler.compiler_type != 'unix':
+            return None
+        compiler = self.compiler.compiler_so
+        versions = sys.version, cache.version([sys.executable, '-m', 'cython']), cache.version(compiler)
+        return versions, compiler, self.compiler.linker_so, sysconfig.get_platform(), Path('setup.py').read_text()
 
     def has_openmp(self, flag):
         """Compile, link and run a parallel program."""
@@ -118,24 +144,32 @@ class BuildKernels(build_ext):
         return True
 
     def build_extension(self, ext):
-        if self.among_sources:
-            remove_compiled(ext.name)
         sources = [Path(source) for source in ext.sources]
+        target = Path(self.get_ext_fullpath(ext.name))
+        kept = self.kept(ext, sources)
         try:
-            self.generate_c(ext)
-            super().build_extension(ext)
-            self.lay_stubs(ext, sources)
+            if not kept or not cache.fetch(kept, target):
+                self.generate_c(ext)
+                super().build_extension(ext)
+                if kept:
+                    cache.keep(target, kept)
+            self.lay_stubs(target.parent, sources)
         except Exception as error:
             if not ext.optional:
                 raise
             self.warn(f'{ext.name} was not built ({error}); cnnx will use its NumPy kernels')
 
-    def lay_stubs(self, ext, sources):
+    def kept(self, ext, sources):
+        """Return where a build of these sources with these flags is kept, or would be; None for nowhere."""
+        if self.tools is None:
+            return None
+        flags = ext.name, ext.extra_compile_args, ext.extra_link_args, wanted('CNNX_BOUNDSCHECK')
+        files = [path for source in sources for path in cache.sources_of(source)]
+        return Path('build', 'kernels', ext.name, cache.digest(files, self.tools, flags))
+
+    def lay_stubs(self, folder, sources):
         """Put the stub of what was compiled beside it in a wheel; none lie among the sources."""
-        if self.among_sources:
-            return
-        folder = Path(self.get_ext_fullpath(ext.name)).parent
-        for source in sources:
+        for source in sources if not self.among_sources else ():
             (folder / f'{source.stem}.pyi').write_text(stub_of(source), encoding='utf-8')
 
     def generate_c(self, ext):

@@ -1,1 +1,1 @@
-"""Benchmarks of cnnx against its peers, in one run: `python -m benchmarks`."""
+"""Benchmarks: cnnx against PyTorch and others, by `python -m benchmarks`."""

@@ -1,6 +1,6 @@
 """Run a command and print its peak memory in MiB: `python -m benchmarks.child_memory COMMAND ...`.
 
-A process of its own, because a child begins with the peak of the process that starts it.
+This is a process of its own, because a child process inherits the peak of its parent.
 """
 
 import resource

@@ -1,4 +1,4 @@
-"""The command line: which rows to measure, and where to write what they come to."""
+"""Command line of the benchmarks, and the list of their rows."""
 
 import argparse
 import dataclasses
@@ -17,13 +17,13 @@ from benchmarks.measure import Result
 from benchmarks.worker import Worker
 from cnnx.data import DataError
 
-# Of another process's work, in processors, this much spoils times: threads that wait for each other lose most.
+# More processors than this used by other processes make the times unreliable.
 BUSY = 0.2
 RESULTS = Path(__file__).with_name('results.json')
 
 
 class Row(NamedTuple):
-    """A row to measure: a function of settings and name, its further arguments, and what it cannot do without."""
+    """A row: a function of settings and name, its other arguments, and whether it needs MNIST and PyTorch."""
 
     measure: Callable
     arguments: dict
@@ -68,7 +68,7 @@ ROWS = {
 
 @dataclasses.dataclass
 class Settings:
-    """What a run was asked for, and what its rows share."""
+    """The settings of a run, and what its rows use together."""
 
     quick: bool
     threads: int
@@ -80,37 +80,39 @@ class Settings:
 
     @functools.cached_property
     def workers(self):
-        """Two processes, for our side and for PyTorch's."""
+        """Two processes: one for cnnx, one for PyTorch."""
         return Worker(), Worker()
 
     def samples(self, full, batch_size):
-        """Return the samples to a turn: a quarter where it has to be quick, in whole batches, at least two."""
+        """Return the number of samples in a turn: at least two whole batches; with --quick, a quarter."""
         return max(2, (full // 4 if self.quick else full) // batch_size) * batch_size
 
     def with_rate(self, result, multiply_adds, seconds):
-        """Fill in how fast so much work was done, and which share of the peak that is."""
+        """Add the speed of so much work to a result, and the fraction of the peak that it is."""
         result.gflops = 2e-9 * multiply_adds / seconds
         if result.threads in self.peaks:
-            result.share = 1e9 * result.gflops / self.peaks[result.threads]
+            result.peak_fraction = 1e9 * result.gflops / self.peaks[result.threads]
         return result
 
 
 def parse(arguments=None):
-    """Return the settings of a command line; leaves with a message where it makes no sense."""
+    """Return the settings from a command line; exit with a message if it is wrong."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks',
-        description='Measure cnnx against its peers, by turns in one run; print a table and write it as JSON.',
+        description='Measure cnnx and its peers in turns; print a table and write it as JSON.',
         epilog=f'Rows: {", ".join(ROWS)}. Full MNIST is read from CNNX_DATA_DIR, or downloaded.',
     )
-    parser.add_argument('--quick', action='store_true', help='less work to a turn, and fewer turns: rougher numbers')
+    parser.add_argument('--quick', action='store_true', help='less work in a turn and fewer turns: less accurate')
     parser.add_argument('--rows', default='*', metavar='PATTERN', help="rows to measure, such as 'train-*' (all)")
-    parser.add_argument('--threads', type=at_least_1, metavar='N', help='of every side (2, or one a processor if less)')
-    parser.add_argument('--repeats', type=at_least_1, metavar='N', help='turns of every side (7; --quick: 3)')
-    parser.add_argument('--json', type=Path, default=RESULTS, metavar='FILE', help='to write (benchmarks/results.json)')
+    parser.add_argument(
+        '--threads', type=at_least_1, metavar='N', help='of each side (2, or one per processor if fewer)'
+    )
+    parser.add_argument('--repeats', type=at_least_1, metavar='N', help='turns of each side (7; --quick: 3)')
+    parser.add_argument('--json', type=Path, default=RESULTS, metavar='FILE', help='output (benchmarks/results.json)')
     given = parser.parse_args(arguments)
     names = fnmatch.filter(ROWS, given.rows)
     if not names:
-        parser.error(f'--rows {given.rows}: fits none of {", ".join(ROWS)}')
+        parser.error(f'--rows {given.rows}: matches none of {", ".join(ROWS)}')
     if not given.json.parent.is_dir() or given.json.is_dir():
         parser.error(f'--json {given.json}: expected a file in a folder that exists')
     if given.threads and given.threads > machine.processors():
@@ -131,7 +133,7 @@ def at_least_1(text):
 
 
 def measure(settings, name):
-    """Return the result of a row, which says why where it cannot be measured."""
+    """Return the result of a row; if it cannot be measured, the result says why."""
     row = ROWS[name]
     try:
         if row.torch and (reason := peer.missing()):
@@ -160,7 +162,7 @@ def main(arguments=None):
     began = time.perf_counter()
     settings.busy = machine.busy_processors()
     if settings.busy is not None and settings.busy > BUSY:
-        print(f'{settings.busy:.1f} processors are at work on something else: these times will not count for much')
+        print(f'{settings.busy:.1f} processors are busy with other processes: these times are not reliable')
     settings.peaks, peaks_missing = machine.measure_peaks((1, settings.threads))
     results = []
     for name in settings.names:

@@ -1,4 +1,4 @@
-"""What is trained on."""
+"""Data of the benchmarks: MNIST, or random images."""
 
 import functools
 
@@ -9,12 +9,12 @@ from cnnx.data import preprocess_mnist_data
 
 @functools.cache
 def mnist():
-    """Return all of MNIST with labels as numbers: ((x_train, y_train), (x_test, y_test))."""
+    """Return all of MNIST with class indices as labels: ((x_train, y_train), (x_test, y_test))."""
     return tuple((x, y.argmax(axis=1)) for x, y in preprocess_mnist_data(full=True))
 
 
 def samples_for(net, source):
-    """Return images (N, H, W, C) and labels (N,): MNIST's for 'train' or 'test', or so many random ones."""
+    """Return images (N, H, W, C) and labels (N,): of MNIST for 'train' or 'test', or random ones for a number N."""
     if isinstance(source, str):
         return mnist()[('train', 'test').index(source)]
     rng = np.random.default_rng(0)

@@ -1,6 +1,6 @@
-"""A convolutional network as one writes it first: NumPy for the arithmetic, Python loops over positions and windows.
+"""A simple convolutional network: NumPy for arithmetic, Python loops over positions and windows.
 
-It knows what LeNet-5 needs, no more. Images are (N, H, W, C), weights as in cnnx.
+It has only what LeNet-5 needs. Images are (N, H, W, C), weights as in cnnx.
 """
 
 import numpy as np
@@ -44,7 +44,7 @@ class Convolution:
         return dx[:, self.before : dx.shape[1] - self.after, self.before : dx.shape[2] - self.after]
 
 
-class MaxPool:
+class MaxPooling:
     def __init__(self, layer):
         self.size = layer.pool_size[0]
 
@@ -76,7 +76,7 @@ class MaxPool:
         return dx
 
 
-class Rectifier:
+class ReLU:
     def __init__(self, layer):
         pass
 
@@ -88,7 +88,7 @@ class Rectifier:
         return dy * self.positive
 
 
-class Flattening:
+class Flatten:
     def __init__(self, layer):
         pass
 
@@ -100,7 +100,7 @@ class Flattening:
         return dy.reshape(self.x_shape)
 
 
-class FullyConnected:
+class Dense:
     def __init__(self, layer):
         self.values = [layer.weights.copy(), layer.bias.copy()]
 
@@ -113,20 +113,20 @@ class FullyConnected:
         return dy @ self.values[0].T
 
 
-KINDS = {
+LAYERS = {
     cnnx.Convolutional: Convolution,
-    cnnx.MaxPooling: MaxPool,
-    cnnx.ReLU: Rectifier,
-    cnnx.Flatten: Flattening,
-    cnnx.Dense: FullyConnected,
+    cnnx.MaxPooling: MaxPooling,
+    cnnx.ReLU: ReLU,
+    cnnx.Flatten: Flatten,
+    cnnx.Dense: Dense,
 }
 
 
 class LoopNetwork:
-    """A network with the layers and weights of a cnnx network that ends with Softmax."""
+    """A network with the layers and weights of a cnnx network whose last layer is Softmax."""
 
     def __init__(self, net, rate, momentum):
-        self.layers = [KINDS[type(layer)](layer) for layer in net.layers[:-1]]
+        self.layers = [LAYERS[type(layer)](layer) for layer in net.layers[:-1]]
         self.rate, self.momentum = rate, momentum
         self.velocities = [[np.zeros_like(value) for value in getattr(layer, 'values', ())] for layer in self.layers]
 

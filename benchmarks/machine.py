@@ -1,4 +1,4 @@
-"""The machine that measures: what it is, and what it can do at most."""
+"""The machine: its description, its load, its peak speed."""
 
 import contextlib
 import importlib.metadata
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cnnx
 
-LOOK = 0.5  # seconds
+INTERVAL = 0.5  # seconds
 PACKAGES = ('numpy', 'torch', 'threadpoolctl')
 
 
@@ -24,7 +24,7 @@ def processors():
 
 
 def describe():
-    """Return what there is to know about the machine and the versions of what runs on it."""
+    """Return a dict of the machine and the versions of packages."""
     versions = {}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -39,10 +39,10 @@ def describe():
 
 
 def busy_processors():
-    """Return how many processors are at work now, on average over a short time; None where that cannot be told."""
+    """Return how many processors are busy now, on average over a short time; None if the system does not say."""
     try:
         before = _ticks()
-        time.sleep(LOOK)
+        time.sleep(INTERVAL)
         idle, total = (after - earlier for after, earlier in zip(_ticks(), before, strict=True))
     except OSError:
         return None
@@ -51,7 +51,7 @@ def busy_processors():
 
 @contextlib.contextmanager
 def keep_busy(count):
-    """Keep so many processors at work, each by a process of its own, inside a `with` block."""
+    """Keep so many processors busy inside a `with` block, each by a process of its own."""
     loop = [sys.executable, '-c', 'print(flush=True)\nwhile True: pass']
     processes = []
     with contextlib.ExitStack() as stack:
@@ -63,16 +63,16 @@ def keep_busy(count):
 
 
 def measure_peaks(counts):
-    """Return the measured peak in FLOP/s by number of threads, and why it is empty where it is."""
+    """Return {threads: measured peak in FLOP/s}, and if that is empty, the reason."""
     try:
-        from cnnx.cli.profile import measure_peak
+        from cnnx.diagnostics.profiler import measure_peak
     except ImportError as error:
-        return {}, f'the peak is not known, so there is no share of it: {error}'
+        return {}, f'the peak is not known: {error}'
     return {count: measure_peak(count) for count in sorted(set(counts))}, None
 
 
 def _ticks():
-    """Return the time that all processors together have been idle, and the time that has passed, in ticks."""
+    """Return the idle time and the total time of all processors together, in ticks."""
     ticks = list(map(int, Path('/proc/stat').read_text().splitlines()[0].split()[1:9]))
     return ticks[3] + ticks[4], sum(ticks)
 

@@ -1,8 +1,8 @@
-"""Train, evaluate and predict from mapped files, and print what memory of its own that took at most, in MiB.
+"""Peak memory of training, evaluation and prediction from memory-mapped files, in MiB.
 
-`python -m benchmarks.mapped SAMPLES`: 1 KiB each, as an array and as batches, with labels and with mapped targets of
-1/8 KiB. Pages of the files themselves, which the system takes back as it needs them, do not count. Linux alone tells
-the two apart.
+`python -m benchmarks.mapped SAMPLES`: samples of 1 KiB, as an array and as batches, with labels and with mapped targets
+of 1/8 KiB. Pages of the files themselves, which the system frees when it needs memory, do not count. Only Linux
+reports the two separately.
 """
 
 import sys
@@ -20,7 +20,7 @@ BATCH_SIZE = 512
 
 
 def measure(samples, folder):
-    """Return by how many MiB the process's own memory grows, at most."""
+    """Return the largest growth of the process's own memory, in MiB."""
     x = np.lib.format.open_memmap(Path(folder, 'x.npy'), 'w+', np.float32, (samples, FEATURES))
     x[::1000] = 1
     y = np.arange(samples) % 10
@@ -62,7 +62,7 @@ def new_network(loss, *layers):
 
 
 def peak_of(work):
-    """Return the most MiB that the process has for itself during some work, as a look every few milliseconds sees."""
+    """Return the peak of the process's own memory during some work, sampled every few milliseconds, in MiB."""
     done, most = threading.Event(), own_memory()
 
     def watch():
@@ -81,7 +81,7 @@ def peak_of(work):
 
 
 def own_memory():
-    """Return the MiB that this process has for itself."""
+    """Return the own (anonymous) memory of this process, in MiB."""
     lines = Path('/proc/self/status').read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith('RssAnon'))) / 1024
 

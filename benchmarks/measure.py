@@ -1,4 +1,4 @@
-"""How times are taken, and what a measurement comes to."""
+"""Timing in turns, and the results of measurements."""
 
 import contextlib
 import importlib.util
@@ -10,40 +10,40 @@ from typing import NamedTuple
 
 import cnnx
 
-# Threads of the contestant before spin for a while when their work is over; this long, they are asleep.
+# The pause between turns, in seconds, after which the threads of the previous contestant have stopped spinning.
 PAUSE = 0.02
 
 
 class DifferentWorkError(RuntimeError):
-    """The contestants of a row do not compute the same."""
+    """The contestants of a row do not compute the same results."""
 
 
 class Contestant(NamedTuple):
     """One side of a row.
 
     Attributes:
-        name: the column that it stands in: 'ours', or the peer's. Of several with one name, the fastest counts.
-        run: does the work of a turn, whose number it takes, from 0, and returns the seconds that it took.
-        prelude: some of that work, before each turn, not timed: it wakes threads and fills caches.
+        name: the name of its column: 'ours', or that of a peer. Of several with the same name, the fastest counts.
+        run: a function that does the work of a turn, given its number from 0, and returns the seconds that it took.
+        warm_up: a function that does a part of the work before each turn, not timed, to wake threads and fill caches.
     """
 
     name: str
     run: Callable
-    prelude: Callable = lambda: None
+    warm_up: Callable = lambda: None
 
 
 @dataclass
 class Result:
-    """What a row came to; times in its unit.
+    """The result of a row; times are in its unit.
 
     Attributes:
-        ours: the median of our times, or whatever number the row is about.
+        ours: the median of our times, or the number that the row measures.
         peers: the peers' medians, by name.
         target: what `ratio` should reach.
         limit: what `ours` should not exceed.
-        gflops: multiply-adds of dense arithmetic in our time, at 2 floating point operations each.
-        share: gflops over the measured peak of as many threads.
-        times: every time taken, by contestant.
+        gflops: our speed in GFLOP/s: multiply-adds of dense arithmetic count as two operations each.
+        peak_fraction: gflops / measured peak with as many threads.
+        times: all measured times, by contestant.
         details: further numbers.
         lines: text to show below the table.
         skipped: why the row was not measured.
@@ -58,7 +58,7 @@ class Result:
     limit: float | None = None
     threads: int | None = None
     gflops: float | None = None
-    share: float | None = None
+    peak_fraction: float | None = None
     times: dict = field(default_factory=dict)
     details: dict = field(default_factory=dict)
     lines: list = field(default_factory=list)
@@ -71,7 +71,7 @@ class Result:
 
     @property
     def met(self):
-        """Whether the row is where it should be; None where nothing is asked of it."""
+        """Whether the target or limit of the row is met; None if it has none."""
         if self.skipped is None and self.target is not None and self.peers:
             return self.ratio >= self.target
         if self.skipped is None and self.limit is not None:
@@ -80,7 +80,7 @@ class Result:
 
 
 def interleave(contestants, repeats, pause=time.sleep):
-    """Let contestants take turns: a, b, c, a, b, c, ...
+    """Run contestants in turns: a, b, c, a, b, c, ...
 
     Returns:
         A list of `repeats` times for each contestant, in seconds.
@@ -89,7 +89,7 @@ def interleave(contestants, repeats, pause=time.sleep):
     for turn in range(repeats):
         for contestant, taken in zip(contestants, times, strict=True):
             pause(PAUSE)
-            contestant.prelude()
+            contestant.warm_up()
             taken.append(contestant.run(turn))
     return times
 
@@ -109,10 +109,10 @@ def race(contestants, repeats, scale, **about):
     """Interleave contestants and return a `Result`.
 
     Args:
-        contestants: of which one is named 'ours'.
-        repeats: turns of each.
-        scale: from a turn's seconds to the result's unit.
-        about: further fields of the result.
+        contestants: a list of `Contestant`, one of them named 'ours'.
+        repeats: the number of turns of each.
+        scale: the factor from the seconds of a turn to the unit of the result.
+        about: other fields of the result.
     """
     times, medians = {}, {}
     for contestant, taken in zip(contestants, interleave(contestants, repeats), strict=True):

@@ -1,4 +1,4 @@
-"""The networks that are measured, and our side of a row."""
+"""Networks of the benchmarks, and the cnnx side of a row."""
 
 from benchmarks.data import samples_for
 from cnnx import (
@@ -62,7 +62,7 @@ def overlapping():
 
 
 def variant(activation=ReLU, pooling=MaxPooling, dropout=0.0, normalized=False):
-    """Return LeNet-5 with another activation or pooling, dropout behind dense layers, or batch normalization."""
+    """Return LeNet-5 with another activation or pooling, dropout after dense layers, or batch normalization."""
 
     def activate():
         return [BatchNormalization(), activation()] if normalized else [activation()]
@@ -77,7 +77,8 @@ def variant(activation=ReLU, pooling=MaxPooling, dropout=0.0, normalized=False):
 def training_work(net):
     """Return the multiply-adds of a dense training step for one sample.
 
-    Forward, gradient of the weights and gradient of the input cost the same; the first layer's input needs none.
+    The forward pass, the gradients of the weights and those of the input have the same number. The first layer needs no
+    gradient of its input.
     """
     work = [layer.multiply_adds for layer in net.layers]
     return 3 * sum(work) - next(filter(None, work))
@@ -91,7 +92,7 @@ class Ours:
         self.batch_size, self.rate, self.augment = batch_size, rate, augment
 
     def train(self, first, count, shuffle=True):
-        """Train on `count` samples from place `first` on."""
+        """Train on `count` samples, starting at index `first`."""
         span = slice(first, first + count)
         self.net.train(
             self.x[span],

@@ -1,4 +1,4 @@
-"""PyTorch's side of a row. torch is imported where it is used, since most of the package works without it."""
+"""The PyTorch side of a row. torch is imported where it is used, since most benchmarks do not need it."""
 
 import importlib.util
 import math
@@ -12,19 +12,19 @@ from cnnx import Convolutional, Dense, Dropout, Flatten, MaxPooling, ReLU, Softm
 
 LAYOUTS = {'PyTorch': False, 'channels_last': True}
 TOLERANCE = 1e-4
-# Of what two training steps change in the outputs.
+# Relative to the change of the outputs by two training steps.
 TOLERANCE_OF_CHANGE = 0.02
 
 
 def missing():
-    """Return why there is no PyTorch to compare with, or None."""
+    """Return None if PyTorch is installed, else a message."""
     if importlib.util.find_spec('torch') is None:
         return 'PyTorch is not installed: pip install -e ".[bench]"'
     return None
 
 
 class Peer:
-    """A PyTorch network with the weights of a cnnx network, used as PyTorch's users do.
+    """A PyTorch network with the weights of a cnnx network, used in the way that is usual in PyTorch.
 
     Args:
         name: a key of LAYOUTS.
@@ -38,7 +38,7 @@ class Peer:
 
         self.torch, self.name, self.batch_size = torch, name, batch_size
         self.channels_last = LAYOUTS[name]
-        self.module = twin(net)
+        self.module = to_pytorch(net)
         if self.channels_last:
             self.module = self.module.to(memory_format=torch.channels_last)
         self.x, self.y = self.arranged(x), torch.from_numpy(y)
@@ -46,19 +46,19 @@ class Peer:
         self.optimizer = torch.optim.SGD(self.module.parameters(), lr=rate, momentum=MOMENTUM)
 
     def arranged(self, x):
-        """Return samples as a tensor whose first axis can be indexed without a change of layout."""
+        """Convert samples to a tensor in the memory layout of the network."""
         return self.torch.from_numpy(np.ascontiguousarray(x if self.channels_last else x.transpose(0, 3, 1, 2)))
 
     def logits(self, arranged):
         return self.module(arranged.permute(0, 3, 1, 2) if self.channels_last else arranged)
 
     def train(self, first, count, shuffle=True):
-        """Train on `count` samples from place `first` on."""
+        """Train on `count` samples, starting at index `first`."""
         order = self.torch.randperm(count) if shuffle else self.torch.arange(count)
         self.train_in_order(order + first)
 
     def train_in_order(self, order):
-        """Train on the samples at these places, batch by batch, reading each batch's loss."""
+        """Train on the samples of these indices, batch by batch, and read the loss of each batch."""
         total = 0.0
         for first in range(0, len(order), self.batch_size):
             index = order[first : first + self.batch_size]
@@ -68,7 +68,7 @@ class Peer:
             self.optimizer.step()
             total += loss.item() * len(index)
         if not math.isfinite(total):
-            raise FloatingPointError(f'{self.name}: the loss is no number any more')
+            raise FloatingPointError(f'{self.name}: the loss is NaN or infinite')
 
     def infer(self, count, times=1, batch_size=None):
         """Compute the probabilities of the first samples, several times."""
@@ -98,8 +98,8 @@ def make_peer(name, build, source, batch_size, rate, threads):
     return Peer(name, net, *samples_for(net, source), batch_size, rate)
 
 
-def twin(net):
-    """Return a PyTorch module with the layers and weights of a cnnx network, but for a Softmax at the end."""
+def to_pytorch(net):
+    """Return a PyTorch module with the layers and weights of a cnnx network, without the Softmax at the end."""
     from torch import nn
 
     modules, flattened = [], None
@@ -128,8 +128,8 @@ def check_same_work(ours, peers, count=64):
     """Raise a DifferentWorkError unless outputs, and what two training steps change in them, are the same.
 
     Args:
-        ours, peers: sides with weights and samples that are the same.
-        count: of how many samples to compare the outputs.
+        ours, peers: sides with the same weights and samples.
+        count: the number of samples whose outputs are compared.
     """
     contestants = (ours, *peers)
     before = [contestant.probabilities(count) for contestant in contestants]
@@ -146,33 +146,37 @@ def check_same_work(ours, peers, count=64):
         difference = np.abs(change - changes[0]).max()
         if not difference <= TOLERANCE_OF_CHANGE * largest:
             raise DifferentWorkError(
-                f'{peer.name}: two steps change its outputs otherwise than ours, '
+                f'{peer.name}: two steps change its outputs differently from ours, '
                 f'by up to {difference:.2g} of {largest:.2g}'
             )
 
 
 def _convolution(layer):
-    """Return the modules of a convolution; PyTorch pads both ends alike, so other padding is a module of its own."""
+    """Return the modules of a convolution; in PyTorch, asymmetric padding needs a module of its own."""
     import torch
     from torch import nn
 
     ends = []
     for axis in range(2):
-        size, outputs = layer.input_shape[axis], layer.output_shape[axis]
+        size, outputs = layer.input_shape[axis], layer.shape[axis]
         covered = (outputs - 1) * layer.stride[axis] + layer.kernel_size[axis]
         total = max(covered - size, 0) if layer.padding == 'same' else 0
         ends.append((total // 2, total - total // 2))
     (top, bottom), (left, right) = ends
-    alike = top == bottom and left == right
+    symmetric = top == bottom and left == right
     module = nn.Conv2d(
-        layer.input_shape[2], layer.num_filters, layer.kernel_size, layer.stride, padding=(top, left) if alike else 0
+        layer.input_shape[2],
+        layer.num_filters,
+        layer.kernel_size,
+        layer.stride,
+        padding=(top, left) if symmetric else 0,
     )
     _fill(module, torch.from_numpy(layer.weights).permute(3, 2, 0, 1), layer.bias)
-    return [module] if alike else [nn.ZeroPad2d((left, right, top, bottom)), module]
+    return [module] if symmetric else [nn.ZeroPad2d((left, right, top, bottom)), module]
 
 
 def _linear(layer, flattened):
-    """Return the module of a dense layer; behind images, its inputs come channel by channel."""
+    """Return the module of a dense layer; after Flatten, PyTorch orders its inputs channel by channel."""
     import torch
     from torch import nn
 

@@ -1,7 +1,7 @@
-"""A recipe of train_mnist.py on both sides: `python -m benchmarks.recipe lenet --seeds 0 1 2`.
+"""A recipe of train_mnist.py with cnnx and with PyTorch: `python -m benchmarks.recipe lenet --seeds 0 1 2`.
 
-Each side and seed has a process of its own. Both begin with the same weights, and see the same batches in the same
-order, changed alike, at the same rates; which units are dropped differs. Seconds are of training alone.
+Each side and seed runs in a process of its own. Both sides have the same initial weights, batches, augmentation and
+learning rates; dropout differs. Seconds are those of training alone.
 """
 
 import argparse
@@ -41,20 +41,20 @@ def train_torch(net, settings, train):
     side = peer.Peer('PyTorch', net, x[:1], y[:1].argmax(axis=1), batch_size, settings.learning_rate)
     group = side.optimizer.param_groups[0]
     group['weight_decay'], group['momentum'] = settings.weight_decay or 0.0, settings.momentum
-    samples, pipeline = ArrayData(net, x, y), Pipeline(settings.augment, x.shape[1:], net.dtype)
+    data, pipeline = ArrayData(net, x, y), Pipeline(settings.augment, x.shape[1:], net.dtype)
     schedule = train_mnist.SCHEDULES[settings.schedule](settings.learning_rate)
     steps = -(-len(x) // batch_size)
     for epoch in range(settings.epochs):
         order = net.generator.permutation(len(x))
         for step in range(steps):
             index = order[step * batch_size : (step + 1) * batch_size]
-            images, *_ = pipeline.batch(samples, index, net.generator)
+            images, *_ = pipeline.batch(data, index, net.generator)
             group['lr'] = schedule(epoch * steps + step, settings.epochs * steps, settings.epochs)
             side.optimizer.zero_grad()
             loss = side.loss(side.logits(side.arranged(images)), labels[index])
             loss.backward()
             side.optimizer.step()
-            loss.item()  # as ours, so that a loss that is no number is seen
+            loss.item()  # as in cnnx, which checks that each loss is finite
 
     def predict(x):
         side.module.eval()
@@ -64,7 +64,7 @@ def train_torch(net, settings, train):
 
 
 def run_side(side, arguments):
-    """Train on one side; return a dict of the seconds, and of the accuracy as images are and over their shifts."""
+    """Train on one side; return a dict of seconds, and accuracy without and with test-time augmentation."""
     settings = train_mnist.parse_settings(arguments)
     if settings.threads:
         cnnx.set_num_threads(settings.threads)
@@ -72,10 +72,10 @@ def run_side(side, arguments):
     net = train_mnist.make_network(settings)
     began = time.perf_counter()
     predict = (train_ours if side == 'cnnx' else train_torch)(net, settings, train)
-    told = {'seconds': time.perf_counter() - began}
+    results = {'seconds': time.perf_counter() - began}
     for name, pixels in {'plain': 0, 'accuracy': settings.average_shifts or 0}.items():
-        told[name] = float(np.mean(predict_shifted(predict, x, pixels).argmax(axis=1) == y.argmax(axis=1)))
-    return told
+        results[name] = float(np.mean(predict_shifted(predict, x, pixels).argmax(axis=1) == y.argmax(axis=1)))
+    return results
 
 
 def main():
@@ -91,28 +91,28 @@ def main():
     settings, rest = parser.parse_known_args()
     arguments = ['--recipe', settings.recipe, *rest]
     if settings.in_process:
-        told = run_side(settings.sides[0], [*arguments, '--seed', str(settings.seeds[0])])
-        print(json.dumps(told), flush=True)
+        results = run_side(settings.sides[0], [*arguments, '--seed', str(settings.seeds[0])])
+        print(json.dumps(results), flush=True)
         return
     if 'torch' in settings.sides and (reason := peer.missing()):
         sys.exit(f'python -m benchmarks.recipe: {reason}')
-    told = {side: [] for side in settings.sides}
+    results = {side: [] for side in settings.sides}
     for seed in settings.seeds:
         for side in settings.sides:
             command = ['-m', 'benchmarks.recipe', settings.recipe, '--sides', side, '--seeds', str(seed)]
             done = subprocess.run(
                 [sys.executable, *command, '--in-process', *rest], cwd=ROOT, check=True, stdout=subprocess.PIPE
             )
-            told[side].append(json.loads(done.stdout))
-            found = told[side][-1]
+            results[side].append(json.loads(done.stdout))
+            found = results[side][-1]
             print(f'{SIDES[side]:8} seed {seed}: {describe(found)}', flush=True)
-    for side, runs in told.items():
+    for side, runs in results.items():
         means = {key: statistics.mean(run[key] for run in runs) for key in runs[0]}
         print(f'{SIDES[side]:8} mean of {len(runs)}: {describe(means)}')
 
 
-def describe(told):
-    return f'{told["accuracy"]:.3%} ({told["plain"]:.3%} without shifts), {told["seconds"]:.1f} s'
+def describe(results):
+    return f'{results["accuracy"]:.3%} ({results["plain"]:.3%} without averaging), {results["seconds"]:.1f} s'
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Rows about cnnx alone, or against something else than PyTorch."""
+"""Rows that measure cnnx alone, or against something other than PyTorch."""
 
 import os
 import statistics
@@ -20,7 +20,7 @@ from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
 
 ROOT = Path(__file__).parents[1]
 SIZES = tuple(2**power for power in range(11))
-# What stands in LeNet-5 in the place of ReLU and max-pooling, or beside them.
+# Variants of LeNet-5: other activations and pooling, dropout, batch normalization.
 VARIANTS = {
     'ReLU': {},
     'LeakyReLU': {'activation': LeakyReLU},
@@ -31,7 +31,7 @@ VARIANTS = {
     'dropout 0.5': {'dropout': 0.5},
     'batch normalization': {'normalized': True},
 }
-CLIFF = 1.25  # a rise of the time per sample, from one batch size to the next, that is pointed out
+CLIFF = 1.25  # the rise of the time per sample, from one batch size to the next, that the table marks
 AFFINE = [Shift(2), Rotate(10), Scale(0.1), Shear(10)]
 AUGMENTATIONS = {
     'none': [],
@@ -122,7 +122,7 @@ def scaling(settings, name):
 
 
 def augmentation(settings, name, *, target):
-    """Measure training LeNet-5 with and without augmentation; what counts is the four affine ones together."""
+    """Measure training LeNet-5 with and without augmentation; the row counts the four affine ones together."""
     (x, y), _ = mnist()
     samples = settings.samples(6400, 64)
     sides = [Ours(models.lenet5(), x, y, 64, LENET_RATE, augment) for augment in AUGMENTATIONS.values()]
@@ -150,7 +150,7 @@ def augmentation(settings, name, *, target):
 
 
 def batch_sizes(settings, name):
-    """Measure a training step of LeNet-5 by the size of its batch, in microseconds a sample."""
+    """Measure training steps of LeNet-5 with different batch sizes, in microseconds per sample."""
     (x, y), _ = mnist()
     least = 512 if settings.quick else 2048
     contestants, scales = [], []
@@ -187,16 +187,16 @@ def batch_sizes(settings, name):
 
 
 def cliffs(sizes, times):
-    """Return {size: factor} for the batch sizes at which a sample takes much longer than at the size before.
+    """Return {size: factor} for the batch sizes at which a sample takes much longer than at the previous size.
 
-    The times are the least ones taken: a cliff is there every time, what else the machine does is not.
+    Pass the shortest measured times: they are least affected by other processes.
     """
     factors = {size: after / before for size, before, after in zip(sizes[1:], times, times[1:], strict=False)}
     return {size: factor for size, factor in factors.items() if factor > CLIFF}
 
 
 def busy_processors(settings, name):
-    """Measure a training step of LeNet-5 beside processes that keep 0, 1, 2 processors busy, in milliseconds."""
+    """Measure a training step of LeNet-5 while other processes keep 0, 1, 2 processors busy, in milliseconds."""
     (x, y), _ = mnist()
     samples = settings.samples(6400, 64)
     ours = Ours(models.lenet5(), x, y, 64, LENET_RATE)
@@ -215,7 +215,7 @@ def busy_processors(settings, name):
     rows = [(busy, number(median), number(median / medians[0])) for busy, median in zip(counts, medians, strict=True)]
     return Result(
         name,
-        'LeNet-5, training step, batch 64, beside busy processors',
+        'LeNet-5, training step, batch 64, with busy processors',
         'ms/step',
         ours=medians[0],
         threads=settings.threads,
@@ -226,7 +226,7 @@ def busy_processors(settings, name):
 
 
 def activations(settings, name):
-    """Measure a training step of LeNet-5 with other layers than ReLU and max-pooling, in milliseconds."""
+    """Measure training steps of variants of LeNet-5 with other layers, in milliseconds."""
     (x, y), _ = mnist()
     samples = settings.samples(1280, 64)
     sides = {kind: Ours(models.variant(**options), x, y, 64, LENET_RATE) for kind, options in VARIANTS.items()}
@@ -244,7 +244,7 @@ def activations(settings, name):
     ]
     return Result(
         name,
-        'LeNet-5, training step, batch 64, by its layers',
+        'LeNet-5, training step, batch 64, with other layers',
         'ms/step',
         ours=medians[0],
         threads=settings.threads,
@@ -255,7 +255,7 @@ def activations(settings, name):
 
 
 def import_time(settings, name):
-    """Measure what `import cnnx` takes where NumPy is imported already, in fresh processes, in milliseconds."""
+    """Measure the time of `import cnnx` after NumPy is imported, in new processes, in milliseconds."""
     both = [tuple(map(float, _run('-c', IMPORT).split())) for _ in range(max(5, settings.repeats))]
     imports, kernels = ([1e3 * seconds for seconds in column] for column in zip(*both, strict=True))
     return Result(
@@ -279,16 +279,16 @@ def memory(settings, name, *, limit):
 
 
 def mapped_file(settings, name, *, samples, limit):
-    """Measure by how many MiB a process grows that trains, evaluates and predicts from a mapped file."""
-    title = f'memory beside a mapped file of {samples:,} KiB'
+    """Measure the memory of training, evaluation and prediction from a mapped file, in MiB."""
+    title = f'memory without the mapped file of {samples:,} KiB'
     if not sys.platform.startswith('linux'):
-        return Result(name, title, skipped='only Linux tells which memory is a mapped file')
+        return Result(name, title, skipped='only Linux reports the memory of mapped files separately')
     grown = float(_run('-m', 'benchmarks.mapped', str(samples // 4 if settings.quick else samples)))
     return Result(name, title, 'MiB', ours=grown, limit=limit, threads=1)
 
 
 def _run(*arguments):
-    """Run Python in a fresh process and return what it printed."""
+    """Run Python in a new process and return what it prints."""
     environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
     finished = subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True

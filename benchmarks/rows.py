@@ -1,4 +1,4 @@
-"""Rows in which cnnx and PyTorch do the same work by turns."""
+"""Rows in which cnnx and PyTorch do the same work in turns."""
 
 from benchmarks import models
 from benchmarks.measure import Contestant, race
@@ -11,11 +11,11 @@ TEST_IMAGES = 10_000
 LENET_RATE = 0.01
 RANDOM_RATE = 0.001  # small enough that training on noise does not diverge
 INFERENCE_BATCHES = (256, 1000, 10_000)
-CALLS = 200  # to a turn, of inference of one image
+CALLS = 200  # of inference of one image, in a turn
 
 
 def lenet5_training(settings, name, *, batch_size, samples, target, threads=None):
-    """Measure training LeNet-5 on MNIST, in seconds an epoch, from turns of so many samples."""
+    """Measure training LeNet-5 on MNIST, in seconds per epoch, from turns of so many samples."""
     samples, threads = settings.samples(samples, batch_size), threads or settings.threads
     sides = _sides(settings, models.lenet5, 'train', batch_size, LENET_RATE, threads)
     result = race(
@@ -32,7 +32,7 @@ def lenet5_training(settings, name, *, batch_size, samples, target, threads=None
 
 
 def random_training(settings, name, *, build, title, samples, target):
-    """Measure training a network on noise, batch 64, in milliseconds a step."""
+    """Measure training a network on noise, batch 64, in milliseconds per step."""
     batch_size = 64
     samples = settings.samples(samples, batch_size)
     sides = _sides(settings, build, samples, batch_size, RANDOM_RATE, settings.threads)
@@ -50,7 +50,7 @@ def random_training(settings, name, *, build, title, samples, target):
 
 
 def inference_of_one(settings, name, *, target):
-    """Measure the way of one image to its probabilities, in microseconds."""
+    """Measure inference of a single image, in microseconds."""
     sides = _sides(settings, models.lenet5, 'test', 32, LENET_RATE, settings.threads)
     contestants = [
         Contestant(side.name, lambda turn, side=side: side.infer(1, CALLS), lambda side=side: side.infer(1, 5))
@@ -92,7 +92,7 @@ def inference_of_many(settings, name, *, target):
 
 
 def _sides(settings, build, *about):
-    """Return ours and each layout of PyTorch's, seen to do the same work; `about` as for make_ours."""
+    """Return the sides of cnnx and of each layout of PyTorch, checked to do the same work; `about` as for make_ours."""
     ours, torch = settings.workers
     batch_size = about[1]
     sides = [Side(ours, 'ours', batch_size, make_ours, build, *about)]
@@ -102,7 +102,7 @@ def _sides(settings, build, *about):
 
 
 def _training(sides, samples, there):
-    """Let all sides train on the same spans of the data, another one each turn as long as there are some."""
+    """Return contestants that train on the same part of the data in a turn, and on the next part in the next turn."""
     return [
         Contestant(
             side.name,

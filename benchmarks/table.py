@@ -1,4 +1,4 @@
-"""Results as text."""
+"""Tables of results as text."""
 
 HEADINGS_AFTER_PEERS = ('ratio', 'target', 'GFLOP/s', 'of peak', 'met')
 
@@ -13,7 +13,7 @@ def number(value):
 
 
 def format_table(headings, rows):
-    """Return lines of text: first column to the left, others to the right."""
+    """Return the lines of a table: first column left-aligned, others right-aligned."""
     lines = [tuple(map(str, row)) for row in (headings, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     lines.insert(1, tuple('-' * width for width in widths))
@@ -24,7 +24,7 @@ def format_table(headings, rows):
 
 
 def format_results(results):
-    """Return the lines of the table of results, and below it the reasons of those that were skipped."""
+    """Return the lines of the table of results, followed by the reasons of skipped rows."""
     measured = [result for result in results if result.skipped is None]
     peers = list(dict.fromkeys(peer for result in measured for peer in result.peers))
     headings = ('row', 'unit', 'ours', *peers, *HEADINGS_AFTER_PEERS)
@@ -37,7 +37,7 @@ def format_results(results):
 
 
 def describe(result):
-    """Return a result in one line, for reading along."""
+    """Return a result as one line, to print when it is there."""
     if result.skipped is not None:
         return f'{result.name}: skipped, {result.skipped}'
     peers = ''.join(f', {peer} {number(time)}' for peer, time in result.peers.items())
@@ -57,6 +57,6 @@ def _cells(result, peers):
         number(result.ratio),
         target,
         number(result.gflops),
-        '' if result.share is None else f'{result.share:.0%}',
+        '' if result.peak_fraction is None else f'{result.peak_fraction:.0%}',
         {None: '', True: 'yes', False: 'no'}[result.met],
     )

@@ -1,8 +1,7 @@
-"""Time from the start of a process to an accuracy on MNIST's test images.
+"""Time from the start of a process to a given accuracy on the test images of MNIST.
 
 `python -m benchmarks.to_accuracy cnnx` (or torch) loads the data, trains LeNet-5 until the accuracy is reached and
-prints a line of JSON. Both sides begin with the same weights, see the same batches in the same order, at the same
-rates.
+prints a line of JSON. Both sides have the same initial weights, batches and learning rates.
 """
 
 import argparse
@@ -27,14 +26,14 @@ MAX_EPOCHS = 15
 
 
 def to_accuracy(settings, name):
-    """Measure both sides by turns, each in fresh processes, in seconds."""
+    """Measure both sides in turns, each in new processes, in seconds."""
     goal = 0.98 if settings.quick else 0.99
     times, runs = {column: [] for column in SIDES.values()}, []
     for _ in range(1 if settings.quick else 3):
         for side, column in SIDES.items():
-            seconds, told = _timed(side, goal, settings.threads)
+            seconds, reached = _timed(side, goal, settings.threads)
             times[column].append(seconds)
-            runs.append({'side': column, 'seconds': seconds, **told})
+            runs.append({'side': column, 'seconds': seconds, **reached})
     middle = {column: sorted(taken)[len(taken) // 2] for column, taken in times.items()}
     lines = [
         f'{run["side"]}: {number(run["seconds"])} s, {run["epochs"]} epochs, accuracy {run["accuracy"]:.2%}'
@@ -48,7 +47,7 @@ def to_accuracy(settings, name):
 
 
 def _timed(side, goal, threads):
-    """Run a side in a fresh process; return the seconds until it tells its result, and the result."""
+    """Run a side in a new process; return the seconds until it prints its result, and the result."""
     arguments = [side, '--goal', str(goal), '--threads', str(threads)]
     command = [sys.executable, '-m', 'benchmarks.to_accuracy', *arguments]
     environment = {**os.environ, 'PYTHONPATH': str(ROOT)}

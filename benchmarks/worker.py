@@ -1,7 +1,7 @@
-"""Sides of a row in processes of their own.
+"""Worker processes: each side of a row runs in a process of its own.
 
-cnnx and PyTorch would share the first OpenMP library that one of them loads, with the waiting times that one set;
-apart, each runs as it does alone. A process that has no orders sleeps.
+In one process, cnnx and PyTorch would use the same OpenMP library with the settings of the one that loads it first. A
+worker without work sleeps.
 """
 
 import multiprocessing
@@ -14,7 +14,7 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """A process that keeps objects by name, and calls and times their methods."""
+    """A process that stores objects by name, and calls and times their methods."""
 
     def __init__(self):
         context = multiprocessing.get_context('spawn')
@@ -24,11 +24,11 @@ class Worker:
         there.close()
 
     def make(self, name, factory, *arguments):
-        """Keep what a function of a module returns, in place of what had that name."""
+        """Store the object that a function returns under a name, in place of the previous one."""
         self._ask(name, factory, arguments)
 
     def call(self, name, method, *arguments):
-        """Call a method of what is kept; return the seconds that it took, and what it returned."""
+        """Call a method of a stored object; return the seconds that it took, and its result."""
         return self._ask(name, method, arguments)
 
     def close(self):
@@ -48,13 +48,13 @@ class Worker:
 
 
 class Side:
-    """One side of a row, at work in a worker: the methods of `Ours` and `Peer`, which return the seconds taken.
+    """One side of a row, in a worker: the methods of `Ours` and `Peer`, which return the seconds they took.
 
     Args:
-        worker: where.
-        name: the column that it stands in.
-        batch_size: of training.
-        factory, arguments: what makes the `Ours` or `Peer`.
+        worker: the `Worker`.
+        name: the name of its column.
+        batch_size: the batch size of training.
+        factory, arguments: a function that makes the `Ours` or `Peer`, and its arguments.
     """
 
     def __init__(self, worker, name, batch_size, factory, *arguments):

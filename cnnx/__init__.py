@@ -2,24 +2,31 @@
 
 from cnnx import augmentation, callbacks, initializers, layers, metrics, optimizers, schedules
 from cnnx._version import __version__
+from cnnx.callbacks import Callback
 from cnnx.checkpoint import CheckpointError
 from cnnx.kernels import BACKENDS, BackendError, num_threads, set_num_threads, show_config, use_backend
 from cnnx.layers import *  # noqa: F403
-from cnnx.losses import CategoricalCrossEntropy, MeanSquaredError
+from cnnx.layers.parameter import Parameter
+from cnnx.losses import CategoricalCrossEntropy, Loss, MeanSquaredError
 from cnnx.network import Network
 from cnnx.optimizers import *  # noqa: F403
+from cnnx.optimizers import Optimizer
 from cnnx.training.divergence import DivergenceError
 from cnnx.training.history import History
 
 __all__ = [
     'BACKENDS',
     'BackendError',
+    'Callback',
     'CategoricalCrossEntropy',
     'CheckpointError',
     'DivergenceError',
     'History',
+    'Loss',
     'MeanSquaredError',
     'Network',
+    'Optimizer',
+    'Parameter',
     '__version__',
     'augmentation',
     'callbacks',

@@ -1,55 +1,44 @@
-"""What happens beside training: objects whose hooks are called before and after the run, its epochs and its batches.
+"""Callbacks: early stopping, saving the best network, CSV logs, functions called around batches and epochs.
 
-`train(callbacks=[...])` takes them. What they remember is saved with each checkpoint and resumed with it.
+`train(callbacks=[...])` takes them. Their state is saved with each checkpoint, and restored by a resume.
 """
 
-import contextlib
 import csv
-import hashlib
 import inspect
 import io
 import os
 
 import numpy as np
 
-from cnnx._util.representation import Shown
-from cnnx._util.validation import (
-    MAX_SIZE,
-    function_of,
-    non_negative,
-    path_of_file,
-    positive_int,
-    true_or_false,
-    whole_number,
-)
-from cnnx.checkpoint import read, remove_leftovers_of, system_errors_ignored, write_whole
-from cnnx.checkpoint.state import match_weights
+from cnnx._util.representation import ReprFromArguments
+from cnnx._util.validation import function_of, non_negative, path_of_file, positive_int, true_or_false
+from cnnx.checkpoint import write_whole
 from cnnx.schedules import check_monitored, checked_monitor, is_better
 
 HOOKS = tuple(f'on_{part}_{end}' for part in ('train', 'epoch', 'batch') for end in ('begin', 'end'))
 
 
-class Callback(Shown):
-    """Hooks that `train` calls; a kind of callback defines those that it needs.
+class Callback(ReprFromArguments):
+    """Hooks that `train` calls; a subclass defines those that it needs.
 
     Epochs and batches count from 1. A run that resumes calls `on_epoch_begin` once more for the epoch that it goes
     on with, and `on_batch_begin` for the batches that are left of it. A run that ends by an error, Ctrl-C, SIGTERM or
-    SIGHUP does not come to `on_train_end`. A run that saves asks for `state` and `arrays` before it begins, to see
+    SIGHUP does not come to `on_train_end`. A run that saves calls `state` and `arrays` before it begins, to see
     whether they can be saved.
 
     Attributes:
         network: the one in training.
         history: the run's `cnnx.History`, as far as it is.
-        stopped: whether the run is to end behind the hook, which `stop` asks for.
+        stopped: whether the run is to end after the hook, which `stop` asks for.
     """
 
     network = history = None
     stopped = False
 
     def stop(self):
-        """Let the run end: behind this batch, or behind this epoch.
+        """Let the run end: after this batch, or after this epoch.
 
-        That is not saved, and a resume goes on. To stay stopped, call it in `on_train_begin` by what `state` keeps.
+        That is not saved, and a resume goes on. To stay stopped, call it in `on_train_begin`, by what `state` holds.
         """
         self.stopped = True
 
@@ -62,40 +51,36 @@ class Callback(Shown):
     def on_epoch_begin(self, epoch):
         """An epoch begins."""
 
-    def on_epoch_end(self, epoch, figures):
-        """An epoch has come to these figures, {'loss': ..., 'val_accuracy': ...}; it is not saved yet."""
+    def on_epoch_end(self, epoch, metrics):
+        """An epoch ends, with metrics {'loss': ..., 'val_accuracy': ...}; it is not saved yet."""
 
     def on_batch_begin(self, batch):
         """A batch begins."""
 
-    def on_batch_end(self, batch, figures):
-        """A batch has come to these figures, {'loss': ..., 'accuracy': ...}."""
+    def on_batch_end(self, batch, metrics):
+        """A batch ends, with metrics {'loss': ..., 'accuracy': ...}."""
 
-    def check(self, figures):
-        """Raise a ValueError if it cannot serve a run whose figures have these names."""
+    def check(self, metrics):
+        """Raise a ValueError if it cannot serve a run whose epochs have metrics of these names."""
 
     def state(self):
-        """Return what it remembers as JSON can hold it."""
+        """Return its state, as JSON can hold it."""
         return {}
 
     def arrays(self):
-        """Return the arrays that it remembers, by name."""
+        """Return the arrays of its state, by name."""
         return {}
 
     def takes(self, state, arrays):
-        """Whether it could go on from what another of its kind remembers; otherwise it begins anew."""
+        """Whether it could go on from this state, of another of its class; otherwise it restarts."""
         return True
 
     def restore(self, state, arrays):
-        """Go on from what `state` and `arrays` gave; from two empty ones as if nothing had happened.
-
-        Raises:
-            LookupError, TypeError, ValueError: they are none of these; nothing is changed then.
-        """
+        """Go on from what `state` and `arrays` gave; restart from two empty dicts."""
 
 
 class LambdaCallback(Callback):
-    """Functions as hooks: `LambdaCallback(on_epoch_end=lambda epoch, figures: print(figures['loss']))`.
+    """Functions as hooks: `LambdaCallback(on_epoch_end=lambda epoch, metrics: print(metrics['loss']))`.
 
     Args:
         hooks: functions by the name of the hook, each with the hook's arguments.
@@ -113,13 +98,13 @@ class LambdaCallback(Callback):
 
 
 class BestCallback(Callback):
-    """What callbacks share that watch for the best epoch by a figure.
+    """Base class of callbacks that watch a metric for the best epoch.
 
-    A kind of such callback defines `on_better`, and `on_worse` if it needs to.
+    A subclass defines `on_better`, and `on_worse` if it needs to.
 
     Args:
-        monitor: the figure's name; accuracies are better when larger, all others when smaller.
-        min_delta: a figure is better if it beats the best by more than this.
+        monitor: the metric's name; accuracies are better when larger, all others when smaller.
+        min_delta: a metric is better if it beats the best by more than this.
     """
 
     def __init__(self, monitor, min_delta=0.0):
@@ -128,49 +113,47 @@ class BestCallback(Callback):
         self.best = None
         self.best_epoch = 0
 
-    def check(self, figures):
-        check_monitored(self.monitor, figures)
+    def check(self, metrics):
+        check_monitored(self.monitor, metrics)
 
-    def on_epoch_end(self, epoch, figures):
-        if is_better(self.monitor, figures[self.monitor], self.best, margin=self.min_delta):
-            self.best, self.best_epoch = float(figures[self.monitor]), epoch
+    def on_epoch_end(self, epoch, metrics):
+        if is_better(self.monitor, metrics[self.monitor], self.best, margin=self.min_delta):
+            self.best, self.best_epoch = float(metrics[self.monitor]), epoch
             self.on_better()
         else:
             self.on_worse(epoch)
 
     def on_better(self):
-        """The figure has got better."""
+        """The metric is better than in all epochs before."""
 
     def on_worse(self, epoch):
-        """It has not."""
+        """It is not."""
 
     def state(self):
         return {'monitor': self.monitor, 'best': self.best, 'best_epoch': self.best_epoch}
 
     def restore(self, state, arrays):
-        best, epoch = state.get('best'), whole_number(state.get('best_epoch', 0), 'best_epoch', MAX_SIZE)
-        self.best, self.best_epoch = None if best is None else float(best), epoch
+        self.best, self.best_epoch = state.get('best'), state.get('best_epoch', 0)
 
     def takes(self, state, arrays):
-        # The best of another figure is no measure of this one.
-        return state.get('monitor', self.monitor) == self.monitor
+        return state['monitor'] == self.monitor
 
 
 class EarlyStopping(BestCallback):
-    """End the run when a figure has stopped getting better, and go back to the weights of the best epoch.
+    """End the run when a metric has stopped getting better, and go back to the weights of the best epoch.
 
     Args:
-        monitor: the figure's name, as for `ReduceOnPlateau`.
-        patience: after so many epochs in a row without a better figure the run ends.
-        min_delta: a figure is better if it beats the best by more than this.
+        monitor: the metric's name, as for `ReduceOnPlateau`.
+        patience: after so many epochs in a row without a better metric the run ends.
+        min_delta: a metric is better if it beats the best by more than this.
         restore_best: whether the network has the weights of the best epoch in the end, also where the run ends by
             itself; else it has the last ones. Checkpoints always hold those of their own epoch.
 
     Raises:
-        ValueError: an argument is none of these, or, when a run begins, it has no figure of that name.
+        ValueError: an argument is none of these, or, when a run begins, it has no metric of that name.
 
     Attributes:
-        best, best_epoch: the best figure, and the epoch that it is of.
+        best, best_epoch: the best value of the metric, and its epoch.
     """
 
     def __init__(self, monitor='val_loss', patience=5, min_delta=0.0, restore_best=True):
@@ -205,21 +188,19 @@ class EarlyStopping(BestCallback):
         return self._weights
 
     def takes(self, state, arrays):
-        # A best without its weights is none to go back to.
+        # The best epoch has to come with its weights, if the network is to go back to them.
         return super().takes(state, arrays) and not (self.restore_best and state.get('best') is not None and not arrays)
 
     def restore(self, state, arrays):
-        waited = whole_number(state.get('waited', 0), 'waited', MAX_SIZE)
-        for name, array in arrays.items():
-            if name not in self.network.parameters or array.shape != self.network.parameters[name].value.shape:
-                raise ValueError(f'{name}: not a parameter of this network')
         super().restore(state, arrays)
-        self._waited = waited
+        self._waited = state.get('waited', 0)
         self._weights = {name: np.array(array) for name, array in arrays.items()} if self.restore_best else {}
 
 
 class BestCheckpoint(BestCallback):
-    """Save the network, as `Network.save` does, whenever a figure is better than ever before in the run.
+    """Save the network, as `Network.save` does, whenever a metric is better than ever before in the run.
+
+    A resumed run goes on from the best value so far if the file is there, and restarts otherwise.
 
     Args:
         path: the file, which `Network.load` reads; the one before is replaced when the new one is whole.
@@ -227,39 +208,28 @@ class BestCheckpoint(BestCallback):
 
     Raises:
         ValueError: an argument is none of these, or, when a run begins, no file can be at that path, or it has no
-            figure of that name.
+            metric of that name.
     """
 
     def __init__(self, path, monitor='val_loss', min_delta=0.0):
         super().__init__(monitor, min_delta)
         self.path = path_of_file(path)
-        self._saved = None
 
     def takes(self, state, arrays):
-        # A best that is not there any more, or is another network's or run's, is none to beat.
-        there = state.get('best') is None or fingerprint_of_file(self._file, self.network) == state.get('saved')
-        return super().takes(state, arrays) and there
+        return super().takes(state, arrays) and (state['best'] is None or os.path.exists(self._file))
 
-    def check(self, figures):
-        super().check(figures)
-        self._file = prepared_path(self.path)
+    def check(self, metrics):
+        super().check(metrics)
+        self._file = absolute_path(self.path)
 
     def on_better(self):
         self.network.save(self._file)
-        self._saved = fingerprint({name: parameter.value for name, parameter in self.network.parameters.items()})
-
-    def state(self):
-        return {**super().state(), 'saved': self._saved}
-
-    def restore(self, state, arrays):
-        super().restore(state, arrays)
-        self._saved = state.get('saved')
 
 
 class CSVLogger(Callback):
-    """Write what each epoch came to into a file: a column a figure, a row an epoch.
+    """Write the metrics into a CSV file: a column for each metric, a row for each epoch.
 
-    After each epoch the file is written anew from the whole history, so that it is whole at any time, and a resumed
+    After each epoch the file is written again from the whole history, so that it is whole at any time, and a resumed
     run leaves the rows that an uninterrupted one would have left.
 
     Args:
@@ -272,10 +242,10 @@ class CSVLogger(Callback):
     def __init__(self, path):
         self.path = path_of_file(path)
 
-    def check(self, figures):
-        self._file = prepared_path(self.path)
+    def check(self, metrics):
+        self._file = absolute_path(self.path)
 
-    def on_epoch_end(self, epoch, figures):
+    def on_epoch_end(self, epoch, metrics):
         history, table = self.history.history, io.StringIO()
         writer = csv.writer(table, lineterminator='\n')
         writer.writerow(['epoch', *history])
@@ -283,23 +253,8 @@ class CSVLogger(Callback):
         write_whole(self._file, table.getvalue().encode())
 
 
-def fingerprint(weights):
-    """Return a text that tells weights, arrays by name, from all others."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode() + weights[name].tobytes())
-    return digest.hexdigest()
-
-
-def fingerprint_of_file(path, network):
-    """Return that of the weights in a file, or '' if it cannot be read or has none that fit a network."""
-    with system_errors_ignored(), contextlib.suppress(ValueError):
-        return fingerprint(match_weights(network.layers, read(path)[0]))
-    return ''
-
-
-def prepared_path(path):
-    """Return a file's absolute path, without what killed runs left half written of it.
+def absolute_path(path):
+    """Return a file's absolute path: callbacks may change the current folder.
 
     Raises:
         ValueError: the path is a folder's, or lies in a folder that is not there.
@@ -310,7 +265,6 @@ def prepared_path(path):
     folder = os.path.dirname(absolute)
     if not os.path.isdir(folder):
         raise ValueError(f'path: {path}: there is no folder {folder}; make it first')
-    remove_leftovers_of(absolute)
     return absolute
 
 
@@ -321,7 +275,7 @@ class Callbacks:
         callbacks: a list of them.
 
     Raises:
-        ValueError: one is no callback, or stands there twice.
+        ValueError: one is no callback, or is there twice.
     """
 
     def __init__(self, callbacks):
@@ -345,17 +299,17 @@ class Callbacks:
         """Whether one of them has asked for the end of the run."""
         return any(callback.stopped for callback in self._callbacks)
 
-    def begin(self, network, history, figures):
-        """Hand them the network, forget what they remember, and see that they can serve.
+    def begin(self, network, history, metrics):
+        """Give them the network and the history, check that they can serve, and reset their state.
 
         Args:
             network: the one to train.
             history: the run's.
-            figures: what the figures of its epochs are called.
+            metrics: the names of the metrics of its epochs.
         """
         for callback in self._callbacks:
             callback.network, callback.history, callback.stopped = network, history, False
-            callback.check(figures)
+            callback.check(metrics)
             callback.restore({}, {})
 
     def call(self, hook, *arguments):
@@ -373,11 +327,11 @@ class Callbacks:
                 )
 
     def describe(self):
-        """Return the kind and the state of each, as JSON can hold them."""
+        """Return the class name and the state of each, as JSON can hold them."""
         return [{'kind': type(callback).__name__, 'state': callback.state()} for callback in self._callbacks]
 
     def arrays(self):
-        """Return the arrays of all, by names that tell whose they are."""
+        """Return the arrays of all; their names begin with the number of the callback."""
         return {
             f'callback_{i}_{name}': array
             for i, callback in enumerate(self._callbacks)
@@ -385,29 +339,31 @@ class Callbacks:
         }
 
     def restore(self, description, arrays):
-        """Give each what `describe` and `arrays` gave of it: the first of its kind that it takes and no other has.
+        """Give each a state that `describe` and `arrays` gave: the first of its class that it takes and no other has.
 
         Returns:
-            The kinds of those that begin anew, and of those whose memory nobody has taken.
+            Lines that say which callbacks restart, and which states are dropped.
 
         Raises:
-            LookupError, TypeError, ValueError: the states are none, or not such as a callback takes.
+            ValueError: a callback fails to restore its state.
         """
-        left = []
+        left, lines = [], []
         for i, found in enumerate(description):
             prefix = f'callback_{i}_'
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            left.append((found['kind'], dict(found['state']), own))
-        begun = []
+            left.append((found['kind'], found['state'], own))
         for callback in self._callbacks:
             kind = type(callback).__name__
-            taken = next((memory for memory in left if memory[0] == kind and callback.takes(*memory[1:])), None)
+            taken = next((saved for saved in left if saved[0] == kind and callback.takes(*saved[1:])), None)
             if taken is None:
-                begun.append(kind)
-            else:
-                left = [memory for memory in left if memory is not taken]
-                try:
-                    callback.restore(*taken[1:])
-                except (LookupError, TypeError, ValueError) as error:
-                    raise ValueError(f'{kind} does not take what it remembered: {error!r}') from error
-        return begun, [kind for kind, *_ in left]
+                if callback.state():
+                    lines.append(f'{kind} restarts: the checkpoint has no state for it')
+                continue
+            left = [saved for saved in left if saved is not taken]
+            try:
+                callback.restore(*taken[1:])
+            except Exception as error:
+                raise ValueError(f'{kind} cannot restore its state: {error!r}') from error
+        return lines + [
+            f'{kind}: its state up to here is dropped, as no callback takes it' for kind, state, _ in left if state
+        ]

@@ -1,8 +1,8 @@
-"""Where weights start: functions of (rng, shape, dtype) that return an array.
+"""Weight initializers: He, Glorot (Xavier), LeCun, normal, uniform, orthogonal, zeros.
 
-A weight's `shape` ends in (..., inputs, outputs); what stands before them, the kernel's height and
-width, multiplies both. Numbers are drawn in float64 and rounded, so that one seed gives the same
-weights in float32 and float64.
+Each is a function of (rng, shape, dtype) that returns an array. The `shape` of weights ends in (..., inputs, outputs);
+the sizes before these, height and width of a convolution's kernel, multiply both fan-in and fan-out. Numbers are drawn
+in float64 and rounded, so that one seed gives the same weights in float32 and float64.
 """
 
 import functools
@@ -14,13 +14,13 @@ from cnnx._util.validation import non_negative
 
 
 def fans(shape):
-    """Return how many inputs feed one output, and how many outputs one input feeds."""
+    """Return fan-in and fan-out: how many inputs feed one output, and how many outputs one input feeds."""
     receptive_field = math.prod(shape[:-2])
     return receptive_field * shape[-2], receptive_field * shape[-1]
 
 
 def he_normal(rng, shape, dtype):
-    """Normal with variance 2 / inputs, which keeps the size of activations through ReLU layers.
+    """Draw from a normal distribution of variance 2 / fan-in, made for ReLU layers.
 
     Source: He et al., "Delving deep into rectifiers", 2015, equation 10.
     """
@@ -29,7 +29,7 @@ def he_normal(rng, shape, dtype):
 
 
 def he_uniform(rng, shape, dtype):
-    """Uniform in +-sqrt(6 / inputs): the variance of `he_normal`.
+    """Draw from a uniform distribution in +-sqrt(6 / fan-in), which has the variance of `he_normal`.
 
     Source: as for `he_normal`; a uniform distribution's variance is limit^2 / 3.
     """
@@ -38,7 +38,7 @@ def he_uniform(rng, shape, dtype):
 
 
 def glorot_normal(rng, shape, dtype):
-    """Normal with variance 2 / (inputs + outputs), made for Sigmoid and Tanh layers.
+    """Draw from a normal distribution of variance 2 / (fan-in + fan-out), made for Sigmoid and Tanh layers.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", 2010, equation 12.
@@ -47,7 +47,7 @@ def glorot_normal(rng, shape, dtype):
 
 
 def glorot_uniform(rng, shape, dtype):
-    """Uniform in +-sqrt(6 / (inputs + outputs)), made for Sigmoid and Tanh layers.
+    """Draw from a uniform distribution in +-sqrt(6 / (fan-in + fan-out)), made for Sigmoid and Tanh layers.
 
     Source: as for `glorot_normal`, equation 16.
     """
@@ -55,7 +55,7 @@ def glorot_uniform(rng, shape, dtype):
 
 
 def lecun_normal(rng, shape, dtype):
-    """Normal with variance 1 / inputs, which keeps the size of activations through layers that are nearly linear.
+    """Draw from a normal distribution of variance 1 / fan-in, made for layers that are nearly linear.
 
     Source: LeCun et al., "Efficient BackProp", 1998, section 4.6.
     """
@@ -64,10 +64,11 @@ def lecun_normal(rng, shape, dtype):
 
 
 def orthogonal(rng, shape, dtype):
-    """Columns, or rows where there are fewer of them, of length 1 and at right angles to each other.
+    """Draw a random matrix with orthonormal columns, or orthonormal rows where there are fewer rows than columns.
 
-    A convolution's weights (R, S, C, F) are such a matrix in the form (R S C, F). It is the Q of a normal
-    matrix's QR decomposition, with the signs that make R's diagonal positive: so any rotation is as likely.
+    The weights of a convolution, (R, S, C, F), are drawn as a matrix (R S C, F). It is the Q of the QR decomposition
+    of a matrix of normal numbers, with signs such that the diagonal of R is positive, which makes Q uniform over all
+    such matrices.
 
     Source: Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural
     networks", 2014; the signs after Mezzadri, "How to generate random matrices from the classical
@@ -80,17 +81,22 @@ def orthogonal(rng, shape, dtype):
 
 
 def zeros(rng, shape, dtype):
-    """All zeros. Units that start alike stay alike, so hidden layers need another initializer."""
+    """Return zeros, for biases. Units with equal weights stay equal, so hidden layers need another initializer."""
     return np.zeros(shape, dtype)
 
 
+def ones(rng, shape, dtype):
+    """Return ones, for the scales of batch normalization."""
+    return np.ones(shape, dtype)
+
+
 def normal(rng, shape, dtype, standard_deviation=0.05):
-    """Normal with a mean of 0; `functools.partial(normal, standard_deviation=0.01)` sets another width."""
+    """Draw from a normal distribution of mean 0; `functools.partial(normal, standard_deviation=0.01)` sets another."""
     return rng.normal(0, non_negative(standard_deviation, 'standard_deviation'), shape).astype(dtype)
 
 
 def uniform(rng, shape, dtype, limit=0.05):
-    """Uniform in +-limit; `functools.partial(uniform, limit=0.01)` sets another one."""
+    """Draw from a uniform distribution in +-limit; `functools.partial(uniform, limit=0.01)` sets the limit."""
     return _uniform(rng, shape, dtype, non_negative(limit, 'limit'))
 
 
@@ -102,16 +108,16 @@ INITIALIZERS = {
     f.__name__: f
     for f in (
         *(he_normal, he_uniform, glorot_normal, glorot_uniform, lecun_normal),
-        *(normal, uniform, zeros, orthogonal),
+        *(normal, uniform, zeros, ones, orthogonal),
     )
 }
 
 
 def get_initializer(initializer):
-    """Return the function that a name stands for, or the callable itself.
+    """Return an initializer: for its name, for what `describe_initializer` returned, or the function itself.
 
     Raises:
-        ValueError: the name is unknown, or what came is neither a name nor callable.
+        ValueError: the name is unknown, or it is none of these.
     """
     if isinstance(initializer, dict):
         settings = dict(initializer)
@@ -127,10 +133,10 @@ def get_initializer(initializer):
 
 
 def describe_initializer(initializer):
-    """Return what JSON can hold of an initializer: its name, with its settings if it has any.
+    """Describe an initializer as values that JSON can hold: its name, with its settings if it has any.
 
-    A function of the user's own is described by its name alone, for the reader: loading a network
-    sets the weights and draws none.
+    A function of the user is described by its name alone, as information: loading a network sets its weights, and
+    draws none.
     """
     if isinstance(initializer, functools.partial) and initializer.func in INITIALIZERS.values():
         settings = {key: np.asarray(value).item() for key, value in initializer.keywords.items()}

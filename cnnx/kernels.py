@@ -1,11 +1,11 @@
-"""The one place that chooses between the compiled kernels and the NumPy ones, and how many threads run.
+"""Backends: compiled (Cython) or NumPy kernels, their SIMD tier, and the number of threads.
 
-Layers call `kernels.current().relu_forward(...)`. A backend is chosen as a unit: every kernel comes
-from it. Environment variables, read at first use:
+Layers call `kernels.current().relu_forward(...)`. All kernels come from the same backend. Environment variables, read
+at first use:
 
     CNNX_BACKEND      auto (the default: compiled if possible), cython or numpy
-    CNNX_SIMD         v2, v3 or v4: the compiled kernels' processor tier, instead of the fastest that runs
-    CNNX_NUM_THREADS  how many threads the compiled kernels use, instead of one a processor
+    CNNX_SIMD         v2, v3 or v4: the SIMD tier of the compiled kernels; the default is the fastest that runs
+    CNNX_NUM_THREADS  the number of threads of the compiled kernels; the default is one for each processor
 """
 
 import contextlib
@@ -27,14 +27,14 @@ from cnnx._version import __version__
 
 BACKENDS = ('auto', 'cython', 'numpy')
 TIERS = ('v4', 'v3', 'v2')
-# Modules that are the same for every tier.
-COMPILED_ONCE = ('program', 'table')
+# Modules that are compiled once, for all tiers.
+COMPILED_ONCE = ('array_table', 'program')
 MAX_THREADS = 256
-# How often a waiting OpenMP thread looks before it sleeps. Left to itself, gcc's OpenMP looks 300,000 times:
-# while another process holds a core, the threads of a small network then spend their time looking.
+# How often a waiting OpenMP thread checks for work before it sleeps. The default of gcc's OpenMP is 300,000: while
+# another process uses a core, the threads of a small network would spend most of their time waiting in this loop.
 SPIN_COUNT = '1000'
-# Below this many multiply-adds, waking a second thread costs more than it saves: of a kernel alone, and of
-# a step in blocks, which does more of them in the same time.
+# Below this many multiply-adds, waking a second thread costs more than it saves: for a single kernel, and for a step
+# that runs in blocks, which does more of them in the same time.
 SERIAL_WORK = 2_000_000
 SERIAL_STEP_WORK = 8_000_000
 
@@ -43,11 +43,11 @@ _threads = SimpleNamespace(wanted=None, woken=False, forked=False)
 
 
 class BackendError(ImportError):
-    """The compiled kernels were asked for and cannot be used."""
+    """The compiled kernels were requested and cannot be used."""
 
 
 def current():
-    """Return the backend in use: a namespace of kernels, with its `name`, `tier` and the `reason` for it."""
+    """Return the backend in use: a namespace of kernels, with its `name`, `tier`, and the `reason` it was chosen."""
     return _chosen.get() or _default()
 
 
@@ -56,11 +56,11 @@ def use_backend(name):
     """Use another backend inside a `with` block, in this thread.
 
     Args:
-        name: 'cython' for the compiled kernels, 'numpy' for plain NumPy, 'auto' for compiled if possible.
+        name: 'cython' for the compiled kernels, 'numpy' for the NumPy ones, 'auto' for compiled if possible.
 
     Raises:
         ValueError: the name is none of these.
-        BackendError: 'cython' was asked for and cannot be used.
+        BackendError: 'cython' was requested and cannot be used.
     """
     token = _chosen.set(_load(_checked(name, 'use_backend')))
     try:
@@ -83,9 +83,12 @@ def num_threads():
 
 
 def set_num_threads(n, name='set_num_threads'):
-    """Let the compiled kernels use n threads, 1 to 256. The results have the same bits whatever n is.
+    """Set the number of threads that the compiled kernels use, 1 to 256. Results are the same to the bit for all n.
 
-    A process that was forked from one whose kernels used threads stays at one.
+    A process that was forked from one whose kernels used several threads uses one only.
+
+    Raises:
+        ValueError: n is not a whole number from 1 to 256.
     """
     if positive_int(n, name) > MAX_THREADS:
         raise ValueError(f'{name}: expected at most {MAX_THREADS} threads, got {n}')
@@ -93,14 +96,14 @@ def set_num_threads(n, name='set_num_threads'):
 
 
 def threads_for(multiply_adds, least=SERIAL_WORK):
-    """Return how many threads should share so much work; one if it is less than `least`."""
+    """Return the number of threads for so many multiply-adds: one if they are less than `least`."""
     threads = num_threads() if multiply_adds >= least else 1
     _threads.woken = _threads.woken or threads > 1
     return threads
 
 
 def show_config(file=None):
-    """Print what runs here and why, and return it as a dict: what a bug report should contain."""
+    """Print versions, backend, SIMD tier and threads, for a bug report, and return them as a dict."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         backend = current()
@@ -133,7 +136,7 @@ def _checked(name, where):
 @functools.cache
 def _load(name):
     if name == 'numpy':
-        return _backend('numpy', 'cnnx._numpy', reason='asked for')
+        return _backend('numpy', 'cnnx._numpy', reason='requested')
     try:
         return _load_compiled()
     except BackendError as error:
@@ -154,7 +157,7 @@ def _load_compiled():
     try:
         cpu = importlib.import_module('cnnx._ext.cpu')
     except ImportError as error:
-        raise BackendError(f'the compiled kernels are not there ({error})') from error
+        raise BackendError(f'the compiled kernels are missing ({error})') from error
     wanted = os.environ.get('CNNX_SIMD', '')
     if wanted and wanted not in TIERS:
         raise ValueError(f'CNNX_SIMD: expected one of {", ".join(TIERS)}, got {wanted!r}')
@@ -170,13 +173,13 @@ def _load_compiled():
         except ImportError as error:
             failures.append(str(error))
     none = f'this processor runs none of {", ".join(TIERS)}'
-    what = 'no tier of the compiled kernels is whole' if supported else none
+    what = 'no tier of the compiled kernels could be loaded' if supported else none
     raise BackendError(f'{what} ({"; ".join(failures)})')
 
 
 @contextlib.contextmanager
 def _spin_count():
-    """Set OpenMP's spin count while it is loaded, unless the user has a say in it."""
+    """Set OpenMP's spin count while its library is loaded, unless the user has set it."""
     variables = ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')
     if any(variable in os.environ for variable in variables):
         yield
@@ -189,7 +192,7 @@ def _spin_count():
 
 
 def _backend(name, package, *, reason, tier=None, compiler=None, openmp=False):
-    """Gather the kernels of a package: functions whose last parameter is `num_threads`, and blocks of programs."""
+    """Return a namespace of the kernels of a package: functions whose last parameter is `num_threads`, and classes."""
     kernels = {}
     for module_name in _module_names():
         compiled_once = name == 'cython' and module_name in COMPILED_ONCE
@@ -216,7 +219,7 @@ def _processors():
 
 
 def _after_fork_in_child():
-    # The threads that OpenMP started stay behind in the parent; waiting for them would never end.
+    # The threads of OpenMP exist in the parent only; the child would wait for them forever.
     _threads.forked = _threads.woken
 
 

@@ -1,10 +1,13 @@
-"""What training makes small: a number for how far predictions are from their targets."""
+"""Loss functions: categorical cross-entropy, mean squared error, and the base of one's own."""
+
+import inspect
 
 import numpy as np
 
 from cnnx import kernels
-from cnnx._util.arrays import as_kernels_read, as_numbers, in_chunks, new_array
-from cnnx._util.representation import Shown
+from cnnx._util import logits
+from cnnx._util.arrays import as_kernels_read, as_numbers, in_chunks
+from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import non_negative, true_or_false
 from cnnx._util.windows import batch_shape
 
@@ -53,71 +56,93 @@ def _whole_numbers(indices, first, classes, what):
     return indices
 
 
-class Loss(Shown):
-    """The mean, over the samples of a batch, of a loss.
+# How far from 0 to 1 probabilities may be.
+ROUNDING = 1e-3
 
-    `forward` and `backward` check what they are given. In a network, targets are checked once, by
-    `prepare`, and plan.py calls `compute` and `compute_gradient`.
+
+class Loss(ReprFromArguments):
+    """The mean, over the samples of a batch, of how far predictions are from their targets.
+
+    A loss of your own is a subclass that defines `value_and_gradient(self, y, targets)`; that alone is needed. With one
+    more parameter, `sample_weight=None`, it takes weights of samples too. Keep the constructor's arguments in
+    attributes of their names, and files can hold the loss. By default, targets are an array of numbers with one entry a
+    sample, and there is no accuracy; `prepare`, `measures_accuracy` and `count_correct` are there to change that.
     """
 
-    adjustable = planned = ()  # as of a layer
+    adjustable = ()  # as of a layer
 
-    def __init__(self):
-        self._saved = None
+    def value_and_gradient(self, y, targets, sample_weight=None):
+        """Return the mean loss of a batch, a float, and its gradient by y, an array of y's shape and dtype.
 
-    def settings(self):
-        """Return the constructor's arguments as JSON can hold them."""
-        return {}
-
-    def forward(self, predictions, targets):
-        """Return the mean loss of predictions (N, ...), as a float.
+        Args:
+            y: predictions (N, ...).
+            targets: what they should be, one entry a sample.
+            sample_weight: how much each sample counts, (N,), or None: the loss is the sum of the weighted losses,
+                divided by N, as in Keras.
 
         Raises:
-            ValueError: there is no sample, or targets do not fit the predictions.
+            ValueError: there is no sample, or targets do not fit y.
         """
-        predictions = as_numbers(predictions, 'predictions')
-        if predictions.ndim < 2 or len(predictions) == 0:
-            raise ValueError(f'predictions: expected (N, outputs) with N at least 1, got {predictions.shape}')
-        dtype = predictions.dtype if predictions.dtype == np.float64 else np.dtype(np.float32)
-        targets = self.prepare(targets, predictions.shape[1:], dtype)
-        if len(targets) != len(predictions):
-            raise ValueError(f'targets: expected {len(predictions)}, one a prediction, got {len(targets)}')
-        losses = self.compute(as_kernels_read(predictions, dtype), targets, new_array)
-        return float(losses.mean(dtype=np.float64))
-
-    def backward(self):
-        """Return the gradient of the mean loss by the predictions of the latest forward pass."""
-        if self._saved is None:
-            raise RuntimeError(f'{type(self).__name__}: backward needs a forward pass before it')
-        return self.compute_gradient(new_array)
+        kind = type(self).__name__
+        raise NotImplementedError(f'{kind}.value_and_gradient: define value_and_gradient(self, y, targets)')
 
     def prepare(self, targets, output_shape, dtype, what='targets'):
-        """Return targets as `compute` takes them, or raise a ValueError that says which one does not fit."""
-        raise NotImplementedError
+        """Return targets as `value_and_gradient` takes them, or raise a ValueError that says which one does not fit."""
+        return as_numbers(targets, what)
 
     def measures_accuracy(self, targets):
         """Whether right and wrong can be told for prepared targets."""
-        raise NotImplementedError
+        return False
 
-    def count_correct(self, predictions, targets):
+    def count_correct(self, y, targets):
         """Return how many predictions are right."""
-        raise NotImplementedError
+        return 0
 
-    def compute(self, predictions, targets, empty):
-        """Return the loss of each sample, (N,)."""
-        raise NotImplementedError
+    def settings(self):
+        """Return the constructor's arguments as JSON can hold them."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
-    def compute_gradient(self, empty):
-        """Return the gradient of the mean loss by the predictions."""
-        raise NotImplementedError
+    def _checked(self, y, targets):
+        """Return predictions and targets as arrays that fit each other."""
+        y = as_numbers(y, 'predictions')
+        if y.ndim < 2 or len(y) == 0:
+            raise ValueError(f'predictions: expected (N, outputs) with N at least 1, got {y.shape}')
+        y = as_kernels_read(y, y.dtype if y.dtype == np.float64 else np.float32)
+        targets = self.prepare(targets, y.shape[1:], y.dtype)
+        if len(targets) != len(y):
+            raise ValueError(f'targets: expected {len(y)}, one a prediction, got {len(targets)}')
+        return y, targets
+
+
+def value_and_gradient(loss, y, targets, sample_weight=None):
+    """Call a loss, which may be of the user's own, and check what it returns.
+
+    Raises:
+        TypeError, ValueError: it is no pair of a number and an array of y's shape and dtype.
+    """
+    found = loss.value_and_gradient(y, targets, *(() if sample_weight is None else (sample_weight,)))
+    where = f'{type(loss).__name__}.value_and_gradient'
+    if (
+        not isinstance(found, tuple)
+        or len(found) != 2
+        or np.ndim(found[0]) != 0
+        or not isinstance(found[1], np.ndarray)
+    ):
+        raise TypeError(f'{where}: expected it to return (mean loss, gradient), got {found!r:.60}')
+    value, gradient = found
+    if gradient.shape != y.shape or gradient.dtype != y.dtype:
+        raise ValueError(
+            f'{where}: expected a gradient of shape {y.shape} and {y.dtype}, got {gradient.shape} and {gradient.dtype}'
+        )
+    return float(value), gradient
 
 
 class CategoricalCrossEntropy(Loss):
     """-log of the probability that the prediction gives to the true class, in nats.
 
-    Targets are class indices (N,) or one-hot rows (N, classes). Behind a `Softmax` layer a network
-    computes the two as one stable step, with the gradient (softmax - one-hot) / N. Alone, the loss works on
-    probabilities, none of which counts as smaller than 1e-7.
+    Targets are class indices (N,) or one-hot rows (N, classes). Of what a `Softmax` layer, or a network that ends with
+    one, returned, loss and gradient are computed from the softmax's input, as one stable step with the gradient
+    (softmax - one-hot) / N by that. Of other probabilities, none counts as smaller than 1e-7.
 
     Args:
         from_logits: predictions are not probabilities, but what a softmax would make them from.
@@ -131,21 +156,10 @@ class CategoricalCrossEntropy(Loss):
 
     SMALLEST = 1e-7
     adjustable = ('label_smoothing',)
-    planned = ('label_smoothing', 'from_logits')
 
     def __init__(self, from_logits=False, label_smoothing=0.0):
-        super().__init__()
         self.from_logits = true_or_false(from_logits, 'from_logits')
         self.label_smoothing = non_negative(label_smoothing, 'label_smoothing', below=1)
-
-    def settings(self):
-        return {'from_logits': self.from_logits, 'label_smoothing': self.label_smoothing}
-
-    def forward(self, predictions, targets):
-        predictions = as_numbers(predictions, 'predictions')
-        if not self.from_logits and ((predictions < 0) | (predictions > 1)).any():
-            raise ValueError('predictions: expected probabilities from 0 to 1; for logits, use from_logits=True')
-        return super().forward(predictions, targets)
 
     def prepare(self, targets, output_shape, dtype, what='targets'):
         if len(output_shape) != 1 or output_shape[0] < 2:
@@ -157,40 +171,38 @@ class CategoricalCrossEntropy(Loss):
     def measures_accuracy(self, targets):
         return True
 
-    def count_correct(self, predictions, targets):
-        return int((predictions.argmax(axis=1) == targets).sum())
+    def count_correct(self, y, targets):
+        return int((y.argmax(axis=1) == targets).sum())
 
-    def compute(self, predictions, targets, empty):
-        dtype = predictions.dtype
+    def value_and_gradient(self, y, targets, sample_weight=None):
+        known = None if self.from_logits else logits.of_probabilities.of(y)
+        y, targets = self._checked(y, targets)
         if self.from_logits:
-            losses = empty('losses', (len(predictions),), dtype)
-            probabilities = empty('probabilities', predictions.shape, dtype)
-            kernels.current().softmax_cross_entropy_forward(
-                predictions, targets, probabilities, losses, self.label_smoothing, 1
-            )
-            self._saved = probabilities, targets
-            return losses
-        self._saved = predictions, targets
-        losses = -np.log(self._of_true_class(predictions, targets))
-        if self.label_smoothing > 0:
-            losses *= 1 - self.label_smoothing
-            losses -= self.label_smoothing * np.log(np.maximum(predictions, self.SMALLEST)).mean(axis=1)
-        return losses
-
-    def compute_gradient(self, empty):
-        predictions, targets = self._saved
-        gradient = empty('gradient', predictions.shape, predictions.dtype)
-        if self.from_logits:
-            kernels.current().softmax_cross_entropy_backward(predictions, targets, gradient, self.label_smoothing, 1)
+            losses, gradient = self._of_logits(y, targets)
         else:
-            N, C = predictions.shape
-            target = np.full_like(gradient, self.label_smoothing / C)
-            target[np.arange(N), targets] += 1 - self.label_smoothing
-            np.subtract(0, target / (N * np.maximum(predictions, self.SMALLEST)), out=gradient)
-        return gradient
+            losses, gradient = self._of_probabilities(y, targets)
+        gradient = weigh(gradient, sample_weight)
+        if known is not None:
+            losses, dlogits = self._of_logits(known, targets)
+            logits.gradients.keep(gradient, weigh(dlogits, sample_weight))
+        return mean_of(losses, sample_weight), gradient
 
-    def _of_true_class(self, probabilities, labels):
-        return np.maximum(probabilities[np.arange(len(labels)), labels], self.SMALLEST)
+    def _of_logits(self, x, labels):
+        """Return the loss of each sample, (N,), and the gradient of their mean by logits."""
+        losses, gradient = np.empty(len(x), x.dtype), np.empty_like(x)
+        kernels.current().softmax_cross_entropy_forward(x, labels, gradient, losses, self.label_smoothing, 1)
+        kernels.current().softmax_cross_entropy_backward(gradient, labels, gradient, self.label_smoothing, 1)
+        return losses, gradient
+
+    def _of_probabilities(self, y, labels):
+        """Return the loss of each sample, (N,), and the gradient of their mean by probabilities."""
+        if ((y < -ROUNDING) | (y > 1 + ROUNDING)).any():
+            raise ValueError('predictions: expected probabilities from 0 to 1; for logits, use from_logits=True')
+        N, C = y.shape
+        y = np.maximum(y, self.SMALLEST)
+        target = np.full_like(y, self.label_smoothing / C)
+        target[np.arange(N), labels] += 1 - self.label_smoothing
+        return -(target * np.log(y)).sum(axis=1), -target / (N * y)
 
 
 class MeanSquaredError(Loss):
@@ -216,20 +228,28 @@ class MeanSquaredError(Loss):
     def measures_accuracy(self, targets):
         return targets.ndim == 2 and all(((rows == 0) | (rows == 1)).all() for _, rows in in_chunks(targets))
 
-    def count_correct(self, predictions, targets):
-        if predictions.shape[1] == 1:
-            return int(((predictions > 0.5) == (targets > 0.5)).sum())
-        return int((predictions.argmax(axis=1) == targets.argmax(axis=1)).sum())
+    def count_correct(self, y, targets):
+        if y.shape[1] == 1:
+            return int(((y > 0.5) == (targets > 0.5)).sum())
+        return int((y.argmax(axis=1) == targets.argmax(axis=1)).sum())
 
-    def compute(self, predictions, targets, empty):
-        difference = empty('difference', predictions.shape, predictions.dtype)
-        np.subtract(predictions, targets, out=difference, dtype=difference.dtype)
-        self._saved = difference
-        return np.square(difference).reshape(len(difference), -1).mean(axis=1)
+    def value_and_gradient(self, y, targets, sample_weight=None):
+        y, targets = self._checked(y, targets)
+        difference = np.subtract(y, targets, dtype=y.dtype)
+        losses = np.square(difference).reshape(len(y), -1).mean(axis=1)
+        return mean_of(losses, sample_weight), weigh(difference * (2 / difference.size), sample_weight)
 
-    def compute_gradient(self, empty):
-        gradient = empty('gradient', self._saved.shape, self._saved.dtype)
-        return np.multiply(self._saved, 2 / self._saved.size, out=gradient)
+
+def mean_of(losses, weights):
+    """Return the mean of weighted losses (N,) as a float."""
+    return float((losses if weights is None else losses * weights).mean(dtype=np.float64))
+
+
+def weigh(gradient, weights):
+    """Return the gradient of weighted losses, in place."""
+    if weights is not None:
+        gradient *= np.asarray(weights).reshape(-1, *[1] * (gradient.ndim - 1))
+    return gradient
 
 
 LOSSES = {kind.__name__: kind for kind in (CategoricalCrossEntropy, MeanSquaredError)}

@@ -1,7 +1,7 @@
-"""What is counted of predictions: right ones, the best few, who is taken for whom.
+"""Metrics: accuracy, top-k accuracy, confusion matrix, precision, recall, F1.
 
-Conventions are scikit-learn's: `confusion[i, j]` is how many of class i were taken for class j, and a share
-of nothing (0 / 0) is 0.
+Conventions are those of scikit-learn: `confusion[i, j]` counts the samples of class i that were predicted as class j,
+and 0 / 0 is 0.
 """
 
 import re
@@ -9,17 +9,18 @@ import re
 import numpy as np
 
 from cnnx._util.arrays import as_numbers
-from cnnx._util.representation import Shown
+from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import positive_int
 from cnnx.losses import class_labels
 
 
-class Metric(Shown):
-    """A figure over samples that come in batches, from counts that do not grow with the samples.
+class Metric(ReprFromArguments):
+    """Base class of metrics, which are computed batch by batch from counts of constant size.
 
-    The class that is predicted is that of the largest score, the first of equal ones; a single score decides
-    between class 0 and, over 1/2, class 1. A sample with a NaN among its scores has no predicted class and
-    counts as wrong. A kind of metric defines `name`, `_reset`, `_add` and `_figure`.
+    The predicted class is that of the largest score, the first of equal ones. A single score p means class 1 if it is
+    more than 1/2, else class 0. A sample with a NaN among its scores has no predicted class and counts as wrong.
+
+    A subclass defines `name`, `_reset`, `_add` and `_result`.
     """
 
     name = None
@@ -28,10 +29,14 @@ class Metric(Shown):
         self._classes = None
 
     def check_classes(self, classes):
-        """Raise a ValueError if there is no such figure for so many classes."""
+        """Raise a ValueError if the metric is not defined for this number of classes."""
 
     def reset(self, classes=None):
-        """Forget all samples; the next ones are of so many classes, or of as many as they have scores for."""
+        """Set all counts to 0.
+
+        Args:
+            classes: the number of classes; None takes that of the first scores.
+        """
         self._classes = None
         if classes is not None:
             self.check_classes(classes)
@@ -39,14 +44,14 @@ class Metric(Shown):
             self._reset(classes)
 
     def update(self, predictions, labels):
-        """Count samples in.
+        """Add a batch to the counts.
 
         Args:
-            predictions: scores (N, classes), the larger the more probable; or (N, 1) between two classes.
+            predictions: scores (N, classes), such as probabilities or logits; or (N, 1), the probability of class 1.
             labels: class indices (N,) or one-hot rows (N, classes).
 
         Raises:
-            ValueError: they are none of these, or of another number of classes than before; nothing is counted.
+            ValueError: an array has another shape, or another number of classes than before. Nothing is counted then.
         """
         scores = class_scores(predictions, f'{self.name}: predictions')
         classes = scores.shape[1]
@@ -60,63 +65,67 @@ class Metric(Shown):
         self._add(scores, labels, ~np.isnan(scores).any(axis=1))
 
     def result(self):
-        """Return the figure over all samples since the last reset.
+        """Return the metric over all samples since the last reset.
 
         Raises:
-            RuntimeError: there were none.
+            RuntimeError: there are no samples yet.
         """
-        self._needs_samples()
-        return self._figure()
+        self._check_samples()
+        return self._result()
 
-    def _needs_samples(self):
+    def _check_samples(self):
         if self._classes is None:
             raise RuntimeError(f'{self.name}: no samples yet; call update(predictions, labels)')
 
     def _reset(self, classes):
         raise NotImplementedError
 
-    def _add(self, scores, labels, decided):
-        """Count in scores (N, classes) and labels (N,); `decided` tells where no score is NaN."""
+    def _add(self, scores, labels, valid):
+        """Add scores (N, classes) and labels (N,) to the counts; `valid` (N,) is False where a score is NaN."""
         raise NotImplementedError
 
-    def _figure(self):
+    def _result(self):
         raise NotImplementedError
 
 
-class _Share(Metric):
-    """Right samples by samples."""
+class _FractionCorrect(Metric):
+    """The fraction of samples that `_is_correct`."""
 
     def _reset(self, classes):
-        self._right, self._count = 0, 0
+        self._correct, self._count = 0, 0
 
-    def _add(self, scores, labels, decided):
-        self._right += int((self._is_right(scores, labels) & decided).sum())
+    def _add(self, scores, labels, valid):
+        self._correct += int((self._is_correct(scores, labels) & valid).sum())
         self._count += len(labels)
 
-    def _figure(self):
-        return _shares(self._right, self._count).item()
+    def _result(self):
+        return _ratio(self._correct, self._count).item()
 
-    def _is_right(self, scores, labels):
+    def _is_correct(self, scores, labels):
         raise NotImplementedError
 
 
-class Accuracy(_Share):
-    """The share of samples whose predicted class is the true one, a float."""
+class Accuracy(_FractionCorrect):
+    """The fraction of samples whose predicted class is the true one, a float."""
 
     name = 'accuracy'
 
-    def _is_right(self, scores, labels):
+    def _is_correct(self, scores, labels):
         return scores.argmax(axis=1) == labels
 
 
-class TopK(_Share):
-    """The share of samples whose true class is among the k with the largest scores, a float.
+class TopK(_FractionCorrect):
+    """Top-k accuracy: the fraction of samples whose true class is among the k with the largest scores, a float.
 
-    It is if fewer than k classes have a strictly larger score: of equal scores at the border, all are in, as in
-    TensorFlow's `in_top_k`. `Accuracy` takes the first of equal ones, so TopK(1) can be larger.
+    A sample is correct if fewer than k classes have a larger score than the true one. So classes with equal scores
+    count as being among the k together, as in TensorFlow's `in_top_k`. `Accuracy` takes the first of equal ones, so
+    TopK(1) can be larger.
+
+    Args:
+        k: how many classes may be right.
 
     Raises:
-        ValueError: k is no whole number of at least 1; or, once the classes are known, more than these.
+        ValueError: k is not a whole number of at least 1; or, in `reset` and `update`, is more than the classes.
     """
 
     def __init__(self, k=5):
@@ -128,74 +137,75 @@ class TopK(_Share):
         if self.k > classes:
             raise ValueError(f'{self.name}: expected k of at most {classes}, the number of classes')
 
-    def _is_right(self, scores, labels):
+    def _is_correct(self, scores, labels):
         of_label = scores[np.arange(len(labels)), labels]
         return (scores > of_label[:, np.newaxis]).sum(axis=1) < self.k
 
 
 class ConfusionMatrix(Metric):
-    """Who is taken for whom: [i, j] is how many samples of class i were taken for class j, (classes, classes) int64.
+    """The confusion matrix, (classes, classes) int64: [i, j] counts the samples of class i predicted as class j.
 
     Attributes:
-        undecided: how many samples of each class have no predicted class, (classes,) int64. They are in no column.
+        undecided: the number of samples of each class that have no predicted class, since a score is NaN, (classes,)
+            int64. They are in no column of the matrix.
     """
 
     name = 'confusion_matrix'
 
     def precision(self):
-        """Return, for each class, the share that is right of what was taken for it, (classes,); 0 / 0 is 0."""
-        self._needs_samples()
-        return _shares(self._counts.diagonal(), self._counts.sum(axis=0))
+        """Return the precision of each class: true positives / predicted positives, (classes,) float64; 0 / 0 is 0."""
+        self._check_samples()
+        return _ratio(self._counts.diagonal(), self._counts.sum(axis=0))
 
     def recall(self):
-        """Return, for each class, the share that was found of what is of it, (classes,); 0 / 0 is 0."""
-        self._needs_samples()
-        return _shares(self._counts.diagonal(), self._counts.sum(axis=1) + self.undecided)
+        """Return the recall of each class: true positives / actual positives, (classes,) float64; 0 / 0 is 0."""
+        self._check_samples()
+        return _ratio(self._counts.diagonal(), self._counts.sum(axis=1) + self.undecided)
 
     def f1(self):
-        """Return the harmonic mean of precision and recall of each class, (classes,); 0 / 0 is 0."""
-        self._needs_samples()
-        taken, there = self._counts.sum(axis=0), self._counts.sum(axis=1) + self.undecided
-        return _shares(2 * self._counts.diagonal(), taken + there)
+        """Return the harmonic mean of precision and recall of each class, (classes,) float64; 0 / 0 is 0."""
+        self._check_samples()
+        predicted, actual = self._counts.sum(axis=0), self._counts.sum(axis=1) + self.undecided
+        return _ratio(2 * self._counts.diagonal(), predicted + actual)
 
     def _reset(self, classes):
         self._counts = np.zeros((classes, classes), np.int64)
         self.undecided = np.zeros(classes, np.int64)
 
-    def _add(self, scores, labels, decided):
+    def _add(self, scores, labels, valid):
         classes = len(self._counts)
-        pairs = labels[decided].astype(np.int64) * classes + scores[decided].argmax(axis=1)
+        pairs = labels[valid].astype(np.int64) * classes + scores[valid].argmax(axis=1)
         self._counts += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-        self.undecided += np.bincount(labels[~decided], minlength=classes)
+        self.undecided += np.bincount(labels[~valid], minlength=classes)
 
-    def _figure(self):
+    def _result(self):
         return self._counts.copy()
 
 
 class Precision(ConfusionMatrix):
-    """Of what was taken for a class, the share that is of it: (classes,) float64; 0 where nothing was."""
+    """The precision of each class: true positives / predicted positives, (classes,) float64; 0 / 0 is 0."""
 
     name = 'precision'
 
-    def _figure(self):
+    def _result(self):
         return self.precision()
 
 
 class Recall(ConfusionMatrix):
-    """Of what is of a class, the share that was taken for it: (classes,) float64; 0 where nothing is."""
+    """The recall of each class: true positives / actual positives, (classes,) float64; 0 / 0 is 0."""
 
     name = 'recall'
 
-    def _figure(self):
+    def _result(self):
         return self.recall()
 
 
 class F1(ConfusionMatrix):
-    """2 precision recall / (precision + recall) of each class: (classes,) float64; 0 where nothing was right."""
+    """The F1 score of each class: 2 precision recall / (precision + recall), (classes,) float64; 0 / 0 is 0."""
 
     name = 'f1'
 
-    def _figure(self):
+    def _result(self):
         return self.f1()
 
 
@@ -210,10 +220,10 @@ METRICS = {
 
 
 def get_metric(metric):
-    """Return the metric of a name, or the object that it is already; 'top_3' is TopK(3), 'top_k' is TopK().
+    """Return the metric of a name, such as 'accuracy' or 'top_3'; 'top_k' is TopK(). A `Metric` is returned as it is.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither the name of a metric nor a `Metric`.
     """
     if isinstance(metric, Metric):
         return metric
@@ -230,7 +240,7 @@ def get_metrics(metrics):
     """Return a list of metrics from names and objects.
 
     Raises:
-        ValueError: one is neither, or two of them have one name.
+        ValueError: one is neither the name of a metric nor a `Metric`, two have one name, or one is named 'loss'.
     """
     if not isinstance(metrics, (list, tuple)):
         raise ValueError(f"metrics: expected a list such as ['precision', 'top_3'], got {metrics!r}")
@@ -243,10 +253,10 @@ def get_metrics(metrics):
 
 
 def class_scores(predictions, what='predictions'):
-    """Return a score for each class, (N, classes): the predictions, or 1 - p and p of predictions (N, 1).
+    """Return a score for each class, (N, classes): the predictions, or [1 - p, p] for predictions p (N, 1).
 
     Raises:
-        ValueError: they are no such array of numbers.
+        ValueError: the predictions have another shape, or are not numbers.
     """
     predictions = as_numbers(predictions, what)
     if predictions.ndim != 2 or predictions.shape[1] == 0:
@@ -254,7 +264,7 @@ def class_scores(predictions, what='predictions'):
     return np.hstack([1.0 - predictions, predictions]) if predictions.shape[1] == 1 else predictions
 
 
-def _shares(parts, wholes):
-    """Return parts / wholes as float64, 0 where there is nothing to have a part of."""
-    parts, wholes = np.asarray(parts), np.asarray(wholes)
-    return np.divide(parts, wholes, out=np.zeros(wholes.shape), where=wholes > 0)
+def _ratio(numerator, denominator):
+    """Return numerator / denominator as float64; 0 / 0 is 0."""
+    numerator, denominator = np.asarray(numerator), np.asarray(denominator)
+    return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator > 0)

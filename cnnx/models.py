@@ -6,13 +6,13 @@ from cnnx.network import Network
 from cnnx.optimizers import SGD
 
 
-def lenet5(seed=None, dtype='float32', momentum=0.9):
+def lenet5(seed=None, dtype='float32', momentum=0.9, fused=True):
     """Return LeNet-5 for images (28, 28, 1) and 10 classes, ready to train.
 
     With ReLU and max-pooling, as it is built today. Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based
     learning applied to document recognition", 1998.
     """
-    network = Network(seed=seed, dtype=dtype)
+    network = Network(seed=seed, dtype=dtype, fused=fused)
     network.add(Convolutional(input_shape=(28, 28, 1), num_filters=6, kernel_size=(5, 5), padding='same'))
     network.add(ReLU())
     network.add(MaxPooling(pool_size=(2, 2), stride=(2, 2)))

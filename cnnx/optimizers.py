@@ -1,7 +1,7 @@
-"""How gradients change parameters. Optimizers know `Parameter` objects and nothing else.
+"""Optimizers: SGD, Adam, AdamW, RMSprop, Adagrad.
 
-What an optimizer remembers of a parameter between steps is kept with the parameter: arrays in `state`, under the
-optimizer's `state_names`, and the number of steps in `updates`.
+An optimizer updates `Parameter` objects. Its state, such as a velocity, is kept with each parameter: arrays in
+`parameter.state`, under the names in the optimizer's `state_names`, and the number of steps in `parameter.updates`.
 """
 
 import math
@@ -9,34 +9,34 @@ import math
 import numpy as np
 
 from cnnx import kernels
-from cnnx._util.representation import Shown
+from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import non_negative, positive, true_or_false
 
-# All kinds: what cnnx exports, files are loaded by, and `as_optimizer` knows.
+# All optimizers: cnnx exports them, and loading a file and `as_optimizer` find them here.
 __all__ = ['SGD', 'Adagrad', 'Adam', 'AdamW', 'RMSprop']
 
-# An update reads and writes memory more than it computes: a number costs as much as so many multiply-adds.
+# An update is limited by memory: updating one number takes as long as so many multiply-adds.
 WORK_OF_UPDATE = 16
-# As PyTorch has it, so that a gradient of 0 is not divided by 0.
+# As in PyTorch, so that a gradient of 0 is not divided by 0.
 NORM_EPSILON = 1e-6
 
 
-class Optimizer(Shown):
-    """What optimizers share.
+class Optimizer(ReprFromArguments):
+    """Base class of optimizers.
 
-    A kind of optimizer names what it remembers of a parameter in `state_names`, its constructor's arguments in
-    `settings`, and defines `step`. In the formulas of the kinds, slope = scale gradient + weight_decay value.
+    A subclass lists the names of its state in `state_names`, returns the arguments of its constructor from `settings`,
+    and defines `step`. In the formulas below, g = scale gradient + weight_decay value.
 
     Args:
-        weight_decay: how much of a value is added to its gradient, which draws values towards 0; at least 0.
-        clip_norm: the largest 2-norm of all gradients together, more than 0: where theirs is larger, they are
-            multiplied by scale = clip_norm / (norm + 1e-6), before weight decay; None for any norm.
+        weight_decay: this fraction of a value is added to its gradient, which draws values towards 0; at least 0.
+        clip_norm: the largest 2-norm of all gradients together, more than 0. A larger norm is reduced: gradients are
+            multiplied by scale = clip_norm / (norm + 1e-6), before weight decay. None does not clip.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is out of its range.
 
     Attributes:
-        usual_learning_rate: what `Network.train` takes where it is given none.
+        usual_learning_rate: the learning rate of `Network.train` where none is given.
     """
 
     state_names = ()
@@ -60,48 +60,46 @@ class Optimizer(Shown):
     learning_rate = property(_no_learning_rate, _no_learning_rate)
 
     def settings(self):
-        """Return the constructor's arguments as JSON can hold them."""
+        """Return the arguments of the constructor, by name, as values that JSON can hold."""
         return {'weight_decay': self.weight_decay, 'clip_norm': self.clip_norm}
 
     def update(self, parameters, learning_rate):
         """Take one step.
 
         Args:
-            parameters: `Parameter` objects, gradients written; those that are not trainable stay as they are.
-            learning_rate: the step's size.
+            parameters: any iterable of `Parameter` objects, whose gradients are written; frozen ones stay the same.
+            learning_rate: the size of the step.
         """
         self.prepare(parameters)(learning_rate)
 
     def prepare(self, parameters, work=0):
-        """Return an `Update`, which does what `update` does, for many steps.
-
-        It holds on to the arrays of the parameters and of what is remembered of them.
+        """Return an `Update`, which does what `update` does and looks up arrays only once, for many steps.
 
         Args:
             parameters: as for `update`.
-            work: multiply-adds of a step. Threads that share those are awake, and have their part of the
-                gradients in the cache.
+            work: multiply-adds of the passes before the update. Where these take several threads, the update takes
+                them too: they are awake, and have their part of the gradients in the cache.
         """
-        parameters = [parameter for parameter in parameters if parameter.trainable]
+        parameters = [parameter for parameter in parameters if parameter.learns]
         rows = [
-            tuple(array.reshape(-1) for array in (parameter.value, parameter.grad, *self._memory(parameter)))
+            tuple(array.reshape(-1) for array in (parameter.value, parameter.grad, *self._state_arrays(parameter)))
             for parameter in parameters
         ]
         return Update(self, parameters, rows, work)
 
     def step(self, table, parameters, learning_rate, scale, threads):
-        """Change all values of a table with rows (value, gradient, *what is remembered).
+        """Update all values of a table with rows (value, gradient, *state arrays).
 
         Args:
             table: an `ArrayTable`.
-            parameters: those of the rows; this step is not among their `updates` yet.
-            learning_rate: the step's size.
-            scale: what gradients are to be multiplied by.
-            threads: how many share the work.
+            parameters: those of the rows; their `updates` do not count this step yet.
+            learning_rate: the size of the step.
+            scale: the factor that gradients are multiplied by.
+            threads: the number of threads.
         """
         raise NotImplementedError
 
-    def _memory(self, parameter):
+    def _state_arrays(self, parameter):
         for name in self.state_names:
             if name not in parameter.state:
                 parameter.state[name], parameter.updates = np.zeros_like(parameter.value), 0
@@ -109,13 +107,11 @@ class Optimizer(Shown):
 
 
 class Update:
-    """An optimizer's step over arrays that were looked up once: a function of the learning rate."""
+    """The step of an optimizer, as a function of the learning rate, over arrays that are looked up once."""
 
     def __init__(self, optimizer, parameters, rows, work):
         self._optimizer = optimizer
         self._parameters = parameters
-        self._state_names = optimizer.state_names
-        self._memory = _memory_of(parameters)
         self._kernels = kernels.current()
         self._table = self._kernels.ArrayTable(rows)
         self._threads = kernels.threads_for(max(work, WORK_OF_UPDATE * self._table.size), kernels.SERIAL_STEP_WORK)
@@ -129,22 +125,17 @@ class Update:
         for parameter in self._parameters:
             parameter.updates += 1
 
-    def is_of(self, optimizer, parameters):
-        """Return whether it changes these parameters, all that are trainable, by what this optimizer remembers."""
-        same = self._optimizer is optimizer and self._parameters == parameters and self._kernels is kernels.current()
-        return same and self._state_names == optimizer.state_names and self._memory == _memory_of(parameters)
-
     def gradients_are_finite(self):
         """Return whether no gradient is NaN or infinite.
 
-        The next step is to be of these gradients: where it needs their norm, that is found here already.
+        The next step must use the same gradients: where it clips, their norm is computed here and kept for it.
         """
         if self._table.size == 0:
             return True
         if self._optimizer.clip_norm is not None:
             self._norm = self._gradient_norm()
             if math.isfinite(self._norm):
-                return True  # while squares of float64 may overflow where no number is infinite
+                return True  # a norm that overflows does not show that a gradient is infinite
         return self._kernels.all_finite(self._table, 1, self._threads)
 
     def _scale(self):
@@ -157,27 +148,25 @@ class Update:
         return math.sqrt(self._kernels.sum_of_squares(self._table, 1, self._threads))
 
 
-def _memory_of(parameters):
-    """Return what tells whether the arrays that are remembered of parameters are still the same."""
-    return [id(array) for parameter in parameters for array in parameter.state.values()]
-
-
 class SGD(Optimizer):
-    """Stochastic gradient descent: value -= learning_rate * velocity, velocity = momentum * velocity + slope.
+    """Stochastic gradient descent, with momentum or Nesterov momentum.
 
-    With nesterov, value -= learning_rate * (slope + momentum * velocity): the slope counts as if the next step
-    along the velocity had been taken already.
+    velocity = momentum * velocity + g
+    value -= learning_rate * velocity
+
+    With nesterov, value -= learning_rate * (g + momentum * velocity).
+    g = scale gradient + weight_decay value; see `Optimizer`.
 
     Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013,
     in the form that PyTorch uses.
 
     Args:
-        momentum: how much of the last step goes into the next, at least 0 and less than 1.
-        nesterov: look ahead along the velocity; needs momentum.
-        weight_decay, clip_norm: as `Optimizer` tells.
+        momentum: the fraction of the velocity that is kept from step to step, at least 0 and less than 1.
+        nesterov: use Nesterov momentum; needs a momentum of more than 0.
+        weight_decay, clip_norm: see `Optimizer`.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(self, *, momentum=0.0, nesterov=False, weight_decay=0.0, clip_norm=None):
@@ -201,24 +190,25 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Steps of about one size for every number: its average slope, divided by the root of its mean square.
+    """Adam: moving average of gradients, divided by the root of the moving average of their squares.
 
-    average = beta_1 * average + (1 - beta_1) * slope
-    square_average = beta_2 * square_average + (1 - beta_2) * slope^2
+    average = beta_1 * average + (1 - beta_1) * g
+    square_average = beta_2 * square_average + (1 - beta_2) * g^2
     value -= learning_rate * (average / (1 - beta_1^t)) / (sqrt(square_average / (1 - beta_2^t)) + epsilon)
 
-    t counts the updates of the parameter, from 1: averages that begin at 0 are too small at first.
+    g = scale gradient + weight_decay value; see `Optimizer`. t counts the updates of the parameter, from 1; the
+    divisors 1 - beta^t correct the bias of averages that begin at 0.
 
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
 
     Args:
-        beta_1: how much of the average stays from step to step, at least 0 and less than 1.
-        beta_2: how much of that of the squares stays, likewise.
-        epsilon: keeps the divisor from 0; more than 0.
-        weight_decay, clip_norm: as `Optimizer` tells.
+        beta_1: the decay rate of the average of gradients, at least 0 and less than 1.
+        beta_2: the decay rate of the average of their squares, at least 0 and less than 1.
+        epsilon: added to the root, so that nothing is divided by 0; more than 0.
+        weight_decay, clip_norm: see `Optimizer`.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is out of its range.
     """
 
     state_names = ('average', 'square_average')
@@ -250,21 +240,21 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay apart from the slope: value *= 1 - learning_rate * weight_decay before each step.
+    """Adam with decoupled weight decay: value *= 1 - learning_rate * weight_decay before each step.
 
-    As a part of the slope, decay is divided by the root as well, and so draws least at the numbers whose
-    gradients are large; here it draws at all alike.
+    In `Adam`, weight decay is a part of the gradient and is divided by the root as well, so values with large
+    gradients decay least. Here all values decay at the same rate.
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2, in the form that
     PyTorch uses.
 
     Args:
         beta_1, beta_2, epsilon: as for `Adam`.
-        weight_decay: how much of a value goes at each step, times the learning rate; at least 0.
-        clip_norm: as `Optimizer` tells.
+        weight_decay: times the learning rate, the fraction of a value that each step removes; at least 0.
+        clip_norm: see `Optimizer`.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is out of its range.
     """
 
     decoupled = True
@@ -274,22 +264,25 @@ class AdamW(Adam):
 
 
 class RMSprop(Optimizer):
-    """Slopes divided by the root of their mean square: value -= learning_rate * velocity.
+    """RMSprop: gradients divided by the root of the moving average of their squares.
 
-    square_average = rho * square_average + (1 - rho) * slope^2
-    velocity = momentum * velocity + slope / (sqrt(square_average) + epsilon)
+    square_average = rho * square_average + (1 - rho) * g^2
+    velocity = momentum * velocity + g / (sqrt(square_average) + epsilon)
+    value -= learning_rate * velocity
+
+    g = scale gradient + weight_decay value; see `Optimizer`.
 
     Source: Tieleman and Hinton, "Lecture 6.5: RMSProp", COURSERA: Neural Networks for Machine Learning, 2012, in
     the form that PyTorch uses.
 
     Args:
-        rho: how much of the average stays from step to step, at least 0 and less than 1.
-        epsilon: keeps the divisor from 0; more than 0.
-        momentum: how much of the last step goes into the next, at least 0 and less than 1.
-        weight_decay, clip_norm: as `Optimizer` tells.
+        rho: the decay rate of the average of squares, at least 0 and less than 1.
+        epsilon: added to the root, so that nothing is divided by 0; more than 0.
+        momentum: the fraction of the velocity that is kept from step to step, at least 0 and less than 1.
+        weight_decay, clip_norm: see `Optimizer`.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is out of its range.
     """
 
     usual_learning_rate = 0.001
@@ -314,19 +307,23 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Slopes divided by the root of the sum of their squares: steps shrink, least where slopes are rare.
+    """Adagrad: gradients divided by the root of the sum of all their squares so far.
 
-    square_sum += slope^2; value -= learning_rate * slope / (sqrt(square_sum) + epsilon)
+    square_sum += g^2
+    value -= learning_rate * g / (sqrt(square_sum) + epsilon)
+
+    g = scale gradient + weight_decay value; see `Optimizer`. Steps shrink over time, least for values whose gradients
+    are mostly 0.
 
     Source: Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic
     optimization", 2011, in the form that PyTorch uses.
 
     Args:
-        epsilon: keeps the divisor from 0; more than 0.
-        weight_decay, clip_norm: as `Optimizer` tells.
+        epsilon: added to the root, so that nothing is divided by 0; more than 0.
+        weight_decay, clip_norm: see `Optimizer`.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is out of its range.
     """
 
     state_names = ('square_sum',)
@@ -346,11 +343,11 @@ OPTIMIZERS = {name: globals()[name] for name in __all__}
 
 
 def as_optimizer(optimizer):
-    """Return an optimizer as it is, and for the name of a kind, however it is written, one with its defaults.
+    """Return an `Optimizer` as it is; for a name such as 'adam', in any case, a new one with default settings.
 
     Raises:
-        TypeError: it is neither.
-        ValueError: there is no kind of that name.
+        TypeError: it is neither an optimizer nor a name.
+        ValueError: no optimizer has that name.
     """
     if isinstance(optimizer, str):
         kinds = {name.lower(): kind for name, kind in OPTIMIZERS.items()}

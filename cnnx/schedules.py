@@ -1,42 +1,48 @@
-"""Learning rates: functions of how many steps are taken, how many there will be, and in how many epochs."""
+"""Learning-rate schedules: constant, step decay, exponential, cosine, one-cycle, reduce on plateau, custom."""
 
 import math
 
-from cnnx._util.representation import Described
+from cnnx._util.representation import Configurable
 from cnnx._util.validation import MAX_SIZE, function_of, is_whole, non_negative, positive, positive_int, whole_number
 
 
-class Schedule(Described):
-    """What schedules share.
+class Schedule(Configurable):
+    """Base class of learning-rate schedules.
 
-    A kind of schedule defines `__call__`, and keeps its arguments in attributes of their names. All but
-    `ReduceOnPlateau` give the same rate for the same step, whatever came before it. One that learns from figures
-    tells what it has learned in `state`; a run begins with `restore({})`, which forgets it, so that a schedule can
-    serve one run after another.
+    A subclass defines `__call__`, and keeps the arguments of its constructor in attributes of the same names.
+
+    All schedules but `ReduceOnPlateau` depend on the step alone. One that depends on the metrics of epochs returns its
+    state from `state`, which checkpoints save. A run begins with `restore({})`, which resets the state, so that the
+    same schedule can be used for several runs.
     """
 
     def __call__(self, step, steps, epochs):
-        """Return the rate of a step.
+        """Return the learning rate of a step.
 
         Args:
-            step: how many steps are done, from 0; may lie between two whole numbers.
-            steps: of the whole run.
-            epochs: of the whole run; each has steps / epochs steps.
+            step: the number of steps done, from 0; may lie between two whole numbers.
+            steps: the number of steps of the whole run.
+            epochs: the number of epochs of the whole run; each has steps / epochs steps.
         """
         raise NotImplementedError
 
-    def check(self, epochs, figures):
-        """Raise a ValueError if it cannot serve a run of so many epochs, whose figures have these names."""
+    def check(self, epochs, metrics):
+        """Raise a ValueError if the schedule does not fit a run.
 
-    def observe(self, figures):
-        """Take note of what an epoch came to: 'loss' and so on, as `cnnx.History` has them."""
+        Args:
+            epochs: the number of epochs.
+            metrics: the names of the metrics of an epoch, such as 'loss' and 'val_loss'.
+        """
+
+    def observe(self, metrics):
+        """Update the state by the metrics of an epoch, {'loss': ..., 'val_loss': ...}, as in `cnnx.History`."""
 
     def state(self):
-        """Return what it has learned, as JSON can hold it: what checkpoints save, within epochs as well."""
+        """Return the state as values that JSON can hold; checkpoints save it, within epochs as well."""
         return {}
 
     def restore(self, state):
-        """Go on from what `state` gave; from {} as if it had learned nothing.
+        """Set the state to one that `state` returned, or for {} to that of a new schedule.
 
         Raises:
             LookupError, TypeError, ValueError: it is no such state; nothing is changed then.
@@ -47,7 +53,7 @@ class Constant(Schedule):
     """The same rate at every step.
 
     Raises:
-        ValueError: the rate is not a number of at least 0.
+        ValueError: the rate is not a finite number of at least 0.
     """
 
     def __init__(self, learning_rate):
@@ -60,15 +66,15 @@ class Constant(Schedule):
 class StepDecay(Schedule):
     """A rate that falls in steps: initial * factor ** (epochs done // every).
 
-    `StepLR` in PyTorch, called once an epoch.
+    The same as `StepLR` in PyTorch, called once an epoch.
 
     Args:
-        initial: the rate of the first epochs.
-        factor: what is left of it, more than 0 and less than 1.
-        every: after how many epochs it falls.
+        initial: the rate of the first epochs, at least 0.
+        factor: what the rate is multiplied by, more than 0 and less than 1.
+        every: the number of epochs between two reductions, at least 1.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(self, initial, factor=0.1, every=10):
@@ -84,15 +90,15 @@ class StepDecay(Schedule):
 class Exponential(Schedule):
     """A rate that falls after every epoch: initial * factor ** epochs done.
 
-    It stays the same within an epoch: `ExponentialLR` in PyTorch, called once an epoch, and `ExponentialDecay` in
-    Keras with staircase=True and decay_steps=the steps of an epoch.
+    It is constant within an epoch. The same as `ExponentialLR` in PyTorch, called once an epoch, and as
+    `ExponentialDecay` in Keras with staircase=True and decay_steps=the steps of an epoch.
 
     Args:
-        initial: the rate of the first epoch.
-        factor: what is left of it after each, more than 0 and less than 1.
+        initial: the rate of the first epoch, at least 0.
+        factor: what the rate is multiplied by after each epoch, more than 0 and less than 1.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(self, initial, factor=0.9):
@@ -104,24 +110,24 @@ class Exponential(Schedule):
 
 
 class Cosine(Schedule):
-    """A rate that falls along half a cosine wave: final + (initial - final) (1 + cos(pi step / steps)) / 2.
+    """Cosine annealing: final + (initial - final) (1 + cos(pi step / steps)) / 2.
 
-    Large steps find the valley, small ones settle in it. `steps` are those of the whole run, so a run that is
-    resumed with more epochs than it began with takes up another curve.
+    `steps` is the number of steps of the whole run, so a run that is resumed with more epochs than it began with
+    continues on another curve.
 
-    With a warm-up of w steps, the rate first rises in a line, initial (step + 1) / (w + 1), so that the first step
-    is not 0 long; the wave covers the other steps.
+    With a warm-up of w steps, the rate first rises linearly, initial (step + 1) / (w + 1), so that the rate of the
+    first step is not 0; the cosine curve covers the other steps.
 
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, equation 5;
     Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017, for the warm-up.
 
     Args:
-        initial: the rate at the first step, or at the end of the warm-up.
-        final: the rate that it approaches.
-        warmup: how many epochs the warm-up takes, or which part of one.
+        initial: the rate at the first step, or at the end of the warm-up, at least 0.
+        final: the rate that it approaches, at least 0.
+        warmup: the length of the warm-up in epochs, at least 0; may be a fraction of an epoch.
 
     Raises:
-        ValueError: one is not a number of at least 0.
+        ValueError: an argument is out of its range, or, when a run begins, the warm-up is as long as the run.
     """
 
     def __init__(self, initial, final=0.0, warmup=0):
@@ -130,22 +136,21 @@ class Cosine(Schedule):
         self.warmup = non_negative(warmup, 'warmup')
 
     def __call__(self, step, steps, epochs):
-        rising = self.warmup * steps / epochs
-        if step < rising:
-            return self.initial * (step + 1) / (rising + 1)
-        return _along_cosine(self.initial, self.final, step - rising, steps - rising)
+        warmup = self.warmup * steps / epochs
+        if step < warmup:
+            return self.initial * (step + 1) / (warmup + 1)
+        return _cosine_between(self.initial, self.final, step - warmup, steps - warmup)
 
-    def check(self, epochs, figures):
+    def check(self, epochs, metrics):
         if self.warmup >= epochs:
             raise ValueError(f'warmup: expected less than the epochs of the run, {epochs}, got {self.warmup:g}')
 
 
 class OneCycle(Schedule):
-    """A rate that rises along half a cosine wave, and falls along another to far below where it began.
+    """The one-cycle policy: the rate rises along a cosine curve, then falls along another to far below the first rate.
 
-    High rates in the middle of a run keep it out of narrow valleys; a run may need fewer epochs so. The rates are
-    those of `OneCycleLR` in PyTorch with anneal_strategy='cos'; its momentum, which falls while the rate rises, has
-    no counterpart here.
+    High rates in the middle of a run can shorten training. The rates are those of `OneCycleLR` in PyTorch with
+    anneal_strategy='cos' and cycle_momentum=False: the momentum stays as it is.
 
     Source: Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates",
     2018.
@@ -154,10 +159,10 @@ class OneCycle(Schedule):
         maximum: the highest rate.
         initial_factor: the first rate is maximum / initial_factor; at least 1.
         final_factor: the last rate is the first / final_factor; at least 1.
-        rise: the part of the run in which the rate rises, more than 0 and less than 1.
+        rise: the fraction of the run in which the rate rises, more than 0 and less than 1.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(self, maximum, initial_factor=25, final_factor=1e4, rise=0.3):
@@ -168,30 +173,32 @@ class OneCycle(Schedule):
 
     def __call__(self, step, steps, epochs):
         first = self.maximum / self.initial_factor
-        # The last step, number steps - 1, has the last rate, and step number `top` the highest.
+        # Step steps - 1, the last one, has the last rate, and step `top` the highest.
         top = self.rise * steps - 1
         if step < top:
-            return _along_cosine(first, self.maximum, step, top)
-        return _along_cosine(self.maximum, first / self.final_factor, min(step, steps - 1) - top, steps - 1 - top)
+            return _cosine_between(first, self.maximum, step, top)
+        return _cosine_between(self.maximum, first / self.final_factor, min(step, steps - 1) - top, steps - 1 - top)
 
 
 class ReduceOnPlateau(Schedule):
-    """A rate that is reduced when a figure has stopped getting better: max(initial * factor ** times, minimum).
+    """A rate that is reduced when a metric has stopped improving: max(initial * factor ** reductions, minimum).
 
-    `ReduceLROnPlateau` of Keras and PyTorch. Where they differ: `patience` counts as in Keras (PyTorch's 9 is 10
-    here), `threshold` is relative and `cooldown` counts whole epochs, as in PyTorch.
+    The same as `ReduceLROnPlateau` of Keras and PyTorch. Where these differ: `patience` counts as in Keras (PyTorch's
+    9 is 10 here); `threshold` is relative and `cooldown` counts whole epochs, as in PyTorch.
 
     Args:
-        initial: the first rate.
-        factor: what is left of it after each reduction, more than 0 and less than 1.
-        patience: after so many epochs in a row without a better figure the rate is reduced.
-        monitor: the figure's name; accuracies are better when larger, all others when smaller. NaN is never better.
-        threshold: a figure is better if it beats the best by more than this share of it.
-        cooldown: so many epochs after a reduction are not counted as without a better figure.
-        minimum: the rate does not fall below this.
+        initial: the first rate, at least 0.
+        factor: what the rate is multiplied by at each reduction, more than 0 and less than 1.
+        patience: the number of epochs without an improvement after which the rate is reduced, at least 1.
+        monitor: the name of the metric. Accuracies improve when they grow, all other metrics when they fall; NaN is
+            no improvement.
+        threshold: the least improvement that counts, as a fraction of the best value so far, at least 0 and less
+            than 1.
+        cooldown: the number of epochs after a reduction that do not count towards patience, at least 0.
+        minimum: the rate does not fall below this; at least 0 and at most `initial`.
 
     Raises:
-        ValueError: an argument is none of these, or, when a run begins, it has no figure of that name.
+        ValueError: an argument is out of its range, or, when a run begins, it has no metric of that name.
     """
 
     def __init__(self, initial, factor=0.1, patience=10, monitor='val_loss', threshold=1e-4, cooldown=0, minimum=0.0):
@@ -209,13 +216,13 @@ class ReduceOnPlateau(Schedule):
     def __call__(self, step, steps, epochs):
         return max(self.initial * self.factor**self._times, self.minimum)
 
-    def check(self, epochs, figures):
-        check_monitored(self.monitor, figures)
+    def check(self, epochs, metrics):
+        check_monitored(self.monitor, metrics)
 
-    def observe(self, figures):
-        figure = figures[self.monitor]
-        if is_better(self.monitor, figure, self._best, share=self.threshold):
-            self._best, self._waited = float(figure), 0
+    def observe(self, metrics):
+        value = metrics[self.monitor]
+        if is_better(self.monitor, value, self._best, fraction=self.threshold):
+            self._best, self._waited = float(value), 0
         else:
             self._waited += 1
         if self._resting:
@@ -237,21 +244,21 @@ class ReduceOnPlateau(Schedule):
         counts = [state[name] if state else 0 for name in ('times', 'waited', 'resting')]
         if not all(is_whole(count) and 0 <= count <= MAX_SIZE for count in counts):
             raise ValueError(f'schedule: expected counts from 0 to {MAX_SIZE}, got {counts}')
-        # The best of another figure is no measure of this one.
+        # The best value of another metric says nothing about this one.
         comparable = state and state['monitor'] == self.monitor and state['best'] is not None
         self._best = float(state['best']) if comparable else None
         self._times, self._waited, self._resting = counts
 
 
 class Custom(Schedule):
-    """A rate by a function of the user's own.
+    """A rate that a function of the user computes.
 
     Args:
-        function: takes step and steps, as schedules do, and returns the rate; it must have no memory, or a run
-            that is resumed goes on differently.
+        function: takes (step, steps), as `Schedule.__call__` does, and returns the rate. It must depend on nothing
+            else: checkpoints save no state of it, so a resumed run would continue with other rates.
 
     Raises:
-        ValueError: it cannot be called, or, at a step, gives something else than a number of at least 0.
+        ValueError: it is not a function of two arguments, or, at a step, it does not return a number of at least 0.
     """
 
     def __init__(self, function):
@@ -268,7 +275,7 @@ SCHEDULES = (Constant, StepDecay, Exponential, Cosine, OneCycle, ReduceOnPlateau
 
 
 def as_schedule(learning_rate):
-    """Return a schedule as it is, a number as a constant one, and a function of (step, steps) as a `Custom` one.
+    """Return a schedule: a `Schedule` as it is, a number as `Constant`, a function of (step, steps) as `Custom`.
 
     Raises:
         ValueError: it is none of these.
@@ -284,8 +291,8 @@ def as_schedule(learning_rate):
         raise ValueError(f'{error}; or a schedule ({kinds}), or a function of (step, steps)') from None
 
 
-def _along_cosine(start, end, done, length):
-    """Return the rate on the way from start to end, along half a cosine wave, after `done` of its length."""
+def _cosine_between(start, end, done, length):
+    """Return the value at `done` of `length` on half a cosine wave from start to end."""
     return end + (start - end) * (1 + math.cos(math.pi * done / length)) / 2
 
 
@@ -297,30 +304,32 @@ def _at_least_1(value, name):
 
 
 def checked_monitor(name):
-    """Return the name of a figure, or raise a ValueError if it is none."""
+    """Return the name of a metric, or raise a ValueError unless it is a non-empty string."""
     if not isinstance(name, str) or not name:
-        raise ValueError(f"monitor: expected the name of a figure, such as 'val_loss', got {name!r}")
+        raise ValueError(f"monitor: expected the name of a metric, such as 'val_loss', got {name!r}")
     return name
 
 
-def check_monitored(name, figures):
-    """Raise a ValueError if a run whose figures have these names has no such one."""
-    if name not in figures:
-        validates = any(figure.startswith('val_') for figure in figures)
+def check_monitored(name, metrics):
+    """Raise a ValueError unless `name` is among the names of a run's metrics."""
+    if name not in metrics:
+        validates = any(metric.startswith('val_') for metric in metrics)
         missing = ', or give validation_data' if name.startswith('val_') and not validates else ''
-        raise ValueError(f'monitor: expected one of {", ".join(figures)}{missing}, got {name!r}')
+        raise ValueError(f'monitor: expected one of {", ".join(metrics)}{missing}, got {name!r}')
 
 
-def is_better(name, figure, best, share=0.0, margin=0.0):
-    """Whether a figure beats the best so far: accuracies when larger, all others when smaller, NaN never.
+def is_better(name, value, best, fraction=0.0, margin=0.0):
+    """Return whether a metric has improved: accuracies when they grow, all others when they fall, NaN never.
 
     Args:
-        name: the figure's.
-        figure, best: numbers; best is None at first.
-        share, margin: by more than this share of the best, and more than this.
+        name: the name of the metric.
+        value: its value now.
+        best: its best value so far; None at first.
+        fraction: the least improvement that counts, as a fraction of `best`.
+        margin: the least improvement that counts, added to that.
     """
     if best is None:
-        return math.isfinite(figure)
+        return math.isfinite(value)
     if 'accuracy' in name:
-        return figure > best * (1 + share) + margin
-    return figure < best * (1 - share) - margin
+        return value > best * (1 + fraction) + margin
+    return value < best * (1 - fraction) - margin

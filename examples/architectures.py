@@ -1,7 +1,7 @@
-"""Trains networks of several kinds on MNIST alike, and prints what each costs and what it reaches.
+"""Compare architectures on MNIST: logistic regression, fully connected, LeNet-5, VGG style, all convolutional.
 
-A logistic regression, a fully connected network, LeNet-5, a small network in the manner of VGG, and one of
-convolutions alone: parameters, multiply-adds of a forward pass, seconds of training, accuracy on the test images.
+All are trained in the same way. Printed are the number of parameters, the multiply-adds of a forward pass, the seconds
+of training, and the accuracy on the test images.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def fully_connected(seed):
 
 
 def vgg(seed):
-    """Pairs of convolutions of 3 x 3, a max-pooling behind each pair. Source: Simonyan and Zisserman, 2015."""
+    """Pairs of 3 x 3 convolutions, with max-pooling after each pair. Source: Simonyan and Zisserman, 2015."""
     layers = []
     for filters in (16, 32):
         layers += [convolution(filters, first=not layers), ReLU(), convolution(filters), ReLU(), MaxPooling(2)]
@@ -47,7 +47,7 @@ def vgg(seed):
 
 
 def all_convolutional(seed):
-    """Strides instead of pooling, an average instead of dense layers. Source: Springenberg et al., 2015."""
+    """Strides instead of pooling, global average pooling instead of dense layers. Source: Springenberg et al., 2015."""
     layers = []
     for filters, stride in ((16, 1), (16, 2), (32, 1), (32, 2), (64, 1)):
         layers += [convolution(filters, stride, first=not layers), BatchNormalization(), ReLU()]
@@ -77,13 +77,13 @@ NETWORKS = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--full', action='store_true', help='all of MNIST, not the subset')
-    parser.add_argument('--data-dir', metavar='DIR', help='where the full MNIST is (downloaded)')
-    parser.add_argument('--epochs', type=int, default=10, metavar='N', help='times through the data (10)')
-    parser.add_argument('--seeds', type=int, default=3, metavar='N', help='how many seeds to average over (3)')
+    parser.add_argument('--full', action='store_true', help='all of MNIST instead of the subset')
+    parser.add_argument('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
+    parser.add_argument('--epochs', type=int, default=10, metavar='N', help='number of epochs (10)')
+    parser.add_argument('--seeds', type=int, default=3, metavar='N', help='number of seeds to average over (3)')
     settings = parser.parse_args()
     (x, y), test = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
-    print(f'{"network":20} parameters  multiply-adds  seconds  accuracy (least to most of {settings.seeds} seeds)')
+    print(f'{"network":20} parameters  multiply-adds  seconds  accuracy (lowest to highest of {settings.seeds} seeds)')
     for name, build in NETWORKS.items():
         accuracies, seconds = [], []
         for seed in range(settings.seeds):

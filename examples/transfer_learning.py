@@ -1,7 +1,7 @@
-"""Learn new digits from few images: LeNet-5 that knows 0 to 4 keeps its convolutions and learns 5 to 9.
+"""Transfer learning: a LeNet-5 trained on the digits 0 to 4 keeps its convolutions and learns 5 to 9 from few images.
 
-It is held against a LeNet-5 that learns 5 to 9 from nothing, of the same samples in as many steps. Both choose among
-RATES by what they make of samples that are held out; the test images only tell what came of it.
+It is compared with a LeNet-5 that is trained on 5 to 9 from scratch, with the same samples and number of steps. For
+each, the learning rate is chosen from RATES by cross-validation; the test images are used for the final accuracy only.
 """
 
 import argparse
@@ -22,8 +22,8 @@ BATCH = 10
 def parse_settings(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--samples-per-class', type=int, default=20, metavar='N', help='of 5 to 9 (%(default)s)')
-    parser.add_argument('--seeds', type=int, default=10, metavar='N', help='how often all is done (%(default)s)')
-    parser.add_argument('--epochs', type=int, default=5, metavar='N', help='over the samples (%(default)s)')
+    parser.add_argument('--seeds', type=int, default=10, metavar='N', help='number of repetitions (%(default)s)')
+    parser.add_argument('--epochs', type=int, default=5, metavar='N', help='number of epochs (%(default)s)')
     settings = parser.parse_args(arguments)
     if settings.seeds < 1 or settings.epochs < 1 or not 2 <= settings.samples_per_class <= 400:
         parser.error('expected at least 1 seed and 1 epoch, and 2 to 400 samples a class')
@@ -39,13 +39,13 @@ def five_digits(data, first):
 
 
 def draw(x, y, count, rng):
-    """Return so many samples of each class."""
+    """Draw `count` samples of each class."""
     index = [rng.choice(np.flatnonzero(y == label), count, replace=False) for label in range(5)]
     return x[np.concatenate(index)], y[np.concatenate(index)]
 
 
 def with_new_head(net):
-    """Replace what is behind the convolutions by dense layers for five classes."""
+    """Replace the layers after the convolutions by new dense layers for five classes."""
     while not isinstance(net.layers[-1], Flatten):
         net.pop()
     for layer in (Dense(output_size=120), ReLU(), Dense(output_size=84), ReLU(), Dense(output_size=5), Softmax()):
@@ -59,7 +59,7 @@ def new(seed):
 
 
 def pretrained(x, y, seed):
-    """Return a network that knows the classes of x, its layers frozen."""
+    """Return a network trained on x, with its layers frozen."""
     net = lenet5(seed)
     net.train(x, y, epochs=5, learning_rate=0.01, verbose=0)
     for layer in net.layers:
@@ -73,50 +73,50 @@ def trained(net, x, y, rate, epochs):
 
 
 def best_rate(make, x, y, epochs):
-    """Return the rate at which either half of the samples is best told after training on the other."""
+    """Return the learning rate with the best accuracy by two-fold cross-validation."""
 
-    def held_out(rate):
+    def score(rate):
         halves = (slice(0, None, 2), slice(1, None, 2))
         pairs = zip(halves, reversed(halves), strict=True)
         found = [trained(make(), x[a], y[a], rate, epochs).evaluate(x[b], y[b]) for a, b in pairs]
         return sum(f['accuracy'] for f in found), -sum(f['loss'] for f in found)
 
-    return max(RATES, key=held_out)
+    return max(RATES, key=score)
 
 
 def seconds_of_an_epoch(net, x, y):
-    """Return those of the fastest of five."""
+    """Return the shortest time of five epochs, in seconds."""
     times = [time.perf_counter()]
-    clock = LambdaCallback(on_epoch_end=lambda epoch, figures: times.append(time.perf_counter()))
+    clock = LambdaCallback(on_epoch_end=lambda epoch, metrics: times.append(time.perf_counter()))
     net.train(x, y, epochs=5, callbacks=[clock], verbose=0)
     return min(np.diff(times))
 
 
 def compare(samples_per_class, seeds, epochs):
-    """Return {way: (test accuracies, rates, seconds of an epoch over all there is of 5 to 9)}, one each a seed."""
+    """Return {method: (test accuracies, learning rates, seconds of an epoch over all images of 5 to 9)}, by seed."""
     training, testing = preprocess_mnist_data()
     known, others, test = five_digits(training, 0), five_digits(training, 5), five_digits(testing, 5)
     results = {'from scratch': [], 'transferred': []}
     for seed in range(seeds):
         base, few = pretrained(*known, seed), draw(*others, samples_per_class, np.random.default_rng(seed))
-        ways = (lambda seed=seed: new(seed)), (lambda base=base: with_new_head(copy.deepcopy(base)))
-        for result, make in zip(results.values(), ways, strict=True):
+        methods = (lambda seed=seed: new(seed)), (lambda base=base: with_new_head(copy.deepcopy(base)))
+        for result, make in zip(results.values(), methods, strict=True):
             rate = best_rate(make, *few, epochs)
             accuracy = trained(make(), *few, rate, epochs).evaluate(*test)['accuracy']
             result.append((accuracy, rate, seconds_of_an_epoch(make(), *others)))
-    return {way: np.transpose(found) for way, found in results.items()}
+    return {method: np.transpose(found) for method, found in results.items()}
 
 
 def main(arguments=None):
     results = compare(**vars(parse_settings(arguments)))
-    print('               % of test images   learning rate   ms an epoch')
-    for way, (accuracies, rates, seconds) in results.items():
-        print(f'{way:<15}{mean_and_spread(accuracies):<19}{np.median(rates):<16g}{1000 * np.median(seconds):.1f}')
+    print('               test accuracy, %   learning rate   ms per epoch')
+    for method, (accuracies, rates, seconds) in results.items():
+        print(f'{method:<15}{mean_and_spread(accuracies):<19}{np.median(rates):<16g}{1000 * np.median(seconds):.1f}')
     print(f'gain           {mean_and_spread(results["transferred"][0] - results["from scratch"][0])}')
 
 
-def mean_and_spread(shares):
-    return f'{100 * shares.mean():.1f} +- {100 * shares.std():.1f}'
+def mean_and_spread(accuracies):
+    return f'{100 * accuracies.mean():.1f} +- {100 * accuracies.std():.1f}'
 
 
 if __name__ == '__main__':

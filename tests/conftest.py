@@ -1,3 +1,5 @@
+"""Fixtures: backends, handlers of signals, mirrors."""
+
 import contextlib
 import os
 import signal
@@ -25,6 +27,15 @@ def compiled_kernels():
         pytest.skip(f'the compiled kernels are not there: {error}')
     yield
     context.__exit__(None, None, None)
+
+
+@pytest.fixture(params=['cython', 'numpy'])
+def each_backend(request):
+    """Run a test on each backend that is there."""
+    if request.param == 'cython':
+        request.getfixturevalue('compiled_kernels')
+    with cnnx.use_backend(request.param):
+        yield
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
-"""What no one should pass, drawn at random; tests/test_hostile_arguments.py sees how it is received."""
+"""What no one should pass, drawn at random, and the kernels that tests pass it to."""
 
 import warnings
 
 import numpy as np
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 
+import cnnx
+from cnnx import kernels
 from cnnx._util.windows import Window
 
 # What a call may answer with besides a result; each has to say something.
@@ -97,3 +101,27 @@ def targets(draw, classes, n):
         with np.errstate(all='ignore'):
             return (labels[:, None] == np.arange(classes)) * draw(st.sampled_from([1, 1, 2, NAN]))
     return {'indices': labels, 'column': labels[:, None], 'row': labels[None]}[form]
+
+
+def kernels_of(backend):
+    """Return the kernels of a backend by name, or None where it is not there."""
+    try:
+        with cnnx.use_backend(backend):
+            return vars(kernels.current())
+    except cnnx.BackendError:
+        return None
+
+
+BACKENDS = ('cython', 'numpy')
+COMPILED, TWINS = (kernels_of(backend) for backend in BACKENDS)
+needs_compiled_kernels = pytest.mark.skipif(COMPILED is None, reason='the compiled kernels are not there')
+each_backend = pytest.mark.parametrize('backend', [pytest.param('cython', marks=needs_compiled_kernels), 'numpy'])
+many = settings(max_examples=3 * settings.default.max_examples)
+
+
+def assert_near(ours, expected):
+    """Hold numbers to a tolerance, but for what overflows: sums around 1e38 do in one order and not in another."""
+    assert ours.dtype == expected.dtype
+    assert ours.shape == expected.shape
+    calm = (np.abs(ours) < 1e30) & (np.abs(expected) < 1e30)
+    np.testing.assert_allclose(ours[calm], expected[calm], rtol=1e-4, atol=1e-4)

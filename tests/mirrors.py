@@ -17,7 +17,6 @@ import numpy as np
 from cnnx.data import mnist
 
 NAMES = tuple(mnist.FILES)
-
 LOAD = """
 import json, sys
 from cnnx.data import mnist
@@ -209,3 +208,25 @@ SLOW_ANSWERS = {
     'trickles': trickle,
     'trickles its header': trickle_header,
 }
+
+
+def save_all(folder, files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def use_mirrors(monkeypatch, *urls):
+    monkeypatch.setattr(mnist, 'MIRRORS', urls)
+
+
+def assert_is_official(data, official):
+    """Assert that data is what the official files hold."""
+    (x_train, y_train), (x_test, y_test) = data
+    for x, y, images, labels in ((x_train, y_train, *NAMES[:2]), (x_test, y_test, *NAMES[2:])):
+        pixels = np.frombuffer(gzip.decompress(official[images])[16:], np.uint8).reshape(-1, 28, 28, 1)
+        digits = np.frombuffer(gzip.decompress(official[labels])[8:], np.uint8)
+        np.testing.assert_array_equal(x, pixels.astype(np.float32) / np.float32(255))
+        np.testing.assert_array_equal(y, digits[:, np.newaxis] == np.arange(10))
+        assert x.dtype == y.dtype == np.float32

@@ -23,8 +23,8 @@ def small_network(seed=0, dtype='float32', filters=3, activation=cnnx.ReLU, loss
     return net
 
 
-def network_of_all_moods(seed=0):
-    """A small network whose layers do something else in training: they draw numbers, or follow the batches."""
+def network_with_training_modes(seed=0):
+    """A small network with dropout and batch normalization, which work in another way in training."""
     net = cnnx.Network(seed=seed)
     net.add(cnnx.Convolutional(3, 3, input_shape=(6, 6, 1)))
     layers = cnnx.BatchNormalization(), cnnx.ReLU(), cnnx.Dropout(0.4), cnnx.Flatten(), cnnx.Dense(output_size=3)
@@ -35,7 +35,7 @@ def network_of_all_moods(seed=0):
 
 
 def small_data(n=50, seed=0):
-    """Images with a bright row that tells their class."""
+    """Images with a bright row that depends on their class."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, n)
     x = rng.random((n, 6, 6, 1), np.float32)
@@ -45,3 +45,17 @@ def small_data(n=50, seed=0):
 
 def bits(net):
     return {name: parameter.value.tobytes() for name, parameter in net.parameters.items()}
+
+
+def cut(x, y, *weights, size=8):
+    return [tuple(array[first : first + size] for array in (x, y, *weights)) for first in range(0, len(x), size)]
+
+
+class Unsized:
+    """An iterable that is no sequence and has no length."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)

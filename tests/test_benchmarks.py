@@ -79,15 +79,15 @@ def test_the_network_of_loops_takes_the_steps_that_the_library_takes():
 def test_contestants_take_turns():
     seen = []
     contestants = [
-        Contestant(name, lambda turn, name=name: seen.append((name, turn)) or len(seen), lambda: seen.append('prelude'))
+        Contestant(name, lambda turn, name=name: seen.append((name, turn)) or len(seen), lambda: seen.append('warm-up'))
         for name in ('a', 'b')
     ]
     assert interleave(contestants, 2, pause=lambda seconds: None) == [[2, 6], [4, 8]]
-    assert [call for call in seen if call != 'prelude'] == [('a', 0), ('b', 0), ('a', 1), ('b', 1)]
-    assert seen[::2] == ['prelude'] * 4
+    assert [call for call in seen if call != 'warm-up'] == [('a', 0), ('b', 0), ('a', 1), ('b', 1)]
+    assert seen[::2] == ['warm-up'] * 4
 
 
-def test_timed_tells_the_time_between():
+def test_timed_returns_the_time_between():
     readings = iter([10.0, 10.5])
     assert timed(lambda: None, clock=lambda: next(readings))(0) == 0.5
 
@@ -114,7 +114,7 @@ def test_a_limit_is_met_from_below():
 
 def test_the_table_has_a_line_a_row_and_reasons_below():
     results = [
-        Result('first', 'title', 'ms', 12.345, {'A': 1234.5}, target=10, gflops=99.9, share=0.512),
+        Result('first', 'title', 'ms', 12.345, {'A': 1234.5}, target=10, gflops=99.9, peak_fraction=0.512),
         Result('second', 'other', 'MiB', 4, {'B': 2}, lines=['more']),
         Result('third', skipped='it rains'),
     ]
@@ -145,7 +145,7 @@ def test_work_is_counted_without_the_first_gradient_of_the_input():
         (['--threads', '0'], "--threads: expected a whole number of at least 1, got '0'"),
         (['--threads', '100000'], '--threads 100000: there are'),
         (['--repeats', 'x'], "--repeats: expected a whole number of at least 1, got 'x'"),
-        (['--rows', 'swim'], '--rows swim: fits none of train-64, train-32'),
+        (['--rows', 'swim'], '--rows swim: matches none of train-64, train-32'),
         (['--json', 'no/such/folder.json'], '--json no/such/folder.json: expected a file in a folder that exists'),
     ],
 )

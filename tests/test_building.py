@@ -5,15 +5,17 @@ kernels stands for the whole.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-KEPT = ('cpu', 'program', 'table', 'peak')
+KEPT = ('array_table', 'cpu', 'peak_speed', 'program')
 REFUSAL = 'this compiler is out of order'
 
 pytestmark = [
@@ -33,7 +35,7 @@ def tree(tmp_path):
         if path.stem not in KEPT:
             path.unlink()
     (target / 'tools').mkdir()
-    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'tools/stubs.py'):
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'tools/kernel_cache.py', 'tools/stubs.py'):
         shutil.copy(ROOT / name, target / name)
     attribution = 'cnnx/data/mnist_subset/ATTRIBUTION.md'
     (target / attribution).parent.mkdir()
@@ -106,7 +108,7 @@ def test_a_rebuild_that_fails_leaves_no_old_binary(tree, tmp_path, compiler):
     editable = ('--prefix', str(tmp_path / 'prefix'), '-e', '.')
     run = install(tree, *editable)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert {'cpu', 'peak'} <= set(compiled(tree))
+    assert {'cpu', 'peak_speed'} <= set(compiled(tree))
     run = install(tree, *editable, CC=compiler('exit 1'))
     assert run.returncode == 0, run.stdout + run.stderr
     assert compiled(tree) == []
@@ -127,3 +129,45 @@ def test_without_extensions_the_wheel_is_for_every_platform(tree):
     subprocess.run(command, cwd=tree, env=os.environ | {'CNNX_NO_EXT': '1'}, check=True, capture_output=True)
     (wheel,) = (tree / 'wheels').iterdir()
     assert wheel.name.endswith('-py3-none-any.whl')
+
+
+def test_only_what_has_changed_is_compiled_again(tree, tmp_path, compiler):
+    log = tmp_path / 'log'
+    wrapper = compiler(f'echo "$@" >> {log}\nexec {os.environ.get("CC", "cc")} "$@"')
+
+    def modules_compiled(**environment):
+        log.write_text('')
+        run = install(tree, '--prefix', str(tmp_path / 'prefix'), '-e', '.', CC=wrapper, CNNX_TIERS='v2', **environment)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert set(compiled(tree)) == every_module
+        return set(re.findall(r'/(\w+)\.c ', log.read_text())) - {'probe'}
+
+    every_module = {'_cython', *KEPT}
+    assert modules_compiled() == every_module
+    assert modules_compiled() == set()
+    with open(tree / 'cnnx' / '_ext' / 'simd' / 'peak_speed.h', 'a') as header:
+        header.write('/* changed */\n')
+    assert modules_compiled() == {'peak_speed'}
+    assert modules_compiled(CNNX_BOUNDSCHECK='1') == every_module
+    assert modules_compiled() == set()
+
+
+def test_a_module_that_was_renamed_is_not_in_the_next_wheel(tree):
+    def modules_of_wheel():
+        shutil.rmtree(tree / 'wheels', ignore_errors=True)
+        command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--wheel-dir', 'wheels', '.']
+        subprocess.run(command, cwd=tree, check=True, capture_output=True)
+        (wheel,) = (tree / 'wheels').iterdir()
+        with zipfile.ZipFile(wheel) as archive:
+            return {name.split('.')[0].split('/')[-1] for name in archive.namelist() if name.endswith('.so')}
+
+    assert 'peak_speed' in modules_of_wheel()
+    (tree / 'cnnx' / '_ext' / 'peak_speed.pyx').rename(tree / 'cnnx' / '_ext' / 'speed.pyx')
+    assert modules_of_wheel() >= {'speed'}
+    assert 'peak_speed' not in modules_of_wheel()
+
+
+def test_a_tier_that_is_not_there_is_refused(tree):
+    run = install(tree, '--target', 'installed', '.', CNNX_TIERS='v3,v9')
+    assert run.returncode != 0
+    assert 'CNNX_TIERS: expected some of v2, v3, v4, got v9' in run.stdout + run.stderr

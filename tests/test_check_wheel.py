@@ -74,7 +74,7 @@ def test_a_wheel_as_it_should_be_passes(wheel, tags):
         (PURE, {'{info}/WHEEL': 'Root-Is-Purelib: false\n'}, 'Root-Is-Purelib is false'),
         (LINUX, {'{info}/WHEEL': 'Root-Is-Purelib: true\n'}, 'Root-Is-Purelib is true'),
         (LINUX, {'{info}/METADATA': 'Version: 1.1\n'}, 'the version is not 1.2'),
-        (LINUX, {'cnnx/_ext/v3/dense.cpython-311.so': bytes(4_000_001)}, 'bytes, more than 4,000,000'),
+        (LINUX, {'cnnx/_ext/v3/dense.cpython-311.so': bytes(6_000_001)}, 'bytes, more than 6,000,000'),
     ],
 )
 def test_a_fault_is_found(wheel, tags, files, complaint):

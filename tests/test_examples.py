@@ -35,12 +35,12 @@ def test_convolutions_stay_and_the_head_is_new(transfer):
     net = transfer.trained(transfer.with_new_head(base), x, y, 0.01, epochs=2)
     same = {name for name in before if np.array_equal(net.parameters[name].value, before[name])}
     assert same == {'weights_0', 'bias_0', 'weights_3', 'bias_3'}
-    assert net.layers[-1].output_shape == (5,)
+    assert net.layers[-1].shape == (5,)
 
 
 def test_the_command_prints_both_ways(transfer, capsys):
     transfer.main(['--samples-per-class', '2', '--seeds', '1', '--epochs', '1'])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ['%', 'from', 'transferred', 'gain']
+    assert [line.split()[0] for line in lines] == ['test', 'from', 'transferred', 'gain']
     with pytest.raises(SystemExit):
         transfer.main(['--seeds', '0'])

@@ -1,9 +1,12 @@
+"""Initializers: the first weights."""
+
 from functools import partial
 
 import numpy as np
 import pytest
+from models import bits
 
-from cnnx import Convolutional, Dense
+from cnnx import Convolutional, Dense, Network
 from cnnx.initializers import (
     INITIALIZERS,
     describe_initializer,
@@ -78,7 +81,7 @@ def test_float32_and_float64_start_from_the_same_numbers(name):
     assert (draw(initializer, 'float32') == draw(initializer).astype('float32')).all()
 
 
-def test_names_and_functions_are_understood_and_told():
+def test_names_and_functions_are_understood_and_described():
     assert get_initializer('he_normal') is he_normal
     assert describe_initializer(get_initializer('zeros')) == 'zeros'
     wide = partial(normal, standard_deviation=0.3)
@@ -93,7 +96,7 @@ def test_an_unknown_name_lists_the_known_ones(wrong):
 
 
 def test_biases_start_at_zero_and_weights_do_not():
-    layer = Convolutional(3, 2).build((4, 4, 1))
+    layer = Convolutional(3, 2).set_up((4, 4, 1))
     assert (layer.bias == 0).all()
     assert (layer.weights != 0).all()
 
@@ -101,4 +104,23 @@ def test_biases_start_at_zero_and_weights_do_not():
 @pytest.mark.parametrize('result', [np.zeros((2, 3)), np.zeros((3, 2), int), 'text'])
 def test_an_initializer_of_the_users_own_is_held_to_shape_and_dtype(result):
     with pytest.raises(ValueError, match=r'expected an array of floats of shape \(3, 2\)'):
-        Dense(3, 2, kernel_initializer=lambda rng, shape, dtype: result).build()
+        Dense(3, 2, kernel_initializer=lambda rng, shape, dtype: result).set_up()
+
+
+def test_a_network_with_an_initializer_of_its_own_is_loaded(tmp_path):
+    net = Network(seed=0)
+    net.add(Dense(2, 2, kernel_initializer=lambda rng, shape, dtype: np.ones(shape, dtype)))
+    net.save(tmp_path / 'net.npz')
+    assert (Network.load(tmp_path / 'net.npz').layers[0].weights == 1).all()
+
+
+def test_initializers_of_the_users_own_never_stop_a_save(tmp_path):
+    def he_normal(rng, shape, dtype, scale):
+        return np.full(shape, scale, dtype)
+
+    wide = partial(normal, standard_deviation=np.float32(0.5))
+    for initializer in (partial(he_normal, scale=2), partial(wide), wide):
+        net = Network(seed=0)
+        net.add(Dense(2, 2, kernel_initializer=initializer))
+        net.save(tmp_path / 'net.npz')
+        assert bits(Network.load(tmp_path / 'net.npz')) == bits(net)

@@ -1,3 +1,5 @@
+"""Network: layers, compile, train, evaluate, predict, save, load."""
+
 import copy
 import os
 import pickle
@@ -10,7 +12,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from models import bits, lenet5, small_data, small_network
+from models import bits, lenet5, network_with_training_modes, small_data, small_network
 
 import cnnx
 from cnnx import (
@@ -28,6 +30,7 @@ from cnnx import (
     Softmax,
     checkpoint,
 )
+from cnnx.checkpoint.state import arrays, describe
 from cnnx.initializers import normal
 
 
@@ -41,7 +44,7 @@ def test_summary_of_lenet5(capsys):
     assert lines[-1] == 'layer 12 (Softmax) and CategoricalCrossEntropy train as one step'
 
 
-def test_summary_tells_what_is_frozen(capsys):
+def test_summary_says_what_is_frozen(capsys):
     net = lenet5()
     net.layers[0].trainable = net.layers[1].trainable = net.layers[3].trainable = False
     net.summary()
@@ -55,7 +58,7 @@ def test_layers_infer_their_input():
     net.add(MaxPooling(2))
     net.add(Flatten())
     net.add(Dense(output_size=5))
-    assert [layer.output_shape for layer in net.layers] == [(4, 7, 4), (2, 3, 4), (24,), (5,)]
+    assert [layer.shape for layer in net.layers] == [(4, 7, 4), (2, 3, 4), (24,), (5,)]
 
 
 def test_a_layer_that_does_not_fit_is_refused_with_both_shapes():
@@ -119,13 +122,11 @@ def test_a_wrong_seed_is_refused(seed):
 def test_gradients_through_a_whole_network():
     net = small_network(dtype='float64', activation=Sigmoid)
     x, y = small_data(4)
-    targets = net.loss.prepare(y, (3,), net.dtype)
 
     def loss():
-        return net.plan.losses(net.plan.outputs(x.astype('float64'), training=True), targets).mean()
+        return net.loss.value_and_gradient(net.forward(x, training=True), y)[0]
 
-    loss()
-    net.plan.backward()
+    net.backward(net.loss.value_and_gradient(net.forward(x, training=True), y)[1])
     analytic = {name: parameter.grad.copy() for name, parameter in net.parameters.items()}
     for name, parameter in net.parameters.items():
         for index in list(np.ndindex(parameter.value.shape))[::5]:
@@ -187,7 +188,7 @@ def test_classes():
         (np.ma.masked_less(np.eye(36).reshape(-1, 6, 6, 1), 1), 'expected plain numbers, got a masked array'),
     ],
 )
-def test_wrong_samples_are_told_apart(x, hint):
+def test_wrong_samples_are_refused_with_a_hint(x, hint):
     net = small_network()
     with pytest.raises(ValueError, match=hint):
         net.predict(x)
@@ -288,11 +289,17 @@ def test_a_network_goes_to_a_file_and_back(tmp_path):
     loaded = Network.load(tmp_path / 'net.npz')
     assert bits(loaded) == bits(net)
     assert loaded.evaluate(x, y) == net.evaluate(x, y)
-    assert loaded.describe() == net.describe()
+    assert describe(loaded) == describe(net)
     assert loaded.optimizer.momentum == 0.9
     twin = small_network(1)
     twin.load_weights(tmp_path / 'net.npz')
     assert bits(twin) == bits(net)
+
+
+def test_a_checkpoint_of_a_run_is_a_file_of_its_network(tmp_path):
+    net = small_network()
+    net.train(*small_data(), epochs=2, verbose=0, checkpoint_dir=tmp_path, checkpoint_prefix='run')
+    assert bits(Network.load(tmp_path / 'run_epoch_2.npz')) == bits(net)
 
 
 def test_every_setting_of_a_layer_survives_a_file(tmp_path):
@@ -307,13 +314,6 @@ def test_every_setting_of_a_layer_survives_a_file(tmp_path):
     assert repr(loaded.layers) == repr(net.layers)
     assert loaded.dtype == 'float64'
     assert loaded.loss is None
-
-
-def test_a_network_with_an_initializer_of_its_own_is_loaded(tmp_path):
-    net = Network(seed=0)
-    net.add(Dense(2, 2, kernel_initializer=lambda rng, shape, dtype: np.ones(shape, dtype)))
-    net.save(tmp_path / 'net.npz')
-    assert (Network.load(tmp_path / 'net.npz').layers[0].weights == 1).all()
 
 
 def test_files_that_are_no_networks(tmp_path):
@@ -339,14 +339,15 @@ def forget_layers(description):
 
 
 def ask_for_a_wide_window(description):
-    description['architecture']['layers'][0] = {'kind': 'MaxPooling', 'pool_size': 2**70, 'input_shape': [3, 3, 1]}
+    layer = {'kind': 'MaxPooling', 'pool_size': 2**70, 'input_shape': [3, 3, 1]}
+    description['architecture']['layers'][0] = {**layer, 'trainable': True, 'frozen_parameters': []}
 
 
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
         (ask_for_much, r'expected weights_0 of shape \(2, 100000000\), found \(2, 3\)'),
-        (forget_layers, 'the network has no layers'),
+        (forget_layers, 'found bias_0, weights_0, for which this network has no layer'),
         (ask_for_a_wide_window, 'pool_size: expected at most 2147483647'),
     ],
 )
@@ -354,9 +355,9 @@ def test_a_description_that_is_not_of_the_arrays_beside_it_is_refused_before_it_
     net = Network(seed=0)
     net.add(Dense(2, 3))
     net.compile(MeanSquaredError())
-    description = net.describe()
+    description = describe(net)
     change(description)
-    checkpoint.write(tmp_path / 'net.npz', net.checkpoint_arrays(), description)
+    checkpoint.write(tmp_path / 'net.npz', arrays(net), description)
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError, match=message):
@@ -433,55 +434,6 @@ def test_a_child_forked_while_a_lock_is_held_does_not_hang():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_what_kernels_write_into_keeps_its_shape():
-    layer = Dense(4, 3).build()
-    weights = layer.parameters[0]
-    for name in ('value', 'grad'):
-        with pytest.raises(ValueError, match=r'expected weights of shape \(4, 3\), got \(1, 1\)'):
-            setattr(weights, name, np.zeros((1, 1)))
-        setattr(weights, name, np.asfortranarray(np.ones((4, 3), 'f8')))
-        assert getattr(weights, name).dtype == 'float32'
-    assert layer.forward([[1, 2, 3, 4]]).tolist() == [[10, 10, 10]]
-
-
-def test_parameters_are_there_as_soon_as_shapes_are():
-    assert [parameter.name for parameter in Dense(4, 3).parameters] == ['weights', 'bias']
-    assert Dense(output_size=3).parameters == []
-
-
-@pytest.mark.parametrize('arguments', [{'input_size': -5}, {'input_size': 5}])
-def test_input_sizes_that_contradict_each_other_are_refused(arguments):
-    with pytest.raises(ValueError, match='input_size'):
-        Dense(output_size=2, input_shape=(7,), **arguments)
-
-
-def test_a_layer_that_fails_to_build_in_any_way_can_be_added_again():
-    failing = iter([True, False])
-
-    def initializer(rng, shape, dtype):
-        if next(failing):
-            raise TypeError('not yet')
-        return np.ones(shape, dtype)
-
-    net, layer = Network(), Dense(2, 2, kernel_initializer=initializer)
-    with pytest.raises(TypeError, match='not yet'):
-        net.add(layer)
-    net.add(layer)
-    assert net.predict([[1, 2]]).tolist() == [[3, 3]]
-
-
-def test_initializers_of_the_users_own_never_stop_a_save(tmp_path):
-    def he_normal(rng, shape, dtype, scale):
-        return np.full(shape, scale, dtype)
-
-    wide = partial(normal, standard_deviation=np.float32(0.5))
-    for initializer in (partial(he_normal, scale=2), partial(wide), wide):
-        net = Network(seed=0)
-        net.add(Dense(2, 2, kernel_initializer=initializer))
-        net.save(tmp_path / 'net.npz')
-        assert bits(Network.load(tmp_path / 'net.npz')) == bits(net)
-
-
 def test_softmax_before_mean_squared_error_trains_as_two_steps():
     net = small_network()
     net.compile(MeanSquaredError())
@@ -497,20 +449,6 @@ def test_public_names():
 
 
 # What was changed by hand, or is shared
-
-
-def test_layers_put_in_by_hand_are_trained_saved_and_resumed_under_their_places(tmp_path):
-    net = small_network()
-    net.layers[4:4] = [Dense(12, 12).build(), ReLU().build((12,))]
-    x, y = small_data()
-    before = bits(net)
-    options = {'checkpoint_dir': tmp_path, 'verbose': 0, 'learning_rate': 0.1}
-    net.train(x, y, epochs=1, **options)
-    assert set(before) == {'weights_0', 'bias_0', 'weights_4', 'bias_4', 'weights_6', 'bias_6'}
-    assert all(value != before[name] for name, value in bits(net).items())
-    net.train(x, y, epochs=2, resume_from_checkpoint=True, **options)
-    net.save(tmp_path / 'net.npz')
-    assert bits(Network.load(tmp_path / 'net.npz')) == bits(net)
 
 
 def test_a_popped_layer_can_be_added_to_another_network():
@@ -563,3 +501,228 @@ def test_a_run_resumes_with_the_layers_frozen_that_were(tmp_path, capsys):
     resumed.train(x, y, epochs=2, resume_from_checkpoint=True, **options)
     assert bits(resumed) == bits(whole)
     assert 'layer 0 (Convolutional): trainable is False, as it was when this was saved' in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_no_image_at_all():
+    net = Network(seed=0)
+    net.add(Dense(4, 3))
+    net.add(Softmax())
+    net.compile(CategoricalCrossEntropy())
+    assert net.predict(np.empty((0, 4))).shape == (0, 3)
+    assert net.predict_classes(np.empty((0, 4))).shape == (0,)
+    for use in (net.evaluate, net.train):
+        with pytest.raises(ValueError, match='at least one sample'):
+            use(np.empty((0, 4)), np.empty(0, int))
+
+
+# A training loop of one's own
+
+
+def batches(x, y, size=16):
+    return [(x[first : first + size], y[first : first + size]) for first in range(0, len(x), size)]
+
+
+def by_hand(net, x, y, epochs=2):
+    """Train as `train(shuffle=False)` does, by single calls."""
+    for _ in range(epochs):
+        for samples, targets in batches(x, y):
+            _, dy = net.loss.value_and_gradient(net.forward(samples, training=True), targets)
+            net.backward(dy)
+            net.update(0.05)
+
+
+@pytest.mark.parametrize('make', [small_network, network_with_training_modes])
+def test_a_loop_by_hand_trains_as_train_does(make):
+    x, y = small_data()
+    nets = [make() for _ in range(3)]
+    for net in nets:
+        net.fused = False
+    by_hand(nets[0], x, y)
+    nets[1].train(x, y, epochs=2, batch_size=16, learning_rate=0.05, shuffle=False, verbose=0)
+    for _ in range(2):
+        for batch in batches(x, y):
+            nets[2].train_on_batch(*batch, learning_rate=0.05)
+    assert bits(nets[0]) == bits(nets[1]) == bits(nets[2])
+
+
+@pytest.mark.parametrize('make', [small_network, network_with_training_modes])
+def test_a_loop_by_hand_agrees_in_blocks_within_rounding(make):
+    x, y = small_data()
+    fused, plain = make(), make()
+    plain.fused = False
+    by_hand(fused, x, y)
+    by_hand(plain, x, y)
+    for name, parameter in fused.parameters.items():
+        np.testing.assert_allclose(parameter.value, plain.parameters[name].value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize('fused', [True, False])
+@pytest.mark.parametrize('training', [True, False])
+def test_gradients_by_parameters_and_by_the_input(fused, training):
+    net = cnnx.Network(seed=0, dtype='float64', fused=fused)
+    for layer in (
+        Convolutional(2, 3, input_shape=(4, 4, 1), l2=0.1),
+        cnnx.BatchNormalization(),
+        cnnx.Tanh(),
+        Flatten(),
+    ):
+        net.add(layer)
+    for layer in (cnnx.Dropout(0.5), Dense(output_size=3), Softmax()):
+        net.add(layer)
+    net.compile(CategoricalCrossEntropy())
+    rng = np.random.default_rng(0)
+    x, targets, state = rng.normal(size=(3, 4, 4, 1)), [0, 2, 1], net.generator.bit_generator.state
+    net.train_on_batch(x, targets)
+    running = {name: p.value.copy() for name, p in net.parameters.items() if 'running' in name}
+
+    def loss():
+        net.generator.bit_generator.state = state
+        for name, value in running.items():
+            net.parameters[name].value = value
+        y = net.forward(x, training=training)
+        return net.loss.value_and_gradient(y, targets)[0] + net.plan.penalty()
+
+    loss()
+    dx = net.backward(net.loss.value_and_gradient(net.forward(x, training), targets)[1]) if not training else None
+    if training:
+        net.generator.bit_generator.state = state
+        y = net.forward(x, training=True)
+        dx = net.backward(net.loss.value_and_gradient(y, targets)[1])
+    arrays = [(x, dx)] + [(p.value, p.grad.copy()) for p in net.trainable_parameters]
+    for array, gradient in arrays:
+        place = np.unravel_index(np.abs(gradient).argmax(), array.shape)
+        value, ends = array[place], []
+        for step in (1e-6, -1e-6):
+            array[place] = value + step
+            ends.append(loss())
+        array[place] = value
+        assert gradient[place] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4)
+
+
+def test_what_forward_and_backward_return_is_the_callers():
+    net, (x, _) = small_network(), small_data(4)
+    first = net.forward(x, training=True)
+    kept = first.copy()
+    dx = net.backward(np.ones_like(first))
+    kept_dx = dx.copy()
+    net.forward(x + 1, training=True)
+    net.backward(np.full_like(first, 3))
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(dx, kept_dx)
+    assert dx.shape == x.shape
+
+
+@pytest.mark.parametrize('other', [lambda net, x, y: net.predict(x), lambda net, x, y: net.evaluate(x, y)])
+def test_backward_needs_its_forward_pass(other):
+    net, (x, y) = small_network(), small_data(4)
+    with pytest.raises(RuntimeError, match='backward: expected a call of forward just before'):
+        net.backward(np.ones((4, 3)))
+    dy = np.ones_like(net.forward(x, training=True))
+    other(net, x, y)
+    with pytest.raises(RuntimeError, match='backward: expected a call of forward just before'):
+        net.backward(dy)
+    net.forward(x)
+    with pytest.raises(ValueError, match='expected the gradient of 4 samples'):
+        net.backward(dy[:2])
+    with pytest.raises(ValueError, match=r'expected output gradient \(N, 3\)'):
+        net.backward(np.ones((4, 2)))
+
+
+def test_frozen_layers_are_stepped_by_no_optimizer():
+    net, (x, y) = small_network(), small_data(8)
+    net.layers[0].trainable = False
+    net.layers[4].parameters[1].trainable = False
+    before = bits(net)
+    dy = net.loss.value_and_gradient(net.forward(x, training=True), y)[1]
+    net.backward(dy)
+    SGD().update(iter(net.parameters.values()), 0.1)
+    assert {name for name, value in bits(net).items() if value != before[name]} == {'weights_4'}
+
+
+def test_a_network_learns_through_the_gradient_of_another_one():
+    x, y = small_data()
+    encoder, head = Network(seed=0), Network(seed=1)
+    encoder.add(Convolutional(3, 3, input_shape=(6, 6, 1)))
+    encoder.add(ReLU())
+    encoder.compile(optimizer='sgd')
+    head.add(Flatten(input_shape=(4, 4, 3)))
+    head.add(Dense(output_size=3))
+    head.add(Softmax())
+    head.compile(CategoricalCrossEntropy(), SGD())
+    before = bits(encoder)
+    losses = []
+    for _ in range(30):
+        y_head = head.forward(encoder.forward(x, training=True), training=True)
+        loss, dy = head.loss.value_and_gradient(y_head, y)
+        encoder.backward(head.backward(dy))
+        head.update(0.1)
+        encoder.update(0.1)
+        losses.append(loss)
+    assert losses[-1] < losses[0] / 2
+    assert bits(encoder) != before
+    with pytest.raises(RuntimeError, match='train needs a loss'):
+        encoder.train(x, y, verbose=0)
+
+
+def test_an_update_needs_an_optimizer():
+    net = Network(seed=0)
+    net.add(Dense(2, 2))
+    with pytest.raises(RuntimeError, match='update needs an optimizer'):
+        net.update()
+
+
+def test_a_batch_that_diverges_changes_nothing():
+    net, (x, y) = small_network(), small_data(8)
+    before = bits(net)
+    with pytest.raises(cnnx.DivergenceError, match='sample 0 of x holds a number that is not finite'):
+        net.train_on_batch(np.full_like(x, np.nan), y)
+    assert bits(net) == before
+
+
+@pytest.mark.parametrize('optimizer', ['sgd', 'adam', 'rmsprop', 'adagrad'])
+def test_a_loop_goes_on_from_a_file_with_the_same_bits(tmp_path, optimizer):
+    x, y = small_data()
+    net = network_with_training_modes()
+    net.compile(CategoricalCrossEntropy(), optimizer)
+    by_hand(net, x, y, epochs=1)
+    net.save(tmp_path / 'loop.npz', optimizer_state=True)
+    again = Network.load(tmp_path / 'loop.npz')
+    for network in (net, again):
+        by_hand(network, x, y, epochs=1)
+    assert bits(net) == bits(again)
+
+
+# The plain path
+
+
+def test_fused_is_saved_and_can_be_changed_when_loading(tmp_path, monkeypatch):
+    x, _ = small_data(8)
+    net = small_network()
+    net.fused = False
+    net.save(tmp_path / 'net.npz')
+    assert not Network.load(tmp_path / 'net.npz').fused
+    loaded = Network.load(tmp_path / 'net.npz', fused=True)
+    assert loaded.fused
+    monkeypatch.setenv('CNNX_FUSED', '0')
+    np.testing.assert_array_equal(loaded.predict(x), net.predict(x))
+    with pytest.raises(ValueError, match='fused: expected True or False'):
+        Network(fused='no')
+
+
+def test_a_resume_with_another_path_says_so(tmp_path, capsys):
+    x, y = small_data(20)
+    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
+    small_network().train(x, y, epochs=1, **options)
+    net = small_network()
+    net.fused = False
+    net.train(x, y, epochs=2, **options)
+    assert 'fused was True up to here and is False from here on' in capsys.readouterr().out
+
+
+def test_the_layers_of_a_network_change_by_add_and_pop_alone():
+    net = small_network()
+    with pytest.raises(AttributeError):
+        net.layers.append(ReLU())
+    with pytest.raises(TypeError):
+        net.layers[1] = ReLU()

@@ -1,3 +1,5 @@
+"""Optimizers: against PyTorch, clipping, weight decay, files, and resuming."""
+
 import json
 
 import numpy as np
@@ -166,7 +168,7 @@ def test_parameters_of_one_name_in_two_networks_are_kept_apart():
     assert [small.updates, large.updates] == [2, 1]
 
 
-def test_without_momentum_nothing_is_remembered():
+def test_without_momentum_there_is_no_state():
     parameters = large_parameters('float32')
     SGD().update(parameters, 0.1)
     assert [parameter.state for parameter in parameters] == [{}] * 5
@@ -384,7 +386,7 @@ def test_parameters_with_different_counts_are_resumed_exactly(tmp_path, frozen_a
     assert bits(resumed) == bits(whole)
 
 
-def test_counts_begin_anew_with_an_optimizer(tmp_path):
+def test_counts_restart_with_an_optimizer(tmp_path):
     net = adam_network()
     train(net, tmp_path, 1)
     assert set(counts(net).values()) == {3}
@@ -451,7 +453,7 @@ def test_a_checkpoint_whose_counts_are_none_is_refused(tmp_path, count):
     assert bits(other) == before
 
 
-def test_what_a_parameter_with_updates_was_remembered_by_must_be_there(tmp_path):
+def test_the_state_of_a_parameter_with_updates_must_be_there(tmp_path):
     train(adam_network(), tmp_path, 1)
     rewrite(tmp_path / 'model_epoch_1.npz', lambda arrays, description: arrays.pop('square_average_bias_4'))
     with pytest.raises(CheckpointError, match=r'layer 4 \(Dense\): expected square_average_bias_4 of shape'):
@@ -490,3 +492,26 @@ def test_so_many_updates_that_no_correction_is_left_are_computed():
     Adam().update([parameter], 0.1)
     # The averages of two equal gradients, as they stand: 1 - 0.9^2 and 1 - 0.999^2.
     np.testing.assert_allclose(parameter.value, 0.9 - 0.1 * 0.19 / np.sqrt(0.001999), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'make', [lambda: cnnx.Adam(0.001), lambda: cnnx.SGD(lr=0.1), lambda: cnnx.SGD(learning_rate=1)]
+)
+def test_a_learning_rate_given_to_an_optimizer_is_shown_its_place(make):
+    with pytest.raises(TypeError, match=r'no learning rate; that goes to train\(learning_rate=\.\.\.\)'):
+        make()
+
+
+def test_an_optimizer_of_ones_own_trains():
+    class Signs(cnnx.optimizers.Optimizer):
+        def __init__(self):
+            super().__init__(0.0, None)
+
+        def step(self, table, parameters, learning_rate, scale, threads):
+            for parameter in parameters:
+                parameter.value -= (learning_rate * np.sign(parameter.grad)).astype(parameter.value.dtype)
+
+    net = small_network()
+    net.compile(net.loss, Signs())
+    history = net.train(*small_data(), epochs=5, learning_rate=0.005, batch_size=8, verbose=0)
+    assert history['loss'][-1] < history['loss'][0]

@@ -1,3 +1,5 @@
+"""Learning-rate schedules."""
+
 import math
 
 import pytest
@@ -18,10 +20,10 @@ from cnnx.schedules import (
 
 # The rates of `OneCycleLR(max_lr=0.1, total_steps=10, div_factor=25, final_div_factor=100, pct_start=0.3)` in
 # PyTorch 2.13.0, and of its `ReduceLROnPlateau(factor=0.5, patience=1, threshold=0.1, cooldown=2, min_lr=0.02)`, from
-# 0.1 on, after each of the figures.
+# 0.1 on, after each of the metrics.
 ONE_CYCLE = (0.004, 0.052, 0.1, 0.0950504240178, 0.0811820202969, 0.0611415962791)
 ONE_CYCLE += (0.0388984037209, 0.0188579797031, 0.00498957598224, 0.00004)
-FIGURES = (1.0, 0.95, 0.85, math.nan, 0.84, 0.5, 0.6, 0.6, 0.6, 0.49, 0.48, 0.47, 0.46, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
+METRICS = (1.0, 0.95, 0.85, math.nan, 0.84, 0.5, 0.6, 0.6, 0.6, 0.49, 0.48, 0.47, 0.46, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
 PLATEAU = (*[0.1] * 4, *[0.05] * 4, *[0.025] * 4, *[0.02] * 7)
 
 
@@ -30,11 +32,11 @@ def rates(schedule, epochs, batches=1):
     return [schedule(step, epochs * batches, epochs) for step in range(epochs * batches)]
 
 
-def observed(schedule, figures):
-    """Return the rates after each of the figures."""
+def observed(schedule, metrics):
+    """Return the rates after each of the metrics."""
     result = []
-    for figure in figures:
-        schedule.observe({schedule.monitor: figure})
+    for metric in metrics:
+        schedule.observe({schedule.monitor: metric})
         result.append(schedule(0, 10, 10))
     return result
 
@@ -90,21 +92,21 @@ def test_one_cycle_of_any_length_stays_in_its_range(steps, rise):
 def test_one_cycle_and_plateau_are_those_of_pytorch():
     assert rates(OneCycle(0.1, final_factor=100), 10) == pytest.approx(ONE_CYCLE, rel=1e-11)
     schedule = ReduceOnPlateau(0.1, factor=0.5, patience=2, threshold=0.1, cooldown=2, minimum=0.02)
-    assert observed(schedule, FIGURES) == pytest.approx(PLATEAU, rel=1e-12)
+    assert observed(schedule, METRICS) == pytest.approx(PLATEAU, rel=1e-12)
 
 
 def test_all_kinds_that_pytorch_has_agree_with_it():
     torch = pytest.importorskip('torch')
     kinds = torch.optim.lr_scheduler
 
-    def theirs(kind, initial, figures=None, **arguments):
+    def theirs(kind, initial, metrics=None, **arguments):
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=initial)
         scheduler, found = kind(optimizer, **arguments), []
-        for figure in figures or [None] * 20:
+        for metric in metrics or [None] * 20:
             found.append(optimizer.param_groups[0]['lr'])
             optimizer.step()
-            scheduler.step(*([] if figure is None else [figure]))
-        return [*found[1:], optimizer.param_groups[0]['lr']] if figures else found
+            scheduler.step(*([] if metric is None else [metric]))
+        return [*found[1:], optimizer.param_groups[0]['lr']] if metrics else found
 
     for ours, expected in [
         (StepDecay(0.1, 0.3, every=3), theirs(kinds.StepLR, 0.1, gamma=0.3, step_size=3)),
@@ -118,15 +120,15 @@ def test_all_kinds_that_pytorch_has_agree_with_it():
         for monitor, mode in (('val_loss', 'min'), ('accuracy', 'max')):
             ours = ReduceOnPlateau(0.1, patience=patience, monitor=monitor, minimum=0.02, **arguments)
             expected = theirs(
-                kinds.ReduceLROnPlateau, 0.1, FIGURES, patience=patience - 1, mode=mode, min_lr=0.02, **arguments
+                kinds.ReduceLROnPlateau, 0.1, METRICS, patience=patience - 1, mode=mode, min_lr=0.02, **arguments
             )
-            assert observed(ours, FIGURES) == pytest.approx(expected, rel=1e-12)
+            assert observed(ours, METRICS) == pytest.approx(expected, rel=1e-12)
 
 
 # Plateaus
 
 
-def test_a_plateau_is_so_many_epochs_in_a_row_without_a_better_figure():
+def test_a_plateau_is_so_many_epochs_in_a_row_without_a_better_metric():
     assert observed(ReduceOnPlateau(1, 0.5, patience=2), [5, 6, 4, 5, 4, 5, 3, 3]) == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5]
     assert observed(ReduceOnPlateau(1, 0.5, patience=1), [5, 5, 5]) == [1, 0.5, 0.25]
 
@@ -136,7 +138,7 @@ def test_accuracies_are_better_when_larger():
     assert observed(ReduceOnPlateau(1, 0.5, 1, 'loss'), [0.9, 0.5, 0.4, 0.6]) == [1, 1, 1, 0.5]
 
 
-def test_a_figure_that_is_not_finite_is_never_better():
+def test_a_metric_that_is_not_finite_is_never_better():
     assert observed(ReduceOnPlateau(1, 0.5, patience=1), [math.nan, math.inf, 5, math.nan]) == [0.5, 0.25, 0.25, 0.125]
     assert observed(ReduceOnPlateau(1, 0.5, 1, 'accuracy'), [math.nan, math.inf, 0.5, 0.6]) == [0.5, 0.25, 0.25, 0.25]
 
@@ -149,20 +151,20 @@ def test_a_rate_does_not_fall_below_its_minimum():
     assert observed(ReduceOnPlateau(1, 0.1, patience=1, minimum=0.03), [1] * 4) == pytest.approx([1, 0.1, 0.03, 0.03])
 
 
-def test_what_a_plateau_remembers_is_restored_and_forgotten():
+def test_the_state_of_a_plateau_is_restored_and_reset():
     arguments = {'initial': 1, 'factor': 0.5, 'patience': 2, 'cooldown': 1}
-    schedule, figures = ReduceOnPlateau(**arguments), [5, 6, 4, 5, 4, 5, 3, 3, 3, 3, 3]
-    whole = observed(schedule, figures)
+    schedule, metrics = ReduceOnPlateau(**arguments), [5, 6, 4, 5, 4, 5, 3, 3, 3, 3, 3]
+    whole = observed(schedule, metrics)
     schedule.restore({})
     assert schedule.state() == ReduceOnPlateau(**arguments).state()
-    for done in range(len(figures)):
+    for done in range(len(metrics)):
         first, second = ReduceOnPlateau(**arguments), ReduceOnPlateau(**arguments)
-        before = observed(first, figures[:done])
+        before = observed(first, metrics[:done])
         second.restore(first.state())
-        assert before + observed(second, figures[done:]) == whole
+        assert before + observed(second, metrics[done:]) == whole
 
 
-def test_the_best_of_another_figure_is_no_measure():
+def test_the_best_of_another_metric_is_no_measure():
     loss, accuracy = ReduceOnPlateau(1, 0.5, 1, 'loss'), ReduceOnPlateau(1, 0.5, 1, 'accuracy')
     observed(loss, [5, 5])
     accuracy.restore(loss.state())
@@ -238,7 +240,7 @@ def test_a_rate_that_is_none_is_refused(kind, rate):
         (ReduceOnPlateau, {'cooldown': False}, 'cooldown: expected'),
         (ReduceOnPlateau, {'threshold': 1}, 'threshold: expected'),
         (ReduceOnPlateau, {'minimum': 0.2}, 'minimum: expected at most the initial rate, 0.1, got 0.2'),
-        (ReduceOnPlateau, {'monitor': None}, 'monitor: expected the name of a figure'),
+        (ReduceOnPlateau, {'monitor': None}, 'monitor: expected the name of a metric'),
     ],
 )
 def test_wrong_arguments_are_refused(kind, arguments, message):
@@ -272,7 +274,7 @@ def train(net, schedule, epochs=4, **options):
         (Cosine(0.1, warmup=4), {}, 'warmup: expected less than the epochs of the run, 4, got 4'),
     ],
 )
-def test_what_cannot_serve_a_run_is_told_before_anything_is_trained(tmp_path, schedule, options, message):
+def test_what_cannot_serve_a_run_is_reported_before_anything_is_trained(tmp_path, schedule, options, message):
     net = small_network()
     before, generator = net.layers[0].weights.copy(), net.generator.bit_generator.state
     with pytest.raises(ValueError, match=message):
@@ -282,27 +284,27 @@ def test_what_cannot_serve_a_run_is_told_before_anything_is_trained(tmp_path, sc
     assert not (tmp_path / 'new').exists()
 
 
-def test_a_run_asks_for_the_rate_of_each_step_and_tells_of_each_epoch():
+def test_a_run_asks_for_the_rate_of_each_step_and_is_given_the_metrics_of_each_epoch():
     class Noting(Schedule):
         def __init__(self):
-            self._asked, self._told = [], []
+            self._asked, self._given = [], []
 
         def __call__(self, *arguments):
             self._asked.append(arguments)
             return 0.1
 
-        def observe(self, figures):
-            self._told.append((len(self._asked), figures))
+        def observe(self, metrics):
+            self._given.append((len(self._asked), metrics))
 
     schedule = Noting()
     history = train(small_network(), schedule, epochs=2, validation_data=small_data(5, seed=1))
     assert schedule._asked == [(step, 6, 2) for step in range(6)]
-    assert schedule._told == [
+    assert schedule._given == [
         (3 * (epoch + 1), {key: values[epoch] for key, values in history.history.items()}) for epoch in range(2)
     ]
 
 
-def test_a_schedule_takes_no_memory_from_one_run_into_the_next():
+def test_a_schedule_takes_no_state_from_one_run_into_the_next():
     schedule = ReduceOnPlateau(0.01, 0.5, patience=1, monitor='loss', threshold=0.9)
     histories = [train(small_network(), schedule).history for _ in range(2)]
     assert schedule(0, 1, 1) < 0.01

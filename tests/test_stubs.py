@@ -124,7 +124,7 @@ cdef class Wheel(Block):
         'x: NDArray[_Floating], y: NDArray[np.int32], window: Any, table: ArrayTable, '
         'there: bool = 0, order: NDArray[np.int64] | None = None, num_threads: int = 1) -> float: ...',
     ]
-    assert 'from cnnx._ext.table import ArrayTable' in lines
+    assert 'from cnnx._ext.array_table import ArrayTable' in lines
 
 
 def test_a_type_that_stubs_do_not_know_is_an_error(tmp_path):

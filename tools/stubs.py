@@ -103,7 +103,7 @@ def stub_of(path):
     body = '\n'.join(lines)
     imports = [
         f'from cnnx._ext.{module} import {name}'
-        for module, name in (('program', 'Block'), ('table', 'ArrayTable'))
+        for module, name in (('array_table', 'ArrayTable'), ('program', 'Block'))
         if re.search(rf'\b{name}\b', body) and path.stem != module
     ]
     kinds = ["_Floating = TypeVar('_Floating', np.float32, np.float64)"] if '_Floating' in body else []

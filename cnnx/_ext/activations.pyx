@@ -1,10 +1,10 @@
-"""ReLU, leaky ReLU, sigmoid and tanh, element by element over arrays that come flat."""
+"""Activation functions and their gradients: ReLU, leaky ReLU, sigmoid, tanh. Arrays have one axis."""
 
 from cython.parallel cimport prange
 
-from cnnx._ext.activation cimport LEAKY_RELU, RELU, SIGMOID, TANH, activate, activate_backward, activation
-from cnnx._ext.checks cimport check_threads, check_vector
-from cnnx._ext.real cimport floating
+from cnnx._ext.inline.activations cimport LEAKY_RELU, RELU, SIGMOID, TANH, activate, activate_backward, activation
+from cnnx._ext.inline.checks cimport check_threads, check_vector
+from cnnx._ext.inline.floating cimport floating
 
 cdef enum:
     PART = 4096                   # numbers that a thread takes at a time

@@ -1,19 +1,19 @@
-"""Adagrad: gradients divided by the root of the sum of their squares."""
+"""Adagrad updates."""
 
 from cython.parallel cimport prange
 
-from cnnx._ext.checks cimport check_threads
-from cnnx._ext.real cimport floating, square_root
-from cnnx._ext.table cimport ArrayTable, check_columns
+from cnnx._ext.inline.checks cimport check_threads
+from cnnx._ext.inline.floating cimport floating, square_root
+from cnnx._ext.array_table cimport ArrayTable, check_columns
 
 
 def adagrad_update(
     ArrayTable table not None, double learning_rate, double epsilon, double weight_decay, double scale,
     int num_threads,
 ):
-    """slope = scale gradient + weight_decay value; square_sum += slope^2.
+    """g = scale gradient + weight_decay value; square_sum += g^2.
 
-    value -= learning_rate slope / (sqrt(square_sum) + epsilon).
+    value -= learning_rate g / (sqrt(square_sum) + epsilon).
     The table's rows are (value, gradient, square_sum).
     """
     cdef Py_ssize_t i
@@ -42,8 +42,8 @@ cdef void update(
     floating learning_rate, floating epsilon, floating weight_decay, floating scale,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    cdef floating slope
+    cdef floating g
     for i in range(first, last):
-        slope = scale * gradient[i] + weight_decay * value[i]
-        square_sum[i] += slope * slope
-        value[i] -= learning_rate * slope / (square_root(square_sum[i]) + epsilon)
+        g = scale * gradient[i] + weight_decay * value[i]
+        square_sum[i] += g * g
+        value[i] -= learning_rate * g / (square_root(square_sum[i]) + epsilon)

@@ -1,12 +1,12 @@
-"""Adam: gradients divided by the root of their mean square."""
+"""Adam and AdamW updates."""
 
 from cython.parallel cimport prange
 from libc.math cimport pow, sqrt
 from libc.stdint cimport int64_t
 
-from cnnx._ext.checks cimport check_threads, check_vector
-from cnnx._ext.real cimport floating, square_root
-from cnnx._ext.table cimport ArrayTable, check_columns
+from cnnx._ext.inline.checks cimport check_threads, check_vector
+from cnnx._ext.inline.floating cimport floating, square_root
+from cnnx._ext.array_table cimport ArrayTable, check_columns
 
 
 def adam_update(
@@ -15,9 +15,9 @@ def adam_update(
     double learning_rate, double beta_1, double beta_2, double epsilon, double weight_decay, bint decoupled,
     double scale, int num_threads,
 ):
-    """slope = scale gradient + weight_decay value, or where that is decoupled scale gradient.
+    """g = scale gradient + weight_decay value, or where that is decoupled scale gradient.
 
-    average = beta_1 average + (1 - beta_1) slope, square_average = beta_2 square_average + (1 - beta_2) slope^2.
+    average = beta_1 average + (1 - beta_1) g, square_average = beta_2 square_average + (1 - beta_2) g^2.
     value -= learning_rate (average / (1 - beta_1^t)) / (sqrt(square_average / (1 - beta_2^t)) + epsilon) for
     update t; where it is decoupled, value is multiplied by 1 - learning_rate weight_decay before.
     The table's rows are (value, gradient, average, square_average).
@@ -57,9 +57,9 @@ cdef void update(
     floating added, floating kept, floating scale,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    cdef floating slope
+    cdef floating g
     for i in range(first, last):
-        slope = scale * gradient[i] + added * value[i]
-        average[i] += new * (slope - average[i])
-        square_average[i] = kept_square * square_average[i] + new_square * slope * slope
+        g = scale * gradient[i] + added * value[i]
+        average[i] += new * (g - average[i])
+        square_average[i] = kept_square * square_average[i] + new_square * g * g
         value[i] = kept * value[i] - step * average[i] / (root * square_root(square_average[i]) + epsilon)

@@ -1,4 +1,4 @@
-"""Convolution by im2col: every window of the image becomes a row, and the convolution a matrix product.
+"""Convolution by im2col: every window of the image becomes a row of a matrix, and the convolution a matrix product.
 
 Letters, here and in the NumPy twin:
     N samples; H, W, C rows, columns and channels of the input; P, Q rows and columns of the output;
@@ -12,13 +12,13 @@ from libc.string cimport memset
 from libc.stdlib cimport free, malloc
 from cython.parallel cimport prange, threadid
 
-from cnnx._ext.checks cimport check_images, check_threads, check_vector
-from cnnx._ext.gemm cimport Layout, multiply, panel_size
-from cnnx._ext.real cimport floating
-from cnnx._ext.sizes cimport share
-from cnnx._ext.window cimport Window, as_window
+from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
+from cnnx._ext.inline.gemm cimport Layout, multiply, panel_size
+from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.even_parts cimport part_start
+from cnnx._ext.inline.window cimport Window, as_window
 
-cdef extern from "copy.h" nogil:
+cdef extern from "simd/short_copy.h" nogil:
     void copy_short(void* to, const void* source, size_t size)
 
 cdef enum:
@@ -169,7 +169,7 @@ def convolution_backward_weights(
     for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
         columns = scratch + threadid() * per_thread
         add_weight_gradient(
-            x, dy, w, share(N, part, parts), share(N, part + 1, parts),
+            x, dy, w, part_start(N, part, parts), part_start(N, part + 1, parts),
             partial + part * size, partial + part * size + K * F, columns, columns + tile * K)
     cdef floating* flat = &dweights[0, 0, 0, 0]
     for i in range(size):

@@ -1,20 +1,21 @@
-"""Convolution, bias, ReLU and max-pooling in one sweep over an image, as a block of a program.
+"""The block of a convolution with bias, and of the ReLU and max-pooling after it.
 
-Letters: H, W, C rows, columns and channels of the input; P, Q rows and columns of the output, behind the
+Letters: H, W, C rows, columns and channels of the input; P, Q rows and columns of the output, after the
 pooling; R, S rows and columns of a filter; F filters; K = R S C, the numbers that one window covers.
 
 Forward. The image is copied into scratch with its padding, so that every window is a few unbroken stretches
 of memory, one a row: the matrix of windows need not be stored to be multiplied. Then, either
     wide: filters lie in the lanes of a vector. A band of the map, as many rows as a pooling window has, is
         computed into scratch and pooled from there while it is in the cache; or
-    narrow: where filters are too few to fill vectors, neighbouring columns lie in the lanes (columns.h).
+    narrow: where filters are too few to fill vectors, neighbouring columns lie in the lanes: see
+        simd/convolution_few_filters.h.
 The map before pooling is never stored. What is kept is where in the padded image the window began that won
 each pooling window, its *origin*, or DEAD where ReLU made a zero.
 
-Backward. Behind pooling only the origins carry gradient, and of them those that are not dead: they are
-listed, filter by filter, and the patches of the image at these origins are all that is visited (patches.h).
-Patches of dx are added up in slots, one to a pixel, which lie apart from each other (slots.h); or in place,
-where they begin at whole vectors anyway.
+Backward. After pooling only the origins carry gradient, and of them those that are not dead: they are
+listed, filter by filter, and the patches of the image at these origins are all that is visited
+(simd/convolution_sparse_backward.h). Patches of dx are added up in slots, one to a pixel, which lie apart from each
+other (simd/convolution_overlap_add.h); or in place, where they begin at whole vectors anyway.
 Without pooling most positions carry gradient, and the passes are matrix products.
 """
 
@@ -22,15 +23,15 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport INT32_MAX, int32_t
 from libc.string cimport memset
 
-from cnnx._ext.convolution_backward cimport HALF_VECTORS, MAX_PATCH_VECTORS, add_up_tasks, backward_pass
-from cnnx._ext.convolution_forward cimport forward_pass, is_narrow, list_taps
-from cnnx._ext.convolution_shape cimport Arrays, Shape, filter_size, list_size, origin_of, slots_size
-from cnnx._ext.gemm cimport lanes
+from cnnx._ext.inline.convolution_block_backward cimport HALF_VECTORS, MAX_PATCH_VECTORS, add_up_tasks, backward_pass
+from cnnx._ext.inline.convolution_block_forward cimport forward_pass, is_narrow, list_taps
+from cnnx._ext.inline.convolution_block_shape cimport Arrays, Shape, filter_size, list_size, origin_of, slots_size
+from cnnx._ext.inline.gemm cimport lanes
 from cnnx._ext.program cimport Block, Span
-from cnnx._ext.real cimport floating
-from cnnx._ext.sizes cimport round_up, share
-from cnnx._ext.vectors cimport transpose
-from cnnx._ext.window cimport as_window
+from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.even_parts cimport part_start, round_up
+from cnnx._ext.inline.dot_and_transpose cimport transpose
+from cnnx._ext.inline.window cimport as_window
 
 cdef enum:
     # A band of the backward pass: as many pooled rows as keep what is added to below this.
@@ -46,10 +47,10 @@ cdef class ConvolutionBlock(Block):
         x: (N, H, W, C).
         weights, bias: (R, S, C, F) and (F,).
         y: (N, P, Q, F), written.
-        window: of the convolution, a `cnnx.geometry.Window`.
+        window: of the convolution, a `cnnx._util.windows.Window`.
         positions: (rows, columns) of the map before pooling.
         pool: of the pooling, likewise; None for no pooling.
-        relu: whether there is a ReLU, before or behind the pooling: that makes no difference.
+        relu: whether there is a ReLU, before or after the pooling: that makes no difference.
         dy: (N, P, Q, F), the gradient of y; None where there is no backward pass.
         dx: (N, H, W, C), written, or None where nobody needs it.
         dweights, dbias: written.
@@ -190,7 +191,7 @@ cdef void prepare(
     cdef Py_ssize_t patch = filter_size(s, lanes(kind)), r
     if not training or a.dx == NULL:
         return
-    for r in range(share(s.window.height, part, parts), share(s.window.height, part + 1, parts)):
+    for r in range(part_start(s.window.height, part, parts), part_start(s.window.height, part + 1, parts)):
         transpose(
             row, s.F, <const floating*> a.weights + r * row * s.F, s.F,
             <floating*> a.filters + r * filter_row, patch)

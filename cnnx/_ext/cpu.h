@@ -1,4 +1,4 @@
-/* Questions to the processor and the compiler. */
+/* Which instructions the processor has, and which compiler was used. */
 #ifndef CNNX_CPU_H
 #define CNNX_CPU_H
 

@@ -1,4 +1,4 @@
-"""What the processor can do and what this build was made with."""
+"""Processor tiers (x86-64 v2, v3, v4) that run here, and the compiler of this build."""
 
 cdef extern from "cpu.h":
     bint cpu_has_v2()

@@ -7,9 +7,9 @@ each; no element is shared between tasks, so the bits do not depend on the numbe
 from libc.stdlib cimport free, malloc
 from cython.parallel cimport prange, threadid
 
-from cnnx._ext.checks cimport check_matrix, check_threads, check_vector
-from cnnx._ext.gemm cimport Layout, multiply_panel, panel_columns, panel_size
-from cnnx._ext.real cimport floating
+from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.inline.gemm cimport Layout, multiply_panel, panel_columns, panel_size
+from cnnx._ext.inline.floating cimport floating
 
 
 cdef int parallel_product(

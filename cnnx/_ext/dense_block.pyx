@@ -1,4 +1,4 @@
-"""The dense layer as a block of a program, with the ReLU behind it.
+"""The block of a dense layer and of the ReLU after it.
 
 Letters: I inputs, O outputs. A tile of samples makes y and dx while its numbers are hot; the weights'
 gradient waits until all samples are through, and is then cut into rows of weights, over the whole batch.
@@ -6,11 +6,11 @@ gradient waits until all samples are through, and is then cut into rows of weigh
 
 from libc.string cimport memset
 
-from cnnx._ext.gemm cimport Layout, lanes, multiply_columns
+from cnnx._ext.inline.gemm cimport Layout, lanes, multiply_columns
 from cnnx._ext.program cimport Block, Span
-from cnnx._ext.real cimport floating
-from cnnx._ext.sizes cimport round_up, share
-from cnnx._ext.vectors cimport dots, transpose
+from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.even_parts cimport part_start, round_up
+from cnnx._ext.inline.dot_and_transpose cimport dots, transpose
 
 cdef enum:
     # For fewer samples than this, dx is dot products with the weights as they lie: transposing them
@@ -92,7 +92,7 @@ cdef void prepare(
     Arrays* a, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts, const floating* kind,
 ) noexcept nogil:
     """Transpose the weights for the backward pass."""
-    cdef Py_ssize_t first = share(a.I, part, parts), last = share(a.I, part + 1, parts)
+    cdef Py_ssize_t first = part_start(a.I, part, parts), last = part_start(a.I, part + 1, parts)
     if training and a.transposed != NULL and samples >= LEAST_SAMPLES_TO_TRANSPOSE:
         transpose(
             last - first, a.O, <const floating*> a.weights + first * a.O, a.O,
@@ -134,7 +134,7 @@ cdef void finish(
     Arrays* a, Py_ssize_t samples, Py_ssize_t part, Py_ssize_t parts, const floating* kind,
 ) noexcept nogil:
     """dweights = x, transposed, times dy, for some rows; dbias = sum of dy."""
-    cdef Py_ssize_t first = share(a.I, part, parts), last = share(a.I, part + 1, parts), n, o
+    cdef Py_ssize_t first = part_start(a.I, part, parts), last = part_start(a.I, part + 1, parts), n, o
     cdef const floating* dy = <const floating*> a.dy
     cdef floating* dbias = <floating*> a.dbias
     cdef const floating* no_bias = NULL

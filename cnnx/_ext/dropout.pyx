@@ -1,11 +1,11 @@
-"""Dropout: which numbers are dropped is told by a key and their place alone, so no mask is kept."""
+"""Dropout: the random bits follow from a key and the position of a number, so no mask is stored."""
 
 from libc.stdint cimport uint64_t
 from cython.parallel cimport prange
 
-from cnnx._ext.checks cimport check_threads, check_vector
-from cnnx._ext.drop cimport check_rate, drop
-from cnnx._ext.real cimport floating
+from cnnx._ext.inline.checks cimport check_threads, check_vector
+from cnnx._ext.inline.dropout cimport check_rate, drop
+from cnnx._ext.inline.floating cimport floating
 
 cdef enum:
     PART = 4096                   # numbers that a thread takes at a time

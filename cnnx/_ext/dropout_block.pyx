@@ -1,8 +1,8 @@
-"""Dropout as a block of a program, which is there in training alone."""
+"""The block of a dropout layer, which runs in training only."""
 
 from libc.stdint cimport uint64_t
 
-from cnnx._ext.drop cimport check_rate, drop
+from cnnx._ext.inline.dropout cimport check_rate, drop
 from cnnx._ext.program cimport Block, Span
 
 
@@ -29,7 +29,7 @@ cdef class DropoutBlock(Block):
         self.x, self.y, self.dy, self.dx = self.pointer(x), self.pointer(y), self.pointer(dy), self.pointer(dx)
 
     def draw(self, uint64_t key, double rate):
-        """Settle what is dropped of the next batch, and goes without gradient."""
+        """Set which numbers of the next batch are dropped, forward and backward."""
         check_rate(rate)
         self.key, self.rate = key, rate
 

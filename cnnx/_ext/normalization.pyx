@@ -1,4 +1,4 @@
-"""Batch normalization, channel by channel.
+"""Batch normalization of each channel: statistics, forward pass, gradients.
 
 Letters: M rows, one a sample or one a pixel of a sample; C channels.
 
@@ -11,9 +11,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 from cython.parallel cimport prange, threadid
 
-from cnnx._ext.checks cimport check_matrix, check_threads, check_vector
-from cnnx._ext.normalize cimport normalize, wide_row, wide_rows, widen_scales
-from cnnx._ext.real cimport floating
+from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.inline.normalization cimport normalize, wide_row, wide_rows, widen_scales
+from cnnx._ext.inline.floating cimport floating
 
 cdef enum:
     TILE = 8192                   # numbers to a tile that stays in the cache
@@ -134,7 +134,7 @@ cdef void join_statistics(
     floating* variance,                      # OUT  (C)
 ) noexcept nogil:
     cdef Py_ssize_t tile, c, C = cut.C
-    cdef double before = 0, rows, share, distance
+    cdef double before = 0, rows, fraction, distance
     cdef double* means = partials
     cdef double* squares = partials + C
     cdef const double* partial
@@ -142,11 +142,11 @@ cdef void join_statistics(
         rows = tile_size(cut, tile) // C
         partial = partials + 2 * tile * C
         if tile > 0:
-            share = rows / (before + rows)
+            fraction = rows / (before + rows)
             for c in range(C):
                 distance = partial[c] - means[c]
-                means[c] += distance * share
-                squares[c] += partial[C + c] + distance * distance * before * share
+                means[c] += distance * fraction
+                squares[c] += partial[C + c] + distance * distance * before * fraction
         before += rows
     for c in range(C):
         mean[c] = <floating> means[c]
@@ -312,7 +312,7 @@ cdef void gradient_tile(
     const floating* means,                   # IN   (width)
     const floating* scales,                  # IN   (width)
     const floating* shifts,                  # IN   (width) what the mean's gradient takes off
-    const floating* slopes,                  # IN   (width) and the variance's, times x - mean
+    const floating* factors,                  # IN   (width) and the variance's, times x - mean
     floating* dx,                            # OUT  the tile
 ) noexcept nogil:
     cdef Py_ssize_t row, first, i
@@ -320,7 +320,7 @@ cdef void gradient_tile(
         first = row * width
         if of_batch:
             for i in range(min(width, size - first)):
-                dx[first + i] = scales[i] * (dy[first + i] - shifts[i] - (x[first + i] - means[i]) * slopes[i])
+                dx[first + i] = scales[i] * (dy[first + i] - shifts[i] - (x[first + i] - means[i]) * factors[i])
         else:
             for i in range(min(width, size - first)):
                 dx[first + i] = scales[i] * dy[first + i]

@@ -1,8 +1,8 @@
-"""Batch normalization as a block of a program, outside training: a scale and a shift for each channel."""
+"""The block of batch normalization, for prediction: a scale and a shift for each channel."""
 
-from cnnx._ext.normalize cimport normalize, wide_row, widen_scales
+from cnnx._ext.inline.normalization cimport normalize, wide_row, widen_scales
 from cnnx._ext.program cimport Block, Span
-from cnnx._ext.real cimport floating
+from cnnx._ext.inline.floating cimport floating
 
 
 cdef class NormalizationBlock(Block):

@@ -1,6 +1,6 @@
-"""Max-pooling that remembers where each maximum stood, and average pooling.
+"""Max-pooling and average pooling, forward and backward.
 
-Windows may reach over the image's edges: what lies outside is no part of them.
+Windows may extend beyond the edges of the image; pixels outside of it do not count.
 
 Letters: N samples; H, W rows and columns of the input; P, Q of the output; C channels.
 """
@@ -8,10 +8,10 @@ Letters: N samples; H, W rows and columns of the input; P, Q of the output; C ch
 from libc.stdint cimport INT32_MAX, int32_t
 from cython.parallel cimport prange
 
-from cnnx._ext.checks cimport check_images, check_threads
-from cnnx._ext.pool cimport Pooling, average_row, pool_row, route_sample, spread_sample
-from cnnx._ext.real cimport floating
-from cnnx._ext.window cimport Window, as_window
+from cnnx._ext.inline.checks cimport check_images, check_threads
+from cnnx._ext.inline.pooling cimport Pooling, average_row, pool_row, route_sample, spread_sample
+from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.window cimport Window, as_window
 
 
 cdef int check_axis(

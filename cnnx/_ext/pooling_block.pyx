@@ -1,14 +1,14 @@
-"""Max-pooling and average pooling as blocks of a program, where no convolution block does it.
+"""The block of max-pooling and average pooling, where they do not run in a convolution's block.
 
 Letters: see pooling.pyx.
 """
 
 from libc.stdint cimport int32_t
 
-from cnnx._ext.pool cimport Pooling, average_row, pool_row, route_sample, spread_sample
+from cnnx._ext.inline.pooling cimport Pooling, average_row, pool_row, route_sample, spread_sample
 from cnnx._ext.program cimport Block, Span
-from cnnx._ext.real cimport floating
-from cnnx._ext.window cimport as_window
+from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.window cimport as_window
 
 
 cdef struct Arrays:
@@ -27,7 +27,7 @@ cdef class PoolingBlock(Block):
         average: whether it is the mean.
         x: (N, H, W, C).
         y: (N, P, Q, C), written.
-        window: a `cnnx.geometry.Window`.
+        window: a `cnnx._util.windows.Window`.
         dy: (N, P, Q, C), the gradient of y; None where there is no backward pass.
         dx: (N, H, W, C), written, or None where nobody needs it.
     """

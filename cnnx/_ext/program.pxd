@@ -1,11 +1,11 @@
-# What a block of a program is; program.pyx runs them.
+# The interface of a block: the methods and attributes by which program.pyx runs it.
 
 from libc.stdint cimport int64_t
 
 
 cdef struct Span:
     # The samples first to last - 1 of a batch of `samples`. A task is some spans whose gradients are added
-    # up in one place; `fresh` marks its first. `order`, if not NULL, tells where the batch's samples stand
+    # up in one place; `fresh` marks its first. `order`, if not NULL, says where the batch's samples stand
     # in what a Gather block copies from.
     Py_ssize_t first
     Py_ssize_t last

@@ -1,4 +1,4 @@
-"""A step of training, or of inference, as one call: blocks of layers, run tile by tile in one parallel region.
+"""Programs: a step of training or of inference as one call. Blocks of layers run tile by tile in one parallel region.
 
 A batch is cut into tasks, and a task into tiles of a few samples. A tile goes forward through all blocks
 and then back through them while what it computes is still in the cache. How a batch is cut depends on its
@@ -14,11 +14,20 @@ from cython.parallel cimport parallel, prange
 
 import numpy as np
 
-from cnnx._ext.memory cimport pointer_to
-from cnnx._ext.sizes cimport share
+from cnnx._ext.inline.array_pointer cimport pointer_to
+from cnnx._ext.inline.even_parts cimport part_start
 
-cdef extern from "claim.h" nogil:
-    bint claim(char* taken)
+cdef extern from *:
+    """
+    #if defined(_MSC_VER)
+    #include <intrin.h>
+    #define claim(taken) (_InterlockedExchange8(taken, 1) == 0)
+    #else
+    #define claim(taken) (__atomic_exchange_n(taken, 1, __ATOMIC_RELAXED) == 0)
+    #endif
+    """
+    # Whether the caller is the first to ask for a task: exactly one thread gets it.
+    bint claim(char* taken) nogil
 
 cdef enum:
     TILE = 12                     # samples that go through the network together: a block of rows
@@ -31,15 +40,15 @@ cdef size_t MAX_PARTIAL_BYTES = 1 << 26   # of all tasks of a block
 
 
 cdef class Block:
-    """Some layers that run as one: a forward pass over samples, and the backward pass over them.
+    """One or several layers that run as one unit: a forward and a backward pass.
 
     A pass runs in four phases, each complete before the next begins: `prepare`, in parts, what is made
     from weights alone; `forward` and `backward`, for spans of samples; `finish`, in parts, the gradients of
     the weights.
 
     Attributes:
-        x_local, y_local: whether the arrays before and behind the block hold a tile for each thread instead of
-            a batch: what nobody reads after the tile is through need not leave the cache.
+        x_local, y_local: whether the arrays before and after the block hold a tile for each thread instead of
+            a batch: what only this tile needs stays in the cache.
     """
 
     def __cinit__(self, *arguments, **settings):
@@ -70,7 +79,7 @@ cdef class Block:
 
 
 cdef class Gather(Block):
-    """Copies the samples of a batch from where they stand among all samples.
+    """Copy the samples of a batch from the array of all samples.
 
     Args:
         batch: (capacity, ...), written.
@@ -129,7 +138,7 @@ cdef void* aligned(size_t size, list kept) except NULL:
 
 
 cdef class Program:
-    """Blocks in a row, over batches of up to `capacity` samples.
+    """Blocks that run one after another over batches of up to `capacity` samples.
 
     Args:
         blocks: in the order of the forward pass; each writes what the next one reads.
@@ -270,11 +279,11 @@ cdef void run_tasks(
     Py_ssize_t thread, Py_ssize_t threads, Py_ssize_t tasks, char* taken,
     bint training, bint forward, bint backward, char* scratch,
 ) noexcept nogil:
-    """Run a thread's own tasks, and then those that others have not come to.
+    """Run a thread's own tasks, and then those that no thread has begun.
 
     They are the same ones from step to step, so that what they write stays in the caches of one processor.
     """
-    cdef Py_ssize_t first = share(tasks, thread, threads), i, task
+    cdef Py_ssize_t first = part_start(tasks, thread, threads), i, task
     for i in range(tasks):
         task = (first + i) % tasks
         if claim(taken + task):
@@ -287,7 +296,7 @@ cdef void run_task(
     bint training, bint forward, bint backward, char* scratch,
 ) noexcept nogil:
     """Carry a task's tiles, one after the other, through the blocks."""
-    cdef Py_ssize_t first = share(samples, task, tasks), last = share(samples, task + 1, tasks)
+    cdef Py_ssize_t first = part_start(samples, task, tasks), last = part_start(samples, task + 1, tasks)
     cdef Py_ssize_t tiles = (last - first + TILE - 1) // TILE, tile, i
     cdef Span span
     span.samples = samples
@@ -295,8 +304,8 @@ cdef void run_task(
     span.order = order
     for tile in range(tiles):
         span.fresh = tile == 0
-        span.first = first + share(last - first, tile, tiles)
-        span.last = first + share(last - first, tile + 1, tiles)
+        span.first = first + part_start(last - first, tile, tiles)
+        span.last = first + part_start(last - first, tile + 1, tiles)
         if forward:
             for i in range(count):
                 enter(<Block> blocks[i], &span, thread)
@@ -308,6 +317,6 @@ cdef void run_task(
 
 
 cdef inline void enter(Block block, Span* span, Py_ssize_t thread) noexcept nogil:
-    """Tell where a span stands in a block's arrays."""
+    """Set where a span stands in a block's arrays."""
     span.x = thread * TILE if block.x_local else span.first
     span.y = thread * TILE if block.y_local else span.first

@@ -1,19 +1,19 @@
-"""RMSprop: gradients divided by the root of their mean square, without correction of its beginning."""
+"""RMSprop updates."""
 
 from cython.parallel cimport prange
 
-from cnnx._ext.checks cimport check_threads
-from cnnx._ext.real cimport floating, square_root
-from cnnx._ext.table cimport ArrayTable, check_columns
+from cnnx._ext.inline.checks cimport check_threads
+from cnnx._ext.inline.floating cimport floating, square_root
+from cnnx._ext.array_table cimport ArrayTable, check_columns
 
 
 def rmsprop_update(
     ArrayTable table not None, double learning_rate, double rho, double epsilon, double momentum,
     double weight_decay, double scale, int num_threads,
 ):
-    """slope = scale gradient + weight_decay value; square_average = rho square_average + (1 - rho) slope^2.
+    """g = scale gradient + weight_decay value; square_average = rho square_average + (1 - rho) g^2.
 
-    velocity = momentum velocity + slope / (sqrt(square_average) + epsilon); value -= learning_rate velocity.
+    velocity = momentum velocity + g / (sqrt(square_average) + epsilon); value -= learning_rate velocity.
     The table's rows are (value, gradient, square_average, velocity); without momentum there is no velocity.
     """
     cdef Py_ssize_t i
@@ -49,15 +49,15 @@ cdef void update(
     floating weight_decay, floating scale,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    cdef floating slope
+    cdef floating g
     if velocity == NULL:
         for i in range(first, last):
-            slope = scale * gradient[i] + weight_decay * value[i]
-            square_average[i] = rho * square_average[i] + new * slope * slope
-            value[i] -= learning_rate * slope / (square_root(square_average[i]) + epsilon)
+            g = scale * gradient[i] + weight_decay * value[i]
+            square_average[i] = rho * square_average[i] + new * g * g
+            value[i] -= learning_rate * g / (square_root(square_average[i]) + epsilon)
     else:
         for i in range(first, last):
-            slope = scale * gradient[i] + weight_decay * value[i]
-            square_average[i] = rho * square_average[i] + new * slope * slope
-            velocity[i] = momentum * velocity[i] + slope / (square_root(square_average[i]) + epsilon)
+            g = scale * gradient[i] + weight_decay * value[i]
+            square_average[i] = rho * square_average[i] + new * g * g
+            velocity[i] = momentum * velocity[i] + g / (square_root(square_average[i]) + epsilon)
             value[i] -= learning_rate * velocity[i]

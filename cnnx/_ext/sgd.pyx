@@ -1,19 +1,19 @@
-"""Stochastic gradient descent."""
+"""Updates of stochastic gradient descent, with momentum and Nesterov momentum."""
 
 from cython.parallel cimport prange
 
-from cnnx._ext.checks cimport check_threads
-from cnnx._ext.real cimport floating
-from cnnx._ext.table cimport ArrayTable, check_columns
+from cnnx._ext.inline.checks cimport check_threads
+from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.array_table cimport ArrayTable, check_columns
 
 
 def sgd_update(
     ArrayTable table not None, double learning_rate, double momentum, bint nesterov, double weight_decay,
     double scale, int num_threads,
 ):
-    """slope = scale gradient + weight_decay value; velocity = momentum velocity + slope.
+    """g = scale gradient + weight_decay value; velocity = momentum velocity + g.
 
-    value -= learning_rate velocity, with nesterov learning_rate (slope + momentum velocity).
+    value -= learning_rate velocity, with nesterov learning_rate (g + momentum velocity).
     The table's rows are (value, gradient, velocity); without momentum (value, gradient).
     """
     cdef Py_ssize_t i
@@ -44,15 +44,15 @@ cdef void update(
     floating learning_rate, floating momentum, bint nesterov, floating weight_decay, floating scale,
 ) noexcept nogil:
     cdef Py_ssize_t i
-    cdef floating slope
+    cdef floating g
     if velocity == NULL:
         for i in range(first, last):
             value[i] -= learning_rate * (scale * gradient[i] + weight_decay * value[i])
     elif nesterov:
         for i in range(first, last):
-            slope = scale * gradient[i] + weight_decay * value[i]
-            velocity[i] = momentum * velocity[i] + slope
-            value[i] -= learning_rate * (slope + momentum * velocity[i])
+            g = scale * gradient[i] + weight_decay * value[i]
+            velocity[i] = momentum * velocity[i] + g
+            value[i] -= learning_rate * (g + momentum * velocity[i])
     elif scale == 1 and weight_decay == 0:
         # The general loop computes the same bits, and takes a fifth longer.
         for i in range(first, last):

@@ -1,4 +1,4 @@
-"""Softmax, alone and as one step with cross-entropy, which is stable where the two apart are not.
+"""Softmax, and softmax with cross-entropy as one step, which is numerically stable.
 
 Letters: N samples, one row each; C classes.
 """
@@ -6,9 +6,9 @@ Letters: N samples, one row each; C classes.
 from libc.stdint cimport int32_t
 from cython.parallel cimport prange
 
-from cnnx._ext.checks cimport check_matrix, check_threads, check_vector
-from cnnx._ext.real cimport floating
-from cnnx._ext.softmax_rows cimport cross_entropy_row, cross_entropy_slope, softmax_row
+from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.softmax cimport cross_entropy_row, cross_entropy_gradient, softmax_row
 
 
 cdef int check_rows(str name, const Py_ssize_t* rows, Py_ssize_t N, Py_ssize_t C, int num_threads) except -1:
@@ -98,4 +98,4 @@ def softmax_cross_entropy_backward(
     check_labels(labels, N, C)
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
         for c in range(C):
-            dlogits[n, c] = cross_entropy_slope(probabilities[n, c], c == labels[n], <floating> smoothing, C) / N
+            dlogits[n, c] = cross_entropy_gradient(probabilities[n, c], c == labels[n], <floating> smoothing, C) / N

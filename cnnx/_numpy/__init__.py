@@ -1,5 +1,5 @@
-"""The kernels in plain NumPy: the same functions as the compiled ones, with the same parameters.
+"""The NumPy kernels: the same functions and parameters as the compiled ones in `cnnx/_ext`, in plain NumPy.
 
-They are here to be read, to run where nothing could be compiled, and to hold the compiled kernels to.
-`num_threads` is accepted and has no effect.
+They are easy to read, they run where the compiled kernels are missing, and they are the reference that the compiled
+kernels are tested against. `num_threads` has no effect here.
 """

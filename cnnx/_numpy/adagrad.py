@@ -1,13 +1,16 @@
-"""Adagrad: gradients divided by the root of the sum of their squares."""
+"""Adagrad updates."""
 
 import numpy as np
 
-from cnnx._numpy.sgd import slope_of
+from cnnx._numpy.sgd import effective_gradient
 
 
 def adagrad_update(table, learning_rate, epsilon, weight_decay, scale, num_threads):
-    """Value -= learning_rate slope / (sqrt(square_sum) + epsilon), after square_sum += slope^2."""
+    """Update square_sum += g^2, then value -= learning_rate g / (sqrt(square_sum) + epsilon).
+
+    g = scale gradient + weight_decay value.
+    """
     for value, gradient, square_sum in table.rows:
-        slope = slope_of(value, gradient, weight_decay, scale)
-        square_sum += slope * slope
-        value -= learning_rate * slope / (np.sqrt(square_sum) + epsilon)
+        g = effective_gradient(value, gradient, weight_decay, scale)
+        square_sum += g * g
+        value -= learning_rate * g / (np.sqrt(square_sum) + epsilon)

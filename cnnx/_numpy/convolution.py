@@ -1,4 +1,4 @@
-"""Convolution by im2col: every window of the image becomes a row, and the convolution a matrix product.
+"""Convolution by im2col: every window of the image becomes a row of a matrix, and the convolution a matrix product.
 
 Letters, here and in the compiled twin:
     N samples; H, W, C rows, columns and channels of the input; P, Q rows and columns of the output;
@@ -9,13 +9,13 @@ import numpy as np
 
 
 def padded_size(window, positions):
-    """Return the rows and columns that windows at `positions` (P, Q) reach over, padding included."""
+    """Return how many rows and columns windows at `positions` (P, Q) cover, padding included."""
     P, Q = positions
     return (P - 1) * window.stride_height + window.height, (Q - 1) * window.stride_width + window.width
 
 
 def inside(window, positions, image):
-    """Return the slices that the image of (H, W) takes up in its padded form."""
+    """Return the slices of the padded image that hold the image (H, W) itself."""
     rows, columns = padded_size(window, positions)
     H, W = image
     return (
@@ -25,7 +25,7 @@ def inside(window, positions, image):
 
 
 def pixels_under(window, positions, r, s):
-    """Return the slices of the padded image that element (r, s) of the window touches as it moves."""
+    """Return the slices of the padded image that element (r, s) of the window covers at all positions."""
     P, Q = positions
     return (
         slice(r, r + P * window.stride_height, window.stride_height),
@@ -48,7 +48,7 @@ def im2col(x, window, positions):
 
 
 def col2im(columns, window, positions, dx):
-    """Add rows (N P Q, R S C) back to the pixels of dx (N, H, W, C) that im2col copies them from."""
+    """Add rows (N P Q, R S C) to the pixels of dx (N, H, W, C) that im2col copies them from: its transpose."""
     N, H, W, C = dx.shape
     P, Q = positions
     windows = columns.reshape(N, P, Q, window.height, window.width, C)
@@ -61,33 +61,33 @@ def col2im(columns, window, positions, dx):
 
 
 def check_filters(window, weights):
-    """Raise a ValueError unless filters (R, S, C, F) are as large as the window: it says how much memory is taken."""
+    """Raise a ValueError unless filters (R, S, C, F) have the size of the window."""
     expected = (window.height, window.width, *weights.shape[2:])
     if weights.shape != expected:
         raise ValueError(f'weights: expected shape {expected}, got {weights.shape}')
 
 
 def convolution_forward(x, weights, bias, y, window, num_threads):
-    """Y = windows of x times weights, plus bias."""
+    """Compute y = windows of x times weights, plus bias."""
     check_filters(window, weights)
     multiply_columns(im2col(x, window, y.shape[1:3]), weights, bias, y)
 
 
 def multiply_columns(columns, weights, bias, y):
-    """Y (N, P, Q, F) = the rows that im2col makes, times weights, plus bias."""
+    """Compute y (N, P, Q, F) = the rows of im2col times weights, plus bias."""
     F = weights.shape[-1]
     np.matmul(columns, weights.reshape(-1, F), out=y.reshape(-1, F))
     y += bias
 
 
 def convolution_backward_weights(x, dy, dweights, dbias, window, num_threads):
-    """Dweights = windows of x, transposed, times dy; dbias = sum of dy."""
+    """Compute dweights = windows of x, transposed, times dy; dbias = sum of dy."""
     check_filters(window, dweights)
     multiply_transposed(im2col(x, window, dy.shape[1:3]), dy, dweights, dbias)
 
 
 def multiply_transposed(columns, dy, dweights, dbias):
-    """Dweights = the rows that im2col makes, transposed, times dy (N, P, Q, F); dbias = sum of dy."""
+    """Compute dweights = the rows of im2col, transposed, times dy (N, P, Q, F); dbias = sum of dy."""
     F = dy.shape[-1]
     rows = dy.reshape(-1, F)
     np.matmul(columns.T, rows, out=dweights.reshape(-1, F))
@@ -95,7 +95,7 @@ def multiply_transposed(columns, dy, dweights, dbias):
 
 
 def convolution_backward_input(weights, dy, dx, window, num_threads):
-    """Dx = dy times weights, transposed, each row added back to the pixels of its window."""
+    """Compute dx: each row of dy times weights, transposed, is added to the pixels of its window."""
     check_filters(window, weights)
     F = weights.shape[-1]
     columns = dy.reshape(-1, F) @ weights.reshape(-1, F).T

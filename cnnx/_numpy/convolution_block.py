@@ -1,4 +1,4 @@
-"""Convolution, bias, ReLU and max-pooling as a block of a program."""
+"""The block of a convolution with bias, and of the ReLU and max-pooling after it."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from cnnx._numpy.program import Block
 
 
 class ConvolutionBlock(Block):
-    """Convolution, then ReLU if `relu`, then max-pooling, one after the other."""
+    """Convolution, then ReLU if `relu`, then max-pooling if `pool` is a window."""
 
     def __init__(self, x, weights, bias, y, window, positions, pool, relu, dy=None, dx=None, dweights=None, dbias=None):
         self.x, self.weights, self.bias, self.y = x, weights, bias, y

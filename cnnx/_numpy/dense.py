@@ -7,17 +7,17 @@ import numpy as np
 
 
 def dense_forward(x, weights, bias, y, num_threads):
-    """Y = x weights + bias."""
+    """Compute y = x weights + bias."""
     np.matmul(x, weights, out=y)
     y += bias
 
 
 def dense_backward_weights(x, dy, dweights, dbias, num_threads):
-    """Dweights = x, transposed, times dy; dbias = sum of dy over the samples."""
+    """Compute dweights = x, transposed, times dy; dbias = sum of dy over the samples."""
     np.matmul(x.T, dy, out=dweights)
     np.sum(dy, axis=0, out=dbias)
 
 
 def dense_backward_input(weights, dy, dx, num_threads):
-    """Dx = dy times weights, transposed."""
+    """Compute dx = dy times weights, transposed."""
     np.matmul(dy, weights.T, out=dx)

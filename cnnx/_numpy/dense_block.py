@@ -1,4 +1,4 @@
-"""The dense layer as a block of a program, with the ReLU behind it."""
+"""The block of a dense layer and of the ReLU after it."""
 
 from cnnx._numpy.activations import relu_backward, relu_forward
 from cnnx._numpy.dense import dense_backward_input, dense_backward_weights, dense_forward
@@ -6,7 +6,7 @@ from cnnx._numpy.program import Block
 
 
 class DenseBlock(Block):
-    """y = x weights + bias, then max(0, y) if `relu`."""
+    """Compute y = x weights + bias, then max(0, y) if `relu`."""
 
     def __init__(self, x, weights, bias, y, relu, dy=None, dx=None, dweights=None, dbias=None):
         self.x, self.weights, self.bias, self.y, self.relu = x, weights, bias, y, relu

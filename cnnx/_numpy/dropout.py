@@ -1,10 +1,10 @@
-"""Dropout: which numbers are dropped is told by a key and their place alone, so no mask is kept."""
+"""Dropout: the random bits follow from a key and the position of a number, so no mask is stored."""
 
 import numpy as np
 
 
 def random_bits(key, size):
-    """Return what the generator splitmix64, seeded with `key`, gives at its first calls.
+    """Return the first `size` outputs of the generator splitmix64, seeded with `key`, (size,) uint64.
 
     Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014, with the
     constants of Vigna's splitmix64.c.
@@ -16,7 +16,7 @@ def random_bits(key, size):
 
 
 def dropout_forward(x, y, key, rate, num_threads):
-    """Y = 0 with probability `rate`, else x / (1 - rate)."""
+    """Compute y = 0 with probability `rate`, else x / (1 - rate)."""
     if not 0 <= rate < 1:
         raise ValueError(f'rate: expected at least 0 and less than 1, got {rate}')
     dropped = random_bits(key, x.size) < np.uint64(int(rate * 2.0**64))
@@ -24,5 +24,5 @@ def dropout_forward(x, y, key, rate, num_threads):
 
 
 def dropout_backward(dy, dx, key, rate, num_threads):
-    """Dx = 0 where dropout_forward dropped under this key, else dy / (1 - rate)."""
+    """Compute dx = 0 where dropout_forward drops with the same key, else dy / (1 - rate)."""
     dropout_forward(dy, dx, key, rate, num_threads)

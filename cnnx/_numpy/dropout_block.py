@@ -1,11 +1,11 @@
-"""Dropout as a block of a program, which is there in training alone."""
+"""The block of a dropout layer, which runs in training only."""
 
 from cnnx._numpy.dropout import dropout_backward, dropout_forward
 from cnnx._numpy.program import Block
 
 
 class DropoutBlock(Block):
-    """Y = 0 with probability `rate`, else x / (1 - rate)."""
+    """Compute y = 0 with probability `rate`, else x / (1 - rate)."""
 
     def __init__(self, x, y, dy=None, dx=None):
         self.x, self.y, self.dy, self.dx = (None if a is None else a.reshape(len(a), -1) for a in (x, y, dy, dx))

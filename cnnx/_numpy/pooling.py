@@ -1,8 +1,8 @@
-"""Max-pooling that remembers where each maximum stood, and average pooling.
+"""Max-pooling and average pooling, forward and backward.
 
-Windows may reach over the image's edges: what lies outside is no part of them.
+Windows may extend beyond the edges of the image; pixels outside of it do not count.
 
-Letters: N samples; H, W rows and columns of the input; P, Q of the output; C channels.
+Letters: N samples; H, W rows and columns of the input; P, Q rows and columns of the output; C channels.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from cnnx._util.validation import MAX_SIZE
 
 
 def check_pooling(window, image, positions):
-    """Raise a ValueError unless each window at `positions` (P, Q) covers some of an image of (H, W)."""
+    """Raise a ValueError unless each window at `positions` (P, Q) covers at least one pixel of an image (H, W)."""
     for extent, stride, before, count, size in zip(window[:2], window[2:4], window[4:], positions, image, strict=True):
         fits = stride >= 1 and 0 <= before < extent and size >= 1
         if count > 0 and not (fits and count - 1 <= (size - 1 + before) // stride):
@@ -24,10 +24,10 @@ def check_pooling(window, image, positions):
 
 
 def places(window, image, positions):
-    """Yield (place, windows, pixels) for each place of a window that is ever over the image.
+    """Yield (place, windows, pixels) for each place in a window that covers a pixel of the image at some position.
 
-    `place` counts row-major; `windows` slices the rows and columns of the positions at which it is over the
-    image, and `pixels` those that it is over then.
+    `place` counts the places of a window in row-major order. `windows` are the slices of the positions (N, P, Q) at
+    which the place covers a pixel, and `pixels` the slices of the image (N, H, W) that it covers there.
     """
     check_pooling(window, image, positions)
     axes = [
@@ -50,7 +50,7 @@ def _along(extent, stride, before, positions, size):
 
 
 def maxpool_forward(x, y, argmax, window, num_threads):
-    """Y = maximum of each window; the first wins a tie, and a NaN wins over every number."""
+    """Compute y = the maximum of each window; the first of equal ones counts, and a NaN counts as the maximum."""
     argmax[...] = -1
     for place, windows, pixels in places(window, x.shape[1:3], y.shape[1:3]):
         value, best, best_place = x[pixels], y[windows], argmax[windows]
@@ -60,14 +60,14 @@ def maxpool_forward(x, y, argmax, window, num_threads):
 
 
 def maxpool_backward(dy, argmax, dx, window, num_threads):
-    """Dx = dy at each maximum, zero elsewhere; where windows overlap, their gradients add."""
+    """Compute dx = dy at each maximum and 0 elsewhere; where windows overlap, their gradients add."""
     dx[...] = 0
     for place, windows, pixels in places(window, dx.shape[1:3], dy.shape[1:3]):
         dx[pixels] += np.where(argmax[windows] == place, dy[windows], 0)
 
 
 def averagepool_forward(x, y, window, num_threads):
-    """Y = mean of each window's pixels."""
+    """Compute y = the mean of the pixels in each window."""
     y[...] = 0
     for _, windows, pixels in places(window, x.shape[1:3], y.shape[1:3]):
         y[windows] += x[pixels]
@@ -75,11 +75,11 @@ def averagepool_forward(x, y, window, num_threads):
 
 
 def averagepool_backward(dy, dx, window, num_threads):
-    """Dx = the sum, over the windows that cover a pixel, of dy / the number of the window's pixels."""
-    shares = dy / _pixels(window, dx.shape[1:3], dy)
+    """Compute dx = for each pixel, the sum of dy / (number of pixels) over the windows that cover it."""
+    per_pixel = dy / _pixels(window, dx.shape[1:3], dy)
     dx[...] = 0
     for _, windows, pixels in places(window, dx.shape[1:3], dy.shape[1:3]):
-        dx[pixels] += shares[windows]
+        dx[pixels] += per_pixel[windows]
 
 
 def _pixels(window, image, outputs):

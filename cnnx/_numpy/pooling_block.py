@@ -1,4 +1,4 @@
-"""Max-pooling and average pooling as blocks of a program, where no convolution block does it."""
+"""The block of max-pooling and average pooling, where they do not run in a convolution's block."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from cnnx._numpy.program import Block
 
 
 class PoolingBlock(Block):
-    """Y = the maximum, or the mean, of each window's pixels in the image."""
+    """Compute y = the maximum, or the mean if `average`, of the pixels in each window."""
 
     def __init__(self, average, x, y, window, dy=None, dx=None):
         self.average, self.window = average, window

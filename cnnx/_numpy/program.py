@@ -1,18 +1,18 @@
-"""Programs of blocks, in plain NumPy: the whole batch goes through one block after the other."""
+"""Programs: sequences of blocks that run forward and backward over a batch."""
 
 
 class Block:
-    """Some layers that run as one: a forward pass over samples, and the backward pass over them."""
+    """One or several layers that run as one unit: a forward and a backward pass."""
 
     def forward(self, samples, training):
-        """Compute y of the first `samples` rows."""
+        """Compute the outputs of the first `samples` rows."""
 
     def backward(self, samples):
-        """Compute dx of the same rows, and the gradients of the weights."""
+        """Compute the gradients of the same rows' inputs, and those of the weights."""
 
 
 class Gather(Block):
-    """Copies the samples of a batch from where they stand among all samples."""
+    """Copy the samples of a batch from the array of all samples."""
 
     def __init__(self, batch):
         self.batch = batch
@@ -27,7 +27,10 @@ class Gather(Block):
 
 
 class Program:
-    """Blocks in a row, over batches of up to `capacity` samples. There are no tiles, and no local arrays."""
+    """Blocks that run one after another over batches of up to `capacity` samples.
+
+    Here the whole batch goes through each block; the compiled twin goes tile by tile.
+    """
 
     tile = None
 

@@ -1,17 +1,20 @@
-"""RMSprop: gradients divided by the root of their mean square, without correction of its beginning."""
+"""RMSprop updates."""
 
 import numpy as np
 
-from cnnx._numpy.sgd import slope_of
+from cnnx._numpy.sgd import effective_gradient
 
 
 def rmsprop_update(table, learning_rate, rho, epsilon, momentum, weight_decay, scale, num_threads):
-    """Velocity = momentum velocity + slope / (sqrt(square_average) + epsilon); value -= learning_rate velocity."""
+    """Update velocity = momentum velocity + g / (sqrt(square_average) + epsilon), value -= learning_rate velocity.
+
+    Before that, square_average = rho square_average + (1 - rho) g^2. g = scale gradient + weight_decay value.
+    """
     for value, gradient, square_average, *state in table.rows:
-        slope = slope_of(value, gradient, weight_decay, scale)
+        g = effective_gradient(value, gradient, weight_decay, scale)
         square_average *= rho
-        square_average += (1 - rho) * slope * slope
-        step = slope / (np.sqrt(square_average) + epsilon)
+        square_average += (1 - rho) * g * g
+        step = g / (np.sqrt(square_average) + epsilon)
         if momentum:
             (velocity,) = state
             velocity *= momentum

@@ -1,13 +1,13 @@
-"""Softmax, alone and as one step with cross-entropy, which is stable where the two apart are not.
+"""Softmax, and softmax with cross-entropy as one step, which is numerically stable.
 
-Letters: N samples, one row each; C classes.
+Letters: N samples, one row for each; C classes.
 """
 
 import numpy as np
 
 
 def exponentials(x):
-    """Return x - max, row by row, its exponential, which cannot overflow, and the sum of that."""
+    """Return x - max, its exponential, which cannot overflow, and the sum of that, row by row."""
     with np.errstate(invalid='ignore'):
         shifted = x - x.max(axis=1, keepdims=True)
         powers = np.exp(shifted)
@@ -15,19 +15,19 @@ def exponentials(x):
 
 
 def softmax_forward(x, y, num_threads):
-    """Y = exp(x - max) / sum exp(x - max), row by row."""
+    """Compute y = exp(x - max) / sum exp(x - max), row by row."""
     _, powers, total = exponentials(x)
     np.divide(powers, total, out=y)
 
 
 def softmax_backward(y, dy, dx, num_threads):
-    """Dx = y (dy - sum(y dy)), row by row."""
+    """Compute dx = y (dy - sum(y dy)), row by row."""
     mean = (y * dy).sum(axis=1, keepdims=True)
     np.multiply(y, dy - mean, out=dx)
 
 
 def check_labels(labels, C):
-    """Raise a ValueError for a label that is no class: a negative one would count from the end; or for no classes."""
+    """Raise a ValueError unless all labels are from 0 to C - 1, and C is at least 1."""
     if C == 0:
         raise ValueError('expected at least one class, got none')
     wrong = np.flatnonzero((labels < 0) | (labels >= C))
@@ -36,9 +36,9 @@ def check_labels(labels, C):
 
 
 def softmax_cross_entropy_forward(logits, labels, probabilities, losses, smoothing, num_threads):
-    """Probabilities = softmax(logits); losses = -sum(target log probabilities).
+    """Compute probabilities = softmax(logits) and losses = -sum(target log probabilities).
 
-    The target is 1 - smoothing at the label, and smoothing / C more everywhere.
+    The target is 1 - smoothing + smoothing / C at the label, and smoothing / C at the other classes.
     """
     check_labels(labels, logits.shape[1])
     shifted, powers, total = exponentials(logits)
@@ -50,7 +50,7 @@ def softmax_cross_entropy_forward(logits, labels, probabilities, losses, smoothi
 
 
 def softmax_cross_entropy_backward(probabilities, labels, dlogits, smoothing, num_threads):
-    """Dlogits = (probabilities - target) / N, the gradient of the mean loss."""
+    """Compute dlogits = (probabilities - target) / N, the gradient of the mean loss."""
     N, C = probabilities.shape
     check_labels(labels, C)
     np.subtract(probabilities, smoothing / C, out=dlogits)

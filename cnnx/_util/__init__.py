@@ -1,1 +1,1 @@
-"""What all rooms share: checks of arguments, arrays, windows, random generators, how objects are printed."""
+"""Helpers that the whole package uses: argument checks, arrays, windows, random generators, reprs."""

@@ -1,4 +1,4 @@
-"""Arrays at the border: what users may pass, and where results are written."""
+"""Arrays: checking those that users pass, and allocating those that kernels write into."""
 
 import math
 
@@ -9,9 +9,9 @@ SLACK = 64
 
 
 def as_numbers(values, what):
-    """Return `values` as an array of real numbers, or raise a ValueError that names them."""
+    """Return `values` as an array of real numbers, or raise a ValueError that begins with `what`."""
     if np.ma.is_masked(values):
-        raise ValueError(f'{what}: expected plain numbers, got a masked array; say what is masked by x.filled(0)')
+        raise ValueError(f'{what}: expected plain numbers, got a masked array; fill in the masked numbers: x.filled(0)')
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -22,31 +22,31 @@ def as_numbers(values, what):
 
 
 def as_kernels_read(array, dtype):
-    """Return an array of that dtype that is contiguous and aligned: itself, or a copy where it is not."""
+    """Return an array of the dtype, contiguous and aligned: the array itself where possible, else a copy."""
     return np.require(array, dtype, 'CA')
 
 
 def in_chunks(array, numbers=2**18):
-    """Yield (first, rows) for all rows of an array, so many numbers at a time: what is made of them stays small."""
+    """Yield (first, rows) for all rows of an array, in chunks of about `numbers` numbers, to save memory."""
     size = max(1, numbers // max(1, math.prod(array.shape[1:])))
     for first in range(0, len(array), size):
         yield first, array[first : first + size]
 
 
 def new_array(name, shape, dtype):
-    """Allocate an array, whatever its name: what a layer writes into when it works alone."""
+    """Allocate an array; the name is ignored. Layers use it where no buffers are lent to them."""
     return np.empty(shape, dtype)
 
 
 def array_with_slack(shape, dtype):
-    """Return an array of zeros that can be read beyond its end: kernels read whole vectors."""
+    """Return an array of zeros with SLACK readable bytes after its end: kernels read whole vectors."""
     dtype = np.dtype(dtype)
     size = math.prod(shape)
     return np.zeros(size + SLACK // dtype.itemsize, dtype)[:size].reshape(shape)
 
 
 def copy_with_slack(values):
-    """Return a copy of an array that can be read beyond its end."""
+    """Return a copy of an array with SLACK readable bytes after its end."""
     copy = array_with_slack(values.shape, values.dtype)
     copy[...] = values
     return copy

@@ -1,28 +1,32 @@
-"""Random generators of NumPy, as JSON can hold them, and back."""
+"""Saving and restoring the state of NumPy's random generators, as values that JSON can hold."""
 
 import numpy as np
 
 from cnnx._util.representation import as_json
 
-# The random generators that can be saved, and the largest position in the numbers that they have drawn ahead.
+# The bit generators that can be saved, each with the largest position in its buffer of numbers drawn ahead.
 BIT_GENERATORS = {'PCG64': 0, 'PCG64DXSM': 0, 'MT19937': 624, 'Philox': 4, 'SFC64': 0}
 
 
 def describe_generator(generator):
-    """Return a random generator's state as JSON can hold it, or raise a ValueError if it is none of NumPy's."""
+    """Return the state of a `numpy.random.Generator` as values that JSON can hold.
+
+    Raises:
+        ValueError: its bit generator is not one of NumPy's.
+    """
     state = generator.bit_generator.state
     _known_generator(state)
     return as_json(state, 'generator')
 
 
 def make_generator(state):
-    """Return a generator of the kind that a state is of, which goes on from there.
+    """Return a `numpy.random.Generator` that continues from a state which `describe_generator` returned.
 
     Raises:
-        LookupError, OverflowError, TypeError, ValueError: it is no state of one of NumPy's generators.
+        LookupError, OverflowError, TypeError, ValueError: it is not the state of one of NumPy's bit generators.
     """
     kind = _known_generator(state)
-    # NumPy does not look at it, and would read beyond its numbers.
+    # NumPy does not check the position, and would read beyond the end of its buffer.
     position = state.get('buffer_pos', dict(state['state']).get('pos', 0))
     if not 0 <= position <= BIT_GENERATORS[kind]:
         raise ValueError(f'generator: expected a position of at most {BIT_GENERATORS[kind]}, got {position}')

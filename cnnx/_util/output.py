@@ -4,8 +4,6 @@ import contextlib
 import os
 import sys
 
-from cnnx._util.errors import from_the_system
-
 
 class _Unfailing:
     """A text stream whose writing never fails: characters that it does not have are escaped, and once it cannot take
@@ -33,9 +31,7 @@ class _Unfailing:
             function(*arguments)
         except UnicodeEncodeError:  # of the text, not of the stream
             raise
-        except (OSError, ValueError) as error:
-            if not from_the_system(error):
-                raise
+        except (OSError, ValueError):
             with open(os.devnull, 'w') as devnull, contextlib.suppress(OSError, ValueError):
                 # What waits in its buffer would fail again when the interpreter ends.
                 os.dup2(devnull.fileno(), self._stream.fileno())

@@ -1,12 +1,15 @@
-"""How objects are shown: as they were made."""
+"""Printing and describing objects by the arguments of their constructors."""
 
 import inspect
 
 import numpy as np
 
 
-class Shown:
-    """Shown by the constructor's arguments, which are kept in attributes of their names."""
+class ReprFromArguments:
+    """Base class of objects whose repr is the call that makes them.
+
+    Each argument of the constructor is kept in an attribute of the same name.
+    """
 
     def __repr__(self):
         names = inspect.signature(type(self)).parameters
@@ -14,19 +17,23 @@ class Shown:
         return f'{type(self).__name__}({arguments})'
 
 
-class Described(Shown):
-    """One whose attributes that are not private are the constructor's arguments, and no others."""
+class Configurable(ReprFromArguments):
+    """Base class of objects whose public attributes are exactly the arguments of their constructor."""
 
     def settings(self):
-        """Return the constructor's arguments as JSON can hold them."""
+        """Return the arguments of the constructor, by name, as values that JSON can hold."""
         return {name: value for name, value in vars(self).items() if not name.startswith('_')}
 
 
 def as_json(value, where):
-    """Return a value in JSON's own types: tuples and arrays as lists, NumPy's numbers as Python's.
+    """Convert a value to JSON's own types: tuples and arrays to lists, NumPy's numbers to Python's.
+
+    Args:
+        value: a number, string, list, dict, array or None.
+        where: what error messages begin with.
 
     Raises:
-        TypeError: JSON cannot hold it; the message begins with `where` it is.
+        TypeError: JSON cannot hold the value.
     """
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()

@@ -1,4 +1,4 @@
-"""Checks of arguments: each returns what it was given, in one form, or raises a ValueError that names it."""
+"""Argument checks: each returns the value in one standard form, or raises a ValueError that names the argument."""
 
 import contextlib
 import inspect
@@ -8,13 +8,13 @@ import os
 
 import numpy as np
 
-# Of an axis, a window or its stride: products of two of them fit into what kernels count in.
+# The largest size of an axis, a window or a stride: products of two of them fit into the integers of kernels.
 MAX_SIZE = 2**31 - 1
 DTYPES = ('float32', 'float64')
 
 
 def is_whole(value):
-    """Whether a value is an int, Python's or NumPy's."""
+    """Return whether a value is an integer, of Python or NumPy, and not a bool."""
     return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.timedelta64))
 
 
@@ -40,7 +40,7 @@ def checked_size(value, name):
 
 
 def check_dtype(dtype):
-    """Return a NumPy dtype, or raise a ValueError if networks do not compute in it."""
+    """Return a NumPy dtype, or raise a ValueError unless it is float32 or float64."""
     try:
         name = None if dtype is None else np.dtype(dtype).name
     except TypeError:
@@ -79,33 +79,33 @@ def _limit(below):
 
 
 def true_or_false(value, name):
-    """Return a bool, Python's or NumPy's, as Python's, or raise a ValueError that names it."""
+    """Return a bool, of Python or NumPy, as Python's, or raise a ValueError that names it."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f'{name}: expected True or False, got {value!r}')
     return bool(value)
 
 
 def path_of_file(path):
-    """Return a path, or raise a ValueError if it is none."""
+    """Return a path as it is, or raise a ValueError unless it is a string or os.PathLike, and not empty."""
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         raise ValueError(f'path: expected the path of a file, got {path!r}')
     return path
 
 
 def function_of(function, name, *arguments):
-    """Return a function, or raise a ValueError if it cannot be called with so many arguments.
+    """Return a function, or raise a ValueError unless it can be called with the arguments.
 
     Args:
-        function: of a user's.
-        name: how errors name it.
-        arguments: what it is given, as errors say it.
+        function: what the user passed.
+        name: what errors call it.
+        arguments: the names of the positional arguments that it will get.
     """
     expected = f'{name}: expected a function of ({", ".join(arguments)})'
     if not callable(function):
         raise ValueError(f'{expected}, got {function!r}')
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # functions in C need not tell
+    except (TypeError, ValueError):  # functions written in C may have no signature
         return function
     try:
         signature.bind(*arguments)

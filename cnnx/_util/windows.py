@@ -1,4 +1,4 @@
-"""Output sizes and padding: the only shape arithmetic in the project."""
+"""Windows of convolution and pooling: output sizes and padding."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ PADDINGS = ('valid', 'same')
 
 
 class Window(NamedTuple):
-    """How a window of `height` x `width` moves over an image; sizes in pixels.
+    """A window of `height` x `width` pixels that moves over an image, with its stride and padding.
 
     Output position (p, q) covers rows `p * stride_height - pad_top` to `+ height - 1` and columns
-    `q * stride_width - pad_left` to `+ width - 1`; what lies outside the image is padding.
+    `q * stride_width - pad_left` to `+ width - 1`. Rows and columns outside the image are padding.
     """
 
     height: int
@@ -32,10 +32,16 @@ def pair(value, name):
 
 
 def checked_padding(padding):
-    """Return the name of a padding, or raise a ValueError that lists the known ones."""
+    """Return a padding as it is, or raise a ValueError unless it is 'valid' or 'same'."""
     if not isinstance(padding, str) or padding not in PADDINGS:
         raise ValueError(f'padding: expected one of {", ".join(map(repr, PADDINGS))}, got {padding!r}')
     return padding
+
+
+def check_image(input_shape):
+    """Raise a ValueError unless a sample's shape is (H, W, C)."""
+    if len(input_shape) != 3:
+        raise ValueError(f'expected input (height, width, channels), got {input_shape}')
 
 
 def shape_of_sample(value, name):
@@ -48,17 +54,17 @@ def shape_of_sample(value, name):
 
 
 def batch_shape(sample_shape):
-    """Return how errors write the shape of a batch of samples: '(N, 28, 28, 1)'."""
+    """Return the shape of a batch of samples as text for error messages: '(N, 28, 28, 1)'."""
     return f'({", ".join(["N", *map(str, sample_shape)])})'
 
 
 def window_over(input_size, kernel, stride, padding='valid'):
-    """Place a window over an image.
+    """Compute padding and output size of a window that moves over an image.
 
     Args:
         input_size: (height, width) of the image.
         kernel: (height, width) of the window.
-        stride: (height, width) of its step.
+        stride: (height, width) of its steps.
         padding: 'valid' keeps the window inside the image: output = floor((input - kernel) / stride) + 1.
             'same' pads with zeros so that output = ceil(input / stride); where the total padding is
             odd, the extra row or column goes to the end.

@@ -1,8 +1,8 @@
-"""How the images of a batch are augmented, and samples whose batches are.
+"""Augmentation of batches: a list of augmentations as one pipeline.
 
-Neighbouring augmentations that move pixels are composed, so that an image is interpolated once: each pixel of the
-result is read at one place of the original, bilinearly between pixels, and is zero where that lies outside of the
-image. All that is random is drawn from a generator that is handed in, a few calls a batch.
+Neighbouring augmentations that move pixels are composed, so that an image is interpolated only once: each pixel of the
+result is read at one place of the original, by bilinear interpolation, and is 0 where this place is outside of the
+image. All random numbers come from a generator that is passed in, by a few calls for each batch.
 """
 
 import numpy as np
@@ -12,20 +12,20 @@ from cnnx.augmentation import Elastic, Erase
 from cnnx.augmentation.transforms import Affine, as_augmentations, identities
 from cnnx.execution.buffers import Buffers
 
-# Multiply-adds that take as long as a number's part in a kernel.
+# The time that each kernel takes for one number, in multiply-adds.
 RESAMPLE_WORK, ELASTIC_WORK, ERASE_WORK = 40, 80, 10
 
 
 class Pipeline:
-    """Augmentations of images of one shape and dtype, with the arrays that they need.
+    """A list of augmentations for images of one shape and dtype, with the arrays that they need.
 
     Args:
-        augmentations: in the order in which they change an image.
+        augmentations: `Augmentation` objects, in the order in which they are applied.
         shape: (H, W, C).
         dtype: float32 or float64.
 
     Raises:
-        ValueError: the augmentations are no list of such objects, or the shape is none of images.
+        ValueError: the augmentations are not a list of `Augmentation` objects, or the shape is not that of images.
     """
 
     def __init__(self, augmentations, shape, dtype):
@@ -37,39 +37,39 @@ class Pipeline:
         for augmentation in augmentations:
             if isinstance(augmentation, Erase):
                 self._stages.append(_Erasing(augmentation))
-            elif not (self._stages and self._stages[-1].takes(augmentation)):
+            elif not (self._stages and self._stages[-1].add(augmentation)):
                 self._stages.append(_Resampling(augmentation, shape, dtype))
         self._buffers = Buffers()
 
-    def batch(self, samples, index, generator):
-        """Return the `arrays` of some samples, x changed, and good until the next batch.
+    def batch(self, data, index, generator):
+        """Return the `arrays` of some samples, with x augmented; x is overwritten by the next batch.
 
         Args:
-            samples: `cnnx.training.array_data.ArrayData` of the shape and dtype.
-            index: which of them, (N,) int64.
+            data: `cnnx.training.array_data.ArrayData` of the shape and dtype.
+            index: of the samples, (N,) int64.
             generator: a `numpy.random.Generator`.
         """
-        x = self._gathered(samples, index)
+        x = self._gathered(data, index)
         self.change(x, generator)
-        return x, *(array[index] for array in samples.arrays[1:])
+        return x, *(array[index] for array in data.arrays[1:])
 
     def change(self, x, generator):
-        """Change images (N, H, W, C), contiguous and of the dtype, in place."""
+        """Augment images (N, H, W, C), which are contiguous and of the dtype, in place."""
         numbers, taken = generator.random((self._numbers, len(x))), 0
         for stage in self._stages:
             stage.change(x, numbers[taken : taken + stage.numbers], generator, self._buffers.empty)
             taken += stage.numbers
 
-    def _gathered(self, samples, index):
-        """Return a copy of some samples in the dtype, in an array that is used again for the next ones."""
-        source, shape = samples.x, (len(index), *samples.x.shape[1:])
-        x = self._buffers.empty('x', shape, samples.dtype)
+    def _gathered(self, data, index):
+        """Return a copy of some samples in the dtype, in an array that the next batch reuses."""
+        source, shape = data.x, (len(index), *data.x.shape[1:])
+        x = self._buffers.empty('x', shape, data.dtype)
         if not (source.flags.c_contiguous and source.flags.aligned):
-            # Taken as a whole, such an array would be copied as a whole.
+            # `take` would copy the whole source first.
             for place, number in enumerate(index):
                 x[place] = source[number]
-        elif source.dtype == samples.dtype:
-            source.take(index, 0, x, 'clip')  # in other modes it takes into an array of its own first
+        elif source.dtype == data.dtype:
+            source.take(index, 0, x, 'clip')  # the other modes copy through an array of their own
         else:
             raw = self._buffers.empty('raw', shape, source.dtype)
             np.copyto(x, source.take(index, 0, raw, 'clip'), casting='unsafe')
@@ -77,17 +77,17 @@ class Pipeline:
 
 
 class _Resampling:
-    """Neighbouring augmentations that move pixels, the elastic one at most once."""
+    """Neighbouring augmentations that move pixels, applied together; among them at most one `Elastic`."""
 
     def __init__(self, first, shape, dtype):
         self._height, self._width, _ = shape
         self._dtype = dtype
         self._affine, self._elastic = [], None
         self.numbers = 0
-        self.takes(first)
+        self.add(first)
 
-    def takes(self, augmentation):
-        """Add another one, and return whether it can be."""
+    def add(self, augmentation):
+        """Add an augmentation if it can be applied together with the others; return whether it was added."""
         if isinstance(augmentation, Affine):
             self._affine.append(augmentation)
             self.numbers += augmentation.numbers
@@ -114,7 +114,7 @@ class _Resampling:
         kernels.current().resample(x, x, matrices.astype(self._dtype), displacements, threads)
 
     def matrices(self, numbers):
-        """Return the composed matrices, of rows and columns that count from the first pixel: (N, 2, 3) float64."""
+        """Return the composed matrices (N, 2, 3) float64, for rows and columns that count from the first pixel."""
         numbers, taken, product = 2 * numbers - 1, 0, None
         for augmentation in self._affine:
             matrices = augmentation.matrices(numbers[taken : taken + augmentation.numbers])
@@ -132,8 +132,8 @@ class _Erasing:
     def __init__(self, erase):
         self._erase = erase
 
-    def takes(self, augmentation):
-        """Return that no other one goes with it."""
+    def add(self, augmentation):
+        """Return False: no other augmentation is applied together with it."""
         return False
 
     def change(self, x, numbers, generator, empty):

@@ -1,4 +1,4 @@
-"""What a network says of images, averaged over small shifts of them."""
+"""Test-time augmentation: predictions averaged over small shifts of the images."""
 
 import itertools
 
@@ -9,21 +9,24 @@ from cnnx._util.validation import whole_number
 
 
 def predict_shifted(predict, x, pixels=1):
-    """Return the mean of what is predicted of images, and of them shifted by up to so many pixels each way.
+    """Return the mean of the predictions for images and for all their shifts by up to so many pixels.
 
-    With 1 pixel these are 9 images each. An image that is shifted by a pixel shows the same, and the errors of several
-    looks at it cancel in part. Zeros come in at the edges.
+    With 1 pixel these are 9 predictions for each image, whose errors cancel in part. Pixels that are shifted in at the
+    edges are 0.
 
     Args:
-        predict: a function of images that returns an array, a row each, such as `net.predict`.
+        predict: a function of images that returns an array with a row for each, such as `net.predict`.
         x: images (N, height, width, channels).
-        pixels: at least 0, which is the images as they are, and less than height and width.
+        pixels: the largest shift in each direction, less than height and width; 0 predicts the images as they are.
+
+    Returns:
+        The mean, an array with the shape of the predictions.
 
     Raises:
-        ValueError: x or pixels is no such thing, or `predict` does not take x.
+        ValueError: x or pixels has another form, or `predict` does not take x.
 
     Source: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012,
-    section 4.1, who average over five places and their reflections.
+    section 4.1, who average over five positions and their reflections.
     """
     x = as_numbers(x, 'x')
     if x.ndim != 4:

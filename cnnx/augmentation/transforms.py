@@ -1,55 +1,55 @@
-"""Random changes to the images of a batch before a network learns from it: `train(augment=[Shift(2), Rotate(10)])`.
+"""Image augmentations: Shift, Rotate, Scale, Shear, Elastic, Erase, as in `train(augment=[Shift(2), Rotate(10)])`.
 
-A kind says what it does to images as a function of random numbers; `pipeline.py` draws these and applies it.
+Each class describes a change of images as a function of random numbers; `pipeline.py` draws these and applies it.
 """
 
 import math
 
 import numpy as np
 
-from cnnx._util.representation import Described
+from cnnx._util.representation import Configurable
 from cnnx._util.validation import MAX_SIZE, non_negative, positive, true_or_false
 
-# The share of an image that is erased at least, and how much longer than the other a box's side may be.
-LEAST_SHARE, LONGEST = 0.02, 10 / 3
-# Further from the middle than so many standard deviations, a Gaussian is left out; the noise that it smooths is a
-# pixel apart, or one of so many parts of a deviation.
-REACH, FINENESS = 3, 2
+# Of a box that is erased: the least fraction of the image, and the largest ratio of its sides.
+LEAST_FRACTION, LARGEST_RATIO = 0.02, 10 / 3
+# A Gaussian is cut off at TRUNCATION standard deviations. The noise that it smooths is one pixel apart, or, for a large
+# Gaussian, a standard deviation / FINENESS.
+TRUNCATION, FINENESS = 3, 2
 IDENTITY = np.eye(3)
 
 
-class Augmentation(Described):
-    """What augmentations share: arguments are kept in attributes of their names.
+class Augmentation(Configurable):
+    """Base class of augmentations. The arguments of the constructor are kept in attributes of the same names.
 
     Attributes:
-        numbers: how many random ones it takes for a sample.
+        numbers: the count of random numbers that it takes for each sample.
     """
 
     numbers = 0
 
 
 class Affine(Augmentation):
-    """One whose places in the original are an affine function of those in the result."""
+    """Base class of augmentations that move pixels by an affine map."""
 
     def matrices(self, numbers):
-        """Return a matrix a sample, (N, 3, 3): from (row, column, 1) in the result to that in the original.
+        """Return a matrix for each sample, (N, 3, 3), from (row, column, 1) in the result to that in the original.
 
         Rows and columns count from the middle of the image.
 
         Args:
-            numbers: from -1 to 1, (self.numbers, N).
+            numbers: random numbers from -1 to 1, (self.numbers, N).
         """
         raise NotImplementedError
 
 
 class Shift(Affine):
-    """Move images by up to so many pixels, up or down and left or right; fractions of pixels are interpolated.
+    """Shift images vertically and horizontally; fractions of pixels are interpolated.
 
     Args:
-        pixels: at least 0.
+        pixels: the largest shift in each direction, at least 0.
 
     Raises:
-        ValueError: it is no such number.
+        ValueError: the argument is out of its range.
     """
 
     numbers = 2
@@ -64,13 +64,13 @@ class Shift(Affine):
 
 
 class Rotate(Affine):
-    """Turn images about their middle, by up to so many degrees either way.
+    """Rotate images about their middle.
 
     Args:
-        degrees: from 0 to 180.
+        degrees: the largest angle in either direction, from 0 to 180.
 
     Raises:
-        ValueError: it is no such number.
+        ValueError: the argument is out of its range.
     """
 
     numbers = 1
@@ -87,18 +87,18 @@ class Rotate(Affine):
 
 
 class Scale(Affine):
-    """Enlarge or shrink images about their middle: 0.1 is a factor from 0.9 to 1.1.
+    """Scale images about their middle, by a factor from 1 - fraction to 1 + fraction.
 
     Args:
-        share: at least 0 and less than 1.
-        each_axis: a factor for height and another for width, instead of one for both.
+        fraction: at least 0 and less than 1.
+        each_axis: whether height and width are scaled by factors of their own.
 
     Raises:
-        ValueError: the share is no such number, or each_axis is neither True nor False.
+        ValueError: the fraction is out of its range, or each_axis is neither True nor False.
     """
 
-    def __init__(self, share, each_axis=False):
-        self.share = non_negative(share, 'share', below=1)
+    def __init__(self, fraction, each_axis=False):
+        self.fraction = non_negative(fraction, 'fraction', below=1)
         self.each_axis = true_or_false(each_axis, 'each_axis')
 
     @property
@@ -106,19 +106,19 @@ class Scale(Affine):
         return 2 if self.each_axis else 1
 
     def matrices(self, numbers):
-        matrices, factors = identities(numbers), 1 / (1 + self.share * numbers)
+        matrices, factors = identities(numbers), 1 / (1 + self.fraction * numbers)
         matrices[:, 0, 0], matrices[:, 1, 1] = factors[0], factors[-1]
         return matrices
 
 
 class Shear(Affine):
-    """Slant images: what is upright leans by up to so many degrees to the left or right.
+    """Shear images horizontally: vertical lines lean to the left or right.
 
     Args:
-        degrees: at least 0 and less than 90.
+        degrees: the largest angle in either direction, at least 0 and less than 90.
 
     Raises:
-        ValueError: it is no such number.
+        ValueError: the argument is out of its range.
     """
 
     numbers = 1
@@ -135,25 +135,26 @@ class Shear(Affine):
 
 
 class Elastic(Augmentation):
-    """Distort images: each pixel is read at a place moved by a smooth random field.
+    """Elastic distortion: each pixel is moved by a smooth random displacement.
 
-    Numbers uniform from -1 to 1, two a pixel, are smoothed by a Gaussian and multiplied by alpha; they are the rows
-    and columns by which its place is moved. Away from the edges these have a standard deviation of
-    alpha / (sigma sqrt(12 pi)); there, they are less, since there is no noise outside of the image.
-    Beside affine ones it is added to the places that these come to, whatever the order.
+    Two random numbers for each pixel, uniform from -1 to 1, are smoothed by a Gaussian and multiplied by alpha. They
+    are the displacements in rows and columns. Their standard deviation is alpha / (sigma sqrt(12 pi)), and less near
+    the edges, since there is no noise outside of the image. Next to affine augmentations in the list, the displacement
+    is added to the affine map, in whatever order they are.
 
-    From sigma = 4 on, there is noise at every second row and column, from 6 on at every third, and so on; displacements
-    are linear between. Sigma and alpha are divided by that number, which keeps width and deviation.
+    To save time, noise is drawn at every second row and column from sigma = 4 on, at every third from 6 on, and so on,
+    with linear interpolation between. Sigma and alpha are divided by this spacing, so that the displacements keep
+    their width and their standard deviation.
 
     Source: Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to visual
     document analysis", 2003; alpha and sigma are theirs.
 
     Args:
-        alpha: at least 0.
-        sigma: the Gaussian's standard deviation in pixels, more than 0; it is cut off at 3 of them.
+        alpha: the factor of the displacements, at least 0.
+        sigma: the standard deviation of the Gaussian in pixels, more than 0; it is cut off at 3 of these.
 
     Raises:
-        ValueError: one of them is no such number.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(self, alpha=34.0, sigma=4.0):
@@ -162,65 +163,64 @@ class Elastic(Augmentation):
 
     @property
     def spacing(self):
-        """Every which row and column there is noise at."""
+        """The distance between rows, and columns, at which noise is drawn."""
         return max(1, int(min(self.sigma, MAX_SIZE) / FINENESS))
 
     def weights(self, size):
-        """Return the Gaussian's weights for a place of the field, the one beside it, and so on.
-
-        Over both sides, they sum to 1.
+        """Return the weights of the Gaussian at distances 0, 1, 2, ... of the noise; over both sides, they sum to 1.
 
         Args:
-            size: of the image; there are no more.
+            size: the longer side of the image, which is the largest number of weights.
         """
         sigma = self.sigma / self.spacing
-        places = np.arange(min(math.ceil(REACH * min(sigma, MAX_SIZE)), size - 1) + 1)
+        places = np.arange(min(math.ceil(TRUNCATION * min(sigma, MAX_SIZE)), size - 1) + 1)
         with np.errstate(over='ignore'):
             weights = np.exp(-0.5 * (places / sigma) ** 2)
         return weights / (2 * weights.sum() - weights[0])
 
 
 class Erase(Augmentation):
-    """Fill a box at a random place of some images.
+    """Random erasing: fill a box at a random place of some images.
 
-    The box's share of the image is uniform, and so is the logarithm of height over width, from 0.3 to 1 / 0.3. A side
-    longer than the image's is cut to it.
+    The area of the box is uniform, and so is the logarithm of height / width, from 0.3 to 1 / 0.3. Sides longer than
+    those of the image are cut.
 
-    Source: Zhong et al., "Random erasing data augmentation", 2017, who draw height over width itself, and draw again
-    what does not fit.
+    Source: Zhong et al., "Random erasing data augmentation", 2017, who draw height / width itself, and draw again
+    where a box does not fit.
 
     Args:
-        probability: of an image to be changed, from 0 to 1.
-        share: the largest share of the image, more than 0 and at most 1; the smallest is 0.02, or this.
-        fill: what pixels become: a number; or a pair, for numbers drawn uniformly from one to the other.
+        probability: the probability that an image is changed, from 0 to 1.
+        fraction: the largest area of the box, as a fraction of the image, more than 0 and at most 1. The smallest is
+            0.02, or `fraction` if that is less.
+        fill: the new value of the pixels; or a pair (low, high), for random values from low to high.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is out of its range.
     """
 
     numbers = 5
 
-    def __init__(self, probability=0.5, share=0.4, fill=0.0):
+    def __init__(self, probability=0.5, fraction=0.4, fill=0.0):
         self.probability = non_negative(probability, 'probability', below=math.nextafter(1, 2))
-        self.share = positive(share, 'share')
-        if self.share > 1:
-            raise ValueError(f'share: expected at most 1, got {share!r}')
+        self.fraction = positive(fraction, 'fraction')
+        if self.fraction > 1:
+            raise ValueError(f'fraction: expected at most 1, got {fraction!r}')
         ends = list(fill) if isinstance(fill, (tuple, list)) else [fill, fill]
         if len(ends) != 2 or not all(_is_number(end) for end in ends) or ends[0] > ends[1]:
             raise ValueError(f'fill: expected a finite number, or a pair of them such as (0, 1), got {fill!r}')
         self.fill = [float(end) for end in ends] if isinstance(fill, (tuple, list)) else float(fill)
 
     def boxes(self, numbers, height, width):
-        """Return first row and column and last ones, these not in it, of each sample's box, (N, 4) int32.
+        """Return the box of each sample as (top, left, bottom, right), the last two exclusive, (N, 4) int32.
 
         Args:
-            numbers: from 0 to 1, the 1 not among them, (self.numbers, N).
+            numbers: random numbers, at least 0 and less than 1, (self.numbers, N).
             height, width: of the images.
         """
-        chosen, place, ratio, *corner = numbers
-        least = min(LEAST_SHARE, self.share)
-        area = height * width * (least + (self.share - least) * place)
-        ratio = LONGEST ** (2 * ratio - 1)
+        chosen, size, ratio, *corner = numbers
+        least = min(LEAST_FRACTION, self.fraction)
+        area = height * width * (least + (self.fraction - least) * size)
+        ratio = LARGEST_RATIO ** (2 * ratio - 1)
         sides = np.sqrt([area * ratio, area / ratio])
         limits = np.array([[height], [width]])
         sides = np.clip(np.rint(sides), 1, limits)
@@ -234,7 +234,7 @@ AUGMENTATIONS = {kind.__name__: kind for kind in (Shift, Rotate, Scale, Shear, E
 
 
 def as_augmentations(augmentations):
-    """Return a list of augmentations, empty for None, or raise a ValueError unless they are one."""
+    """Return a list of augmentations, empty for None, or raise a ValueError unless it is one."""
     if augmentations is None:
         return []
     if not isinstance(augmentations, (tuple, list)):
@@ -247,12 +247,12 @@ def as_augmentations(augmentations):
 
 
 def describe(augmentations):
-    """Return the settings of augmentations as JSON can hold them."""
+    """Return the class names and settings of augmentations as values that JSON can hold."""
     return [{'kind': type(augmentation).__name__, **augmentation.settings()} for augmentation in augmentations]
 
 
 def identities(numbers):
-    """Return an identity for each column of numbers, (N, 3, 3)."""
+    """Return an identity matrix for each column of numbers, (N, 3, 3)."""
     matrices = np.empty((numbers.shape[1], 3, 3))
     matrices[...] = IDENTITY
     return matrices

@@ -1,45 +1,34 @@
-"""Files of weights, networks and training runs.
+"""Files of weights, networks and training runs: reading, writing, and the folder of a run."""
 
-`python -m cnnx.checkpoint verify FILE|FOLDER` tells what is in them and whether they are good;
-`python -m cnnx.checkpoint diff A B` says in what two of them differ.
-"""
-
-from cnnx.checkpoint.atomic import remove_leftovers_of, write_whole
-from cnnx.checkpoint.errors import CheckpointError, lack_of_memory_told, misfit_told, system_errors_ignored
+from cnnx.checkpoint.atomic import write_whole
+from cnnx.checkpoint.errors import CheckpointError, as_checkpoint_error
 from cnnx.checkpoint.files import FORMAT, check_arrays, read, read_description, write
 from cnnx.checkpoint.folder import (
     Found,
-    Readings,
+    RunFiles,
     check_prefix,
     checkpoint_path,
     checkpoints,
-    described_run,
-    newest_start,
     read_newest,
+    read_runs,
     remove_leftovers,
-    remove_older,
 )
 
 __all__ = [
     'FORMAT',
     'CheckpointError',
     'Found',
-    'Readings',
+    'RunFiles',
+    'as_checkpoint_error',
     'check_arrays',
     'check_prefix',
     'checkpoint_path',
     'checkpoints',
-    'described_run',
-    'lack_of_memory_told',
-    'misfit_told',
-    'newest_start',
     'read',
     'read_description',
     'read_newest',
+    'read_runs',
     'remove_leftovers',
-    'remove_leftovers_of',
-    'remove_older',
-    'system_errors_ignored',
     'write',
     'write_whole',
 ]

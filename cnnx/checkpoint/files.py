@@ -1,8 +1,8 @@
-"""Arrays and a description in JSON, to an .npz file and back. Layers are not known here.
+"""Reading and writing .npz files: arrays, a description in JSON, and a checksum. Layers are not known here.
 
-A file is an uncompressed .npz, which NumPy alone can read, with one array more, `description`: the bytes of a text
-in JSON, with the version of this format and the dtype and shape of each other array. It ends with the checksum of
-all that stands before it, as the comment of the zip file.
+A file is an uncompressed .npz, which NumPy alone can read, with one more array, `description`: the bytes of a text
+in JSON, with the number of this format and the dtype and shape of each other array. It ends with the checksum of
+all bytes before it, as the comment of the zip file.
 """
 
 import contextlib
@@ -13,61 +13,49 @@ import math
 import os
 import stat
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
 from cnnx.checkpoint.atomic import CHUNK, write_whole
-from cnnx.checkpoint.errors import CheckpointError, damage_told, lack_of_memory_told
+from cnnx.checkpoint.errors import CheckpointError, as_checkpoint_error
 
-FORMAT = 1
-# The zip comment that ends each file: the checksum of all before its digits.
+FORMAT = 2
+# The zip comment that ends each file: a mark, and the checksum of all bytes before its digits.
 SEAL = b'cnnx sha256 '
 DIGITS = 64
-# Plain .npz files of weights may be compressed; more than this many times is a trap, not weights.
+# Plain .npz files of weights may be compressed; a file that unpacks to more than this many times its size is refused.
 LARGEST_RATIO = 20
 SMALL = 1 << 20
-# Those of arrays of numbers have a tenth of that; Python's parser takes much larger ones for a lack of memory.
+# Bytes; arrays of numbers need a tenth of it. Python's parser raises a MemoryError on much longer ones.
 LONGEST_HEADER = 2048
-# A member's name in a zip file, less '.npy'.
-LONGEST_NAME = 65_535 - 4
-O_NONBLOCK = getattr(os, 'O_NONBLOCK', 0)
 NUMBERS = 'biuf'
 
 
 def write(path, arrays, description=None):
-    """Write an .npz file that is either whole or, whatever happens meanwhile, not there.
-
-    The bytes go to a temporary file in the same folder, are flushed to the disk, and take the name at
-    the end, which is flushed too; a file of that name from before stays until then.
+    """Write an .npz file, as `write_whole` does: it is whole, or, whatever happens meanwhile, not there.
 
     Args:
         path: where to; used as it is, no suffix is added. A link is followed.
         arrays: arrays of numbers by name.
-        description: what JSON can hold, by name.
+        description: a dict that JSON can hold.
 
     Raises:
-        MemoryError: there is not enough memory; it names the path.
-        OSError: the file cannot be written, or a device, a pipe or a folder is there; it names the path.
-        ValueError: `check_arrays` raises it.
+        MemoryError: there is not enough memory; the error names the path.
+        OSError: as of `write_whole`.
+        ValueError: as of `check_arrays`.
     """
     arrays = check_arrays(arrays)
     text = json.dumps({'format': FORMAT, 'arrays': _manifest(arrays), **(description or {})})
-    with lack_of_memory_told(path):
-        write_whole(Path(path), _pack({**arrays, 'description': np.frombuffer(text.encode(), np.uint8)}))
+    try:
+        write_whole(path, _pack({**arrays, 'description': np.frombuffer(text.encode(), np.uint8)}))
+    except MemoryError as error:
+        raise MemoryError(f'{path}: not enough memory for it') from error
 
 
 def check_arrays(arrays):
-    """Return arrays by name, or raise a ValueError for what `write` cannot write.
-
-    That is one that holds something else than numbers, or a name that is `description`, or none in a zip file.
-    """
+    """Return arrays by name; raise a ValueError if one holds no numbers, or is called `description`."""
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
-        if not _is_name(name):
-            raise ValueError(
-                f'{name!r:.60}: expected the name of an array as UTF-8 without a zero, at most {LONGEST_NAME:,} bytes'
-            )
         if array.dtype.kind not in NUMBERS or name == 'description':
             raise ValueError(f'{name}: expected an array of numbers under another name, got {array.dtype}')
     return arrays
@@ -76,46 +64,34 @@ def check_arrays(arrays):
 def read(path):
     """Return the arrays of an .npz file by name, and its description, or {} where it has none.
 
-    All of a file of `write` is checked. Of other .npz files, what zip and NumPy know of them is; nothing in
-    any file is executed, and no more memory taken than the file's size accounts for.
+    A file of `write` is checked in full, by its checksum. Of other .npz files, what zip and NumPy check is. Nothing
+    in a file is executed, and no more memory taken than its size accounts for.
 
     Raises:
-        CheckpointError: it is not a whole .npz file of numbers, or newer than this version of cnnx.
-        MemoryError: there is not enough memory; it names the path.
+        CheckpointError: it is not a whole .npz file of numbers, or of another format.
+        MemoryError: there is not enough memory; the error names the path.
         OSError: there is no such file, or it cannot be opened.
     """
     with _opened(path) as (archive, stream):
         members = _members(archive, stream)
         sealed = _check_seal(stream)
         arrays = {name: _array(archive, member) for name, member in members.items()}
-        description = _description(arrays.pop('description', None))
-        if not description:
+        if 'description' not in arrays:
             return arrays, {}
-        version, manifest = description.pop('format', None), description.pop('arrays', None)
-        if isinstance(version, int) and version > FORMAT:
-            raise CheckpointError(
-                f'{path}: written in format {version}, this version of cnnx reads format {FORMAT}; install a newer cnnx'
-            )
+        description = _description(path, arrays.pop('description'))
         if not sealed:
             raise ValueError('its checksum is missing')
-        if version != FORMAT or manifest != _manifest(arrays):
+        if description.pop('arrays', None) != _manifest(arrays):
             raise ValueError('its arrays are not those that it lists')
     return arrays, description
 
 
 def read_description(path):
-    """Return a file's description, {} where it has none, without reading or checking anything else."""
+    """Return a file's description, {} where it has none, without reading or checking the rest. Raises as `read`."""
     with _opened(path) as (archive, stream):
         member = _members(archive, stream).get('description')
-        description = {} if member is None else _description(_array(archive, member))
-        return {key: value for key, value in description.items() if key not in ('format', 'arrays')}
-
-
-def _is_name(name):
-    try:
-        return '\0' not in name and len(name.encode()) <= LONGEST_NAME
-    except UnicodeEncodeError:
-        return False
+        description = {} if member is None else _description(path, _array(archive, member))
+        return {key: value for key, value in description.items() if key != 'arrays'}
 
 
 def _manifest(arrays):
@@ -125,39 +101,32 @@ def _manifest(arrays):
 def _pack(arrays):
     """Return the bytes of an .npz file, as `np.savez` writes it, that ends with the checksum of all before it."""
     stream = io.BytesIO()
-    archive = zipfile.ZipFile(stream, 'w')
     try:
-        archive.comment = SEAL + DIGITS * b'0'
-        for name, array in arrays.items():
-            # Without a date, equal contents make equal files.
-            with archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-        archive.close()
-    except BaseException as error:
-        # Or it and its open member would be finished when they go, and complain of what is not.
-        archive.fp, archive._writing, archive._didModify = io.BytesIO(), False, False
-        if stream.closed:  # as it is where it finds no memory to grow
+        with zipfile.ZipFile(stream, 'w') as archive:
+            archive.comment = SEAL + DIGITS * b'0'
+            for name, array in arrays.items():
+                # Without a date, equal contents make equal files.
+                with archive.open(zipfile.ZipInfo(f'{name}.npy'), 'w', force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+    except ValueError as error:
+        if stream.closed:  # where it finds no memory to grow
             raise MemoryError from error
         raise
     with stream.getbuffer() as content:
         content[-DIGITS:] = hashlib.sha256(content[:-DIGITS]).hexdigest().encode()
-    # Python 3.13 complains of a stream that goes while a view of its buffer is left; these bytes are no view.
     return memoryview(stream.getvalue())
 
 
 @contextlib.contextmanager
 def _opened(path):
-    """Open an .npz file; yield it and its stream. What damage raises meanwhile becomes a CheckpointError."""
-    # A named pipe would have its reader wait for a writer.
-    with open(os.fspath(path), 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise CheckpointError(f'{path}: not a file')
-        with damage_told(path):
-            if not zipfile.is_zipfile(stream):
-                raise CheckpointError(f'{path}: not an .npz file')
-            stream.seek(0)
-            with zipfile.ZipFile(stream) as archive:
-                yield archive, stream
+    """A context with an .npz file and its stream; errors of damaged bytes become a CheckpointError."""
+    if not stat.S_ISREG(os.stat(os.fspath(path)).st_mode):
+        raise CheckpointError(f'{path}: not a file')
+    with open(path, 'rb') as stream, as_checkpoint_error(path, 'damaged, or no .npz file of numbers'):
+        if not zipfile.is_zipfile(stream):
+            raise CheckpointError(f'{path}: not an .npz file')
+        with zipfile.ZipFile(stream) as archive:
+            yield archive, stream
 
 
 def _members(archive, stream):
@@ -165,12 +134,8 @@ def _members(archive, stream):
     members = {}
     for member in archive.infolist():
         name = member.filename.removesuffix('.npy')
-        if name == member.filename:
-            raise ValueError(f'{name} is no array')
-        if name in members:
-            raise ValueError(f'{name} is there twice')
-        if member.flag_bits & 1:
-            raise ValueError(f'{name} is encrypted')
+        if name == member.filename or name in members:
+            raise ValueError(f'{name} is no array, or is there twice')
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f'{name} is compressed in a way that NumPy does not use')
         members[name] = member
@@ -182,7 +147,7 @@ def _members(archive, stream):
 
 
 def _array(archive, member):
-    """Return an array of an .npz file. Its header is held to what is there before any memory is taken."""
+    """Return an array of an .npz file. Its header is checked against the file before any memory is taken."""
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         if version not in ((1, 0), (2, 0)):
@@ -192,9 +157,7 @@ def _array(archive, member):
         if int.from_bytes(file.peek(width)[:width], 'little') > LONGEST_HEADER:
             raise ValueError(f'{member.filename} has a header of more than {LONGEST_HEADER} bytes')
         shape, fortran_order, dtype = read_header(file)
-        if dtype.hasobject:
-            raise ValueError(f'{member.filename} holds Python objects, which are never loaded')
-        if dtype.kind not in NUMBERS and (dtype.kind, member.filename) != ('U', 'description.npy'):
+        if dtype.kind not in NUMBERS:
             raise ValueError(f'{member.filename} holds {dtype}, not numbers')
         size = math.prod(shape) * dtype.itemsize
         if min(shape, default=0) < 0 or file.tell() + size != member.file_size:
@@ -223,17 +186,21 @@ def _check_seal(stream):
     return True
 
 
-def _description(array):
-    """Return a description from the array that holds it: bytes, or in older files text."""
-    if array is None:
-        return {}
-    if array.dtype == np.uint8:
-        text = array.tobytes().decode()
-    elif array.shape == () and array.dtype.kind == 'U':
-        text = array.item()
-    else:
+def _description(path, array):
+    """Return a description from the array that holds its bytes.
+
+    Raises:
+        CheckpointError: it is of another format.
+        ValueError: it is no JSON object.
+    """
+    if array.dtype != np.uint8:
         raise ValueError('its description is not text')
-    description = json.loads(text)
+    description = json.loads(array.tobytes().decode())
     if not isinstance(description, dict):
         raise ValueError('its description is not an object')
+    version = description.pop('format', None)
+    if version != FORMAT:
+        raise CheckpointError(
+            f'{path}: format {version}; this cnnx reads format {FORMAT}: train again, or use the version that wrote it'
+        )
     return description

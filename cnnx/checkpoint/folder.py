@@ -1,4 +1,4 @@
-"""The checkpoints of a run in their folder: their names, which is the newest, which may go.
+"""The checkpoints of a run in their folder: their names, which one is the newest, which are removed.
 
 `{prefix}_epoch_{n}.npz` is written at the end of epoch n, `{prefix}_epoch_{n}_batch_{b}.npz` within it, when b
 of its batches are done.
@@ -10,12 +10,12 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from cnnx.checkpoint.atomic import remove_temporary
-from cnnx.checkpoint.errors import DAMAGE, CheckpointError, damage_noted, from_the_file, system_errors_ignored
+from cnnx.checkpoint.errors import CheckpointError, as_checkpoint_error
 from cnnx.checkpoint.files import read, read_description
 
 # File systems take names of 255 bytes; the rest is for numbers, and for the name while a file is written.
 LONGEST_PREFIX = 150
+NUMBERS = r'_epoch_([0-9]+)(?:_batch_([0-9]+))?\.npz'
 
 
 class Found(NamedTuple):
@@ -23,62 +23,58 @@ class Found(NamedTuple):
 
     Attributes:
         path, arrays, description: where it is, and what it holds.
-        damage: a line for each file passed over.
-        runs: what each checkpoint that tells it says of its run, as `described_run` gives it.
+        damage: a line for each file that was skipped.
+        runs: what each checkpoint says about its run, by path, as `read_runs` gives it.
     """
 
     path: Path
     arrays: dict
     description: dict
     damage: list
-    runs: list
+    runs: dict
 
 
-class Readings:
-    """What was read in checkpoints, remembered for as long as their files stay as they are."""
+class RunFiles:
+    """The checkpoints of one run, oldest first; it removes those that are superfluous.
 
-    def __init__(self):
-        self._runs, self._whole = {}, {}
+    Args:
+        keep: how many checkpoints of epochs stay; None for all.
+    """
 
-    def read(self, path):
-        """Return what `read` gives of a file, and remember that it is whole."""
-        signature = _signature(path)
-        found = read(path)
-        self._whole[path] = signature
-        return found
+    def __init__(self, keep):
+        self._keep = keep
+        self._whole = {}  # whether each file is known to be whole
 
-    def is_whole(self, path):
-        """Return whether a file can be read, all of it."""
-        with system_errors_ignored(), damage_noted([]):
-            if self._whole.get(path) != _signature(path):
-                self.read(path)
-            return True
-        return False
+    def restore(self, found):
+        """Go on with the files of the run that a checkpoint found by `read_newest` belongs to."""
+        run = found.runs[found.path]
+        own = [path for path in found.runs if found.runs[path]['id'] == run['id']]
+        self._whole = {path: path == found.path for path in sorted(own, key=lambda path: found.runs[path]['saved'])}
 
-    def run_of(self, path):
-        """Return what a checkpoint says of its run, as `described_run` gives it.
+    def add(self, path):
+        """Add a file that was just written, and found to be whole; remove those that it makes superfluous.
 
-        Raises:
-            CheckpointError, OSError: it does not tell.
+        These are all within epochs, and all of epochs but the last `keep` that are whole. A file that cannot be
+        removed now is left for the next time.
         """
-        signature = _signature(path)
-        if path not in self._runs or self._runs[path][0] != signature:
-            try:
-                self._runs[path] = signature, described_run(read_description(path))
-            except CheckpointError:
-                raise
-            except DAMAGE as error:
-                if not from_the_file(error):
-                    raise
-                raise CheckpointError(f'{path}: not a checkpoint of a training run') from error
-        return self._runs[path][1]
+        self._whole.pop(path, None)
+        self._whole[path] = True
+        kept = 0
+        for other in reversed(list(self._whole)):
+            within_epoch = re.search(NUMBERS + '$', other.name)[2] is not None
+            if (within_epoch and other != path) or kept == self._keep:
+                with contextlib.suppress(OSError):
+                    other.unlink(missing_ok=True)
+                    del self._whole[other]
+            elif self._keep is not None and not within_epoch:
+                kept += self._is_whole(other)
 
-    def remove(self, path):
-        """Remove a file and forget it; one that cannot be removed stays."""
-        with system_errors_ignored():
-            path.unlink()
-            self._whole.pop(path, None)
-            self._runs.pop(path, None)
+    def _is_whole(self, path):
+        if not self._whole[path]:
+            with contextlib.suppress(CheckpointError, OSError):
+                read(path)
+                self._whole[path] = True
+        return self._whole[path]
 
 
 def checkpoint_path(folder, prefix, epoch, batch=None):
@@ -93,16 +89,6 @@ def check_prefix(prefix):
     if len(os.fsencode(prefix)) > LONGEST_PREFIX:
         raise ValueError(f'checkpoint_prefix: expected at most {LONGEST_PREFIX} bytes, got {prefix!r}')
     return prefix
-
-
-def described_run(description):
-    """Return {'id', 'started', 'saved'} of a checkpoint's run: its name, when it began, how often it had saved.
-
-    Raises:
-        LookupError, OverflowError, TypeError, ValueError: the description is not of a training run.
-    """
-    run = description['run']
-    return {'id': str(run['id']), 'started': float(run['started']), 'saved': int(run['saved'])}
 
 
 def checkpoints(folder, prefix=None):
@@ -122,12 +108,31 @@ def checkpoints(folder, prefix=None):
     return found
 
 
-def read_newest(folder, prefix, readings=None):
+def read_runs(folder, prefix):
+    """Return what each checkpoint in a folder says about its run, and a line for each that cannot be read.
+
+    Returns:
+        {path: {'id', 'started', 'saved'}}: the run's name, when it began, in seconds, how often it had saved; and a
+        list of text.
+
+    Raises:
+        OSError: one cannot be opened.
+    """
+    runs, damage = {}, []
+    for path in checkpoints(folder, prefix):
+        with _damage_noted(damage):
+            description = read_description(path)
+            with as_checkpoint_error(path, 'not a checkpoint of a training run'):
+                run = description['run']
+                runs[path] = {'id': run['id'], 'started': float(run['started']), 'saved': int(run['saved'])}
+    return runs, damage
+
+
+def read_newest(folder, prefix):
     """Read the checkpoint to resume from: of the run that began last, the one that it saved last.
 
-    A run that begins anew in the same folder replaces files one by one, and those of the run before it
-    that have a higher number are still there. So what counts is what files say, not how they are named.
-    Damaged files are passed over.
+    A run that restarts in the same folder replaces files one by one, and those of the run before it that have a
+    higher number are still there. So what counts is what files say, not how they are named. Damaged files are skipped.
 
     Returns:
         A `Found`, or None where there is no checkpoint.
@@ -136,12 +141,10 @@ def read_newest(folder, prefix, readings=None):
         CheckpointError: there are checkpoints and all of them are damaged.
         OSError: one cannot be opened.
     """
-    readings = readings or Readings()
-    candidates, damage = _candidates(folder, prefix, readings)
-    order = {path: (run['started'], run['saved'], path) for run, path in candidates}
-    for path in sorted(order, key=order.get, reverse=True):
-        with damage_noted(damage):
-            return Found(path, *readings.read(path), damage, [run for run, _ in candidates])
+    runs, damage = read_runs(folder, prefix)
+    for path in sorted(runs, key=lambda path: (runs[path]['started'], runs[path]['saved'], path), reverse=True):
+        with _damage_noted(damage):
+            return Found(path, *read(path), damage, runs)
     if damage:
         raise CheckpointError(
             f'no checkpoint named {prefix} in {folder} can be read:\n  ' + '\n  '.join(damage) + '\n'
@@ -150,66 +153,31 @@ def read_newest(folder, prefix, readings=None):
     return None
 
 
-def newest_start(folder, prefix, readings):
-    """Return when the run began that `read_newest` takes, in seconds; None where there is no checkpoint."""
-    candidates, damage = _candidates(folder, prefix, readings)
-    return max((run['started'] for run, _ in candidates), default=0.0 if damage else None)
-
-
-def remove_older(path, keep, readings):
-    """Remove a run's checkpoints that one of its checkpoints makes superfluous, if that one is whole.
-
-    Of those saved before it, these are all within epochs, and all of epochs but the last `keep` that are whole
-    (None: keep them all). One that cannot be removed now is left for the next time.
-
-    Raises:
-        CheckpointError: it is damaged, and nothing was removed.
-        OSError: it cannot be opened, and nothing was removed.
-    """
-    readings.read(path)
-    done = checkpoints(path.parent, path.name[: path.name.rindex('_epoch_')])
-    this, own = readings.run_of(path), []
-    for other, (_, batches) in done.items():
-        if other == path or (batches == 0 and keep is None):
-            continue
-        with system_errors_ignored(), damage_noted([]):
-            run = readings.run_of(other)
-            if run['id'] == this['id'] and run['saved'] <= this['saved']:
-                own.append((run['saved'], other))
-    superfluous = [other for _, other in own if done[other][1] > 0]
-    if keep is not None:
-        wanted = keep - (done[path][1] == 0)
-        for _, other in sorted((row for row in own if done[row[1]][1] == 0), reverse=True):
-            if wanted == 0:
-                superfluous.append(other)
-            elif readings.is_whole(other):
-                wanted -= 1
-    for other in superfluous:
-        readings.remove(other)
-
-
 def remove_leftovers(folder, prefix):
     """Remove the temporary files of runs that were killed while they saved; no such run must be alive."""
-    pattern = _name(prefix)
-    remove_temporary(folder, lambda name, process: pattern.fullmatch(name))
+    beginning = re.escape(prefix)
+    for path in Path(folder).glob('.*.tmp'):
+        if re.fullmatch(rf'\.{beginning}{NUMBERS}\.[0-9]+-[0-9]+\.tmp', path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _name(prefix):
     """Return the pattern of the names that `checkpoint_path` gives; its groups are epoch and batch."""
-    beginning = '.+' if prefix is None else re.escape(prefix)
-    return re.compile(rf'{beginning}_epoch_([0-9]+)(?:_batch_([0-9]+))?\.npz', re.DOTALL)
+    return re.compile(('.+' if prefix is None else re.escape(prefix)) + NUMBERS, re.DOTALL)
 
 
-def _signature(path):
-    """Return what changes when a file is written anew."""
-    found = os.stat(path)
-    return found.st_ino, found.st_size, found.st_mtime_ns
+@contextlib.contextmanager
+def _damage_noted(lines):
+    """A context that adds to a list how a file is damaged, or that it is gone, instead of raising that.
 
-
-def _candidates(folder, prefix, readings):
-    """Return (what it says of its run, path) of each checkpoint, and a line for each that does not tell."""
-    candidates, damage = [], []
-    for path in checkpoints(folder, prefix):
-        with damage_noted(damage):
-            candidates.append((readings.run_of(path), path))
-    return candidates, damage
+    Raises:
+        OSError: the file is there, but cannot be opened: that is no damage, and to skip it would lose an epoch.
+    """
+    try:
+        yield
+    except (CheckpointError, FileNotFoundError) as error:
+        lines.append(str(error))
+    except OSError as error:
+        reason = f'{error.strerror}; it is not skipped for that: make it readable, or move it away'
+        raise OSError(error.errno, reason, error.filename) from error

@@ -1,10 +1,13 @@
-"""A network's make-up as JSON can hold it, and back: layers, loss, optimizer, generator."""
+"""State: a network as arrays and as what JSON can hold, and back: layers, loss, optimizer, generator."""
 
 import json
+
+import numpy as np
 
 from cnnx._util.generators import describe_generator, make_generator
 from cnnx._util.representation import as_json
 from cnnx._util.validation import is_whole
+from cnnx._util.windows import shape_of_sample
 from cnnx._version import __version__
 from cnnx.initializers import INITIALIZERS
 from cnnx.layers import LAYERS
@@ -13,46 +16,122 @@ from cnnx.optimizers import OPTIMIZERS
 
 # Of a parameter; kernels count in 64 bits.
 MAX_UPDATES = 2**62
+# How the names of parameters begin.
+WEIGHTS = ('weights_', 'bias_', 'gamma_', 'beta_', 'running_mean_', 'running_variance_')
+KINDS = {**LAYERS, **LOSSES, **OPTIMIZERS}
+
+
+def weights(network):
+    """Return the values of all parameters by name."""
+    return {name: parameter.value for name, parameter in network.parameters.items()}
+
+
+def arrays(network):
+    """Return the values of all parameters, and the optimizer's state of each, by name."""
+    states = {
+        f'{state}_{name}': array
+        for name, parameter in network.parameters.items()
+        for state, array in parameter.state.items()
+    }
+    return {**weights(network), **states}
 
 
 def describe(network):
-    """Return architecture, loss, optimizer and the generator's state of a network."""
+    """Return architecture, loss, optimizer and the generator's state of a network, as JSON can hold them."""
     layers = [
         {**_describe_layer(layer), 'frozen_parameters': [p.name for p in layer.parameters if not p.trainable]}
         for layer in network.layers
     ]
     return {
         'cnnx': __version__,
-        'architecture': {'dtype': network.dtype.name, 'layers': layers},
-        'loss': _describe_part(network.loss, LOSSES),
-        'optimizer': _describe_part(network.optimizer, OPTIMIZERS),
+        'architecture': {'dtype': network.dtype.name, 'fused': network.fused, 'layers': layers},
+        'loss': _describe_part(network.loss),
+        'optimizer': _describe_part(network.optimizer),
         'generator': describe_generator(network.generator),
     }
 
 
-def rebuild(network_class, description, arrays):
-    """Make a network from what `describe` gave; its weights are still to be set.
+def describe_training(network):
+    """Return what `describe` does, and how many updates each parameter has had.
 
-    Layers are built only where their weights are among the arrays: a description of a few bytes can ask for
-    layers of any size.
+    That is 0 where the optimizer's state is not there yet: the count starts with it.
+    """
+    needed = set(network.optimizer.state_names)
+    updates = {name: p.updates if needed <= p.state.keys() else 0 for name, p in network.parameters.items()}
+    return {**describe(network), 'updates': updates}
+
+
+def custom_kinds(network):
+    """Return the names of classes of layers, loss and optimizer that are not cnnx's."""
+    parts = [*network.layers, network.loss, network.optimizer]
+    kinds = dict.fromkeys(type(part).__name__ for part in parts if part is not None and _kind(part) not in KINDS)
+    return list(kinds)
+
+
+def rebuild(network_class, description, arrays, custom_objects):
+    """Make a network from what `describe`, or `describe_training`, gave, and its arrays.
+
+    A layer's parameters are taken from the arrays: a description of a few bytes can ask for layers of any size.
 
     Raises:
         LookupError, RuntimeError, TypeError, ValueError: it is not such a description, or not of these arrays.
     """
-    network = network_class(dtype=description['architecture']['dtype'])
-    for settings in description['architecture']['layers']:
-        layer = _make_layer(settings)
-        for name, shape in layer.parameter_shapes().items():
-            name = f'{name}_{len(network.layers)}'
+    architecture = description['architecture']
+    network = network_class(dtype=architecture['dtype'], fused=architecture['fused'])
+    for index, settings in enumerate(architecture['layers']):
+
+        def weights_of_file(name, shape, kind=settings['kind'], index=index):
+            name = f'{name}_{index}'
             if name not in arrays or arrays[name].shape != shape:
                 found = arrays[name].shape if name in arrays else 'none'
-                raise ValueError(f'{settings["kind"]}: expected {name} of shape {shape}, found {found}')
-        network.add(layer)
+                raise ValueError(f'{kind}: expected {name} of shape {shape}, found {found}')
+            return arrays[name]
+
+        layer = _make_layer(settings, custom_objects)
+        network.add(layer, weights_of_file)
         restore_trainable(layer, settings)
-    if description['loss'] is not None:
-        network.compile(_make(LOSSES, description['loss']), _make(OPTIMIZERS, description['optimizer']))
+    match_weights(network.layers, arrays)
+    if description['optimizer'] is not None:
+        loss = description['loss']
+        network.compile(loss and _make(loss, custom_objects), _make(description['optimizer'], custom_objects))
+        if 'updates' in description:
+            _restore_optimizer_state(network, description, match_checkpoint(network, description, arrays))
     restore_generator(network, description['generator'])
     return network
+
+
+def restore(network, arrays, description):
+    """Give a network what `arrays` and `describe_training` gave of another one of its make.
+
+    That is weights, optimizer state, counts of updates, generator, and which layers and parameters are frozen.
+
+    Raises:
+        LookupError, TypeError, ValueError: they belong to another network; nothing is changed then.
+    """
+    matching = match_checkpoint(network, description, arrays)
+    restore_generator(network, description['generator'])
+    assign(network, matching)
+    for layer, settings in zip(network.layers, description['architecture']['layers'], strict=True):
+        restore_trainable(layer, settings)
+    _restore_optimizer_state(network, description, matching)
+
+
+def assign(network, arrays):
+    """Copy arrays, by name, into all parameters."""
+    for name, parameter in network.parameters.items():
+        parameter.value = arrays[name]
+
+
+def _restore_optimizer_state(network, description, arrays):
+    updates, states = updates_of(description), state_names(network, description)
+    for name, parameter in network.parameters.items():
+        parameter.state = {
+            state: np.array(arrays[f'{state}_{name}'], network.dtype, order='C')
+            for state in states
+            if f'{state}_{name}' in arrays
+        }
+        parameter.updates = updates.get(name, 0)
+    network.reset_update()
 
 
 def restore_generator(network, state):
@@ -69,31 +148,25 @@ def restore_generator(network, state):
 
 
 def restore_trainable(layer, description):
-    """Freeze what a layer's description tells, and set the rest free; an older file tells of no single parameters.
+    """Freeze what was frozen when a layer was described, and no more.
 
     Raises:
-        TypeError: it is no description.
+        LookupError, TypeError: it is no description.
     """
-    frozen = _frozen_parameters(description)
-    layer.trainable = bool(description.get('trainable', True))
-    if frozen is not None:
-        for parameter in layer.parameters:
-            parameter.trainable = parameter.name not in frozen
-
-
-def _frozen_parameters(description):
-    names = description.get('frozen_parameters')
-    return None if names is None else frozenset(names)
+    frozen = frozenset(description['frozen_parameters'])
+    layer.trainable = bool(description['trainable'])
+    for parameter in layer.parameters:
+        parameter.trainable = parameter.name not in frozen
 
 
 def updates_of(description):
-    """Return how many updates parameters have had, by name; an older file does not tell, and gives none.
+    """Return how many updates parameters have had, by name.
 
     Raises:
         ValueError: one is no such number.
         TypeError: it is no description.
     """
-    updates = dict(description.get('updates', {}))
+    updates = dict(description['updates'])
     for name, count in updates.items():
         if not is_whole(count) or not 0 <= count <= MAX_UPDATES:
             raise ValueError(f'updates of {name}: expected a whole number from 0 to {MAX_UPDATES}, got {count!r}')
@@ -101,52 +174,50 @@ def updates_of(description):
 
 
 def state_names(network, description):
-    """Return what a network's optimizer remembers of parameters, or did with the settings that are described.
+    """Return the names of what a network's optimizer keeps of parameters, or kept with the described settings.
 
     Raises:
         LookupError, TypeError, ValueError: it is no description.
     """
     described = description['optimizer']
-    then = _make(OPTIMIZERS, described).state_names if described['kind'] in OPTIMIZERS else ()
+    then = _make(described).state_names if described['kind'] in OPTIMIZERS else ()
     return list(dict.fromkeys((*network.optimizer.state_names, *then)))
 
 
 def check_names(network):
-    """Raise a ValueError if a parameter is called what a checkpoint calls an optimizer's memory of another one."""
+    """Raise a ValueError if a parameter has the name that checkpoints give to the optimizer's state of another."""
     parameters = network.parameters
     for state in network.optimizer.state_names:
         for name in parameters:
             if f'{state}_{name}' in parameters:
                 raise ValueError(
-                    f'parameter {state}_{name}: {type(network.optimizer).__name__} saves under this name what it '
-                    f'remembers of {name}; give the parameter another one'
+                    f'parameter {state}_{name}: {type(network.optimizer).__name__} saves its state of {name} under '
+                    'this name; give the parameter another one'
                 )
 
 
 def match_checkpoint(network, description, arrays):
-    """Return the arrays that are a network's parameters and what its optimizer remembers of them, by name.
+    """Return the arrays that are a network's parameters, and its optimizer's state of them, by name.
 
     Raises:
         ValueError: with the first difference, layer by layer.
         LookupError, TypeError: it is no description.
     """
     matching, theirs, updates = {}, description['architecture'], updates_of(description)
-    # What the file has of no parameter begins anew: it was written before the first step, or with other settings.
+    # A state that the file has of no parameter starts new: it is from before the first step, or of other settings.
     states = [
         state
         for state in state_names(network, description)
         if any(f'{state}_{name}' in arrays for name in network.parameters)
     ]
     for index, (layer, found) in enumerate(zip(network.layers, theirs['layers'], strict=False)):
-        kind = _kind(layer, LAYERS)
+        kind = _kind(layer)
         if found['kind'] != kind:
             raise ValueError(f'{layer.where}: expected {kind}, got {found["kind"]}')
-        frozen = _frozen_parameters(found) or ()
-        if not found.get('trainable', True):
+        frozen = found['frozen_parameters']
+        if not found['trainable']:
             frozen = [parameter.name for parameter in layer.parameters]
         matching |= _match_layer(layer, index, arrays, states, updates, frozen)
-        if found['kind'] in LAYERS:  # where settings of older files get their defaults
-            found = _describe_layer(_make_layer(found))
         for key, value in _describe_layer(layer).items():
             if key in ('kernel_initializer', 'trainable', *layer.adjustable):
                 continue
@@ -155,8 +226,8 @@ def match_checkpoint(network, description, arrays):
     for what, ours, other in (
         ('layers', len(network.layers), len(theirs['layers'])),
         ('dtype', network.dtype.name, theirs['dtype']),
-        ('loss', *(_unadjusted(loss, network.loss) for loss in _losses(network, description))),
-        ('optimizer', _kind(network.optimizer, OPTIMIZERS), description['optimizer']['kind']),
+        ('loss', *(_unadjusted(loss, network.loss) for loss in (_describe_part(network.loss), description['loss']))),
+        ('optimizer', _kind(network.optimizer), description['optimizer']['kind']),
     ):
         if ours != other:
             raise ValueError(f'{what}: expected {ours}, got {other}')
@@ -174,7 +245,7 @@ def adjusted(network, description):
         (f'{layer.where}: ', layer, _describe_layer(layer), found)
         for layer, found in zip(network.layers, description['architecture']['layers'], strict=True)
     ]
-    parts.append(('', network.loss, *_losses(network, description)))
+    parts.append(('', network.loss, _describe_part(network.loss), description['loss']))
     return {
         f'{where}{key}': (then[key], now[key])
         for where, part, now, then in parts
@@ -183,13 +254,8 @@ def adjusted(network, description):
     }
 
 
-def _losses(network, description):
-    """Return the descriptions of a network's loss and of the described one."""
-    return _describe_part(network.loss, LOSSES), _completed(description['loss'])
-
-
 def _unadjusted(settings, part):
-    return {key: value for key, value in settings.items() if key not in part.adjustable}
+    return settings and {key: value for key, value in settings.items() if key not in part.adjustable}
 
 
 def match_weights(layers, arrays):
@@ -201,20 +267,19 @@ def match_weights(layers, arrays):
     matching = {}
     for index, layer in enumerate(layers):
         matching |= _match_layer(layer, index, arrays)
-    prefixes = tuple({f'{name}_' for kind in LAYERS.values() for name in kind.parameter_names})
-    surplus = [name for name in arrays if name.startswith(prefixes) and name not in matching]
+    surplus = [name for name in arrays if name.startswith(WEIGHTS) and name not in matching]
     if surplus:
         raise ValueError(f'found {", ".join(sorted(surplus))}, for which this network has no layer')
     return matching
 
 
 def _match_layer(layer, index, arrays, states=(), updates=None, frozen=()):
-    """Return a layer's arrays, and of what optimizers remember of it what there is, or has to be."""
+    """Return a layer's arrays, and those of the optimizer's state that are there, or have to be."""
     matching = {}
     wanted = [(parameter, f'{parameter.name}_{index}') for parameter in layer.parameters]
     for parameter, name in wanted[:]:
         there = [state for state in states if f'{state}_{name}' in arrays]
-        # Of what was frozen when the optimizer got what it remembers, there is none of it.
+        # Of what was frozen when the optimizer's state began, there is none.
         needed = updates and updates.get(name, 0) > 0 and (parameter.name not in frozen or there)
         wanted += [(parameter, f'{state}_{name}') for state in (states if needed else there)]
     for parameter, name in wanted:
@@ -231,34 +296,29 @@ def _match_layer(layer, index, arrays, states=(), updates=None, frozen=()):
 
 def _describe_layer(layer):
     settings = {
-        'kind': _kind(layer, LAYERS),
+        'kind': _kind(layer),
         'input_shape': layer.input_shape,
-        'trainable': bool(layer.trainable),
+        'trainable': layer.trainable,
         **layer.settings(),
     }
     return as_json(settings, layer.where)
 
 
-def _make_layer(description):
+def _make_layer(description, custom_objects):
     settings = {**description, **_known_initializer(description)}
     for name in ('trainable', 'frozen_parameters'):
-        settings.pop(name, None)
-    return _make(LAYERS, settings)
+        settings.pop(name)
+    return _make(settings, custom_objects)
 
 
-def _describe_part(part, kinds):
-    return None if part is None else as_json({'kind': _kind(part, kinds), **part.settings()}, type(part).__name__)
+def _describe_part(part):
+    return None if part is None else as_json({'kind': _kind(part), **part.settings()}, type(part).__name__)
 
 
-def _kind(part, kinds):
-    """Return the name of a part's kind; of one of the user's own that is called as one of cnnx, with its module."""
+def _kind(part):
+    """Return the name of a part's class; of one that is not cnnx's but has such a name, with its module."""
     kind = type(part)
-    return kind.__name__ if kinds.get(kind.__name__, kind) is kind else f'{kind.__module__}.{kind.__qualname__}'
-
-
-def _completed(loss):
-    """Return a loss's description with the settings that it has from before they were there."""
-    return _describe_part(_make(LOSSES, loss), LOSSES) if loss['kind'] in LOSSES else loss
+    return kind.__name__ if KINDS.get(kind.__name__, kind) is kind else f'{kind.__module__}.{kind.__qualname__}'
 
 
 def _known_initializer(settings):
@@ -268,9 +328,14 @@ def _known_initializer(settings):
     return {} if name is None or name in INITIALIZERS else {'kernel_initializer': 'zeros'}
 
 
-def _make(kinds, settings):
+def _make(settings, custom_objects=()):
+    """Return a layer, loss or optimizer from its description."""
     settings = dict(settings)
-    kind = settings.pop('kind')
-    if kind not in kinds:
-        raise ValueError(f'{kind} is none of cnnx; build the network as it was built, and use load_weights')
-    return kinds[kind](**settings)
+    kind, shape = settings.pop('kind'), settings.pop('input_shape', None)
+    name = kind.rpartition('.')[2]
+    if kind not in KINDS and name not in custom_objects:
+        raise ValueError(f'it has a {name}, which is not of cnnx; give custom_objects={{{name!r}: {name}}}')
+    part = (KINDS[kind] if kind in KINDS else custom_objects[name])(**settings)
+    if shape is not None:
+        part.input_shape = shape_of_sample(shape, 'input_shape')
+    return part

@@ -51,7 +51,7 @@ def _run(options):
     if options.show and (Path(options.show).suffix != '.png' or not Path(options.show).parent.is_dir()):
         raise ValueError(f'--show {options.show}: expected a file ending in .png, in a folder that exists')
     prepare = _preparation(network.layers[0].input_shape, options.prepare)
-    classes = network.layers[-1].output_shape
+    classes = network.layers[-1].shape
     if len(classes) != 1:
         raise ValueError(f'expected a network that tells classes apart, its outputs are {classes}')
     names = _names(options.classes, max(classes[0], 2))

@@ -41,7 +41,7 @@ def _random_batch(network, samples):
     rng = np.random.default_rng(0)
     samples = max(samples, 1)
     x = rng.random((samples, *network.layers[0].input_shape), dtype=np.float32)
-    outputs = network.layers[-1].output_shape
+    outputs = network.layers[-1].shape
     if isinstance(network.loss, CategoricalCrossEntropy):
         return x, rng.integers(0, outputs[0], samples)
     return x, rng.random((samples, *outputs), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Images to train on: MNIST and its kin, ready to train on, and a user's own."""
+"""Data sets: MNIST, data sets in MNIST's format, and your own images."""
 
 from cnnx.data.datasets import class_names, load_dataset
 from cnnx.data.digits import prepare_digit

@@ -1,9 +1,9 @@
-"""Data sets of the same form as MNIST: Fashion-MNIST, KMNIST and the six of EMNIST.
+"""Data sets in MNIST's format: Fashion-MNIST, KMNIST and the six of EMNIST.
 
-Names, sizes and checksums of the files are those in TensorFlow Datasets (tensorflow_datasets/url_checksums/
-fashion_mnist.txt, kmnist.txt, emnist.txt), addresses and classes those in torchvision (torchvision/datasets/mnist.py),
-numbers of EMNIST's images those of Cohen, Afshar, Tapson and van Schaik, "EMNIST: an extension of MNIST to handwritten
-letters", 2017, but for `letters`, of which the published file holds 124,800 and 20,800.
+Sources. Names, sizes and checksums of files: TensorFlow Datasets (tensorflow_datasets/url_checksums/fashion_mnist.txt,
+kmnist.txt, emnist.txt). Addresses and classes: torchvision (torchvision/datasets/mnist.py). Numbers of images of
+EMNIST: Cohen, Afshar, Tapson and van Schaik, "EMNIST: an extension of MNIST to handwritten letters", 2017; the
+published file of `letters` differs, and holds 124,800 and 20,800 images.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ MERGED = tuple(string.digits + string.ascii_uppercase + 'abdefghnqrt')
 
 @dataclass(frozen=True)
 class IdxFiles:
-    """A data set in four files with the names, and of the shapes, of those of MNIST.
+    """A data set in four IDX files with the names and shapes of those of MNIST.
 
     Attributes:
-        title: what it is called.
-        classes: names of the classes, in the order of their labels.
-        mirrors: addresses that the files' names are appended to.
-        files: name -> (size, sha256, shape), training images and labels, then those for testing.
+        title: the name of the data set, for messages.
+        classes: the names of the classes, in the order of their labels.
+        mirrors: addresses that the names of the files are appended to.
+        files: name -> (size, sha256, shape), of training images, training labels, test images, test labels.
     """
 
     title: str
@@ -40,12 +40,12 @@ class IdxFiles:
     files: dict
 
     def read(self, name, folder):
-        """Return (images, labels, test images, test labels) as they are in the files, of a folder or the cache."""
+        """Return (images, labels, test images, test labels) from the files in a folder, or in the cache for None."""
         if folder is None:
             paths = find_in_cache(name, self.files, self.mirrors, f'the {len(self.files)} files of {self.title}')
         else:
             paths = [folder / file for file in self.files]
-            _check_there(paths, folder, self.title)
+            _check_present(paths, folder, self.title)
             for path, (_, sha256, _) in zip(paths, self.files.values(), strict=True):
                 _check_sha256(path, sha256, self.title)
         return [read_idx(path, shape) for path, (*_, shape) in zip(paths, self.files.values(), strict=True)]
@@ -56,10 +56,10 @@ class EmnistSplit:
     """One of the six data sets in EMNIST's single archive, which is read without being unpacked.
 
     Attributes:
-        title: what it is called.
-        classes: names of the classes, in the order of their labels.
-        split: its name in the archive.
-        counts: of training and of test images.
+        title: the name of the data set, for messages.
+        classes: the names of the classes, in the order of their labels.
+        split: the name of the data set in the archive.
+        counts: the numbers of training and of test images.
         first_label: the label of the first class.
     """
 
@@ -70,17 +70,17 @@ class EmnistSplit:
     first_label: int = 0
 
     def read(self, name, folder):
-        """Return what `IdxFiles.read` does, of the archive, or of files that were unpacked from it."""
+        """Return what `IdxFiles.read` returns, from the archive, or from files that were unpacked from it."""
         archive = self._archive(folder)
         if archive is not None:
             arrays = self._read_archive(archive)
         else:
             found = {member: _unpacked(folder, member) for member, _ in self._members()}
-            _check_there([path or folder / member for member, path in found.items()], folder, self.title)
+            _check_present([path or folder / member for member, path in found.items()], folder, self.title)
             arrays = [read_idx(found[member], shape) for member, shape in self._members()]
         images, labels, test_images, test_labels = arrays
         first = self.first_label
-        # Rows and columns are exchanged in the files.
+        # The images in the files are transposed.
         return images.transpose(0, 2, 1), labels - first, test_images.transpose(0, 2, 1), test_labels - first
 
     def _archive(self, folder):
@@ -108,7 +108,7 @@ class EmnistSplit:
                     with file.open(info) as raw:
                         arrays.append(read_idx_from(raw, f'{archive}: {member}', info.file_size, shape))
         except (KeyError, zipfile.BadZipFile) as error:
-            raise DataError(f'{archive}: not the archive of EMNIST ({error}); get it anew') from error
+            raise DataError(f'{archive}: not the archive of EMNIST ({error}); download it again') from error
         return arrays
 
 
@@ -171,18 +171,19 @@ NAMES = ('mnist', *DATASETS)
 
 
 def load_dataset(name, data_dir=None):
-    """Load a data set of the same form as MNIST for training: pixels from 0 to 1, labels one-hot.
+    """Load a data set in MNIST's format for training: pixels from 0 to 1, labels one-hot.
 
     Args:
         name: 'mnist', 'fashion', 'kmnist', 'emnist-balanced', 'emnist-letters', 'emnist-digits', 'emnist-mnist',
             'emnist-byclass' or 'emnist-bymerge'.
-        data_dir: a folder with its files as they are published; None takes the one that the environment variable
-            CNNX_DATA_DIR names, or else the user's cache, downloading them into it if need be. For all but MNIST, a
-            folder inside it of that name ('emnist' for the six) is looked into first. MNIST's files may be plain;
-            EMNIST's are its archive gzip.zip, or what it holds, unpacked or not.
+        data_dir: a folder with the files as they are published. None takes the folder in the environment variable
+            CNNX_DATA_DIR, or else the user's cache, and downloads the files into it if needed. For all but MNIST, a
+            folder inside of data_dir with the name of the data set ('emnist' for its six) is searched first. The files
+            of MNIST may be decompressed; those of EMNIST are its archive gzip.zip, or the files in it, compressed or
+            not.
 
     Returns:
-        ((x_train, y_train), (x_test, y_test)), x being (N, 28, 28, 1) float32 in [0, 1], y (N, classes) float32.
+        ((x_train, y_train), (x_test, y_test)): x (N, 28, 28, 1) float32 in [0, 1], y (N, classes) float32.
 
     Raises:
         DataError: a file is missing or damaged, or cannot be downloaded.
@@ -198,14 +199,15 @@ def load_dataset(name, data_dir=None):
         if images.dtype != np.uint8 or labels.dtype != np.uint8 or labels.max(initial=0) >= len(dataset.classes):
             raise DataError(
                 f'{dataset.title}: expected pixels as bytes and labels of {len(dataset.classes)} classes, '
-                f'got {images.dtype} and labels up to {labels.max(initial=0)} ({labels.dtype}); get its files anew'
+                f'got {images.dtype} and labels up to {labels.max(initial=0)} ({labels.dtype}); '
+                'download its files again'
             )
     classes = len(dataset.classes)
     return (pixels(x_train), one_hot(y_train, classes)), (pixels(x_test), one_hot(y_test, classes))
 
 
 def class_names(name):
-    """Return the names of a data set's classes, in the order of their labels.
+    """Return the names of the classes of a data set, in the order of their labels.
 
     Raises:
         ValueError: no data set has that name.
@@ -220,7 +222,7 @@ def _check_name(name):
 
 
 def _folder(name, data_dir):
-    """Return where to look for a data set's files, or None for the cache."""
+    """Return the folder to search for the files of a data set, or None for the cache."""
     folder = os.environ.get('CNNX_DATA_DIR') if data_dir is None else data_dir
     if not folder:
         return None
@@ -229,12 +231,12 @@ def _folder(name, data_dir):
 
 
 def _unpacked(folder, member):
-    """Return where a file of the archive lies in a folder, packed or plain, or None."""
+    """Return the path of a file of the archive in a folder, compressed or not, or None."""
     places = [folder / 'gzip' / member, folder / member, folder / member.removesuffix('.gz')]
     return next((path for path in places if path.is_file()), None)
 
 
-def _check_there(paths, folder, title):
+def _check_present(paths, folder, title):
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         raise DataError(
@@ -249,5 +251,5 @@ def _check_sha256(path, sha256, title):
     if found != sha256:
         raise DataError(
             f'{path}: not the file of that name of {title}: its sha256 is {found}; '
-            'get it anew, and give each data set a folder of its own'
+            'download it again, and keep each data set in a folder of its own'
         )

@@ -1,4 +1,4 @@
-"""Files that are downloaded once into the user's cache, held to their sizes and checksums, in bounded time."""
+"""Downloads of data sets into the user's cache, with checked sizes and checksums, in bounded time."""
 
 import io
 import threading
@@ -8,28 +8,28 @@ from pathlib import Path
 from cnnx.data.idx import DataError
 
 TIMEOUT = 30  # seconds without a byte
-# A download may take GRACE seconds and the time that its size takes at the slowest rate, in bytes per second, but no
-# longer than LONGEST.
+# A download may take GRACE seconds plus the time for its size at SLOWEST_RATE, in bytes per second, but no longer than
+# LONGEST.
 GRACE = 120
 SLOWEST_RATE = 10_000
 LONGEST = 3 * 3600
-# A download in progress has written to its file more lately than that.
+# A temporary file that has not changed for so many seconds is no download in progress.
 LEFTOVER_AGE = 3600
 
 
 def find_in_cache(folder, files, mirrors, wanted):
-    """Return the paths of files in the user's cache, downloading what is not there whole.
+    """Return the paths of files in the user's cache, and download those that are missing or damaged.
 
     Args:
-        folder: of the cache, by its name.
+        folder: the name of the folder in the cache.
         files: name -> (size, sha256, ...).
-        mirrors: addresses that a name is appended to, tried in turn.
-        wanted: what to get from elsewhere if all fail, in words.
+        mirrors: addresses that a name is appended to; they are tried in turn.
+        wanted: what the user should get from elsewhere if all fail, for the message.
 
     Raises:
         DataError: a file cannot be downloaded.
     """
-    import pooch  # takes 100 ms to import, which only the cache needs
+    import pooch  # takes 100 ms to import; only downloads need it
 
     cache = pooch.os_cache('cnnx') / folder
     _remove_leftovers(cache)
@@ -37,18 +37,18 @@ def find_in_cache(folder, files, mirrors, wanted):
 
 
 def _remove_leftovers(cache):
-    """Remove what downloads left that were killed: pooch names a file tmp* until it is whole and checked."""
+    """Remove the temporary files of killed downloads; pooch names them tmp* until they are complete and checked."""
     for path in cache.glob('tmp*'):
         try:
             if time.time() - path.stat().st_mtime > LEFTOVER_AGE:
                 path.unlink()
-        except OSError as error:  # another process was quicker, or the cache is read-only
-            if error.errno is None:  # a user's signal handler raises it
+        except OSError as error:  # another process has removed it, or the cache is read-only
+            if error.errno is None:  # raised by a signal handler of the user
                 raise
 
 
 def _download(name, cache, size, sha256, mirrors, wanted):
-    """Return the path of a file in the cache, downloaded if it is not there whole."""
+    """Return the path of a file in the cache; download it if it is missing or damaged."""
     import pooch
 
     failures = []
@@ -67,20 +67,20 @@ def _download(name, cache, size, sha256, mirrors, wanted):
             failures.append(f'{mirror}{name}: {error}')
     raise DataError(
         f'{name} cannot be downloaded into {cache}:\n  ' + '\n  '.join(failures) + '\n'
-        'Try again later, see that this folder can be written to and has room, '
+        'Try again later, check that this folder is writable and has free space, '
         f'or get {wanted} from elsewhere and give their folder as data_dir'
     )
 
 
 def _fetch(url, path, size):
-    """Download by pooch, but no more than size bytes and for no longer than those may take.
+    """Download by pooch, with a limit on size and time.
 
-    It is done in a thread, which can be given up: the timeout of a socket starts anew with each byte, and looking
-    up a name has none. A thread that was given up ends as soon as it wants to write, since its file is closed.
+    The download runs in a thread that can be abandoned: the timeout of a socket restarts with each byte, and a name
+    lookup has no timeout. An abandoned thread ends at its next write, since its file is closed.
 
     Raises:
         TimeoutError: it took too long.
-        OSError, ValueError: it failed, or there were more than size bytes.
+        OSError, ValueError: it failed, or there were more than `size` bytes.
     """
     limit = min(GRACE + size / SLOWEST_RATE, LONGEST)
     errors = []
@@ -89,7 +89,7 @@ def _fetch(url, path, size):
         thread.start()
         thread.join(limit)
         if thread.is_alive():
-            raise TimeoutError(f'not whole after {limit:,.0f} seconds')
+            raise TimeoutError(f'incomplete after {limit:,.0f} seconds')
     if errors:
         raise errors.pop()
 
@@ -104,7 +104,7 @@ def _fetch_into(url, file, errors):
 
 
 class _BoundedFile(io.BufferedWriter):
-    """A new file that refuses to grow beyond a size, lest an endless download fill the disk."""
+    """A new file with a limit on its size, so that an endless download does not fill the disk."""
 
     def __init__(self, path, size):
         super().__init__(io.FileIO(path, 'w'))
@@ -112,5 +112,5 @@ class _BoundedFile(io.BufferedWriter):
 
     def write(self, data):
         if self.tell() + len(data) > self.size:
-            raise ValueError(f'goes on after the {self.size:,} bytes of that file')
+            raise ValueError(f'longer than the {self.size:,} bytes of that file')
         return super().write(data)

@@ -1,4 +1,4 @@
-"""Reader for IDX files, the format of MNIST.
+"""Reader of IDX files, the format of MNIST.
 
 Source: "The IDX file format", Yann LeCun, Corinna Cortes and Christopher J. C. Burges, on MNIST's home
 page: two zero bytes, a byte for the type, a byte for the number of dimensions, their sizes as big-endian
@@ -17,7 +17,8 @@ import numpy as np
 
 TYPES = {0x08: 'u1', 0x09: 'i1', 0x0B: '>i2', 0x0C: '>i4', 0x0D: '>f4', 0x0E: '>f8'}
 GZIP_MAGIC = b'\x1f\x8b'
-# Files of MNIST have a fifth of their size when packed; a hundredth, beyond SMALL, is a trap.
+# The files of MNIST are compressed to a fifth of their size. More than a hundred to one, for more than SMALL bytes, is
+# taken for a decompression bomb.
 GZIP_LARGEST_RATIO = 100
 SMALL = 1 << 20
 O_NONBLOCK = getattr(os, 'O_NONBLOCK', 0)
@@ -25,23 +26,26 @@ CHUNK = 1 << 20
 
 
 class DataError(ValueError):
-    """A data file is missing, damaged, or not what its name says."""
+    """A data file is missing, damaged, or not the expected one."""
 
 
 def read_idx(path, shape=None):
-    """Read an IDX file, plain or compressed with gzip, into an array of the machine's byte order.
+    """Read an IDX file, plain or compressed with gzip, into an array in the byte order of the machine.
 
     Args:
-        path: where it is.
-        shape: what its sizes must be; None takes any.
+        path: the path of the file.
+        shape: the expected shape; None accepts any.
+
+    Returns:
+        An array with the shape and dtype in the file.
 
     Raises:
-        DataError: it is no IDX file, it is truncated, its checksum is wrong, it goes on after its last
-            number, it has another shape, or it claims more numbers than a file of its size can hold: when
-            compressed, a hundred times its size (and 1 MiB in any case). Little memory is taken then.
-        OSError: there is no such file, or it cannot be opened.
+        DataError: the file is not an IDX file, is truncated, has a wrong checksum, has data after its last number, has
+            another shape, or announces more numbers than a file of its size can hold: if compressed, 100 times its
+            size, or 1 MiB if that is more. No memory is allocated for these.
+        OSError: the file does not exist or cannot be opened.
     """
-    # A named pipe would have its reader wait for a writer.
+    # Opening a named pipe would wait for a writer.
     with open(path, 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as raw:
         status = os.fstat(raw.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -50,16 +54,16 @@ def read_idx(path, shape=None):
 
 
 def read_idx_from(raw, path, size, shape=None):
-    """Read what `read_idx` does from a binary file that is open and can seek.
+    """Read like `read_idx`, from an open binary file that can seek.
 
     Args:
         raw: the file, at its beginning.
         path: what errors call it.
-        size: in bytes.
-        shape: what its sizes must be; None takes any.
+        size: its size in bytes.
+        shape: the expected shape; None accepts any.
 
     Raises:
-        DataError: as `read_idx` does.
+        DataError: see `read_idx`.
     """
     compressed = raw.read(2) == GZIP_MAGIC
     raw.seek(0)
@@ -68,7 +72,7 @@ def read_idx_from(raw, path, size, shape=None):
         with gzip.GzipFile(fileobj=raw) if compressed else raw as file:
             return _read(file, path, most_bytes, shape)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f'{path}: damaged gzip file ({error}); get it anew') from error
+        raise DataError(f'{path}: damaged gzip file ({error}); get a new copy') from error
 
 
 def _read(file, path, most_bytes, wanted):
@@ -81,22 +85,22 @@ def _read(file, path, most_bytes, wanted):
     dtype = np.dtype(TYPES[head[2]])
     sizes = file.read(4 * head[3])
     if len(sizes) < 4 * head[3]:
-        raise DataError(f'{path}: truncated within the sizes of its {head[3]} dimensions; get it anew')
+        raise DataError(f'{path}: truncated within the sizes of its {head[3]} dimensions; get a new copy')
     shape = struct.unpack(f'>{head[3]}I', sizes)
     if wanted is not None and shape != tuple(wanted):
-        raise DataError(f'{path}: holds something else: expected numbers of shape {tuple(wanted)}, got {shape}')
+        raise DataError(f'{path}: expected numbers of shape {tuple(wanted)}, got {shape}')
     expected = math.prod(shape) * dtype.itemsize
     if expected > most_bytes or math.prod(max(n, 1) for n in shape) > sys.maxsize // dtype.itemsize:
         raise DataError(
             f'{path}: announces numbers of shape {shape}, more than a file of its size can hold: '
-            'truncated, or not an IDX file; get it anew, or unpack it if you trust it'
+            'truncated, or not an IDX file; get a new copy, or decompress it if you trust it'
         )
     data = bytearray()
     while chunk := file.read(min(CHUNK, expected - len(data) + 1)):
         data += chunk
         if len(data) > expected:
-            raise DataError(f'{path}: goes on after the {expected:,} bytes of numbers that its sizes {shape} announce')
+            raise DataError(f'{path}: has data after the {expected:,} bytes of its shape {shape}')
     if len(data) < expected:
-        raise DataError(f'{path}: truncated: expected {expected:,} bytes of numbers, got {len(data):,}; get it anew')
+        raise DataError(f'{path}: truncated: expected {expected:,} bytes of numbers, got {len(data):,}; get a new copy')
     array = np.frombuffer(data, dtype).reshape(shape)
     return array.astype(dtype.newbyteorder('='), copy=False)

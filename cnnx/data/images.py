@@ -1,6 +1,6 @@
-"""A user's own images: PNG and JPEG files, alone or in a folder by class, and .npz files of arrays.
+"""Your own images: PNG and JPEG files, folders with a folder for each class, and .npz files of arrays.
 
-Images are decoded and scaled by Pillow, which is imported at first use: `pip install "cnnx[images]"`.
+Pillow decodes and scales images. It is imported at first use, and installed by the extra `images`.
 """
 
 import os
@@ -17,30 +17,30 @@ from cnnx.data.idx import GZIP_LARGEST_RATIO, O_NONBLOCK, SMALL, DataError
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 MODES = {1: 'L', 3: 'RGB'}
-# What Pillow raises of files that are damaged or hostile.
+# What Pillow raises for files that are damaged or malicious.
 DAMAGE = (OSError, SyntaxError, ValueError, LookupError, TypeError, OverflowError, EOFError, struct.error, zlib.error)
 
 
 def read_image(path, size=None, channels=1):
-    """Read a PNG or JPEG file as it is seen: turned as its EXIF tag says, what is transparent on white.
+    """Read a PNG or JPEG file, rotated by its EXIF tag, with transparent parts on white.
 
     Args:
-        path: where it is.
-        size: (height, width) to scale it to, antialiased, whatever its ratio; None keeps its own.
+        path: the path of the file.
+        size: (height, width) to scale it to, antialiased, without keeping its aspect ratio; None does not scale.
         channels: 1 for grey, 3 for red, green and blue.
 
     Returns:
-        (height, width, channels) float32 in [0, 1], 1 being white.
+        (height, width, channels) float32 in [0, 1]; 1 is white.
 
     Raises:
-        DataError: it is no PNG or JPEG file, it is damaged or animated, or has more pixels than Pillow's limit
-            against bombs, `PIL.Image.MAX_IMAGE_PIXELS`.
-        ImportError: there is no Pillow.
-        OSError: there is no such file, or it cannot be opened.
-        ValueError: size or channels cannot be.
+        DataError: the file is not a PNG or JPEG file, is damaged or animated, or has more pixels than Pillow's limit,
+            `PIL.Image.MAX_IMAGE_PIXELS`.
+        ImportError: Pillow is not installed.
+        OSError: the file does not exist or cannot be opened.
+        ValueError: size or channels is not of this form.
     """
     if channels not in MODES:
-        raise ValueError(f'channels: expected 1 (grey) or 3 (colours), got {channels!r}')
+        raise ValueError(f'channels: expected 1 (grey) or 3 (colour), got {channels!r}')
     image = _decode(path, MODES[channels])
     if size is not None:
         height, width = _checked_size(size)
@@ -51,24 +51,23 @@ def read_image(path, size=None, channels=1):
 
 
 def load_folder(folder, size=(28, 28), channels=1, prepare=None):
-    """Load PNG and JPEG files that lie in a folder by class: FOLDER/CLASS/*.png.
+    """Load PNG and JPEG files from a folder that has a folder for each class: FOLDER/CLASS/*.png.
 
-    Classes and files are taken in the order of their names. Other files, and names that begin with a dot, are passed
-    over.
+    Classes and files are sorted by name. Other files, and names that begin with a dot, are skipped.
 
     Args:
-        folder: where the folders of the classes are.
-        size: (height, width) that images are scaled to, whatever their ratio.
+        folder: the folder that holds the folders of the classes.
+        size: (height, width) that images are scaled to, without keeping their aspect ratio.
         channels: 1 for grey, 3 for red, green and blue.
-        prepare: a function of a path that returns an image (height, width, channels), called for each file instead
-            of `read_image`.
+        prepare: a function that takes a path and returns an image (height, width, channels); it is called for each
+            file instead of `read_image`.
 
     Returns:
-        (x, labels, names): x (N, height, width, channels) float32 in [0, 1]; labels (N,) int; names of the classes.
+        (x, labels, names): x (N, height, width, channels) float32 in [0, 1]; labels (N,) int; the names of the classes.
 
     Raises:
         DataError: there are fewer than two classes, one has no images, or an image cannot be read.
-        ImportError, OSError, ValueError: as `read_image` does.
+        ImportError, OSError, ValueError: see `read_image`.
     """
     folder = Path(folder)
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.'))
@@ -85,17 +84,18 @@ def load_folder(folder, size=(28, 28), channels=1, prepare=None):
 
 
 def load_npz(path):
-    """Load x and y from an .npz file.
+    """Load images x, labels y and, if present, the names `classes` from an .npz file.
 
-    x is (N, height, width) or (N, height, width, channels), either bytes, which are divided by 255, or real numbers,
-    which are taken as they are; y is whole numbers (N,) from 0. `classes`, if it is there, names the classes.
+    x is (N, height, width) or (N, height, width, channels): uint8, which is divided by 255, or floats, which are taken
+    as they are. y is (N,), whole numbers from 0.
 
     Returns:
-        (x, labels, names): x (N, height, width, channels) float32; labels (N,) int; names of the classes.
+        (x, labels, names): x (N, height, width, channels) float32; labels (N,) int; the names of the classes, which
+            are '0', '1', ... where the file has none.
 
     Raises:
-        DataError: it is damaged, or holds something else.
-        OSError: there is no such file, or it cannot be opened.
+        DataError: the file is damaged, or its arrays are not of this form.
+        OSError: the file does not exist or cannot be opened.
     """
     try:
         with open(path, 'rb') as file:
@@ -111,7 +111,7 @@ def load_npz(path):
     if y.shape != (len(x),) or y.dtype.kind not in 'iu' or y.min(initial=0) < 0:
         raise DataError(f'{path}: y: expected {len(x)} whole numbers from 0, one an image, got {y.dtype} {y.shape}')
     largest = int(y.max(initial=0))
-    # Labels that are numbered with gaps would ask for as many outputs; the largest can be any number.
+    # The largest label sets the number of outputs: a wrong one, such as 10**9, would take all memory.
     if largest >= max(1000, len(y)):
         raise DataError(f'{path}: y: expected labels numbered from 0, got {largest} with {len(y)} images')
     names = tuple(map(str, range(largest + 1) if names is None else names.ravel()))
@@ -121,7 +121,7 @@ def load_npz(path):
 
 
 def pillow():
-    """Return Pillow's module of images, or raise an ImportError that says what to install."""
+    """Return the module PIL.Image, or raise an ImportError that says what to install."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -130,9 +130,9 @@ def pillow():
 
 
 def _decode(path, mode):
-    """Return a whole, upright image of 8 bits, of mode L or RGB."""
+    """Read an image file; return an upright image of 8 bits, in mode L or RGB."""
     images = pillow()
-    # A named pipe would have its reader wait for a writer.
+    # Opening a named pipe would wait for a writer.
     with open(path, 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise DataError(f'{path}: not a file')
@@ -145,12 +145,12 @@ def _decode(path, mode):
         except images.UnidentifiedImageError as error:
             raise DataError(
                 f'{path}: expected a PNG or JPEG file, got another kind or a damaged one; '
-                'what a phone saves as HEIC has to be exported as JPEG'
+                'export HEIC photographs of phones as JPEG'
             ) from error
         except (images.DecompressionBombWarning, images.DecompressionBombError) as error:
             raise DataError(f'{path}: too many pixels ({error}); scale it down') from error
         except DAMAGE as error:
-            raise DataError(f'{path}: damaged image ({error}); get it anew') from error
+            raise DataError(f'{path}: damaged image ({error}); get a new copy') from error
 
 
 def _upright(image, mode):
@@ -160,18 +160,18 @@ def _upright(image, mode):
         raise DataError(f'expected a single picture, got {image.n_frames} of an animation')
     image.load()
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith('I'):  # 16 bits, which convert would cut off at 255
+    if image.mode.startswith('I'):  # 16 bits, which convert would clip at 255
         image = pillow().fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
     if image.has_transparency_data:
-        image = _on_plain_ground(image.convert('RGBA'))
+        image = _on_plain_background(image.convert('RGBA'))
     return image.convert(mode)
 
 
-def _on_plain_ground(image):
-    """Lay a picture with transparent parts on white, or on black if nothing is to be seen on white."""
+def _on_plain_background(image):
+    """Put a picture with transparent parts on white, or on black if on white it is all of one colour."""
     found = None
-    for ground in ('white', 'black'):
-        found = pillow().new('RGBA', image.size, ground)
+    for background in ('white', 'black'):
+        found = pillow().new('RGBA', image.size, background)
         found.alpha_composite(image)
         if any(low < high for low, high in found.convert('RGB').getextrema()):
             break
@@ -196,7 +196,7 @@ def _checked_size(size):
 
 
 def _read_arrays(file, path):
-    """Return the arrays of an .npz file by name, unless its members unpack to more than a file of its size holds."""
+    """Return the arrays of an .npz file by name, or raise a DataError if it looks like a decompression bomb."""
     with zipfile.ZipFile(file) as archive:
         packed, plain = (
             sum(getattr(info, what) for info in archive.infolist()) for what in ('compress_size', 'file_size')

@@ -1,7 +1,7 @@
-"""MNIST: where its files are, whether they are whole, and how they become arrays to train on.
+"""MNIST: reading, checking and preprocessing its files.
 
-The first 5,000 training and 1,000 test images come with the package; tools/make_mnist_subset.py made
-them. All 70,000 are read from a folder, or downloaded once into the user's cache.
+The first 5,000 training and 1,000 test images come with the package, made by tools/make_mnist_subset.py. All 70,000
+are read from a folder, or downloaded once into the user's cache.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ MIRRORS = (
     'https://storage.googleapis.com/cvdf-datasets/mnist/',
 )
 
-# The size and the sha256 of each file as it is downloaded; the shape and the sha256 of what is in it once decompressed.
+# Of each file: size and sha256 as it is downloaded; shape and sha256 of the decompressed contents.
 FILES = {
     'train-images-idx3-ubyte.gz': (
         9_912_422,
@@ -53,34 +53,34 @@ def preprocess_mnist_data(full=False, data_dir=None):
     """Load MNIST for training: pixels from 0 to 1, labels one-hot.
 
     Args:
-        full: False takes the 5,000 training and 1,000 test images that come with the package; True takes
-            all 60,000 and 10,000, from data_dir if that is given, else from the folder that the environment
-            variable CNNX_DATA_DIR names, else from the user's cache, downloading them into it if need be.
+        full: False takes the 5,000 training and 1,000 test images that come with the package. True takes all 60,000
+            and 10,000: from data_dir if it is given, else from the folder in the environment variable CNNX_DATA_DIR,
+            else from the user's cache, into which they are downloaded if needed.
         data_dir: a folder with the four files of MNIST, compressed with gzip or plain.
 
     Returns:
-        ((x_train, y_train), (x_test, y_test)), x being (N, 28, 28, 1) float32 in [0, 1], y (N, 10) float32.
+        ((x_train, y_train), (x_test, y_test)): x (N, 28, 28, 1) float32 in [0, 1], y (N, 10) float32.
 
     Raises:
         DataError: a file is missing or damaged, or cannot be downloaded.
         ValueError: data_dir is given without full.
     """
     if not full and data_dir is not None:
-        raise ValueError('data_dir: goes with full=True; the subset comes with the package')
+        raise ValueError('data_dir: needs full=True; the subset comes with the package')
     arrays = _read_full(data_dir) if full else [read_idx(SUBSET / name) for name in FILES]
     x_train, y_train, x_test, y_test = arrays
     return (pixels(x_train), one_hot(y_train, CLASSES)), (pixels(x_test), one_hot(y_test, CLASSES))
 
 
 def pixels(images):
-    """Return images (N, H, W) of uint8 as (N, H, W, 1) float32 in [0, 1]."""
+    """Convert images (N, H, W) uint8 to (N, H, W, 1) float32 in [0, 1]."""
     found = images[..., np.newaxis].astype(np.float32, order='C')
     found /= 255
     return found
 
 
 def one_hot(labels, classes):
-    """Return labels (N,) as rows (N, classes) float32."""
+    """Convert labels (N,) to one-hot rows (N, classes) float32."""
     return np.eye(classes, dtype=np.float32)[labels]
 
 
@@ -102,11 +102,11 @@ def _find(folder):
 
 
 def _read_checked(path, shape, sha256):
-    """Read a file and hold it to the shape, and then the checksum, of what it should contain."""
+    """Read a file, and check the shape and then the checksum of its contents."""
     array = read_idx(path, shape)
     head = bytes((0, 0, 0x08, array.ndim)) + b''.join(size.to_bytes(4, 'big') for size in array.shape)
     if array.dtype != np.uint8 or _sha256(head, array) != sha256:
-        raise DataError(f'{path}: holds something else than the MNIST file of that name; get it anew')
+        raise DataError(f'{path}: not the MNIST file of that name; download it again')
     return array
 
 

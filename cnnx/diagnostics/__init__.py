@@ -1,1 +1,1 @@
-"""Looking into a network: gradients, learning rates, times, backends, classes, and what speaks against a set-up."""
+"""Diagnostics: doctor, gradient check, learning-rate finder, profiler, backend comparison, classification report."""

@@ -1,4 +1,4 @@
-"""Where a classifier is right and where it is wrong, as text and as a picture."""
+"""Classification report: confusion matrix, precision, recall and F1 by class, the worst mistakes."""
 
 from collections.abc import Sized
 
@@ -14,24 +14,25 @@ COLUMNS = 5
 
 
 class Report:
-    """How a network does, class by class, on samples whose classes are known.
+    """The quality of a classifier by class.
 
-    `print` shows the confusion matrix, figures by class, and the pairs that are confused most; `plot` draws.
+    `print` shows the confusion matrix, metrics by class, and the classes that are confused most often; `plot` draws.
 
     Args:
-        network: a `cnnx.Network` with outputs (N, classes); a single output decides between two.
-        x, y: samples, and their classes as indices or one-hot rows.
-        batch_size: samples at a time.
-        examples: how many mistakes to keep, at most.
-        classes: their names, in the order of the outputs; None takes their numbers.
+        network: a `cnnx.Network` with outputs (N, classes), or (N, 1), the probability of class 1.
+        x, y: samples, and their classes as indices (N,) or one-hot rows (N, classes).
+        batch_size: the number of samples in each forward pass.
+        examples: the largest number of mistakes to keep.
+        classes: the names of the classes, in the order of the outputs; None takes their numbers.
 
     Raises:
         ValueError: x and y do not fit the network or each other, or there are not as many names as classes.
 
     Attributes:
         confusion: a `cnnx.metrics.ConfusionMatrix`.
-        pairs: (true, predicted, how many samples) of wrong predictions, the most frequent first.
-        mistakes: (index, true, predicted, output) of wrong predictions, the largest output for the wrong class first.
+        pairs: a list of (true class, predicted class, number of samples) of wrong predictions, the most frequent first.
+        mistakes: a list of (index, true class, predicted class, output) of wrong predictions, the largest output for
+            the wrong class first.
     """
 
     def __init__(self, network, x, y, batch_size=256, examples=20, classes=None):
@@ -51,11 +52,14 @@ class Report:
         return '\n'.join([*self._matrix_lines(), '', *self._class_lines(), '', *self._pair_lines()])
 
     def plot(self, path):
-        """Draw the confusion matrix, and beside it the mistakes where samples are images, to a file.
+        """Draw the confusion matrix into a file, and the mistakes beside it if the samples are images.
+
+        Args:
+            path: a file such as report.png; its ending sets the format.
 
         Raises:
-            ImportError: there is no matplotlib.
-            OSError, ValueError: the file cannot be written, or no picture ends like that.
+            ImportError: matplotlib is not installed.
+            OSError, ValueError: the file cannot be written, or its ending is not that of a picture.
         """
         path = path_of_file(path)
         from matplotlib.figure import Figure
@@ -77,7 +81,7 @@ class Report:
         for name, row in zip(self._names, matrix, strict=True):
             lines.append(f'{name:>{first}}  ' + '  '.join(f'{count:{width}}' for count in row))
         undecided = self.confusion.undecided.sum()
-        return lines if undecided == 0 else [*lines, f'{undecided} more have NaN among their outputs, and no class']
+        return lines if undecided == 0 else [*lines, f'{undecided} more have NaN outputs, so no predicted class']
 
     def _class_lines(self):
         confusion = self.confusion
@@ -91,9 +95,9 @@ class Report:
 
     def _pair_lines(self):
         if not self.pairs:
-            return ['no class was taken for another']
+            return ['no classes are confused']
         return ['most confused'] + [
-            f'{self._names[true]} taken for {self._names[predicted]}: {count} time{"s" if count > 1 else ""}'
+            f'{self._names[true]} predicted as {self._names[predicted]}: {count} time{"s" if count > 1 else ""}'
             for true, predicted, count in self.pairs[:NAMED_PAIRS]
         ]
 
@@ -102,23 +106,23 @@ def _names(classes, count):
     if classes is None:
         return [str(number) for number in range(count)]
     if isinstance(classes, str) or not isinstance(classes, Sized) or len(classes) != count:
-        raise ValueError(f'classes: expected {count} names, one a class, got {classes!r}')
+        raise ValueError(f'classes: expected {count} names, one for each class, got {classes!r}')
     return [str(name) for name in classes]
 
 
 def _mistakes(outputs, labels, most):
-    """Return up to `most` tuples (index, true, predicted, output), the largest output first."""
+    """Return up to `most` tuples (index, true class, predicted class, output), the largest output first."""
     outputs = class_scores(outputs)
     predicted = outputs.argmax(axis=1)
     wrong = np.flatnonzero((predicted != labels) & ~np.isnan(outputs).any(axis=1))
-    sure = outputs[wrong, predicted[wrong]]
-    order = np.argsort(-sure, kind='stable')[:most]
+    confidence = outputs[wrong, predicted[wrong]]
+    order = np.argsort(-confidence, kind='stable')[:most]
     return [(int(i), int(labels[i]), int(predicted[i]), float(outputs[i, predicted[i]])) for i in wrong[order]]
 
 
 def _draw_matrix(axes, matrix, names):
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(fractions, cmap='Blues', vmin=0, vmax=1)
     axes.set(xlabel='predicted', ylabel='true')
     if len(matrix) > LEGIBLE_CLASSES:
         return
@@ -126,7 +130,7 @@ def _draw_matrix(axes, matrix, names):
     axes.set_yticks(range(len(matrix)), names)
     for (i, j), count in np.ndenumerate(matrix):
         if count:
-            color = 'white' if shares[i, j] > 0.5 else 'black'
+            color = 'white' if fractions[i, j] > 0.5 else 'black'
             axes.text(j, i, str(count), ha='center', va='center', color=color, fontsize=8)
 
 
@@ -138,4 +142,4 @@ def _draw_mistakes(figure, x, mistakes, names):
         if mistake is not None:
             index, true, predicted, output = mistake
             axes.imshow(x[index].squeeze(axis=2) if x.shape[3] == 1 else x[index], cmap='gray')
-            axes.set_title(f'{names[true]} taken for {names[predicted]}\n({output:.2f})', fontsize=8)
+            axes.set_title(f'{names[true]} predicted as {names[predicted]}\n({output:.2f})', fontsize=8)

@@ -1,4 +1,4 @@
-"""The two backends side by side: how far apart their numbers are, and how far their speeds."""
+"""Comparison of the NumPy and the compiled backend: numerical differences and speed, layer by layer."""
 
 import time
 
@@ -13,36 +13,38 @@ BATCH_COMPARED = 100
 
 
 def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_size=32, **train_options):
-    """Train a network on each backend, from one seed on the same batches, and print the comparison.
+    """Train a network on each backend, with the same seed and batches, and print times and differences.
 
-    Layers are compared one by one: times are those of a training run that leaves the blocks out, forward and
-    backward, per batch. A second run, in blocks, gives the time of whole steps as networks take them.
-    Differences are taken on equal input, gradient and weights, so that each is a layer's own: with the weights
-    before training and with those that the compiled run ended with, over the first 1,000 samples, the larger
-    of the two. The backward difference is the largest among the gradients of a layer's input and parameters.
+    Times of layers are milliseconds for a batch, forward and backward, in a training run layer by layer. A second run,
+    in blocks, gives the time of a whole training step.
+
+    The difference of a layer is measured with the same input, gradient and weights on both backends, over the first
+    1,000 samples, once with the initial weights and once with those of the trained compiled network; the larger one
+    counts. The backward difference is the largest one of the gradients by the layer's input and parameters.
 
     Args:
-        make_network: a function that makes a compiled network, from the same seed each time.
+        make_network: a function that returns a new compiled network, from the same seed each time.
         train_data, test_data: pairs (x, y).
         epochs, batch_size, train_options: passed on to `Network.train`.
 
     Returns:
-        (rows, results): a dict for each layer, and for each backend a dict of 'history', 'test', and
-            'milliseconds' of a step in blocks.
+        (rows, results): a list with a dict for each layer ('layer', 'forward', 'backward', 'numpy', 'cython'), and for
+            each backend a dict of 'history', 'test', and 'milliseconds' of a training step in blocks.
 
     Raises:
-        BackendError: there are no compiled kernels to compare with.
+        BackendError: the compiled kernels cannot be used.
     """
     train_options |= {'epochs': epochs, 'batch_size': batch_size, 'verbose': 0}
     steps = epochs * -(-len(train_data[0]) // batch_size)
     networks, milliseconds, results = {}, {}, {}
-    for backend in reversed(BACKENDS):  # the compiled one first, since it may not be there
+    for backend in reversed(BACKENDS):  # the compiled one first, since it may be missing
         with use_backend(backend):
             network = networks[backend] = make_network()
-            network.plan.run_layer_by_layer()
-            watches = _attach_stopwatches(network.plan)
+            network.fused = False
+            timers = _attach_timers(network)
             history = network.train(*train_data, **train_options)
-            milliseconds[backend] = [watch.milliseconds for watch in watches]
+            milliseconds[backend] = [timer.milliseconds for timer in timers]
+            _detach_timers(network)
             results[backend] = {
                 'history': history.history,
                 'test': network.evaluate(*test_data),
@@ -56,7 +58,7 @@ def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_si
             'backward': max(pair[step, 1] for pair in differences),
             **{backend: milliseconds[backend][step] for backend in BACKENDS},
         }
-        for step, name in enumerate(networks['cython'].plan.step_names)
+        for step, name in enumerate(_names(networks['cython']))
     ]
     _print_layers(rows)
     _print_speeds('steps in blocks, update included', *(results[backend]['milliseconds'] for backend in BACKENDS))
@@ -71,14 +73,14 @@ def _milliseconds(network, data, train_options):
     return 1000 * (time.perf_counter() - began)
 
 
-class Stopwatch:
-    """Adds up the time of a step's forward and backward calls."""
+class StepTimer:
+    """Measure the total time of some methods of an object, by replacing them with timed ones."""
 
-    def __init__(self, owner, forward, backward):
+    def __init__(self, owner, *methods):
         self.seconds = 0.0
         self.batches = 0
-        setattr(owner, forward, self._timed(getattr(owner, forward), batches=1))
-        setattr(owner, backward, self._timed(getattr(owner, backward), batches=0))
+        for method in methods:
+            setattr(owner, method, self._timed(getattr(owner, method), batches=int(method != 'backward')))
 
     def _timed(self, method, batches):
         def timed(*arguments, **options):
@@ -92,41 +94,58 @@ class Stopwatch:
 
     @property
     def milliseconds(self):
-        """Of both calls, for one batch."""
+        """The time of the methods for one batch."""
         return 1000 * self.seconds / max(self.batches, 1)
 
 
-def _attach_stopwatches(plan):
-    watches = [Stopwatch(step, 'forward', 'backward') for step in plan.steps]
-    return [*watches, Stopwatch(plan.loss, 'compute', 'compute_gradient')]
+def _attach_timers(network):
+    timers = [StepTimer(layer, 'forward', 'backward') for layer in network.layers]
+    return [*timers, StepTimer(network.loss, 'value_and_gradient')]
 
 
-def _largest_differences(network, data):
-    """Return the (forward, backward) differences of each step, the loss last."""
-    x, y = (array[:SAMPLES_COMPARED] for array in data)
-    samples, plan = ArrayData(network, x, y), network.plan
-    largest = np.zeros((len(plan.steps) + 1, 2))
-    for first in range(0, len(samples), BATCH_COMPARED):
-        found = _differences(plan, network.generator, *samples.batch(slice(first, first + BATCH_COMPARED)))
+def _detach_timers(network):
+    for layer in network.layers:
+        del layer.forward, layer.backward
+    del network.loss.value_and_gradient
+
+
+def _names(network):
+    return [*(f'{layer.index} {type(layer).__name__}' for layer in network.layers), type(network.loss).__name__]
+
+
+def _largest_differences(network, train_data):
+    """Return the largest (forward, backward) differences of each layer, the loss last, (layers + 1, 2)."""
+    x, y = (array[:SAMPLES_COMPARED] for array in train_data)
+    data = ArrayData(network, x, y)
+    largest = np.zeros((len(network.layers) + 1, 2))
+    for first in range(0, len(data), BATCH_COMPARED):
+        found = _differences(network, *data.batch(slice(first, first + BATCH_COMPARED)))
         largest = np.maximum(largest, found)
     return largest
 
 
-def _differences(plan, generator, x, targets):
-    found = np.zeros((len(plan.steps) + 1, 2))
-    for position, step in enumerate(plan.steps):
-        found[position, 0], x = _on_both(lambda step=step, x=x: [step.forward(x, training=True)], generator)
-    found[-1, 0], _ = _on_both(lambda: [plan.losses(x, targets)])
-    found[-1, 1], gradient = _on_both(lambda: [plan.loss_gradient()])
-    for step in plan.backward_steps:
-        found[plan.steps.index(step), 1], gradient = _on_both(
-            lambda step=step, dy=gradient: [step.backward(dy), *(p.grad for p in step.layer.parameters)]
+def _differences(network, x, targets):
+    layers, found = network.layers, np.zeros((len(network.layers) + 1, 2))
+    for position, layer in enumerate(layers):
+        found[position, 0], x = _on_both(lambda layer=layer, x=x: [layer.forward(x, training=True)], network.generator)
+    losses = []
+
+    def gradient_of_loss():
+        loss, gradient = network.loss.value_and_gradient(x, targets)
+        losses.append(loss)
+        return [gradient]
+
+    found[-1, 1], gradient = _on_both(gradient_of_loss)
+    found[-1, 0] = abs(losses[0] - losses[1])
+    for position, layer in reversed(list(enumerate(layers))):
+        found[position, 1], gradient = _on_both(
+            lambda layer=layer, dy=gradient: [layer.backward(dy), *(p.grad for p in layer.parameters)]
         )
     return found
 
 
 def _on_both(compute, generator=None):
-    """Compute arrays on each backend, with the same random numbers; return the largest difference and first array."""
+    """Compute arrays on both backends with the same random numbers; return the largest difference and the first."""
     arrays, state = {}, generator and generator.bit_generator.state
     for backend in BACKENDS:
         if generator is not None:

@@ -1,4 +1,4 @@
-"""Whether the gradients that layers compute are those of the loss: central differences beside them."""
+"""Gradient check: gradients from backpropagation compared with central differences of the loss."""
 
 import copy
 import math
@@ -7,31 +7,33 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnx._util.validation import non_negative, positive_int, whole_number
+from cnnx.execution.fusion import fuses_loss
 from cnnx.layers.parameter import Parameter
+from cnnx.losses import value_and_gradient
 from cnnx.training.array_data import ArrayData
 
-# Truncation falls with the square of a step, rounding rises with its inverse: the first step is where float64
-# has little of both, the others are for kinks nearby.
+# Step sizes h. The truncation error grows with h squared, the rounding error with 1 / h: in float64, both are small at
+# the first one. The smaller ones are for kinks nearby.
 STEPS = (1e-5, 1e-6, 1e-7)
-# Gradients below this are held to it, and not to their own size, since rounding covers their last digits.
+# The error of gradients smaller than this is relative to it, not to their own size, because of rounding.
 FLOOR = 1e-4
-# How much of a disagreement the bend of the slope may be before the disagreement says nothing.
-BEND = 0.1
-# Entries tried for each that is to be compared, where some have to be skipped.
+# A kink can explain a disagreement only if the analytic gradient changes within the step by this fraction of it.
+KINK = 0.1
+# How many entries may be tried for each one that is to be compared, since some lie on a kink.
 TRIES = 4
 
 
 class Row(NamedTuple):
-    """What was found of one array of gradients.
+    """The result for one array of gradients.
 
     Attributes:
-        layer: index and kind; the loss stands last.
-        array: 'input', or the parameter's name.
-        error: the largest relative error; NaN where nothing could be compared.
-        place: the index at which it is, or None.
-        analytic, numeric: the two gradients there.
-        checked, skipped: how many entries were compared, and how many lie on a kink.
-        ok: whether some were compared, and all agree.
+        layer: index and class of the layer; the loss comes last.
+        array: 'input', or the name of the parameter.
+        error: the largest relative error; NaN if no entry could be compared.
+        place: the index of the entry with that error, or None.
+        analytic, numeric: the gradient from backpropagation and the central difference at that entry.
+        checked, skipped: the number of entries that were compared, and of those skipped since they lie on a kink.
+        ok: True if at least one entry was compared, and all agree.
     """
 
     layer: str
@@ -46,10 +48,10 @@ class Row(NamedTuple):
 
 
 class GradientCheck:
-    """What `check_gradients` found: true if all gradients agree, and a table when printed.
+    """The result of `check_gradients`: true if all gradients agree; prints as a table.
 
     Attributes:
-        rows: a `Row` for each layer's input and for each of its parameters, from the first layer to the loss.
+        rows: a `Row` for the input of each layer and for each of its parameters, from the first layer to the loss.
     """
 
     def __init__(self, rows):
@@ -73,54 +75,57 @@ class GradientCheck:
         if wrong:
             last = wrong[-1]
             return (
-                f'WRONG: {len(wrong)} of {len(self.rows)}. Gradients run from the loss to the first layer: look at '
+                f'WRONG: {len(wrong)} of {len(self.rows)}. Gradients go from the loss to the first layer: look at '
                 f'{last.layer}, {last.array}, first'
             )
         unknown = [f'{row.layer}, {row.array}' for row in self.rows if not row.checked]
         if unknown:
-            return f'not known, since all that was tried lies on a kink: {"; ".join(unknown)}'
+            return f'not known, since all entries that were tried lie on a kink: {"; ".join(unknown)}'
         return f'all {len(self.rows)} agree'
 
 
 def check_gradients(network, x, y, *, samples_per_parameter=20, tolerance=1e-5, seed=0):
     """Compare the gradients of a network with central differences of its loss.
 
-    All is computed in float64, on a copy: weights, gradients, optimizer memory, generator and dtype of the network
-    stay as they are. The loss is that of training, penalties of weights included, all of x being one batch; the
-    layers run one by one. What a layer keeps beside its parameters, a generator above all, is set back before each
-    pass, so that all passes draw the same numbers. Compared are the gradients by the parameters that training
-    changes, and by the input of each layer and of the loss: a layer that passes back a wrong gradient makes all those
-    before it wrong. A Softmax that trains as one step with cross-entropy counts as part of the loss.
+    For each entry v of a parameter or an input, the gradient a that backpropagation gives is compared with the central
+    difference n = (L(v + h) - L(v - h)) / 2h, with h = 1e-5 max(1, |v|). The relative error,
+    |a - n| / max(|a|, |n|, 1e-4), must be at most `tolerance`. Checked are the parameters that training changes, the
+    input of each layer, and the input of the loss.
 
-    With a for what `compute_gradient` gives, and n = (L(v + h) - L(v - h)) / 2h for what is measured, the relative
-    error is |a - n| / max(|a|, |n|, floor). The floor keeps the rounding of L from counting as an error of what is
-    nearly 0: 1e-4 at h = 1e-5, it grows with loss and outputs over 1, and with 1 / h. So gradients below about 1e-9
-    go unchecked: check a network before it is trained to the end.
+    How to read the result: print it. A layer that returns a wrong gradient makes those of all layers before it wrong
+    too, so look at the last wrong row first. A Softmax that is trained in one step with cross-entropy counts as part
+    of the loss.
 
-    A quotient across a kink, of ReLU or max-pooling for instance, is meaningless. Kinks show in a itself, whatever
-    layer they are in: over a smooth stretch, a at v + h and v - h is nearly what it is at v, and across a kink it
-    jumps. So where a and n differ, a is computed at both ends too. If it changes by less than a tenth of the
-    difference, no kink explains it, and a is wrong. Else the quotients to one side, of v + h and v and of v and
-    v - h, are judged in the same way, since a kink at v itself leaves one side smooth (a bias of 0 before a ReLU,
-    where pixels are blank). Else h is made ten times smaller, twice. What is undecided then is skipped, and another
-    entry drawn, up to four for each that is to be compared. An array without a single one compared is not ok.
+    How it is computed: in float64, on a copy, so the network stays as it is. The loss is that of training, with l2
+    penalties, over all of x as one batch, and layers run one by one. State of layers, such as random generators, is
+    restored before each pass, so that all passes draw the same random numbers.
+
+    Limits:
+
+    - Gradients below about 1e-9 are not checked: the 1e-4 in the divisor keeps rounding errors from counting. It grows
+      with losses and outputs larger than 1, and with smaller h. Check a network before it is fully trained.
+    - At a kink, as ReLU and max-pooling have, a central difference is meaningless. A kink is recognised by a itself,
+      which is computed at v + h and v - h too: across a kink it jumps. If it changes by less than a tenth of the
+      disagreement, the gradient is wrong. Otherwise the one-sided differences are compared in the same way, which
+      helps where v itself is on the kink, as for a bias of 0 before a ReLU; then h is divided by 10, twice. An entry
+      that is still undecided is skipped, and another one drawn, up to 4 for each one to compare. An array without any
+      compared entry is not ok.
 
     Args:
         network: a compiled `cnnx.Network`.
         x, y: a few samples and their targets; more samples have more kinks.
-        samples_per_parameter: how many entries of each array to compare, drawn at random; None for all.
-        tolerance: the largest relative error that is right.
-        seed: of the draw.
+        samples_per_parameter: the number of entries of each array to compare, drawn at random; None for all.
+        tolerance: the largest relative error of a gradient that counts as right.
+        seed: for drawing the entries.
 
     Returns:
         A `GradientCheck`.
 
     Raises:
-        ValueError: an argument is wrong, x and y do not fit the network or each other, their loss is not finite, or
-            a layer gives no gradient of the shape of its input.
+        ValueError: an argument is wrong, x and y do not fit the network or each other, the loss is not finite, or a
+            layer returns a gradient whose shape is not that of its input.
 
-    Source: "Gradient checks" in the notes of Stanford's CS231n, cs231n.github.io/neural-networks-3, for the relative
-    error, the sizes of steps, kinks, and few samples.
+    Source: "Gradient checks" in the notes of Stanford's CS231n, cs231n.github.io/neural-networks-3.
     """
     network.needs_loss('check_gradients')
     if samples_per_parameter is not None:
@@ -133,7 +138,7 @@ def check_gradients(network, x, y, *, samples_per_parameter=20, tolerance=1e-5, 
 
 
 class _Array(NamedTuple):
-    """What gradients are compared of: a parameter, or, where that is None, the input of the step at a position."""
+    """An array whose gradients are compared: a parameter, or, if that is None, the input of the step at `position`."""
 
     layer: str
     position: int
@@ -143,26 +148,25 @@ class _Array(NamedTuple):
 
 
 class _Passes:
-    """Training passes of a copy of a network over one batch, with one number changed.
+    """Training passes of a copy of a network over one batch, with one entry of an array changed.
 
     Attributes:
-        arrays: all that is compared.
+        arrays: a list of `_Array`, all that are compared.
         loss: the mean loss with nothing changed.
-        scale: the largest of loss and outputs, and 1: rounding grows with it.
+        scale: the largest of |loss|, |outputs| and 1; rounding errors grow with it.
     """
 
     def __init__(self, network, x, y):
         self._network = _in_float64(network)
-        samples = ArrayData(self._network, x, y)
-        self._x, self._targets = samples.batch(slice(None))
-        self._plan = self._network.plan
-        self._steps = self._plan.steps
-        for step in self._steps:
-            step.input_gradient = True
+        self._x, self._targets = ArrayData(self._network, x, y).batch(slice(None))
+        layers, self._loss = self._network.layers, self._network.loss
+        # Softmax and cross-entropy count as one.
+        self._softmax = layers[-1] if fuses_loss(layers, self._loss) else None
+        self._layers = layers if self._softmax is None else layers[:-1]
         self._state = self._copy_state(self._current_state())
         self.loss = self._forward()
         if not math.isfinite(self.loss):
-            raise ValueError(f'check_gradients: expected samples of a finite loss, got {self.loss}; look at x and y')
+            raise ValueError(f'check_gradients: expected samples with a finite loss, got {self.loss}; look at x and y')
         self.scale = max(1.0, abs(self.loss), float(np.abs(self._inputs[-1]).max()))
         self.arrays = self._make_arrays()
 
@@ -171,7 +175,7 @@ class _Passes:
         return self._with(array, place, value, self._forward)
 
     def gradient_at(self, array, place, value):
-        """Return the gradient by an entry of an array that is set to a value."""
+        """Return the gradient by an entry of an array, with that entry set to a value."""
 
         def run(*change):
             self._forward(*change)
@@ -193,61 +197,67 @@ class _Passes:
     def _make_arrays(self):
         arrays = []
         inputs = [x.copy() for x in self._inputs]
-        for position, gradient in enumerate(self._backward()):
-            name = self._plan.step_names[position]
+        names = [f'{layer.index} {type(layer).__name__}' for layer in self._layers] + [type(self._loss).__name__]
+        for position, (name, gradient) in enumerate(zip(names, self._backward(), strict=True)):
             arrays.append(_Array(name, position, None, gradient, inputs[position]))
-            if position < len(self._steps):
-                layer = self._steps[position].layer
-                for p in layer.parameters if layer.trainable else ():
-                    if p.trainable:
+            if position < len(self._layers):
+                for p in self._layers[position].parameters:
+                    if p.learns:
                         arrays.append(_Array(name, position, p, p.grad.copy(), p.value.copy()))
         return arrays
 
     def _forward(self, position=None, place=None, value=None):
-        """Return the mean loss, with an entry of the input of the step at a position set to a value."""
+        """Return the mean loss, with one entry of the input of the layer at `position` set to a value."""
         self._restore()
         x, self._inputs = self._x, []
-        for i in range(len(self._steps) + 1):
+        for i in range(len(self._layers) + 1):
             if i == position:
                 x = x.copy()
                 x[place] = value
             self._inputs.append(x)
-            if i < len(self._steps):
-                x = self._steps[i].forward(x, True)
-        loss = float(self._plan.losses(x, self._targets).mean(dtype=np.float64))
-        return loss + self._plan.penalty()
+            if i < len(self._layers):
+                x = self._layers[i].forward(x, True)
+        y = x if self._softmax is None else self._softmax.forward(x, True)
+        loss, self._gradient = value_and_gradient(self._loss, y, self._targets)
+        return loss + self._network.plan.penalty()
 
     def _backward(self):
-        """Return the gradients by the steps' inputs, the loss's last, and write those of the parameters."""
+        """Return the gradients by the inputs of the layers and of the loss, and write those of the parameters."""
         for parameter in self._network.parameters.values():
-            parameter.grad[...] = math.nan  # what a layer forgets to write
-        gradients = [self._plan.loss_gradient()]
-        for step, x in zip(reversed(self._steps), reversed(self._inputs[:-1]), strict=True):
-            gradient = step.backward(gradients[0].copy())
+            parameter.grad[...] = math.nan  # so that a gradient that a layer does not write is noticed
+        gradients = [self._gradient if self._softmax is None else self._softmax.backward(self._gradient)]
+        for layer, x in zip(reversed(self._layers), reversed(self._inputs[:-1]), strict=True):
+            gradient = layer.backward(gradients[0].copy())
             if np.shape(gradient) != x.shape:
                 found = 'None' if gradient is None else np.shape(gradient)
                 raise ValueError(
-                    f'{step.layer.where}: expected compute_gradient to give a gradient of the shape of its input, '
-                    f'{x.shape}, got {found}'
+                    f'{layer.where}: expected {type(layer).__name__}.backward to return a gradient of the shape of its '
+                    f'input, {x.shape}, got {found}'
                 )
             gradients.insert(0, gradient)
-        self._plan.add_penalty_gradients()
+        for layer in self._layers:
+            if layer.l2 > 0:
+                layer.add_penalty_gradient()
         return [gradient.copy() for gradient in gradients]
 
     def _current_state(self):
-        """Return what the layers keep beside parameters and the latest pass, and the generator."""
+        """Return the state of the layers, without parameters and what the latest pass saved, and the generator."""
         kept = [
-            {key: value for key, value in vars(layer).items() if key not in ('_parameters', '_saved')}
+            {
+                key: value
+                for key, value in vars(layer).items()
+                if key not in ('_parameters', '_saved', 'network_changes')
+            }
             for layer in self._network.layers
         ]
         return kept, self._network.generator
 
     def _copy_state(self, state):
-        """Copy a state, with one generator in several layers still one, and parameters still themselves."""
+        """Copy a state; layers that share a generator still share it, and parameters are not copied."""
         parameters = self._network.parameters.values()
-        same = [self._network, *self._network.layers, *parameters]
-        same += [array for p in parameters for array in (p.value, p.grad)]
-        return copy.deepcopy(state, {id(thing): thing for thing in same})
+        kept = [self._network, *self._network.layers, *parameters]
+        kept += [array for p in parameters for array in (p.value, p.grad)]
+        return copy.deepcopy(state, {id(thing): thing for thing in kept})
 
     def _restore(self):
         kept, self._network.generator = self._copy_state(self._state)
@@ -256,13 +266,14 @@ class _Passes:
 
 
 def _in_float64(network):
-    """Return a copy of a network that shares nothing with it and computes in float64."""
+    """Return a deep copy of a network that computes in float64."""
     with network.plan.lock:
-        twin = copy.deepcopy(network)
-    for layer in twin.layers:
-        layer.build(rng=twin.generator, dtype='float64')
-    twin.dtype = np.dtype('float64')
-    return twin
+        network = copy.deepcopy(network)
+    for layer in network.layers:
+        layer.set_up(rng=network.generator, dtype='float64')
+    network.dtype = np.dtype('float64')
+    network.reset_plan()
+    return network
 
 
 def _check(passes, array, samples, tolerance, rng):
@@ -286,7 +297,7 @@ def _check(passes, array, samples, tolerance, rng):
 
 
 def _compare(passes, array, place, tolerance):
-    """Return the relative error of an entry and its numeric gradient, or None where it lies on a kink."""
+    """Return the relative error of an entry and its numeric gradient, or None if it lies on a kink."""
     analytic, value = float(array.gradient[place]), float(array.values[place])
     for step in STEPS:
         step *= max(1.0, abs(value))
@@ -299,11 +310,11 @@ def _compare(passes, array, place, tolerance):
         error = _relative_error(analytic, central, floor)
         if error <= tolerance:
             return error, central
-        bends = [abs(passes.gradient_at(array, place, end) - analytic) for end in (low, high)]
+        changes = [abs(passes.gradient_at(array, place, end) - analytic) for end in (low, high)]
         quotients = central, (passes.loss - below) / (value - low), (above - passes.loss) / (high - value)
-        for quotient, bend in zip(quotients, (max(bends), *bends), strict=True):
+        for quotient, change in zip(quotients, (max(changes), *changes), strict=True):
             error = _relative_error(analytic, quotient, floor)
-            if error <= tolerance or bend < BEND * abs(analytic - quotient) < math.inf:
+            if error <= tolerance or change < KINK * abs(analytic - quotient) < math.inf:
                 return error, quotient
     return None
 
@@ -315,5 +326,5 @@ def _relative_error(analytic, numeric, floor):
 def _cells(row):
     place = '' if row.place is None else f'({", ".join(map(str, row.place))})'
     verdict = 'ok' if row.ok else 'WRONG' if row.checked else 'not known'
-    figures = ('', '', '') if row.place is None else (f'{row.error:.1e}', f'{row.analytic:.6g}', f'{row.numeric:.6g}')
-    return (row.layer, row.array, figures[0], place, *figures[1:], str(row.checked), str(row.skipped), verdict)
+    numbers = ('', '', '') if row.place is None else (f'{row.error:.1e}', f'{row.analytic:.6g}', f'{row.numeric:.6g}')
+    return (row.layer, row.array, numbers[0], place, *numbers[1:], str(row.checked), str(row.skipped), verdict)

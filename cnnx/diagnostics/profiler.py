@@ -1,4 +1,4 @@
-"""Where the time of a step goes, block by block, and what share of the processor's speed that is."""
+"""Profiler: time and speed of a training step, block by block, as a fraction of the processor's peak."""
 
 import copy
 import time
@@ -14,12 +14,12 @@ PEAK_MULTIPLY_ADDS = 200_000_000
 
 
 class Row(NamedTuple):
-    """What a block, or a layer, takes of a step.
+    """Time of a block, a layer, or the optimizer in a training step.
 
     Attributes:
-        name: which layers.
-        forward, backward: seconds, the medians of several passes.
-        multiply_adds: of both passes over the batch, counted as if nothing were zero.
+        name: the layers in it.
+        forward, backward: seconds, medians of several passes.
+        multiply_adds: of both passes over the batch, dense: zeros count too.
     """
 
     name: str
@@ -29,17 +29,17 @@ class Row(NamedTuple):
 
     @property
     def flops(self):
-        """Floating-point operations per second; a multiply-add counts as two."""
+        """Floating-point operations per second (FLOP/s); a multiply-add counts as two."""
         return 2 * self.multiply_adds / (self.forward + self.backward)
 
 
 def measure_peak(threads=None):
-    """Return how many floating-point operations per second the processor does at best, in float32.
+    """Measure the peak speed of the processor in float32, in floating-point operations per second (FLOP/s).
 
-    Measured with multiply-adds in registers; the best of five runs.
+    It is the best of five runs of multiply-adds in registers.
 
     Args:
-        threads: how many; as many as kernels use by default.
+        threads: the number of threads; None takes as many as kernels use.
     """
     threads = kernels.num_threads() if threads is None else positive_int(threads, 'threads')
     best = 0
@@ -51,36 +51,38 @@ def measure_peak(threads=None):
 
 
 def profile(network, x, y, batch_size=64, repeats=30):
-    """Time the parts of a training step, print them, and return them; the network stays as it is.
+    """Time the parts of a training step, print a table, and return it; the network stays as it is.
 
-    The parts are timed one by one, on one thread; the whole step as it runs, on all. Multiply-adds are counted
-    as if every position carried gradient: a backward pass that visits only those that do can look faster than
-    the processor.
+    Each block is timed alone, on one thread; the whole step on all threads, as it runs in training. Multiply-adds are
+    counted as dense: a backward pass that skips zero gradients can seem faster than the peak.
 
     Args:
         network: a compiled `cnnx.Network`.
-        x, y: samples to take a batch from.
-        batch_size: samples to a step; all there are, if they are fewer.
-        repeats: how often to time; medians are taken.
+        x, y: samples and targets, of which the first ones are the batch.
+        batch_size: the number of samples in the batch; all, if there are fewer.
+        repeats: the number of measurements, whose median is taken.
 
     Returns:
-        (rows, step): a `Row` for each block, or layer where there are no blocks, and the seconds of a
-        whole step.
+        (rows, step): a list with a `Row` for each block (or layer that runs alone) and one for the optimizer, and the
+        seconds of a whole step.
+
+    Raises:
+        ValueError: an argument is wrong, or x and y do not fit the network or each other.
     """
     network.needs_loss('profile')
-    network = copy.deepcopy(network)  # a step moves more than weights: running means, the generator
-    samples = ArrayData(network, x, y)
-    index = np.arange(min(positive_int(batch_size, 'batch_size'), len(samples)))
+    network = copy.deepcopy(network)  # a step changes running means and the generator too
+    data = ArrayData(network, x, y)
+    index = np.arange(min(positive_int(batch_size, 'batch_size'), len(data)))
     repeats = positive_int(repeats, 'repeats')
     plan = network.plan
     update = network.optimizer.prepare(network.trainable_parameters)
     steps, updates, times = [], [], []
     with plan.lock:
-        plan.learn(samples, index)
+        plan.learn(data, index)
         for _ in range(repeats):
-            steps.append(_seconds(lambda: plan.learn(samples, index)))
+            steps.append(_seconds(lambda: plan.learn(data, index)))
             updates.append(_seconds(lambda: update(0.0)))
-            times.append(plan.times(samples, index))
+            times.append(plan.times(data, index))
         names, multiply_adds = plan.timed_parts(len(index))
     seconds = np.median(times, axis=0)
     rows = [Row(name, *pair, count) for name, pair, count in zip(names, seconds, multiply_adds, strict=True)]
@@ -107,10 +109,10 @@ def _print(rows, step, samples):
         print(line)
     total = sum(row.multiply_adds for row in rows)
     print(
-        f'a step of {samples} samples as it runs, on {kernels.num_threads()} threads: {1e3 * step:.3f} ms, '
-        f'{1e6 * step / samples:.2f} us a sample'
+        f'a step of {samples} samples on {kernels.num_threads()} threads: {1e3 * step:.3f} ms, '
+        f'{1e6 * step / samples:.2f} us per sample'
     )
     print(
-        f'{total:,} multiply-adds, as if nothing were zero: {2e-9 * total / step:.1f} GFLOP/s, '
-        f'{2 * total / step / peak:.0%} of the {peak / 1e9:.0f} GFLOP/s that is the peak'
+        f'{total:,} multiply-adds, dense: {2e-9 * total / step:.1f} GFLOP/s, '
+        f'{2 * total / step / peak:.0%} of the peak of {peak / 1e9:.0f} GFLOP/s'
     )

@@ -1,4 +1,4 @@
-"""Arrays that are lent out again for the next batch."""
+"""Buffers: arrays that are lent out again for the next batch."""
 
 import math
 

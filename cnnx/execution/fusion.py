@@ -1,4 +1,4 @@
-"""Which layers run as one, and in which order."""
+"""Which neighbouring layers run as one block, and in which order."""
 
 import math
 from typing import NamedTuple
@@ -16,21 +16,25 @@ from cnnx.layers import (
     MaxPooling,
     ReLU,
     Sigmoid,
+    Softmax,
     Tanh,
 )
+from cnnx.losses import CategoricalCrossEntropy
 
-WEIGHTED = (Convolutional, Dense)
 # They do not decrease: the largest number stays the largest.
 ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh)
 # Each number of y comes from the same one of x, and nothing that their backward passes read is in x.
 ELEMENTWISE = (*ACTIVATIONS, Dropout, BatchNormalization)
+IN_BLOCKS = {
+    *(Convolutional, Dense, *ACTIVATIONS, MaxPooling, AveragePooling, GlobalAveragePooling, Dropout, Flatten),
+}
 # What a block's backward pass reads of its y.
 NOTHING, SIGNS, VALUES = range(3)
-# As how many multiply-adds a number counts that only passes through a block.
+# A number that only passes through a block costs as much as so many multiply-adds.
 PASSING = 8
 
 
-class Group(NamedTuple):
+class Fusion(NamedTuple):
     """Layers that run as one block: one that makes it what it is, and what runs with that one.
 
     A weighted layer may have ReLU and max-pooling with it. A Flatten moves nothing: where it is the layer itself,
@@ -41,23 +45,19 @@ class Group(NamedTuple):
         layer: the one that makes the block what it is.
         pooling: of a convolution, or None.
         relu: of a weighted layer.
-        output_shape: of one sample.
+        shape: of one output sample.
     """
 
     layers: tuple
     layer: Layer
     pooling: MaxPooling | None
     relu: bool
-    output_shape: tuple
-
-    @property
-    def multiply_adds(self):
-        return self.layer.multiply_adds
+    shape: tuple
 
     @property
     def work(self):
         """What a sample's forward pass costs, in multiply-adds."""
-        return self.multiply_adds or PASSING * math.prod(self.layer.input_shape)
+        return self.layer.multiply_adds or PASSING * math.prod(self.layer.input_shape)
 
     @property
     def elementwise(self):
@@ -69,7 +69,7 @@ class Group(NamedTuple):
         """What the backward pass reads of y."""
         if isinstance(self.layer, (Sigmoid, Tanh)):
             return VALUES
-        # A convolution's block keeps what ReLU made zero behind pooling.
+        # A convolution's block keeps which numbers ReLU made zero after pooling.
         signs = isinstance(self.layer, (ReLU, LeakyReLU)) or (self.relu and not self.pooling)
         return SIGNS if signs else NOTHING
 
@@ -84,29 +84,31 @@ class Group(NamedTuple):
         return f'{numbers} {", ".join(type(layer).__name__ for layer in self.layers)}'
 
 
-def split(layers, apart=(), training=True):
-    """Return layers in the order in which they run, those that run as one block as a `Group`.
+def fuse(layers, apart=(), training=True):
+    """Return layers in the order in which they run, those that run as one block as a `Fusion`.
 
-    A max-pooling comes before the activations that it stands behind, which then have fewer numbers to go over. A
-    Flatten belongs to the group before it, if there is one.
+    A max-pooling comes before the activations that it stands after, which then have fewer numbers to go over. A
+    Flatten belongs to the fusion before it, if there is one.
 
     Args:
         layers: neighbours in a network.
         apart: those that are to run alone.
-        training: whether batches are normalized by themselves, which takes the whole batch.
+        training: whether batches are normalized by their own mean and variance, which takes the whole batch.
     """
     layers = _poolings_first(layers)
-    in_blocks = {*WEIGHTED, *ACTIVATIONS, MaxPooling, AveragePooling, GlobalAveragePooling, Dropout, Flatten}
-    if not training:
-        in_blocks.add(BatchNormalization)
+    in_blocks = IN_BLOCKS if training else IN_BLOCKS | {BatchNormalization}
     parts, position, shape = [], 0, layers[0].input_shape if layers else None
     while position < len(layers):
         layer = layers[position]
         alone = type(layer) not in in_blocks or layer in apart
         members = [layer] if alone else _members(layers[position:])
         for member in members:
-            shape = shape if isinstance(member, ELEMENTWISE) else member.output_shape
-        parts.append(layer if alone else _group(members, shape))
+            shape = shape if isinstance(member, ELEMENTWISE) else member.shape
+        if not alone:
+            kinds = {type(member): member for member in members[1:]}
+            ordered = tuple(sorted(members, key=lambda member: member.index))
+            layer = Fusion(ordered, layer, kinds.get(MaxPooling), ReLU in kinds, shape)
+        parts.append(layer)
         position += len(members)
     return parts
 
@@ -123,7 +125,7 @@ def _poolings_first(layers):
 
 
 def _members(layers):
-    """Return the first layer and those behind it that run in one block with it.
+    """Return the first layer and those after it that run in one block with it.
 
     A convolution's block knows no max-pooling whose windows reach over the edges of the image.
     """
@@ -140,22 +142,29 @@ def _members(layers):
     return members
 
 
-def _group(members, shape):
-    kinds = {type(layer): layer for layer in members[1:]}
-    return Group(
-        tuple(sorted(members, key=lambda layer: layer.index)), members[0], kinds.get(MaxPooling), ReLU in kinds, shape
-    )
-
-
-def in_place(groups, frozen):
-    """Return which groups write over what they read.
+def in_place(fusions, frozen):
+    """Return which fusions write over what they read.
 
     They may where nothing is lost that a backward pass before them reads: a number that is dropped has no gradient,
     whatever its sign was.
     """
     found, kept = [], NOTHING
-    for i, group in enumerate(groups):
-        least = {Dropout: SIGNS, Flatten: VALUES}.get(type(group.layer), NOTHING)
-        found.append(group.elementwise and kept <= least)
-        kept = max(kept if found[-1] else NOTHING, group.reads if i >= frozen else NOTHING)
+    for i, fusion in enumerate(fusions):
+        least = {Dropout: SIGNS, Flatten: VALUES}.get(type(fusion.layer), NOTHING)
+        found.append(fusion.elementwise and kept <= least)
+        kept = max(kept if found[-1] else NOTHING, fusion.reads if i >= frozen else NOTHING)
     return found
+
+
+def fuses_loss(layers, loss):
+    """Whether the loss is computed from the last layer's input: softmax and cross-entropy as one step."""
+    return type(loss) is CategoricalCrossEntropy and not loss.from_logits and type(layers[-1]) is Softmax
+
+
+def describe_fusions(layers, loss):
+    """Return lines that say which layers run as one."""
+    fusions = [part for part in fuse(layers) if isinstance(part, Fusion)]
+    lines = [f'layers {fusion.name} run as one block' for fusion in fusions if len(fusion.layers) > 1]
+    if layers and fuses_loss(layers, loss):
+        lines.append(f'layer {len(layers) - 1} (Softmax) and CategoricalCrossEntropy train as one step')
+    return lines

@@ -1,8 +1,7 @@
-"""The programs of compiled blocks that run groups of layers.
+"""Programs: compiled blocks with their arrays, which carry a batch through several layers in one call.
 
-A block computes a few layers in one sweep, so that what lies between them is never stored:
-convolution, ReLU and max-pooling; or a dense layer and ReLU. Other layers are blocks of their own, but for those
-that need the whole batch. A program carries a tile of samples through all blocks, forward and back, in one call.
+A block computes a few layers in one sweep, so that what lies between them is never stored: convolution, ReLU and
+max-pooling; or a dense layer and ReLU. A program carries a tile of samples through all of its blocks, forward and back.
 """
 
 import time
@@ -11,25 +10,40 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx._util.arrays import array_with_slack
-from cnnx.execution.fusion import ACTIVATIONS, WEIGHTED, in_place
-from cnnx.layers import BatchNormalization, Dense, Dropout, Flatten, LeakyReLU, MaxPooling
+from cnnx.execution.fusion import in_place
+from cnnx.layers import (
+    BatchNormalization,
+    Convolutional,
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    MaxPooling,
+    ReLU,
+    Sigmoid,
+    Tanh,
+)
+
+# What blocks call activations.
+ACTIVATION_NAMES = {ReLU: 'relu', LeakyReLU: 'leaky_relu', Sigmoid: 'sigmoid', Tanh: 'tanh'}
 
 
 class Program:
     """Blocks with their arrays, for batches of up to `capacity` samples.
 
     Args:
-        groups: as `split` gives them, of layers one behind the other.
+        fusions: as `fuse` gives them, of neighbouring layers.
         capacity: the largest batch.
-        training: whether there will be backward passes.
-        frozen: how many of the first groups nothing is learned in: there is no backward pass through them.
-        input_gradient: whether the backward pass goes on before the first group.
+        training: whether layers do what they do in training.
+        first: the first fusion that the backward pass goes through; as many as there are for no backward pass.
+        input_gradient: whether the backward pass goes on before the first fusion.
         loss: a `CategoricalCrossEntropy`, computed from the last block's output in the same sweep, or None.
-        weighted: whether samples weigh differently in the loss.
-        softmax: computes the softmax of the last block's output, in the same sweep.
+        weighted: whether samples have different weights in the loss.
+        softmax: whether to compute the softmax of the last block's output.
 
     Attributes:
         threads: how many it can use.
+        loss: the block that computes it, where there is one.
         blocks, names: what runs, and which layers it stands for.
         y: (capacity, ...), the network's output.
         dy: (capacity, ...), the gradient of y, to write between a forward and a backward pass.
@@ -37,65 +51,57 @@ class Program:
     """
 
     def __init__(
-        self,
-        groups,
-        capacity,
-        *,
-        training=False,
-        frozen=0,
-        input_gradient=False,
-        loss=None,
-        weighted=False,
-        softmax=False,
+        self, fusions, capacity, *, training, first, input_gradient=False, loss=None, weighted=False, softmax=False
     ):
         self.capacity = capacity
         self.training = training
+        self.backward = first < len(fusions)
         self.threads = kernels.num_threads()
-        self._dtype = groups[0].layer.dtype
+        self._dtype = fusions[0].layer.dtype
         self._backend = kernels.current()
-        self._work = sum(group.work for group in groups) * (3 if training else 1)
-        # With the loss in the sweep, or without a backward pass, a tile is through when the next one comes.
-        self._in_tiles = self._backend.Program.tile is not None and (loss or not training)
+        self._work = sum(fusion.work for fusion in fusions) * (3 if self.backward else 1)
+        # With the loss in the sweep, or without a backward pass, a tile is finished when the next one comes.
+        self._in_tiles = self._backend.Program.tile is not None and (loss or not self.backward)
         self.blocks, self.names, self._gathers, self._dropouts = [], [], [], []
-        self._add_groups(groups, frozen if training else len(groups), input_gradient, softmax)
+        self._add_fusions(fusions, first, input_gradient, softmax)
         if loss:
             self._add_loss(loss, weighted)
         if softmax:
             self._add_softmax()
         self._compiled = self._backend.Program(self.blocks, capacity, self.threads)
 
-    def _add_groups(self, groups, frozen, input_gradient, softmax):
-        over = in_place(groups, frozen)
-        local = self._local(groups, frozen, over, input_gradient, softmax)
-        shape = groups[0].layer.input_shape
+    def _add_fusions(self, fusions, first, input_gradient, softmax):
+        over = in_place(fusions, first)
+        local = self._local(fusions, first, over, input_gradient, softmax)
+        shape = fusions[0].layer.input_shape
         y, dy = self._buffer(shape, local[0]), self._buffer(shape) if input_gradient else None
         self.dx = dy
-        self._add_gather('batch', y, local[0])
-        for i, group in enumerate(groups):
-            x, dx, shape = y, dy, group.output_shape
+        self._add('batch', self._backend.Gather(y), False, local[0])
+        for i, fusion in enumerate(fusions):
+            x, dx, shape = y, dy, fusion.shape
             if over[i]:
-                # The first group that learns is a weighted one, or one that passes a gradient on.
+                # The first fusion that learns is a weighted one, or one that passes a gradient on.
                 y, dy = x.reshape(len(x), *shape), None if dx is None else dx.reshape(len(dx), *shape)
             else:
                 y = self._buffer(shape, local[i + 1])
-                dy = self._buffer(shape, local[i + 1]) if i >= frozen else None
-            block = _block(self._backend, group, x, y, dy, dx)
+                dy = self._buffer(shape, local[i + 1]) if i >= first else None
+            block = _block(self._backend, fusion, x, y, dy, dx)
             if block is not None:
-                self._add(group.name, block, local[i], local[i + 1])
-            if isinstance(group.layer, Dropout):
-                self._dropouts.append((group.layer, block))
+                self._add(fusion.name, block, local[i], local[i + 1])
+            if isinstance(fusion.layer, Dropout):
+                self._dropouts.append((fusion.layer, block))
         self.y, self.dy = y, dy
 
-    def _local(self, groups, frozen, over, input_gradient, softmax):
-        """Return which of the arrays before, between and behind the groups hold a tile for each thread.
+    def _local(self, fusions, first, over, input_gradient, softmax):
+        """Return which of the arrays before, between and after the fusions hold a tile for each thread.
 
         Whole batches are needed of what goes in and out, and of what a dense layer's gradient is made from.
         """
-        whole = [not self._in_tiles] * (len(groups) + 1)
+        whole = [not self._in_tiles] * (len(fusions) + 1)
         whole[0] = whole[0] or input_gradient
         whole[-1] = whole[-1] or not softmax
-        for i, group in enumerate(groups):
-            if isinstance(group.layer, Dense) and i >= frozen:
+        for i, fusion in enumerate(fusions):
+            if isinstance(fusion.layer, Dense) and i >= first:
                 whole[i] = whole[i + 1] = True
         same = [i for i, each in enumerate(over) if each]
         for i in same:
@@ -107,22 +113,20 @@ class Program:
     def _add_loss(self, loss, weighted):
         labels, weights = np.zeros(self.capacity, np.int32), None
         dlogits = np.empty_like(self.y) if self.dy is None else self.dy
-        self._add_gather('labels', labels)
+        self._add('labels', self._backend.Gather(labels))
         if weighted:
             weights = np.zeros(self.capacity, self._dtype)
-            self._add_gather('weights', weights)
-        self._loss = self._backend.CrossEntropyBlock(self.y, labels, dlogits, loss.label_smoothing, weights)
-        self._add('CategoricalCrossEntropy', self._loss)
+            self._add('weights', self._backend.Gather(weights))
+        self.loss = self._backend.CrossEntropyBlock(self.y, labels, dlogits, loss.label_smoothing, weights)
+        self._add('CategoricalCrossEntropy', self.loss)
 
     def _add_softmax(self):
         logits, self.y = self.y, self._buffer(self.y.shape[1:])
         self._add('Softmax', self._backend.SoftmaxBlock(logits, self.y), self._in_tiles)
 
-    def _add_gather(self, name, batch, local=False):
-        self._gathers.append(self._backend.Gather(batch))
-        self._add(name, self._gathers[-1], False, local)
-
     def _add(self, name, block, x_local=False, y_local=False):
+        if isinstance(block, self._backend.Gather):
+            self._gathers.append(block)
         block.x_local, block.y_local = x_local, y_local
         self.blocks.append(block)
         self.names.append(name)
@@ -138,8 +142,8 @@ class Program:
             samples: how many.
             forward, backward: which passes.
             sources: (x,), (x, labels) or (x, labels, weights): arrays to read the samples from, contiguous, of
-                the program's dtypes; none for what a forward pass was run over before.
-            order: at which places they stand there, (samples,) int64; None for the first ones.
+                the program's dtypes; none for a backward pass alone.
+            order: which of them make up the batch, (samples,) int64; None for the first ones.
         """
         for gather, source in zip(self._gathers, sources, strict=False):
             gather.read_from(source)
@@ -156,7 +160,7 @@ class Program:
 
         What the first block reads and the last one starts from is what the latest `run` left.
         """
-        passes = ((True, False), (False, True)) if self.training else ((True, False),)
+        passes = ((True, False), (False, True)) if self.backward else ((True, False),)
         seconds = np.zeros((len(self.blocks), 2))
         for column, (forward, backward) in enumerate(passes):
             for i in range(len(self.blocks))[:: 1 if forward else -1]:
@@ -165,37 +169,34 @@ class Program:
                 seconds[i, column] = time.perf_counter() - began
         return seconds
 
-    def totals(self, samples):
-        """Return the sum of the losses of the latest batch, and how many of its samples were classified right."""
-        return self._loss.totals(samples)
-
 
 class Sweep:
-    """Groups that run as one program, which is made anew for a larger batch, more threads or another backend.
+    """Fused layers that run as one program, which is rebuilt for a larger batch, more threads or another backend.
 
     Args:
-        groups: as `split` gives them, of layers one behind the other.
-        settings: what `Program` takes beside.
+        fusions: as `fuse` gives them, of neighbouring layers.
+        first, settings: what `Program` takes.
     """
 
-    def __init__(self, groups, **settings):
-        self.groups = groups
-        self.learns = settings['training']
-        self._settings = settings
+    def __init__(self, fusions, first, **settings):
+        self.fusions = fusions
+        self.learns = first < len(fusions)
+        self._settings = {'first': first, **settings}
         self._programs = {}
         self._latest = None
 
     def program(self, samples, weighted=False):
         """Return the program for a batch."""
-        key = kernels.current().name, weighted
+        loss = self._settings.get('loss')
+        key = kernels.current().name, weighted, loss and loss.label_smoothing
         program = self._programs.get(key)
         if program is None or program.capacity < samples or program.threads < kernels.num_threads():
-            program = self._programs[key] = Program(self.groups, samples, weighted=weighted, **self._settings)
+            program = self._programs[key] = Program(self.fusions, samples, weighted=weighted, **self._settings)
         self._latest = program
         return program
 
     def forward(self, x, training, order=None):
-        """Return what the last group makes of a batch.
+        """Return what the last fusion makes of a batch.
 
         Args:
             x: (N, ...), or, where there is an order, what the batch is picked from.
@@ -207,16 +208,27 @@ class Sweep:
         program.run(samples, sources=(x,), order=order)
         return program.y[:samples]
 
+    def loss(self, arrays, order=None):
+        """Run a batch up to the loss, and back where the sweep learns.
+
+        Returns:
+            The sum of the losses, how many samples are classified right, and the gradient of x or None.
+
+        Args:
+            arrays: x, labels, and weights or not.
+            order: as for `Program.run`.
+        """
+        samples = len(arrays[0] if order is None else order)
+        program = self.program(samples, len(arrays) == 3)
+        program.run(samples, backward=self.learns, sources=arrays, order=order)
+        return *program.loss.totals(samples), None if program.dx is None else program.dx[:samples]
+
     def backward(self, dy):
         """Write the parameters' gradients for the latest batch, and return that of its x, or None."""
         program = self._latest
         program.dy[: len(dy)] = dy
         program.run(len(dy), forward=False, backward=True)
-        return self.input_gradient(len(dy))
-
-    def input_gradient(self, samples):
-        """Return the gradient of the latest batch's x, or None."""
-        return None if self._latest.dx is None else self._latest.dx[:samples]
+        return None if program.dx is None else program.dx[: len(dy)]
 
     def times(self, x):
         """Return the seconds of the blocks' passes over the latest batch, [(forward, backward), ...], and y."""
@@ -224,41 +236,40 @@ class Sweep:
 
     def parts(self):
         """Return [(name, multiply-adds of both passes over a sample)] of the blocks."""
-        first = self._settings['frozen'] if self.learns else len(self.groups)
-        counts = {}
-        for i, group in enumerate(self.groups):
+        first, counts = self._settings['first'], {}
+        for i, fusion in enumerate(self.fusions):
             input_gradient = i > first or (i == first and self._settings['input_gradient'])
-            counts[group.name] = group.multiply_adds * (1 + (i >= first) + input_gradient)
+            counts[fusion.name] = fusion.layer.multiply_adds * (1 + (i >= first) + input_gradient)
         return [(name, counts.get(name, 0)) for name in self._latest.names]
 
 
-def _block(backend, group, x, y, dy, dx):
-    """Return the block of a group, or None where nothing is to be done."""
-    layer = group.layer
+def _block(backend, fusion, x, y, dy, dx):
+    """Return the block of a fusion, or None where nothing is to be done."""
+    layer = fusion.layer
     if isinstance(layer, Flatten):
         return None
-    if isinstance(layer, ACTIVATIONS):
+    if type(layer) in ACTIVATION_NAMES:
         slope = layer.negative_slope if isinstance(layer, LeakyReLU) else 0.0
-        return backend.ActivationBlock(layer.kernel, slope, x, y, dy, dx)
+        return backend.ActivationBlock(ACTIVATION_NAMES[type(layer)], slope, x, y, dy, dx)
     if isinstance(layer, Dropout):
         return backend.DropoutBlock(x, y, dy, dx)
     if isinstance(layer, BatchNormalization):
         gamma, beta, mean, variance = (parameter.value for parameter in layer.parameters)
         return backend.NormalizationBlock(x, y, mean, variance, gamma, beta, layer.epsilon)
-    if isinstance(layer, WEIGHTED):
-        return _weighted_block(backend, group, x, y, dy, dx)
+    if isinstance(layer, (Convolutional, Dense)):
+        return _weighted_block(backend, fusion, x, y, dy, dx)
     y, dy = (None if array is None else _as_images(array, layer) for array in (y, dy))
-    return backend.PoolingBlock(not isinstance(layer, MaxPooling), x, y, layer._window, dy, dx)
+    return backend.PoolingBlock(not isinstance(layer, MaxPooling), x, y, layer.window, dy, dx)
 
 
 def _as_images(array, pooling):
     """Return what comes out of a pooling as images, (N, P, Q, C)."""
-    positions = pooling.output_shape[:-1] or (1, 1)
-    return array.reshape(len(array), *positions, pooling.output_shape[-1])
+    positions = pooling.shape[:-1] or (1, 1)
+    return array.reshape(len(array), *positions, pooling.shape[-1])
 
 
-def _weighted_block(backend, group, x, y, dy, dx):
-    layer = group.layer
+def _weighted_block(backend, fusion, x, y, dy, dx):
+    layer = fusion.layer
     weights, bias = layer.parameters
     gradients = (dy, dx, weights.grad, bias.grad) if dy is not None else ()
     if type(layer) is Dense:
@@ -267,11 +278,10 @@ def _weighted_block(backend, group, x, y, dy, dx):
             weights.value,
             bias.value,
             y,
-            group.relu,
+            fusion.relu,
             *(gradients and (dy, None if dx is None else dx.reshape(len(x), -1), *gradients[2:])),
         )
-    (window,) = layer._kernel_options
-    shape = group.pooling.output_shape if group.pooling else layer.output_shape
+    shape = fusion.pooling.shape if fusion.pooling else layer.shape
     if dy is not None:
         gradients = (dy.reshape(len(dy), *shape), *gradients[1:])
     return backend.ConvolutionBlock(
@@ -279,9 +289,9 @@ def _weighted_block(backend, group, x, y, dy, dx):
         weights.value,
         bias.value,
         y.reshape(len(y), *shape),
-        window,
-        layer.output_shape[:2],
-        group.pooling and group.pooling._window,
-        group.relu,
+        layer.window,
+        layer.shape[:2],
+        fusion.pooling and fusion.pooling.window,
+        fusion.relu,
         *gradients,
     )

@@ -1,51 +1,48 @@
+"""Activation functions: ReLU, leaky ReLU, sigmoid and tanh."""
+
 from cnnx import kernels
 from cnnx._util.validation import non_negative
 from cnnx.layers.base import Layer
 
 
 class Activation(Layer):
-    """A function that keeps the shape, and whose gradient can be told from its output.
+    """A function of each number by itself, whose gradient follows from its output.
 
-    A kind of activation names its pair of kernels, which take flat arrays unless it says otherwise, and sets
-    `_kernel_options` to what they take beside arrays.
+    A kind of activation calls its two kernels, which take flat arrays.
     """
 
-    kernel = None
-    _kernel_options = ()
-
-    def _output_shape(self, input_shape):
-        return input_shape
-
-    def compute(self, x, training, empty):
-        y = empty('y', x.shape, self.dtype)
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        y = self.empty('y', x.shape)
         self._saved = (y,)
-        self._run(f'{self.kernel}_forward', x, y)
+        self._apply(x.reshape(-1), y.reshape(-1), kernels.threads_for(x.size))
         return y
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        if not input_gradient:
-            return None
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
         (y,) = self._saved
-        dx = empty('dx', y.shape, self.dtype)
-        self._run(f'{self.kernel}_backward', y, dy, dx)
+        dx = self.empty('dx', y.shape)
+        self._differentiate(y.reshape(-1), dy.reshape(-1), dx.reshape(-1), kernels.threads_for(y.size))
         return dx
 
-    def _run(self, name, *arrays):
-        kernel = getattr(kernels.current(), name)
-        flat = map(self._as_kernels_take_it, arrays)
-        kernel(*flat, *self._kernel_options, kernels.threads_for(arrays[0].size))
+    def _apply(self, x, y, threads):
+        raise NotImplementedError
 
-    def _as_kernels_take_it(self, array):
-        return array.reshape(-1)
+    def _differentiate(self, y, dy, dx, threads):
+        raise NotImplementedError
 
 
 class ReLU(Activation):
     """max(0, x), element by element.
 
-    Shape: (N, ...) -> (N, ...). Gradient: passes where the output is positive.
+    Shape: (N, ...) -> (N, ...). Gradient: dx = dy where the output is positive, else 0.
     """
 
-    kernel = 'relu'
+    def _apply(self, x, y, threads):
+        kernels.current().relu_forward(x, y, threads)
+
+    def _differentiate(self, y, dy, dx, threads):
+        kernels.current().relu_backward(y, dy, dx, threads)
 
 
 class LeakyReLU(Activation):
@@ -56,28 +53,25 @@ class LeakyReLU(Activation):
     Source: Maas et al., "Rectifier nonlinearities improve neural network acoustic models", 2013.
 
     Args:
-        negative_slope: a finite number of at least 0. The output keeps the input's sign, or is 0 where it is
-            not positive, so the gradient can be told from it for all of these: 0 makes a ReLU (but for an
-            infinite input: 0 times it is NaN), 1 the identity, and more makes negative numbers larger.
+        negative_slope: a finite number of at least 0; 0 makes a ReLU, 1 the identity.
         input_shape: needed where it cannot be inferred from the layer before.
 
     Raises:
         ValueError: negative_slope is no such number.
     """
 
-    kernel = 'leaky_relu'
-    adjustable = planned = ('negative_slope',)
+    adjustable = ('negative_slope',)
+    planned = (*Layer.planned, 'negative_slope')
 
     def __init__(self, negative_slope=0.01, input_shape=None):
         super().__init__(input_shape)
         self.negative_slope = non_negative(negative_slope, 'negative_slope')
 
-    @property
-    def _kernel_options(self):
-        return (self.negative_slope,)
+    def _apply(self, x, y, threads):
+        kernels.current().leaky_relu_forward(x, y, self.negative_slope, threads)
 
-    def settings(self):
-        return {'negative_slope': self.negative_slope}
+    def _differentiate(self, y, dy, dx, threads):
+        kernels.current().leaky_relu_backward(y, dy, dx, self.negative_slope, threads)
 
 
 class Sigmoid(Activation):
@@ -86,7 +80,11 @@ class Sigmoid(Activation):
     Shape: (N, ...) -> (N, ...). Gradient: dx = dy y (1 - y).
     """
 
-    kernel = 'sigmoid'
+    def _apply(self, x, y, threads):
+        kernels.current().sigmoid_forward(x, y, threads)
+
+    def _differentiate(self, y, dy, dx, threads):
+        kernels.current().sigmoid_backward(y, dy, dx, threads)
 
 
 class Tanh(Activation):
@@ -95,4 +93,8 @@ class Tanh(Activation):
     Shape: (N, ...) -> (N, ...). Gradient: dx = dy (1 - y^2).
     """
 
-    kernel = 'tanh'
+    def _apply(self, x, y, threads):
+        kernels.current().tanh_forward(x, y, threads)
+
+    def _differentiate(self, y, dy, dx, threads):
+        kernels.current().tanh_backward(y, dy, dx, threads)

@@ -1,11 +1,11 @@
-"""What all layers share: shapes, checks at the border, parameters."""
+"""Layer: what all layers share, and what a layer of one's own defines."""
 
+import inspect
 import math
 
 import numpy as np
 
-from cnnx import kernels
-from cnnx._util.arrays import as_kernels_read, as_numbers, new_array
+from cnnx._util.arrays import as_kernels_read, as_numbers
 from cnnx._util.validation import check_dtype, non_negative
 from cnnx._util.windows import batch_shape, shape_of_sample
 from cnnx.initializers import describe_initializer, get_initializer
@@ -13,99 +13,179 @@ from cnnx.layers.parameter import Parameter
 
 
 class Layer:
-    """One step of a network: y = f(x), and dx from dy.
+    """One step of a network: y = f(x) forward, dx from dy backward.
 
-    A layer works alone: `forward`, then `backward`, which differentiates the latest forward pass; keep
-    that pass's x and y unchanged in between. In a network, plan.py calls `compute` and
-    `compute_gradient`, which trust their arguments, and lends the arrays that they write into.
+    A layer of your own is a subclass. It defines
 
-    A kind of layer defines `_output_shape`, `compute` and `compute_gradient`, and `settings` if its
-    constructor takes any. One with parameters names them in `parameter_names`, and defines
-    `_parameter_shapes` and `_new_parameters`.
+        forward(self, x, training)       return y, (N, *output shape), for a batch x, (N, *input shape)
+        backward(self, dy)               return dx, of x's shape, and write the gradients of the parameters
+
+    and may define
+
+        output_shape(self, input_shape)  the shape of one output sample; by default that of the input
+        build(self, input_shape)         add the parameters: self.add_parameter(name, shape, initializer)
+
+    What backward needs, forward keeps in attributes of self. Arrays are of the network's dtype, `self.dtype`, and those
+    returned have to be. Call `super().__init__()`; keep the constructor's arguments in attributes of their names, and
+    files can hold the layer.
 
     Attributes:
-        input_shape, output_shape: of one sample, without the batch axis; None until the layer is built.
+        input_shape: of one input sample, without the batch axis; None until it is known.
+        shape: of one output sample; None until then.
+        dtype: of parameters and computation; None until then.
         index: its place in its network, or None.
-        trainable: False freezes it: training leaves its parameters as they are, and computes no gradient of them.
-        generator: where its random numbers come from, as weights and as it trains: its network's, or its own.
-        only_in_training: whether it gives back what it is given, except in training.
+        trainable: False freezes it: training leaves its parameters as they are.
+        generator: where its random numbers come from: its network's `numpy.random.Generator`, or its own.
         l2: how much the squares of its weights add to the loss.
-        adjustable: which of its settings a run may go on with others of.
-        planned: which of them a plan takes over as they are.
+        only_in_training: whether it gives back what it is given, except in training.
+        adjustable: the settings that a resumed run may have others of.
+        planned: the settings that a network's plan depends on.
     """
 
-    parameter_names = ()
     only_in_training = False
     l2 = 0.0
     adjustable = ('l2',)
-    planned = ()
+    planned = ('trainable', 'l2')
+    network_changes = None
 
     def __init__(self, input_shape=None):
         self.input_shape = None if input_shape is None else shape_of_sample(input_shape, 'input_shape')
-        self.output_shape = None
+        self.shape = None
         self.dtype = None
         self.index = None
         self.trainable = True
         self.generator = None
+        self.buffers = None
         self._parameters = []
+        self._weights_of_file = None
         self._saved = None
 
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if name in self.planned:
+            self.report_change()
+
     def __getstate__(self):
-        return {**vars(self), '_saved': None}
+        return {**vars(self), '_saved': None, 'buffers': None}
 
     def __repr__(self):
         arguments = {'input_shape': self.input_shape, **self.settings()}
         return f'{type(self).__name__}({", ".join(f"{key}={value!r}" for key, value in arguments.items())})'
 
-    @property
-    def where(self):
-        """How errors name this layer."""
-        return type(self).__name__ if self.index is None else f'layer {self.index} ({type(self).__name__})'
+    # What a kind of layer defines.
 
-    @property
-    def learns(self):
-        """Whether training changes a parameter of the layer."""
-        return self.trainable and any(parameter.trainable for parameter in self.parameters)
+    def forward(self, x, training=False):
+        """Return y, (N, *shape), for a batch x, (N, *input_shape).
 
-    @property
-    def frozen(self):
-        """Whether it has parameters and training changes none."""
-        return bool(self.parameters) and not self.learns
+        A layer alone takes its shapes, and its dtype if that is float64, from the first x.
 
-    @property
-    def parameters(self):
-        """Its `Parameter` objects, weights first; a layer whose input shape is known is built for them."""
-        if self.output_shape is None and self.input_shape is not None:
-            self.build()
-        return self._parameters
+        Raises:
+            ValueError: x has another shape, or does not hold numbers.
+        """
+        raise NotImplementedError(f'{type(self).__name__}.forward: define forward(self, x, training), which returns y')
+
+    def backward(self, dy):
+        """Return dx for dy, both of the latest forward pass, and write the gradients of the parameters.
+
+        Raises:
+            RuntimeError: there was no forward pass.
+            ValueError: dy has another shape than y had.
+        """
+        raise NotImplementedError(f'{type(self).__name__}.backward: define backward(self, dy), which returns dx')
+
+    def output_shape(self, input_shape):
+        """Return the shape of one output sample, or raise a ValueError if the input does not fit."""
+        return input_shape
+
+    def build(self, input_shape):
+        """Add the parameters, by `add_parameter`."""
+
+    def settings(self):
+        """Return the constructor's arguments, but for `input_shape`, as JSON can hold them."""
+        names = [name for name in inspect.signature(type(self)).parameters if name != 'input_shape']
+        missing = [name for name in names if not hasattr(self, name)]
+        if missing:
+            kind = type(self).__name__
+            raise TypeError(f'{kind}: keep the argument {missing[0]} in self.{missing[0]}, or define {kind}.settings')
+        return {name: getattr(self, name) for name in names}
 
     @property
     def multiply_adds(self):
         """Multiply-adds of one sample's forward pass; 0 for layers that only compare, move or scale."""
         return 0
 
-    @property
-    def parameter_count(self):
-        """How many numbers the layer learns."""
-        return sum(parameter.value.size for parameter in self.parameters)
+    def undo(self):
+        """Undo what the latest training pass changed beside gradients: nothing, in most layers."""
 
-    def settings(self):
-        """Return the constructor's arguments, but for `input_shape`, as JSON can hold them."""
-        return {}
+    # What layers are written with.
 
-    def parameter_shapes(self):
-        """Return {name: shape} of the parameters that `build` makes; takes no memory for them."""
-        if self.parameter_names and self.input_shape is None:
-            raise ValueError(f'{self.where}: the shape of its input is not known')
-        return dict(zip(self.parameter_names, self._parameter_shapes(), strict=True))
+    def add_parameter(self, name, shape, initializer='zeros', trainable=True):
+        """Add a parameter and return it; to be called by `build`.
 
-    def build(self, input_shape=None, rng=None, dtype='float32'):
-        """Settle shapes and dtype and draw the weights; does nothing to a layer that is built so already.
+        Args:
+            name: a name that none of the layer's others has.
+            shape: of its array.
+            initializer: the name of one of `cnnx.initializers`, or a function of (rng, shape, dtype).
+            trainable: False for numbers that the layer keeps and training does not change.
+
+        Raises:
+            ValueError: the name is taken, or the initializer is none, or does not give finite floats of the shape.
+        """
+        if any(parameter.name == name for parameter in self._parameters):
+            raise ValueError(f'expected parameters of different names, got {name} twice')
+        shape = tuple(shape)
+        if self._weights_of_file is not None:
+            value = self._weights_of_file(name, shape)
+        else:
+            value = np.asarray(get_initializer(initializer)(self.generator, shape, self.dtype))
+        if value.shape != shape or value.dtype.kind != 'f':
+            raise ValueError(
+                f'initializer of {name}: expected an array of floats of shape {shape}, '
+                f'got {value.dtype} of shape {value.shape}'
+            )
+        if self._weights_of_file is None and not np.isfinite(value).all():
+            raise ValueError(f'initializer of {name}: expected finite numbers, got NaN or infinity among them')
+        self._parameters.append(Parameter(name, value.astype(self.dtype), trainable, self))
+        return self._parameters[-1]
+
+    def empty(self, name, shape, dtype=None):
+        """Return an array to write a result into, by default of the layer's dtype; a network lends the same again."""
+        dtype = self.dtype if dtype is None else dtype
+        return np.empty(shape, dtype) if self.buffers is None else self.buffers.empty(name, shape, dtype)
+
+    def check_input(self, x):
+        """Return a batch as kernels read it; a layer that has no shapes yet takes them from it."""
+        x = as_numbers(x, f'{self.where} input')
+        if self.shape is None:
+            if x.ndim < 2:
+                raise ValueError(f'{self.where}: expected input (N, ...), got {x.shape}; add a batch axis')
+            self.set_up(x.shape[1:], dtype='float64' if x.dtype == np.float64 else 'float32')
+        self.check_shape(x, self.input_shape, 'input')
+        return as_kernels_read(x, self.dtype)
+
+    def check_gradient(self, dy):
+        """Return the gradient of the latest forward pass's y as kernels read it."""
+        if self._saved is None:
+            raise RuntimeError(f'{self.where}: backward needs a forward pass before it; call forward(x)')
+        dy, samples = as_numbers(dy, f'{self.where} output gradient'), len(self._saved[0])
+        self.check_shape(dy, self.shape, 'output gradient')
+        if len(dy) != samples:
+            raise ValueError(
+                f'{self.where}: expected the gradient of {samples} samples, as in the latest forward pass, '
+                f'got {len(dy)}'
+            )
+        return as_kernels_read(dy, self.dtype)
+
+    # What networks call.
+
+    def set_up(self, input_shape=None, rng=None, dtype='float32', weights=None):
+        """Settle shapes and dtype, and draw the weights; does nothing to a layer that is set up so already.
 
         Args:
             input_shape: of one sample; may be left out where the layer was given one.
             rng: a `numpy.random.Generator` for `generator`, or a seed for one; by default 0.
             dtype: 'float32' or 'float64'.
+            weights: a function of a parameter's name and shape that returns its value, in place of drawing it.
 
         Returns:
             The layer itself.
@@ -119,115 +199,78 @@ class Layer:
         if self.input_shape not in (None, shape):
             raise ValueError(f'{self.where}: expected input {self.input_shape}, got {shape}')
         dtype = check_dtype(dtype)
-        if self.output_shape is not None and self.dtype == dtype:
+        if self.shape is not None and self.dtype == dtype:
             return self
-        before = vars(self).copy()
-        self.input_shape, self.dtype = shape, dtype
+        before = {**vars(self), '_parameters': list(self._parameters)}
+        self.input_shape, self.dtype, self._weights_of_file = shape, dtype, weights
         try:
             if rng is not None or self.generator is None:
                 self.generator = np.random.default_rng(0 if rng is None else rng)
-            self.output_shape = self._output_shape(shape)
-            self._parameters = self._cast_parameters() or self._new_parameters(self.generator)
-            names = [parameter.name for parameter in self._parameters]
-            if len(set(names)) < len(names):
-                raise ValueError(f'expected parameters of different names, got {", ".join(names)}')
+            if self.shape is None:
+                self.shape = shape_of_sample(self.output_shape(shape), f'{type(self).__name__}.output_shape')
+                self.build(shape)
+            for parameter in self._parameters:
+                if parameter.value.dtype != dtype:
+                    parameter.convert(dtype)
         except BaseException as error:
             vars(self).update(before)
-            for kind in (ValueError, MemoryError):
-                if isinstance(error, kind):
-                    raise kind(f'{self.where}: {error}') from None
+            if type(error) in (ValueError, MemoryError):
+                raise type(error)(f'{self.where}: {error}') from None
             raise
+        self._weights_of_file = None
         return self
 
-    def forward(self, x, training=False):
-        """Compute y, (N, *output_shape), from x, (N, *input_shape).
+    def report_change(self):
+        """Have the network make its plan anew: something that it depends on has changed."""
+        if self.network_changes is not None:
+            self.network_changes.any = True
 
-        A layer that is not built yet takes its shapes, and its dtype if that is float64, from x.
+    @property
+    def where(self):
+        """How errors name this layer."""
+        return type(self).__name__ if self.index is None else f'layer {self.index} ({type(self).__name__})'
 
-        Raises:
-            ValueError: x has another shape, or does not hold numbers.
-        """
-        x = as_numbers(x, f'{self.where} input')
-        if self.output_shape is None:
-            if x.ndim < 2:
-                raise ValueError(f'{self.where}: expected input (N, ...), got {x.shape}; add a batch axis')
-            self.build(x.shape[1:], dtype='float64' if x.dtype == np.float64 else 'float32')
-        self.check_shape(x, self.input_shape, 'input')
-        return self.compute(as_kernels_read(x, self.dtype), training, new_array)
+    @property
+    def learns(self):
+        """Whether training changes a parameter of the layer."""
+        return any(parameter.learns for parameter in self.parameters)
 
-    def backward(self, dy):
-        """Compute dx from dy, both of the latest forward pass, and write the gradients of the parameters.
+    @property
+    def frozen(self):
+        """Whether it has parameters and training changes none."""
+        return bool(self.parameters) and not self.learns
 
-        Raises:
-            RuntimeError: there was no forward pass.
-            ValueError: dy has another shape than the output had.
-        """
-        if self._saved is None:
-            raise RuntimeError(f'{self.where}: backward needs a forward pass before it; call forward(x)')
-        dy = as_numbers(dy, f'{self.where} output gradient')
-        self.check_shape(dy, self.output_shape, 'output gradient')
-        if len(dy) != len(self._saved[0]):
-            raise ValueError(
-                f'{self.where}: expected the gradient of {len(self._saved[0])} samples, as in the latest '
-                f'forward pass, got {len(dy)}'
-            )
-        return self.compute_gradient(as_kernels_read(dy, self.dtype), new_array)
+    @property
+    def parameters(self):
+        """Its `Parameter` objects, weights first; a layer whose input shape is known is set up for them."""
+        if self.shape is None and self.input_shape is not None:
+            self.set_up()
+        return self._parameters
+
+    @property
+    def parameter_count(self):
+        """How many numbers the layer has in its parameters."""
+        return sum(parameter.value.size for parameter in self.parameters)
 
     def check_shape(self, array, sample_shape, what):
         """Raise a ValueError unless the array is a batch of samples of that shape."""
-        if array.shape[1:] == sample_shape and array.ndim > 0:
-            return
-        hint = ''
-        if array.shape == sample_shape:
-            hint = '; add a batch axis: x[np.newaxis]'
-        elif (*array.shape[1:], 1) == sample_shape:
-            hint = '; add a channel axis: x[..., np.newaxis]'
-        elif self.index:
-            hint = f'; check what layer {self.index - 1} gives'
-        raise ValueError(f'{self.where}: expected {what} {batch_shape(sample_shape)}, got {array.shape}{hint}')
+        if array.shape[1:] != sample_shape or array.ndim == 0:
+            hint = self._hint(array.shape, sample_shape)
+            raise ValueError(f'{self.where}: expected {what} {batch_shape(sample_shape)}, got {array.shape}{hint}')
 
-    def _output_shape(self, input_shape):
-        """Return the shape of one output sample, or raise a ValueError if the input does not fit."""
-        raise NotImplementedError
-
-    def _cast_parameters(self):
-        return [Parameter(p.name, p.value.astype(self.dtype), p.trainable) for p in self._parameters]
-
-    def _parameter_shapes(self):
-        """Return the shapes of the parameters, in the order of their names."""
-        return ()
-
-    def _new_parameters(self, rng):
-        return []
-
-    def take_back(self):
-        """Undo what the latest training pass changed beside gradients: nothing, in most layers."""
-
-    def compute(self, x, training, empty):
-        """Return y, written into an array from `empty(name, shape, dtype)`, and keep what backward needs.
-
-        What is kept goes into `_saved`, a tuple whose first item is an array of the batch's length.
-        """
-        raise NotImplementedError
-
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        """Return dx, or None where `input_gradient` is False, and write the parameters' gradients."""
-        raise NotImplementedError
+    def _hint(self, shape, sample_shape):
+        if shape == sample_shape:
+            return '; add a batch axis: x[np.newaxis]'
+        if (*shape[1:], 1) == sample_shape:
+            return '; add a channel axis: x[..., np.newaxis]'
+        return f'; check what layer {self.index - 1} gives' if self.index else ''
 
 
 class WeightedLayer(Layer):
-    """A layer with weights and a bias; what Convolutional and Dense share.
-
-    A kind of layer names its kernels, `{kernel}_forward`, `{kernel}_backward_weights` and
-    `{kernel}_backward_input`, and sets `_kernel_options` to what they take beside arrays.
-    """
-
-    kernel = None
-    parameter_names = ('weights', 'bias')
+    """A layer with weights and a bias: what Convolutional and Dense share."""
 
     def __init__(self, kernel_initializer, input_shape, l2):
         super().__init__(input_shape)
-        self._kernel_options = ()
         self.l2 = non_negative(l2, 'l2')
         self.kernel_initializer = get_initializer(kernel_initializer)
 
@@ -252,35 +295,10 @@ class WeightedLayer(Layer):
     @property
     def multiply_adds(self):
         """One for each weight and each output position that it takes part in."""
-        return math.prod(self.output_shape[:-1]) * self.weights.size
+        return math.prod(self.shape[:-1]) * self.parameters[0].value.size
 
     def settings(self):
-        return {'kernel_initializer': describe_initializer(self.kernel_initializer), 'l2': self.l2}
-
-    def _parameter(self, position):
-        if self.output_shape is None:
-            self.build()
-        return self._parameters[position]
-
-    def _assign(self, position, value):
-        parameter = self._parameter(position)
-        try:
-            parameter.value = value
-        except ValueError as error:
-            raise ValueError(f'{self.where}: {error}') from None
-
-    def _new_parameters(self, rng):
-        shape = self._weights_shape()
-        weights = np.asarray(self.kernel_initializer(rng, shape, self.dtype))
-        if weights.shape != shape or weights.dtype.kind != 'f':
-            raise ValueError(
-                f'kernel_initializer: expected an array of floats of shape {shape}, '
-                f'got {weights.dtype} of shape {weights.shape}'
-            )
-        if not np.isfinite(weights).all():
-            raise ValueError('kernel_initializer: expected finite numbers, got NaN or infinity among them')
-        weights, bias = weights.astype(self.dtype), np.zeros(shape[-1], self.dtype)
-        return [Parameter('weights', weights), Parameter('bias', bias)]
+        return {**super().settings(), 'kernel_initializer': describe_initializer(self.kernel_initializer)}
 
     def penalty(self):
         """Return l2 times the sum of the squares of the weights."""
@@ -292,31 +310,14 @@ class WeightedLayer(Layer):
             weights, _ = self.parameters
             weights.grad += 2 * self.l2 * weights.value
 
-    def compute(self, x, training, empty):
-        y = empty('y', (len(x), *self.output_shape), self.dtype)
-        self._saved = (x,)
-        self._run('forward', x, self.weights, self.bias, y)
-        return y
+    def _parameter(self, position):
+        if self.shape is None:
+            self.set_up()
+        return self._parameters[position]
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        (x,) = self._saved
-        weights, bias = self.parameters
-        if self.trainable:
-            self._run('backward_weights', x, dy, weights.grad, bias.grad)
-        if not input_gradient:
-            return None
-        dx = empty('dx', x.shape, self.dtype)
-        self._run('backward_input', weights.value, dy, dx)
-        return dx
-
-    def _run(self, name, *arrays):
-        (x,) = self._saved
-        kernel = getattr(kernels.current(), f'{self.kernel}_{name}')
-        kernel(*arrays, *self._kernel_options, kernels.threads_for(len(x) * self.multiply_adds))
-
-    def _parameter_shapes(self):
-        shape = self._weights_shape()
-        return shape, shape[-1:]
-
-    def _weights_shape(self):
-        raise NotImplementedError
+    def _assign(self, position, value):
+        parameter = self._parameter(position)
+        try:
+            parameter.value = value
+        except ValueError as error:
+            raise ValueError(f'{self.where}: {error}') from None

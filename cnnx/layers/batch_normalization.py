@@ -1,11 +1,10 @@
-import math
+"""BatchNormalization: channels of mean 0 and variance 1."""
 
-import numpy as np
+import math
 
 from cnnx import kernels
 from cnnx._util.validation import non_negative, positive
 from cnnx.layers.base import Layer
-from cnnx.layers.parameter import Parameter
 
 
 class BatchNormalization(Layer):
@@ -35,65 +34,63 @@ class BatchNormalization(Layer):
         ValueError: an argument is none of these.
     """
 
-    parameter_names = ('gamma', 'beta', 'running_mean', 'running_variance')
     adjustable = ('momentum', 'epsilon')
-    planned = ('epsilon',)
+    planned = (*Layer.planned, 'epsilon')
 
     def __init__(self, momentum=0.9, epsilon=1e-5, input_shape=None):
         super().__init__(input_shape)
         self.momentum = non_negative(momentum, 'momentum', below=1)
         self.epsilon = positive(epsilon, 'epsilon')  # so that a channel of equal numbers stays finite
 
-    def settings(self):
-        return {'momentum': self.momentum, 'epsilon': self.epsilon}
-
-    def _output_shape(self, input_shape):
+    def output_shape(self, input_shape):
         if len(input_shape) not in (1, 3):
             raise ValueError(f'expected input (size,) or (height, width, channels), got {input_shape}')
         return input_shape
 
-    def _parameter_shapes(self):
-        return [self.input_shape[-1:]] * 4
+    def build(self, input_shape):
+        channels = input_shape[-1:]
+        self.add_parameter('gamma', channels, 'ones')
+        self.add_parameter('beta', channels, 'zeros')
+        self.add_parameter('running_mean', channels, 'zeros', trainable=False)
+        self.add_parameter('running_variance', channels, 'ones', trainable=False)
 
-    def _new_parameters(self, rng):
-        starts = zip(self.parameter_names, (1, 0, 0, 1), (True, True, False, False), strict=True)
-        return [
-            Parameter(name, np.full(self.input_shape[-1], start, self.dtype), trainable)
-            for name, start, trainable in starts
-        ]
-
-    def compute(self, x, training, empty):
+    def forward(self, x, training=False):
+        x = self.check_input(x)
         gamma, beta, mean, variance = (parameter.value for parameter in self.parameters)
+        rows, threads = _rows(x), kernels.threads_for(x.size)
         of_batch, before = training and self.trainable, None
         if of_batch:
             before = mean.copy(), variance.copy()
-            mean, variance = empty('mean', mean.shape, self.dtype), empty('variance', mean.shape, self.dtype)
-            self._run('statistics', x, mean, variance)
-            self._follow(mean, variance, x.size // len(mean))
-        y = empty('y', x.shape, self.dtype)
+            mean, variance = self.empty('mean', mean.shape), self.empty('variance', mean.shape)
+            kernels.current().batchnorm_statistics(rows, mean, variance, threads)
+            self._follow(mean, variance, len(rows))
+        y = self.empty('y', x.shape)
         self._saved = (x, mean, variance, of_batch, before)
-        self._run('forward', x, mean, variance, gamma, beta, y, self.epsilon)
+        kernels.current().batchnorm_forward(rows, mean, variance, gamma, beta, _rows(y), self.epsilon, threads)
         return y
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
         x, mean, variance, of_batch, _ = self._saved
         gamma, beta = self.parameters[:2]
+        rows, drows, threads = _rows(x), _rows(dy), kernels.threads_for(x.size)
         if self.trainable:
-            self._run('backward_parameters', x, mean, variance, dy, gamma.grad, beta.grad, self.epsilon)
-        if not input_gradient:
-            return None
-        dx = empty('dx', x.shape, self.dtype)
-        passed = (x, mean, variance, gamma.value, dy, gamma.grad, beta.grad, dx)
-        self._run('backward_input', *passed, self.epsilon, of_batch)
+            kernels.current().batchnorm_backward_parameters(
+                rows, mean, variance, drows, gamma.grad, beta.grad, self.epsilon, threads
+            )
+        dx = self.empty('dx', x.shape)
+        passed = (rows, mean, variance, gamma.value, drows, gamma.grad, beta.grad, _rows(dx))
+        kernels.current().batchnorm_backward_input(*passed, self.epsilon, of_batch, threads)
         return dx
 
-    def take_back(self):
+    def undo(self):
         """Undo the step of the running mean and variance in the latest training pass."""
         *_, before = self._saved or (None,)
         if before is not None:
             self._parameters[2].value, self._parameters[3].value = before
 
     def _follow(self, mean, variance, rows):
+        """Move the running mean and variance towards those of a batch."""
         running_mean, running_variance = (parameter.value for parameter in self._parameters[2:])
         pairs = [(running_mean, mean)] if rows > 0 else []
         if rows > 1:
@@ -102,10 +99,7 @@ class BatchNormalization(Layer):
             running *= self.momentum
             running += (1 - self.momentum) * batch
 
-    def _run(self, name, x, *arguments):
-        """Call a kernel, which takes rows of channels."""
-        rows = [
-            a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) if isinstance(a, np.ndarray) and a.ndim == x.ndim > 1 else a
-            for a in (x, *arguments)
-        ]
-        getattr(kernels.current(), f'batchnorm_{name}')(*rows, kernels.threads_for(x.size))
+
+def _rows(array):
+    """Return (N, C) or (N, H, W, C) as rows of channels, which kernels take."""
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])

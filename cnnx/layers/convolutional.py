@@ -1,5 +1,8 @@
+"""Convolutional: filters that slide over an image."""
+
+from cnnx import kernels
 from cnnx._util.validation import checked_size
-from cnnx._util.windows import checked_padding, pair, window_over
+from cnnx._util.windows import check_image, checked_padding, pair, window_over
 from cnnx.layers.base import WeightedLayer
 
 
@@ -20,13 +23,11 @@ class Convolutional(WeightedLayer):
         input_shape: (H, W, C); needed where it cannot be inferred from the layer before.
         kernel_initializer: 'he_normal', 'he_uniform', 'glorot_normal', 'glorot_uniform', 'lecun_normal',
             'normal', 'uniform', 'zeros', 'orthogonal', or a function of (rng, shape, dtype).
-        l2: this, times the sum of the squares of the weights, is added to the loss that training makes small.
+        l2: this, times the sum of the squares of the weights, is added to the loss in training.
 
     Raises:
-        ValueError: an argument is none of these; or, when built, the kernel is larger than the input.
+        ValueError: an argument is none of these; or the kernel is larger than the input.
     """
-
-    kernel = 'convolution'
 
     def __init__(
         self,
@@ -44,21 +45,35 @@ class Convolutional(WeightedLayer):
         self.stride = pair(stride, 'stride')
         self.padding = checked_padding(padding)
 
-    def settings(self):
-        return {
-            'num_filters': self.num_filters,
-            'kernel_size': self.kernel_size,
-            'stride': self.stride,
-            'padding': self.padding,
-            **super().settings(),
-        }
-
-    def _output_shape(self, input_shape):
-        if len(input_shape) != 3:
-            raise ValueError(f'expected input (height, width, channels), got {input_shape}')
-        window, positions = window_over(input_shape[:2], self.kernel_size, self.stride, self.padding)
-        self._kernel_options = (window,)
+    def output_shape(self, input_shape):
+        check_image(input_shape)
+        _, positions = window_over(input_shape[:2], self.kernel_size, self.stride, self.padding)
         return (*positions, self.num_filters)
 
-    def _weights_shape(self):
-        return (*self.kernel_size, self.input_shape[2], self.num_filters)
+    def build(self, input_shape):
+        self.window, _ = window_over(input_shape[:2], self.kernel_size, self.stride, self.padding)
+        self.add_parameter('weights', (*self.kernel_size, input_shape[2], self.num_filters), self.kernel_initializer)
+        self.add_parameter('bias', (self.num_filters,))
+
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        y = self.empty('y', (len(x), *self.shape))
+        self._saved = (x,)
+        weights, bias = self.parameters
+        kernels.current().convolution_forward(x, weights.value, bias.value, y, self.window, self._threads(x))
+        return y
+
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
+        (x,) = self._saved
+        weights, bias = self.parameters
+        if self.trainable:
+            kernels.current().convolution_backward_weights(
+                x, dy, weights.grad, bias.grad, self.window, self._threads(x)
+            )
+        dx = self.empty('dx', x.shape)
+        kernels.current().convolution_backward_input(weights.value, dy, dx, self.window, self._threads(x))
+        return dx
+
+    def _threads(self, x):
+        return kernels.threads_for(len(x) * self.multiply_adds)

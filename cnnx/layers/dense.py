@@ -1,3 +1,6 @@
+"""Dense: the fully connected layer."""
+
+from cnnx import kernels
 from cnnx._util.validation import checked_size
 from cnnx._util.windows import shape_of_sample
 from cnnx.layers.base import WeightedLayer
@@ -22,8 +25,6 @@ class Dense(WeightedLayer):
         ValueError: a size is not a whole number of at least 1, or the output size is missing.
     """
 
-    kernel = 'dense'
-
     def __init__(self, input_size=None, output_size=None, kernel_initializer='he_normal', input_shape=None, l2=0.0):
         if output_size is None:
             raise ValueError('Dense: give both sizes, Dense(400, 120), or the output alone, Dense(output_size=120)')
@@ -35,13 +36,36 @@ class Dense(WeightedLayer):
         super().__init__(kernel_initializer, input_shape, l2)
         self.output_size = checked_size(output_size, 'output_size')
 
-    def settings(self):
-        return {'output_size': self.output_size, **super().settings()}
+    @property
+    def input_size(self):
+        return None if self.input_shape is None else self.input_shape[0]
 
-    def _output_shape(self, input_shape):
+    def output_shape(self, input_shape):
         if len(input_shape) != 1:
             raise ValueError(f'expected input (size,), got {input_shape}; put a Flatten before it')
         return (self.output_size,)
 
-    def _weights_shape(self):
-        return (self.input_shape[0], self.output_size)
+    def build(self, input_shape):
+        self.add_parameter('weights', (*input_shape, self.output_size), self.kernel_initializer)
+        self.add_parameter('bias', (self.output_size,))
+
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        y = self.empty('y', (len(x), self.output_size))
+        self._saved = (x,)
+        weights, bias = self.parameters
+        kernels.current().dense_forward(x, weights.value, bias.value, y, self._threads(x))
+        return y
+
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
+        (x,) = self._saved
+        weights, bias = self.parameters
+        if self.trainable:
+            kernels.current().dense_backward_weights(x, dy, weights.grad, bias.grad, self._threads(x))
+        dx = self.empty('dx', x.shape)
+        kernels.current().dense_backward_input(weights.value, dy, dx, self._threads(x))
+        return dx
+
+    def _threads(self, x):
+        return kernels.threads_for(len(x) * self.multiply_adds)

@@ -1,3 +1,5 @@
+"""Dropout: numbers set to 0 at random, in training."""
+
 import numpy as np
 
 from cnnx import kernels
@@ -11,8 +13,8 @@ class Dropout(Layer):
     Shape: (N, ...) -> (N, ...). Outside training the numbers pass unchanged: the division keeps their mean.
     Gradient: passes, divided likewise, where the number did.
 
-    Each training pass draws a key from `generator`; key and place decide what is dropped, so a network's
-    generator decides all of it, whatever the number of threads and on either backend.
+    Each training pass draws a key from `generator`. The key and a number's place decide whether it is dropped, so the
+    result does not depend on threads or backend.
 
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
 
@@ -31,31 +33,25 @@ class Dropout(Layer):
         super().__init__(input_shape)
         self.rate = non_negative(rate, 'rate', below=1)
 
-    def settings(self):
-        return {'rate': self.rate}
-
-    def _output_shape(self, input_shape):
-        return input_shape
-
     def draw_key(self):
-        """Return what tells which numbers the next training pass drops."""
+        """Return the key of the next training pass."""
         return int(self.generator.integers(2**64, dtype=np.uint64)) if self.rate else 0
 
-    def compute(self, x, training, empty):
+    def forward(self, x, training=False):
+        x = self.check_input(x)
         if not training or self.rate == 0:
             self._saved = (x, None)
             return x
-        key = self.draw_key()
+        key, y = self.draw_key(), self.empty('y', x.shape)
         self._saved = (x, key)
-        return self._run('dropout_forward', x, empty('y', x.shape, self.dtype), key)
+        kernels.current().dropout_forward(x.reshape(-1), y.reshape(-1), key, self.rate, kernels.threads_for(x.size))
+        return y
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
         _, key = self._saved
-        if not input_gradient:
-            return None
-        return dy if key is None else self._run('dropout_backward', dy, empty('dx', dy.shape, self.dtype), key)
-
-    def _run(self, name, array, result, key):
-        kernel = getattr(kernels.current(), name)
-        kernel(array.reshape(-1), result.reshape(-1), key, self.rate, kernels.threads_for(array.size))
-        return result
+        if key is None:
+            return dy
+        dx = self.empty('dx', dy.shape)
+        kernels.current().dropout_backward(dy.reshape(-1), dx.reshape(-1), key, self.rate, kernels.threads_for(dy.size))
+        return dx

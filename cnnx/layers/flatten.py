@@ -1,3 +1,5 @@
+"""Flatten: images to rows."""
+
 import math
 
 from cnnx.layers.base import Layer
@@ -9,12 +11,14 @@ class Flatten(Layer):
     Shape: (N, ...) -> (N, product of the rest). Gradient: the same numbers in the input's shape.
     """
 
-    def _output_shape(self, input_shape):
+    def output_shape(self, input_shape):
         return (math.prod(input_shape),)
 
-    def compute(self, x, training, empty):
+    def forward(self, x, training=False):
+        x = self.check_input(x)
         self._saved = (x,)
-        return x.reshape(len(x), *self.output_shape)
+        return x.reshape(len(x), *self.shape)
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        return dy.reshape(len(dy), *self.input_shape) if input_gradient else None
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
+        return dy.reshape(len(dy), *self.input_shape)

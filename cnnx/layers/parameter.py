@@ -1,4 +1,4 @@
-"""Parameter: an array that training changes."""
+"""Parameter: an array that training changes, with its gradient."""
 
 import numpy as np
 
@@ -6,25 +6,27 @@ from cnnx._util.arrays import array_with_slack, as_numbers, copy_with_slack
 
 
 class Parameter:
-    """An array that training changes, with its gradient beside it.
+    """An array that training changes, with its gradient.
 
-    `value` and `grad` are one array each for the parameter's life, since kernels are handed them unchecked:
+    `value` and `grad` stay the same two arrays for the parameter's life, since kernels are handed them unchecked:
     assigning copies into them, and a wrong shape is a ValueError.
 
     Attributes:
         name: which of its layer's parameters it is: 'weights', 'bias', ...
         value: the numbers; optimizers change them in place.
         grad: the gradient of the mean loss by `value`, of the same shape and dtype, written by `backward`.
-        state: what the optimizer remembers of the parameter between steps, arrays of the same shape by name.
-        updates: how many steps an optimizer has taken with it, since what is in `state` began.
-        trainable: False keeps optimizers away.
+        state: what the optimizer keeps of the parameter between steps: arrays of the same shape, by name.
+        updates: how many steps an optimizer has taken with it since `state` was new.
+        trainable: False freezes it.
+        layer: the layer that it belongs to, or None.
     """
 
-    def __init__(self, name, value, trainable=True):
+    def __init__(self, name, value, trainable=True, layer=None):
         self.name = name
+        self.layer = layer
         self.state = {}
         self.updates = 0
-        self.trainable = trainable
+        self._trainable = trainable
         self._value = copy_with_slack(np.asarray(value))
         self._grad = array_with_slack(self._value.shape, self._value.dtype)
 
@@ -34,6 +36,21 @@ class Parameter:
 
     def __repr__(self):
         return f'Parameter({self.name!r}, shape={self.value.shape}, dtype={self.value.dtype})'
+
+    @property
+    def trainable(self):
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable):
+        self._trainable = trainable
+        if self.layer is not None:
+            self.layer.report_change()
+
+    @property
+    def learns(self):
+        """Whether optimizers change it: neither it nor its layer is frozen."""
+        return self._trainable and (self.layer is None or self.layer.trainable)
 
     @property
     def value(self):
@@ -50,6 +67,12 @@ class Parameter:
     @grad.setter
     def grad(self, numbers):
         self._copy(numbers, self._grad)
+
+    def convert(self, dtype):
+        """Turn value and gradient into arrays of another dtype, and forget the optimizer's state."""
+        self._value = copy_with_slack(self._value.astype(dtype))
+        self._grad = array_with_slack(self._value.shape, dtype)
+        self.state, self.updates = {}, 0
 
     def _copy(self, numbers, target):
         numbers = as_numbers(numbers, self.name)

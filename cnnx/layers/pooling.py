@@ -1,15 +1,11 @@
+"""Pooling: the largest number or the mean of windows, channel by channel."""
+
 import numpy as np
 
 from cnnx import kernels
 from cnnx._util.validation import MAX_SIZE
-from cnnx._util.windows import Window, checked_padding, pair, window_over
+from cnnx._util.windows import Window, check_image, checked_padding, pair, window_over
 from cnnx.layers.base import Layer
-
-
-def check_image(input_shape):
-    """Raise a ValueError unless a sample's shape is (H, W, C)."""
-    if len(input_shape) != 3:
-        raise ValueError(f'expected input (height, width, channels), got {input_shape}')
 
 
 class Pooling(Layer):
@@ -24,20 +20,20 @@ class Pooling(Layer):
     @property
     def pads(self):
         """Whether a window reaches over the edges of the image."""
-        axes = zip(self.input_shape[:2], self.output_shape[:2], self.pool_size, self.stride, strict=True)
+        axes = zip(self.input_shape[:2], self.shape[:2], self.pool_size, self.stride, strict=True)
         beyond = any((count - 1) * step + extent > size for size, count, extent, step in axes)
-        return beyond or self._window.pad_top > 0 or self._window.pad_left > 0
+        return beyond or self.window.pad_top > 0 or self.window.pad_left > 0
 
-    def settings(self):
-        return {'pool_size': self.pool_size, 'stride': self.stride, 'padding': self.padding}
-
-    def _output_shape(self, input_shape):
+    def output_shape(self, input_shape):
         check_image(input_shape)
         height, width = self.pool_size
         if height * width > MAX_SIZE:
             raise ValueError(f'pool_size: expected at most {MAX_SIZE} pixels, got {height} x {width}')
-        self._window, positions = window_over(input_shape[:2], self.pool_size, self.stride, self.padding)
+        _, positions = window_over(input_shape[:2], self.pool_size, self.stride, self.padding)
         return (*positions, input_shape[2])
+
+    def build(self, input_shape):
+        self.window, _ = window_over(input_shape[:2], self.pool_size, self.stride, self.padding)
 
 
 class MaxPooling(Pooling):
@@ -54,47 +50,26 @@ class MaxPooling(Pooling):
         input_shape: (H, W, C); needed where it cannot be inferred from the layer before.
 
     Raises:
-        ValueError: an argument is none of these; or, when built, the window is larger than the input and
-            padding is 'valid'.
+        ValueError: an argument is none of these; or the window is larger than the input and padding is 'valid'.
     """
 
-    def compute(self, x, training, empty):
-        shape = (len(x), *self.output_shape)
-        y, argmax = empty('y', shape, self.dtype), empty('argmax', shape, np.int32)
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        shape = (len(x), *self.shape)
+        y, argmax = self.empty('y', shape), self.empty('argmax', shape, np.int32)
         self._saved = (argmax,)
-        kernels.current().maxpool_forward(x, y, argmax, self._window, kernels.threads_for(x.size))
+        kernels.current().maxpool_forward(x, y, argmax, self.window, kernels.threads_for(x.size))
         return y
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        if not input_gradient:
-            return None
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
         (argmax,) = self._saved
-        dx = empty('dx', (len(dy), *self.input_shape), self.dtype)
-        kernels.current().maxpool_backward(dy, argmax, dx, self._window, kernels.threads_for(dx.size))
+        dx = self.empty('dx', (len(dy), *self.input_shape))
+        kernels.current().maxpool_backward(dy, argmax, dx, self.window, kernels.threads_for(dx.size))
         return dx
 
 
-class Averaging(Layer):
-    """Means over the windows of `_window`; what AveragePooling and GlobalAveragePooling share."""
-
-    def compute(self, x, training, empty):
-        y = empty('y', (len(x), *self.output_shape), self.dtype)
-        self._saved = (x,)
-        kernels.current().averagepool_forward(x, self._as_images(y), self._window, kernels.threads_for(x.size))
-        return y
-
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        if not input_gradient:
-            return None
-        dx = empty('dx', (len(dy), *self.input_shape), self.dtype)
-        kernels.current().averagepool_backward(self._as_images(dy), dx, self._window, kernels.threads_for(dx.size))
-        return dx
-
-    def _as_images(self, outputs):
-        return outputs
-
-
-class AveragePooling(Averaging, Pooling):
+class AveragePooling(Pooling):
     """Take the mean of each window, channel by channel.
 
     Shape: as for `MaxPooling`. Gradient: each pixel of a window gets dy / the number of its pixels; where
@@ -107,8 +82,21 @@ class AveragePooling(Averaging, Pooling):
         ValueError: as for `MaxPooling`.
     """
 
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        y = self.empty('y', (len(x), *self.shape))
+        self._saved = (x,)
+        kernels.current().averagepool_forward(x, y, self.window, kernels.threads_for(x.size))
+        return y
 
-class GlobalAveragePooling(Averaging):
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
+        dx = self.empty('dx', (len(dy), *self.input_shape))
+        kernels.current().averagepool_backward(dy, dx, self.window, kernels.threads_for(dx.size))
+        return dx
+
+
+class GlobalAveragePooling(Layer):
     """Take the mean of each channel over the whole image.
 
     Shape: (N, H, W, C) -> (N, C). Gradient: dx = dy / (H W) at every pixel.
@@ -116,10 +104,24 @@ class GlobalAveragePooling(Averaging):
     Source: Lin et al., "Network in network", 2014, section 3.2.
     """
 
-    def _output_shape(self, input_shape):
+    def output_shape(self, input_shape):
         check_image(input_shape)
-        self._window = Window(*input_shape[:2])
         return input_shape[2:]
 
-    def _as_images(self, outputs):
-        return outputs.reshape(len(outputs), 1, 1, *self.output_shape)
+    def build(self, input_shape):
+        self.window = Window(*input_shape[:2])
+
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        y = self.empty('y', (len(x), *self.shape))
+        self._saved = (x,)
+        images = y.reshape(len(y), 1, 1, *self.shape)
+        kernels.current().averagepool_forward(x, images, self.window, kernels.threads_for(x.size))
+        return y
+
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
+        dx = self.empty('dx', (len(dy), *self.input_shape))
+        images = dy.reshape(len(dy), 1, 1, *self.shape)
+        kernels.current().averagepool_backward(images, dx, self.window, kernels.threads_for(dx.size))
+        return dx

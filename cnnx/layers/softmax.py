@@ -1,19 +1,37 @@
-from cnnx.layers.activations import Activation
+"""Softmax: rows of numbers to probabilities."""
+
+from cnnx import kernels
+from cnnx._util import logits
+from cnnx.layers.base import Layer
 
 
-class Softmax(Activation):
+class Softmax(Layer):
     """exp(x) / sum of exp(x), row by row: any numbers become probabilities.
 
-    Shape: (N, classes) -> (N, classes). Gradient: dx = y (dy - sum of y dy). In front of
-    `CategoricalCrossEntropy` a network computes the two as one step.
+    Shape: (N, classes) -> (N, classes). Gradient: dx = y (dy - sum of y dy). Before `CategoricalCrossEntropy` it is
+    exact also where probabilities round to 0 or 1: the loss works on the layer's input, and the layer takes the
+    gradient by it from the loss (see cnnx/_util/logits.py).
     """
 
-    kernel = 'softmax'
-
-    def _output_shape(self, input_shape):
+    def output_shape(self, input_shape):
         if len(input_shape) != 1:
             raise ValueError(f'expected input (classes,), got {input_shape}; put a Flatten before it')
         return input_shape
 
-    def _as_kernels_take_it(self, array):
-        return array
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        y = self.empty('y', x.shape)
+        self._saved = (y,)
+        kernels.current().softmax_forward(x, y, kernels.threads_for(x.size))
+        logits.of_probabilities.keep(y, x)
+        return y
+
+    def backward(self, dy):
+        dlogits = logits.gradients.of(dy)
+        dy = self.check_gradient(dy)
+        if dlogits is not None:
+            return dlogits
+        (y,) = self._saved
+        dx = self.empty('dx', y.shape)
+        kernels.current().softmax_backward(y, dy, dx, kernels.threads_for(y.size))
+        return dx

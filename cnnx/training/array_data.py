@@ -1,6 +1,7 @@
-"""What networks learn from and are measured on: arrays of samples."""
+"""Array data: samples and targets in arrays, checked once and read a batch at a time."""
 
-import functools
+import copy
+import inspect
 import math
 import numbers
 
@@ -12,35 +13,37 @@ from cnnx.losses import CategoricalCrossEntropy
 
 
 class ArrayData:
-    """x and y, checked against a network, and read a batch at a time; errors begin with `prefix`.
+    """Samples x and targets y, checked against a network; errors begin with `prefix`.
 
     Attributes:
+        size: how many samples there are.
+        x, targets: as kernels and the loss take them, but that x keeps its dtype.
         weights: how much each sample counts in the loss, (N,), or None where all count 1.
+        direct: whether kernels can read x as it is.
     """
 
     def __init__(self, network, x, y, weights=None, prefix=''):
         self._prefix = prefix
         self.x = network.check_samples(x, f'{prefix}x')
-        self.dtype = network.dtype
-        self.targets = network.loss.prepare(y, network.layers[-1].output_shape, network.dtype, f'{prefix}y')
+        self.size, self.dtype = len(self.x), network.dtype
+        self.targets = network.loss.prepare(y, network.layers[-1].shape, network.dtype, f'{prefix}y')
         self.measures_accuracy = network.loss.measures_accuracy(self.targets)
-        if len(self.x) != len(self.targets):
-            raise ValueError(f'{prefix}expected as many samples as targets, got {len(self.x)} and {len(self.targets)}')
-        if len(self.x) == 0:
+        if self.size != len(self.targets):
+            raise ValueError(f'{prefix}expected as many samples as targets, got {self.size} and {len(self.targets)}')
+        if self.size == 0:
             raise ValueError(f'{prefix}expected at least one sample, got none')
-        self.weights = None if weights is None else sample_weights(weights, len(self), network.dtype, prefix)
+        self.direct = self.x.dtype == self.dtype and self.x.dtype.isnative and self.x.flags.c_contiguous
+        self.weights = weights
+        if weights is not None:
+            check_takes_weights(network.loss, f'{prefix}sample_weight')
+            self.weights = sample_weights(weights, self.size, network.dtype, prefix)
 
     def __len__(self):
-        return len(self.x)
-
-    @property
-    def size(self):
-        """How many samples there are."""
-        return len(self.x)
+        return self.size
 
     def steps(self, batch_size):
         """Return how many batches make up an epoch."""
-        return -(-len(self) // batch_size)
+        return -(-self.size // batch_size)
 
     def batches(self, batch_size, order=None, epoch=1, done=0, unseen=0):
         """Yield (samples, index) for each batch of an epoch that is not done.
@@ -48,17 +51,12 @@ class ArrayData:
         Args:
             batch_size: samples to a batch; the last one has what is left.
             order: of the samples, (N,) int64; None for the one that they are in.
-            epoch, unseen: of no account here.
+            epoch, unseen: not used here.
             done: how many batches are done.
         """
-        order = np.arange(len(self)) if order is None else order
-        for first in range(done * batch_size, len(self), batch_size):
+        order = np.arange(self.size) if order is None else order
+        for first in range(done * batch_size, self.size, batch_size):
             yield self, order[first : first + batch_size]
-
-    @functools.cached_property
-    def direct(self):
-        """Whether kernels can read x as it is."""
-        return self.x.dtype == self.dtype and self.x.dtype.isnative and self.x.flags.c_contiguous
 
     @property
     def arrays(self):
@@ -72,10 +70,9 @@ class ArrayData:
 
     def part(self, index):
         """Return some of the samples, of a slice, without a copy."""
-        part = object.__new__(ArrayData)
-        vars(part).update(vars(self))
+        part = copy.copy(self)
         part.x, part.targets, *weights = (array[index] for array in self.arrays)
-        part.weights = weights[0] if weights else None
+        part.size, part.weights = len(part.x), weights[0] if weights else None
         return part
 
     def check_weights(self, which='all samples'):
@@ -88,7 +85,7 @@ class ArrayData:
         if not isinstance(network.loss, CategoricalCrossEntropy):
             kind = type(network.loss).__name__
             raise ValueError(f'class_weight: expected a CategoricalCrossEntropy, the loss is {kind}')
-        (classes,) = network.layers[-1].output_shape
+        (classes,) = network.layers[-1].shape
         if not isinstance(weights, dict):
             raise ValueError(f'class_weight: expected a dict such as {{0: 1.0, 1: 2.5}}, got {weights!r}')
         of_sample = np.ones(len(self), self.dtype) if self.weights is None else self.weights.copy()
@@ -104,6 +101,13 @@ class ArrayData:
         if not of_sample.any():
             raise ValueError('class_weight: all samples would weigh 0; give a class that there is a weight')
         self.weights = of_sample
+
+
+def check_takes_weights(loss, what):
+    """Raise a ValueError if a loss of the user's own takes no weights of samples."""
+    if 'sample_weight' not in inspect.signature(loss.value_and_gradient).parameters:
+        name = f'{type(loss).__name__}.value_and_gradient'
+        raise ValueError(f'{what}: {name} takes no weights; give it a parameter sample_weight=None')
 
 
 def sample_weights(weights, samples, dtype, prefix=''):

@@ -1,4 +1,4 @@
-"""Runs that diverge: a loss or gradient that is NaN or infinite, and where it came from."""
+"""Divergence: a loss, gradient or weight that is NaN or infinite, and where it came from."""
 
 import math
 
@@ -9,34 +9,33 @@ class DivergenceError(ArithmeticError):
     """A loss or a gradient is NaN or infinite. The weights are those from before the batch that made it so."""
 
 
-def diverged(network, samples, index, loss, where, learning_rate):
+def diverged(network, samples, index, loss, learning_rate):
     """Return the `DivergenceError` for a batch whose loss or gradients are not finite; take back what it changed.
 
     Args:
-        network: whose plan has just learned the batch, without an update after it; its lock is held.
+        network: that has just learned from the batch, without an update after it; its lock is held.
         samples, index: the samples, and which of them make up the batch.
         loss: the sum of the batch's losses.
-        where: the batch's name in the message.
         learning_rate: the step's.
     """
     for layer in network.layers:
-        layer.take_back()
+        layer.undo()
     what = f'the loss is {loss / len(index)}'
     if math.isfinite(loss):
         # The backward pass comes to the last layer first.
         what = f'the gradient of {_not_finite(reversed(network.layers), "grad")} is not finite'
     return DivergenceError(
-        f'{where}: {what}; {_cause(network, samples, index)}. The weights are those from before this batch. '
+        f'{what}; {_cause(network, samples, index)}. The weights are those from before this batch. '
         f'The learning rate was {learning_rate:g}: try a smaller one, or look at the data'
     )
 
 
 def check_weights(network, where):
-    """Raise a `DivergenceError` if a weight is not finite: a step may be too large for it where its gradient is not."""
+    """Raise a `DivergenceError` if a weight is not finite: a large step may make one so, from a finite gradient."""
     name = _not_finite(network.layers, 'value')
     if name is not None:
-        cause = 'a step was too large. Begin anew, or resume, with a smaller learning rate'
-        if _not_finite(network.layers, 'value', learned=True) is None:  # but a running mean or variance
+        cause = 'a step was too large. Restart, or resume, with a smaller learning rate'
+        if _not_finite(network.layers, 'value', learned=True) is None:  # it is a running mean or variance
             cause = "that layer's input was too large. Look at x, and then at the learning rate"
         raise DivergenceError(f'{where}: the {name} hold numbers that are not finite, and are not saved; {cause}')
 
@@ -60,7 +59,8 @@ def _cause(network, samples, index):
     if name is not None:
         return f'the {name} already held numbers that are not finite'
     with np.errstate(all='ignore'):
-        layer = network.plan.first_not_finite(x)
-    if layer is None:
-        return 'the outputs of all layers are finite, and too large for the loss or its gradient'
-    return f'{layer.where} is the first whose output is not finite'
+        for layer in network.layers:
+            x = layer.forward(x)
+            if not np.isfinite(x).all():
+                return f'{layer.where} is the first whose output is not finite'
+    return 'the outputs of all layers are finite, and too large for the loss or its gradient'

@@ -6,7 +6,7 @@ from cnnx._util.validation import positive_int
 from cnnx._util.windows import batch_shape
 from cnnx.losses import class_labels
 from cnnx.metrics import get_metrics
-from cnnx.training.batch_data import as_source
+from cnnx.training.batch_data import as_data
 from cnnx.training.history import Mean
 
 
@@ -18,7 +18,7 @@ def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=
         x, y, sample_weight: as `train` takes them.
         batch_size: samples to a pass.
         metrics: names or objects of `cnnx.metrics`, such as ['precision', 'top_3']; None for none.
-        steps: how many batches of a stream to take; by default all, which must come to an end.
+        steps: how many batches to take, where x gives batches; by default all, which must come to an end.
 
     Returns:
         A dict; 'accuracy' is missing where the loss has none.
@@ -28,22 +28,22 @@ def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=
             does not fit the targets; nothing is computed then.
     """
     network.needs_loss('evaluate')
-    source = as_source(network, x, y, sample_weight, steps, steps_name='steps')
-    measurement = None if metrics is None else Measurement(network, source, metrics)
-    batches = source.batches(positive_int(batch_size, 'batch_size'))
-    return evaluate_batches(network, batches, Mean(source.measures_accuracy), measurement)
+    data = as_data(network, x, y, sample_weight, steps, steps_name='steps')
+    measurement = None if metrics is None else Measurement(network, data, metrics)
+    batches = data.batches(positive_int(batch_size, 'batch_size'))
+    return evaluate_batches(network, batches, Mean(data.measures_accuracy), measurement)
 
 
 def evaluate_batches(network, batches, mean, measurement=None):
-    """Return the figures of batches, (samples, index), and those of a `cnnx.metrics.Measurement`."""
+    """Return {'loss': ..., 'accuracy': ...} of batches, (samples, index), and what a `Measurement` counts."""
     plan = network.plan
     for samples, index in batches:
         with plan.lock:
-            loss, correct = plan.assess(samples, index)
+            loss, correct = plan.evaluate(samples, index)
         mean.add(len(index), loss, correct)
         if measurement is not None:
             measurement.update(samples, index)
-    return mean.figures() | (measurement.results() if measurement else {})
+    return mean.metrics() | (measurement.results() if measurement else {})
 
 
 class Measurement:
@@ -51,7 +51,7 @@ class Measurement:
 
     Args:
         network: a `cnnx.Network`.
-        source: where its samples come from, an `ArrayData` or a `BatchData`.
+        data: where its samples come from, an `ArrayData` or a `BatchData`.
         metrics: names and objects.
 
     Raises:
@@ -59,18 +59,18 @@ class Measurement:
             is reset then.
     """
 
-    def __init__(self, network, source, metrics):
+    def __init__(self, network, data, metrics):
         self._network, self._metrics = network, get_metrics(metrics)
-        shape = network.layers[-1].output_shape
-        if len(shape) != 1 or not source.measures_accuracy:
+        shape = network.layers[-1].shape
+        if len(shape) != 1 or not data.measures_accuracy:
             loss = type(network.loss).__name__
             raise ValueError(
                 f'metrics: expected outputs (N, classes) and targets that are classes, '
                 f'got outputs {batch_shape(shape)} and targets of {loss} that have no accuracy'
             )
         self._classes = max(shape[0], 2)
-        if source.size is not None:
-            class_labels(source.targets, self._classes, 'y')
+        if data.size is not None:
+            class_labels(data.targets, self._classes, 'y')
         for metric in self._metrics:
             metric.check_classes(self._classes)
         for metric in self._metrics:
@@ -91,5 +91,5 @@ class Measurement:
             metric.update(outputs, labels)
 
     def results(self):
-        """Return {name: figure}."""
+        """Return {name: result}."""
         return {metric.name: metric.result() for metric in self._metrics}

@@ -1,4 +1,4 @@
-"""What `Network.train` and `Network.evaluate` do: arguments are checked here, and the loop is in loop.py."""
+"""What `Network.train` does: arguments are checked here, and a run is put together; the loop is in loop.py."""
 
 import contextlib
 import math
@@ -14,7 +14,7 @@ from cnnx.callbacks import Callbacks
 from cnnx.schedules import as_schedule
 from cnnx.training.array_data import split_off
 from cnnx.training.augmented_data import AugmentedData
-from cnnx.training.batch_data import BatchData, as_source, as_validation
+from cnnx.training.batch_data import BatchData, as_data, as_validation
 from cnnx.training.history import History, Mean
 from cnnx.training.loop import Loop
 from cnnx.training.progress import Progress
@@ -52,7 +52,9 @@ def train(
     Args:
         network: a `cnnx.Network`.
         x: samples (N, ...), any real dtype; batches are converted as they come, so an array may be mapped from a
-            file that is larger than memory. Or batches as `cnnx.training.batch_data.BatchData` takes them.
+            file that is larger than memory. Or, without y, batches (x, y) or (x, y, sample_weight): an iterable of
+            them that an epoch goes through, a function of the epoch's number, from 1, that returns one, or an iterator
+            that each epoch takes `steps_per_epoch` batches from.
         y: targets, as the loss takes them, read as x is; None where x gives batches.
         epochs: how often to go through all samples.
         learning_rate: the size of a step; or a schedule of `cnnx.schedules`, or a function of (step, steps): how
@@ -63,18 +65,17 @@ def train(
             sum of the weighted losses, divided by the number of samples, as in Keras.
         class_weight: how much the samples of each class count, a dict by class; others count 1.
         augment: a list of `cnnx.augmentation` objects, which change the images of each batch before it is learned
-            from; x itself and what is validated with stay as they are. For networks of images (H, W, C). None
+            from; x itself and validation data stay as they are. For networks of images (H, W, C). None
             changes nothing.
-        validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
-        validation_split: this share of the samples, the last ones, is the validation data.
+        validation_data: a tuple (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
+        validation_split: this fraction of the samples, the last ones, is the validation data.
         shuffle: a new random order each epoch.
-        steps_per_epoch: how many batches of a stream make up an epoch; by default all, which must come to an end.
-            Of an iterator, each epoch takes the next ones; of others the first ones, and never those behind.
+        steps_per_epoch: how many batches make up an epoch, where x gives batches; by default all, which must come to an
+            end. Of an iterator, each epoch takes the next ones; of others the first ones.
         validation_steps: the same of validation_data.
         callbacks: a list of `cnnx.callbacks.Callback` objects.
-        max_seconds: a budget of time, over all resumes. Behind the batch that uses it up, the run is evaluated and
-            ends; a schedule goes on as if that share of the run were done that is done of the budget, where that is
-            more. Such a run has not the same bits twice.
+        max_seconds: a budget of time, over all resumes. After the batch that uses it up, the run is evaluated and
+            ends; a schedule follows the budget where that is further than the steps. Such a run is not reproducible.
         checkpoint_dir: the folder for a checkpoint an epoch, made if need be; None saves none.
         checkpoint_prefix: files are named `{prefix}_epoch_{n}.npz`, those within an epoch
             `{prefix}_epoch_{n}_batch_{b}.npz`.
@@ -82,7 +83,7 @@ def train(
             '5m' or a `datetime.timedelta`; None for never. Only the newest of these files stays.
         keep: how many checkpoints of epochs stay; None for all.
         resume_from_checkpoint: go on from the newest of these files, exactly as if the run that wrote it
-            had not been interrupted; begin anew where there is none.
+            had not been interrupted; start from epoch 1 where there is none.
         verbose: 0 prints nothing; 1 prints a line an epoch, and on a terminal shows a progress bar before it; 2
             prints the lines alone.
 
@@ -99,81 +100,66 @@ def train(
     """
     network.needs_loss('train')
     epochs, batch_size = positive_int(epochs, 'epochs'), positive_int(batch_size, 'batch_size')
-    if learning_rate is None:
-        learning_rate = network.optimizer.usual_learning_rate
     if epochs > sys.maxsize:
         raise ValueError(f'epochs: expected at most {sys.maxsize}')
-    resume_from_checkpoint = true_or_false(
-        resume_from_checkpoint, 'resume_from_checkpoint (the folder is the checkpoint_dir)'
-    )
+    rate = network.optimizer.usual_learning_rate if learning_rate is None else learning_rate
+    resume = true_or_false(resume_from_checkpoint, 'resume_from_checkpoint (the folder is the checkpoint_dir)')
+    if checkpoint_dir is None and (resume or checkpoint_every is not None or keep is not None):
+        raise ValueError('resume_from_checkpoint, checkpoint_every and keep: give the checkpoint_dir')
     shuffle = true_or_false(shuffle, 'shuffle')
-    schedule, every, callbacks = as_schedule(learning_rate), Every(checkpoint_every), Callbacks(callbacks)
-    max_seconds = math.inf if max_seconds is None else positive(max_seconds, 'max_seconds')
-    source = as_source(network, x, y, sample_weight, steps_per_epoch, epochs)
-    source, validation = _with_validation(network, source, validation_data, validation_split, validation_steps, epochs)
+    schedule, every, callbacks = as_schedule(rate), Every(checkpoint_every), Callbacks(callbacks)
+    seconds = math.inf if max_seconds is None else positive(max_seconds, 'max_seconds')
+    data = as_data(network, x, y, sample_weight, steps_per_epoch, epochs)
+    data, validation = _with_validation(network, data, validation_data, validation_split, validation_steps, epochs)
     if class_weight is not None:
-        source.weigh_classes(class_weight, network)
+        data.weigh_classes(class_weight, network)
     augment = as_augmentations(augment)
     if augment:
-        source = AugmentedData(source, augment, network)
+        data = AugmentedData(data, augment, network)
     if not (network.trainable_parameters or callbacks):  # which may set layers free
         raise ValueError('train: no layer learns: set layer.trainable, or add one with parameters')
-    names = _figure_names(source, validation)
+    names = _names_of_metrics(data, validation)
     schedule.check(epochs, names)
     schedule.restore({})
     progress, history = Progress(verbose, epochs), History()
     callbacks.begin(network, history, names)
-    own_settings = {
-        'epochs': epochs,
-        'samples': source.size,
-        'batches': source.steps(batch_size),
-        'batch_size': batch_size,
-        'shuffle': shuffle,
-        'steps_per_epoch': steps_per_epoch,
-        'class_weight': None if class_weight is None else {str(key): value for key, value in class_weight.items()},
-        'max_seconds': None if max_seconds == math.inf else max_seconds,
-    }
-
-    # A schedule of the user's own may have attributes of these names: they stay those of the run, and first.
-    def settings():
-        return {**own_settings, **_other_settings(network, schedule, augment), **own_settings}
-
-    run = _new_run(checkpoint_dir, checkpoint_prefix, settings, checkpoint_every, keep, resume_from_checkpoint)
+    run = None
+    if checkpoint_dir is not None:
+        settings = {
+            'epochs': epochs,
+            'samples': data.size,
+            'batches': data.steps(batch_size),
+            'batch_size': batch_size,
+            'shuffle': shuffle,
+            'steps_per_epoch': steps_per_epoch,
+            'class_weight': class_weight and {str(key): value for key, value in class_weight.items()},
+            'max_seconds': max_seconds,
+            'augment': describe(augment),
+        }
+        run = Run(checkpoint_dir, checkpoint_prefix, lambda: {**_settings_of(network, schedule), **settings}, keep)
     # A Ctrl-C as the lock is taken or given back would leave it held.
     with Interruption() as interruption, run or contextlib.nullcontext():
         position = Position()
-        if resume_from_checkpoint:
-            position = run.resume(network, schedule, callbacks, progress, interruption)
-        elif run is not None:
-            position = run.begin(network, schedule, callbacks, progress, interruption)
+        if run is not None:
+            start = run.resume if resume else run.begin
+            position = start(network, schedule, callbacks, progress, interruption)
         if position.epoch > epochs:
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
         history.history = position.history
-        parts = (network, source, validation, schedule, callbacks, history)
-        loop = Loop(*parts, epochs, batch_size, shuffle, max_seconds, progress, run, every, interruption)
-        loop.run_from(position)
+        network.reset_update()
+        parts = (network, data, validation, schedule, callbacks, history)
+        Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption).run_from(position)
     return history
 
 
-def _new_run(folder, prefix, settings, checkpoint_every, keep, resume):
-    """Return the `Run` that saves, or None for no folder; raise a ValueError where that leaves settings without use."""
-    if folder is not None:
-        return Run(folder, prefix, settings, keep)
-    if resume:
-        raise ValueError('resume_from_checkpoint: give the checkpoint_dir to resume from')
-    if checkpoint_every is not None or keep is not None:
-        raise ValueError('checkpoint_every and keep: give the checkpoint_dir to save into')
-    return None
-
-
-def _other_settings(network, schedule, augment):
+def _settings_of(network, schedule):
     """Return what, beside data and batches, a run's bits depend on; callbacks may change some of it."""
     backend = kernels.current()
     return {
-        'augment': describe(augment),
         'schedule': type(schedule).__name__,
         **schedule.settings(),
         **network.optimizer.settings(),
+        'fused': network.fused,
         'backend': backend.name,
         'tier': backend.tier,
         'cnnx': __version__,
@@ -181,20 +167,22 @@ def _other_settings(network, schedule, augment):
     }
 
 
-def _figure_names(source, validation):
-    """Return what an epoch's figures are called."""
-    sources = [('', source)] + ([] if validation is None else [('val_', validation)])
-    return [f'{prefix}{name}' for prefix, them in sources for name in Mean(them.measures_accuracy, [0, 0, 1]).figures()]
+def _names_of_metrics(data, validation):
+    """Return the names of an epoch's metrics."""
+    names = list(Mean(data.measures_accuracy, [0, 0, 1]).metrics())
+    if validation is not None:
+        names += [f'val_{name}' for name in Mean(validation.measures_accuracy, [0, 0, 1]).metrics()]
+    return names
 
 
-def _with_validation(network, source, data, fraction, steps, epochs):
+def _with_validation(network, data, validation_data, fraction, steps, epochs):
     """Return what is trained on, and what is validated with or None."""
-    if data is not None and fraction is None:
-        return source, as_validation(network, data, steps, epochs)
+    if validation_data is not None and fraction is None:
+        return data, as_validation(network, validation_data, steps, epochs)
     if steps is not None:
         raise ValueError('validation_steps: goes with batches as validation_data')
     if fraction is None:
-        return source, None
-    if data is not None or isinstance(source, BatchData):
+        return data, None
+    if validation_data is not None or isinstance(data, BatchData):
         raise ValueError('validation_split: goes with arrays x and y, and without validation_data')
-    return split_off(source, fraction)
+    return split_off(data, fraction)

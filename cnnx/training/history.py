@@ -1,11 +1,11 @@
-"""What a run comes to: the mean of an epoch's batches, and a list of all epochs."""
+"""History: the metrics of each epoch of a run; and the running mean of an epoch's batches."""
 
 import math
 from collections.abc import Mapping
 
 
 class History(Mapping):
-    """What each epoch came to.
+    """The metrics of each epoch of a run.
 
     Attributes:
         history: lists of floats, one an epoch: 'loss' and 'accuracy' of training, averaged while the weights
@@ -32,11 +32,11 @@ class History(Mapping):
     def __repr__(self):
         return f'History({self.history!r})'
 
-    def append(self, figures):
-        """Add an epoch's figures; NaN stands for what other epochs have and this one has not."""
+    def append(self, metrics):
+        """Add an epoch's metrics; NaN stands for those that other epochs have and this one has not."""
         done = max(map(len, self.history.values()), default=0)
-        for key in {**self.history, **figures}:
-            self.history.setdefault(key, [math.nan] * done).append(figures.get(key, math.nan))
+        for key in {**self.history, **metrics}:
+            self.history.setdefault(key, [math.nan] * done).append(metrics.get(key, math.nan))
 
 
 class Mean:
@@ -44,7 +44,7 @@ class Mean:
 
     Args:
         measures_accuracy: whether there is one.
-        sums: of the losses, of what was right, of the samples: to go on from.
+        sums: of the losses, of the right predictions, of the samples: to go on from.
     """
 
     def __init__(self, measures_accuracy, sums=None):
@@ -52,14 +52,14 @@ class Mean:
         self.sums = sums or [0.0, 0, 0]
 
     def add(self, count, loss, correct):
-        """Count a batch in: its size, the sum of its losses, and how many it has right."""
+        """Count a batch in: its size, the sum of its losses, and how many predictions are right."""
         total_loss, total_correct, total_count = self.sums
         self.sums = [total_loss + loss, total_correct + correct, total_count + count]
 
-    def figures(self, since=(0.0, 0, 0)):
+    def metrics(self, since=(0.0, 0, 0)):
         """Return {'loss': ..., 'accuracy': ...} of what came since the sums were these."""
         loss, correct, count = (now - before for now, before in zip(self.sums, since, strict=True))
-        figures = {'loss': loss / count}
+        metrics = {'loss': loss / count}
         if self.measures_accuracy:
-            figures['accuracy'] = correct / count
-        return figures
+            metrics['accuracy'] = correct / count
+        return metrics

@@ -1,4 +1,4 @@
-"""The training loop: epochs and batches, and what happens between them."""
+"""The training loop: epochs, batches, steps."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from cnnx.callbacks import Callbacks
 from cnnx.training.array_data import ArrayData
 from cnnx.training.augmented_data import AugmentedData
 from cnnx.training.batch_data import BatchData
-from cnnx.training.divergence import check_weights, diverged
+from cnnx.training.divergence import DivergenceError, check_weights, diverged
 from cnnx.training.evaluation import evaluate_batches
 from cnnx.training.history import History, Mean
 from cnnx.training.progress import Progress
@@ -21,12 +21,40 @@ from cnnx.training.signals import Interruption
 VALIDATION_BATCH = 256
 
 
+def learn(network, samples, index, learning_rate):
+    """Learn from one batch: forward, loss, backward, and a step of the optimizer.
+
+    Args:
+        network: a compiled `cnnx.Network`.
+        samples: an `ArrayData`.
+        index: which of them make up the batch, (N,) int64.
+        learning_rate: the size of the step.
+
+    Returns:
+        The sum of the losses, and how many samples were classified right, both from before the step.
+
+    Raises:
+        DivergenceError: loss or gradients are NaN or infinite; the step is not taken.
+    """
+    plan = network.plan
+    with plan.lock:
+        loss, correct = plan.learn(samples, index)
+        update = network.prepared_update(len(index))
+        if not (math.isfinite(loss) and update.gradients_are_finite()):
+            raise diverged(network, samples, index, loss, learning_rate)
+        update(learning_rate)
+    return loss, correct
+
+
 @dataclass
 class Loop:
-    """What the epochs of a run share."""
+    """The epochs of a run.
+
+    What happens between batches hangs on two lists of methods, `before_step` and `after_step`.
+    """
 
     network: object
-    source: ArrayData | BatchData | AugmentedData
+    data: ArrayData | BatchData | AugmentedData
     validation: ArrayData | BatchData | None
     schedule: object
     callbacks: Callbacks
@@ -40,175 +68,199 @@ class Loop:
     every: Every
     interruption: Interruption
 
+    def __post_init__(self):
+        self.before_step, self.after_step = [self._stop_if_asked], [self._show]
+        if self.callbacks:
+            self.before_step.append(self._call_batch_begin)
+            self.after_step.append(self._call_batch_end)
+        if self.max_seconds < math.inf:
+            self.after_step.append(self._check_time)
+        if self.every:
+            self.after_step.append(self._save_if_due)
+
     def run_from(self, position):
         """Train from a position to the end, or until time is up or a callback ends it."""
-        # Of how many epochs a stream has not given its batches, and when the seconds of the position were 0.
-        self._unseen, self._began = position.epoch - 1, time.monotonic() - position.seconds
-        self._saved = None
+        # How many epochs before this one an iterator has not given its batches for; when the seconds were 0.
+        self.unseen, self.began = position.epoch - 1, time.monotonic() - position.seconds
+        self.saved = None
         if position.seconds >= self.max_seconds:
             self.progress.say(f'the {self.max_seconds:g} seconds of max_seconds are used up: nothing to train')
         self.callbacks.call('on_train_begin')
         if self.callbacks.stopped and position.epoch <= self.epochs:
             self.progress.say('a callback has stopped the run: nothing to train')
-        # What a checkpoint says of the time is what counts, so that a resume comes to the same end.
+        # The time is what a checkpoint says of it, so that a resume comes to the same end.
         while position.epoch <= self.epochs and position.seconds < self.max_seconds and not self.callbacks.stopped:
-            position = self._train_epoch(position)
+            position = self.train_epoch(position)
         self.callbacks.call('on_train_end')
 
-    def _is_over(self):
-        return self.callbacks.stopped or (self.max_seconds < math.inf and self._seconds() >= self.max_seconds)
-
-    def _seconds(self):
-        return time.monotonic() - self._began
-
-    def _train_epoch(self, position):
-        """Go through an epoch from a position to its end, or as far as it comes, and return where to go on."""
+    def train_epoch(self, position):
+        """Train an epoch from a position to its end, or as far as it comes, and return where to go on."""
         self.callbacks.call('on_epoch_begin', position.epoch)
-        unseen = self._unseen
-        with self.progress.epoch(position.epoch, self.source.size) as shown:
+        unseen = self.unseen
+        with self.progress.epoch(position.epoch, self.data.size) as self.line:
             began = time.perf_counter()
-            figures, whole = self._train_batches(position, shown)
-            self._check_weights(position)
+            complete = self.train_batches(position)
+            metrics = self.mean.metrics()
+            self._check_weights()
             if self.validation is not None:
-                figures |= self._validate(position, unseen)
-            took = time.perf_counter() - began
-            if not whole:
-                # What the schedule and callbacks learn from part of an epoch is not what a resume goes on with.
-                self._save(position)
-            epoch, after = position.epoch, position
-            self.history.append(figures)
-            self.schedule.observe(figures)
-            self.callbacks.call('on_epoch_end', epoch, figures)
-            if whole:
-                after = Position(self.history.history, epoch + 1, seconds=position.seconds)
-                self._save(after)
-            shown.finish(figures, took)
+                metrics |= self.validate(unseen)
+            seconds = time.perf_counter() - began
+            if not complete:
+                # What schedule and callbacks learn from a part of an epoch is not what a resume goes on with.
+                self._save()
+            self.history.append(metrics)
+            self.schedule.observe(metrics)
+            self.callbacks.call('on_epoch_end', position.epoch, metrics)
+            if complete:
+                position = self.position = Position(self.history.history, position.epoch + 1, seconds=position.seconds)
+                self._save()
+            self.line.finish(metrics, seconds)
         if self.interruption.signal is not None:
             self._leave()
-        return after
+        return position
 
-    def _validate(self, position, unseen):
-        """Return the figures of the validation data."""
-        batches = self.validation.batches(VALIDATION_BATCH, epoch=position.epoch, unseen=unseen)
-        mean = Mean(self.validation.measures_accuracy)
-        try:
-            results = evaluate_batches(self.network, self._awaited(batches, position), mean)
-        except Exception:  # what fails in making a batch has been saved before already
-            self._save_place(position)
-            raise
-        return {f'val_{key}': value for key, value in results.items()}
-
-    def _train_batches(self, position, shown):
-        """Train what is left of an epoch, or as much as there is time for, and move the position along.
-
-        Returns:
-            The epoch's figures, and whether it is whole.
-        """
-        network, plan, steps = self.network, self.network.plan, self.source.steps(self.batch_size)
-        order = self._order(position)
-        mean = Mean(self.source.measures_accuracy, position.mean)
-        # The learning rate of a stream that does not tell its length is that of its epoch's first step.
-        begun, total = (position.epoch - 1) * (steps or 1), self.epochs * (steps or 1)
-        work = 3 * min(self.source.size or self.batch_size, self.batch_size) * network.multiply_adds
-        update = network.optimizer.prepare(network.trainable_parameters, work)
+    def train_batches(self, position):
+        """Train on the batches that an epoch has left, or until time is up; return whether the epoch is complete."""
+        self.position, self.over = position, False
+        self.steps = self.data.steps(self.batch_size)
+        self.mean = Mean(self.data.measures_accuracy, position.mean)
+        # The learning rate of batches whose number is not known is that of their epoch's first step.
+        self.steps_before, self.all_steps = (position.epoch - 1) * (self.steps or 1), self.epochs * (self.steps or 1)
         if position.batch:
-            shown.advance(mean.sums[2], mean)
-        batches = self.source.batches(self.batch_size, order, position.epoch, position.batch, self._unseen)
-        self._unseen = 0
-        if self.source.size is None:
-            batches = self._awaited(batches, position)
-        # A step on one image takes less than 30 us: what is not there is not called.
-        called, budgeted, saves = bool(self.callbacks), self.max_seconds < math.inf, bool(self.every)
-        watched = called or self.source.size is None
-        interruption = self.interruption
+            self.line.advance(self.mean.sums[2], self.mean)
         # NumPy need not warn of what overflows: it ends the run.
         with np.errstate(over='ignore', invalid='ignore'):
-            for batch, (samples, index) in enumerate(batches, position.batch):
-                if interruption.signal is not None:
-                    self._stop(position)
-                if called:
-                    self.callbacks.call('on_batch_begin', batch + 1)
-                if watched:  # the user's code may have frozen something, or compiled anew
-                    plan, parameters = network.plan, network.trainable_parameters
-                    if not update.is_of(network.optimizer, parameters):
-                        update = network.optimizer.prepare(parameters, work)
-                before = mean.sums
-                rate = self._rate(begun + batch if steps else begun, total)
-                with plan.lock:
-                    loss, correct = plan.learn(samples, index)
-                    if not (math.isfinite(loss) and update.gradients_are_finite()):
-                        where = f'epoch {position.epoch}, batch {batch + 1}' + (f' of {steps}' if steps else '')
-                        raise diverged(network, samples, index, loss, where, rate)
-                    update(rate)
-                mean.add(len(index), loss, correct)
-                position.batch, position.mean = batch + 1, mean.sums
-                shown.advance(len(index), mean)
-                if called:
-                    self.callbacks.call('on_batch_end', batch + 1, mean.figures(since=before))
-                if (called or budgeted) and self._is_over():
-                    return mean.figures(), position.batch == steps
-                if saves and self.every.due() and position.batch != steps:
-                    self._save(position)
-        return mean.figures(), True
+            for samples, index in self._batches():
+                for method in self.before_step:
+                    method()
+                self.step(samples, index)
+                for method in self.after_step:
+                    method()
+                if self.over:
+                    return position.batch == self.steps
+        return True
 
-    def _rate(self, done, total):
-        """Return the learning rate of a step by how many of how many steps are done."""
+    def step(self, samples, index):
+        """Learn from one batch, and count it."""
+        position = self.position
+        try:
+            loss, correct = learn(self.network, samples, index, self._learning_rate())
+        except DivergenceError as error:
+            of = f' of {self.steps}' if self.steps else ''
+            raise DivergenceError(f'epoch {position.epoch}, batch {position.batch + 1}{of}: {error}') from None
+        self.samples, self.sums_before = len(index), self.mean.sums
+        self.mean.add(len(index), loss, correct)
+        position.batch, position.mean = position.batch + 1, self.mean.sums
+
+    def validate(self, unseen):
+        """Return the metrics of the validation data."""
+        batches = self.validation.batches(VALIDATION_BATCH, epoch=self.position.epoch, unseen=unseen)
+        mean = Mean(self.validation.measures_accuracy)
+        if self.validation.size is None:
+            batches = self._awaited(batches)
+        metrics = evaluate_batches(self.network, batches, mean)
+        return {f'val_{name}': value for name, value in metrics.items()}
+
+    def _learning_rate(self):
+        """Return the learning rate of the next step."""
+        done = self.steps_before + (self.position.batch if self.steps else 0)
         if self.max_seconds < math.inf:
-            done = max(done, min(self._seconds() / self.max_seconds, 1) * total)
-        rate = self.schedule(done, total, self.epochs)
+            done = max(done, min(self._seconds() / self.max_seconds, 1) * self.all_steps)
+        rate = self.schedule(done, self.all_steps, self.epochs)
         try:
             usable = 0 <= rate < math.inf
         except (TypeError, ValueError):  # it is no number
             usable = False
         if not usable:
-            name = type(self.schedule).__name__
+            kind = type(self.schedule).__name__
             raise ValueError(
-                f'step {done}: expected a finite rate of at least 0 from the schedule {name}, got {rate!r}'
+                f'step {done}: expected a finite rate of at least 0 from the schedule {kind}, got {rate!r}'
             )
         return rate
 
-    def _order(self, position):
-        """Return the order of an epoch's samples: a new one, or that of the epoch that a checkpoint lies within.
+    # The batches of an epoch.
 
-        None for a stream, which has its own.
+    def _batches(self):
+        """Return an iterator over (samples, index) for each batch that the epoch has left."""
+        position, unseen = self.position, self.unseen
+        self.unseen = 0
+        batches = self.data.batches(self.batch_size, self._order(), position.epoch, position.batch, unseen)
+        return self._awaited(batches) if self.data.size is None else batches
+
+    def _order(self):
+        """Return the order of the epoch's samples: a new one, or that of the epoch that a checkpoint lies within.
+
+        None for batches that come as they are.
         """
-        if self.source.size is None:
+        if self.data.size is None:
             return None
+        position = self.position
         generator = make_generator(position.order) if position.batch else self.network.generator
         position.order = generator.bit_generator.state
-        return generator.permutation(self.source.size) if self.shuffle else np.arange(self.source.size)
+        return generator.permutation(self.data.size) if self.shuffle else np.arange(self.data.size)
 
-    def _awaited(self, batches, position):
-        """Yield batches. What fails as one is made costs no other; a signal ends the wait for one."""
+    def _awaited(self, batches):
+        """Yield batches that somebody else makes: a signal ends the wait for one, and an error is saved before."""
         batches = iter(batches)
         while True:
-            self._stop_if_asked(position)
+            self._stop_if_asked()
             try:
-                with self.interruption.waiting(lambda: self._save_place(position)):
+                with self.interruption.waiting(self._save_place):
                     batch = next(batches)
             except StopIteration:
-                self._stop_if_asked(position)  # the signal may have been what ended them
+                self._stop_if_asked()  # the signal may have been what ended them
                 return
             except BaseException:
-                self._stop_if_asked(position)
-                self._save_place(position)
+                self._stop_if_asked()
+                self._save_place()
                 raise
             yield batch
 
-    def _stop_if_asked(self, position):
-        """Stop where a signal has come."""
+    # Between batches.
+
+    def _stop_if_asked(self):
+        """Save, if need be, and leave, where a signal has come."""
         if self.interruption.signal is not None:
-            self._stop(position)
+            self._save_place()
+            self._leave()
 
-    def _stop(self, position):
-        """Save, if need be, and leave."""
-        self._save_place(position)
-        self._leave()
+    def _call_batch_begin(self):
+        self.callbacks.call('on_batch_begin', self.position.batch + 1)
 
-    def _save_place(self, position):
+    def _show(self):
+        self.line.advance(self.samples, self.mean)
+
+    def _call_batch_end(self):
+        self.callbacks.call('on_batch_end', self.position.batch, self.mean.metrics(since=self.sums_before))
+        self.over = self.callbacks.stopped
+
+    def _check_time(self):
+        self.over = self.over or self._seconds() >= self.max_seconds
+
+    def _save_if_due(self):
+        if not self.over and self.every.due() and self.position.batch != self.steps:
+            self._save()
+
+    # Saving and leaving.
+
+    def _seconds(self):
+        return time.monotonic() - self.began
+
+    def _save_place(self):
         """Save, unless it is the beginning of an epoch or saved already."""
-        if position.batch and self._saved != (position.epoch, position.batch):
-            self._save(position)
+        if self.position.batch and self.saved != (self.position.epoch, self.position.batch):
+            self._save()
+
+    def _save(self):
+        position = self.position
+        self._check_weights()
+        if self.max_seconds < math.inf:
+            position.seconds = self._seconds()
+        if self.run is not None:
+            position.schedule = self.schedule.state()
+            self.run.save(self.network, position, self.callbacks)
+            self.every.saved()
+        self.saved = (position.epoch, position.batch)
 
     def _leave(self):
         if self.run is not None:
@@ -216,15 +268,5 @@ class Loop:
             self.progress.say(f'{self.interruption.signal.name}: stopped, {saved}')
         self.interruption.leave()
 
-    def _check_weights(self, position):
-        check_weights(self.network, f'epoch {position.epoch}, after {position.batch} batches')
-
-    def _save(self, position):
-        self._check_weights(position)
-        if self.max_seconds < math.inf:
-            position.seconds = self._seconds()
-        if self.run is not None:
-            position.schedule = self.schedule.state()
-            self.run.save(self.network, position, self.callbacks)
-            self.every.saved()
-        self._saved = (position.epoch, position.batch)
+    def _check_weights(self):
+        check_weights(self.network, f'epoch {self.position.epoch}, after {self.position.batch} batches')

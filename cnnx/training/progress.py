@@ -1,17 +1,15 @@
-"""What training shows: a line an epoch, on a terminal a bar before it, or nothing."""
+"""Progress of training on standard output: a line for each epoch, on a terminal a progress bar, or nothing."""
 
 import contextlib
 import sys
 import warnings
 
-from cnnx._util.errors import from_the_system
-
 
 class Progress:
-    """Where training reports to: standard output, which is left alone once it fails. That never ends a run.
+    """Prints what training reports. Output that fails never ends a run: nothing is printed from then on.
 
     Args:
-        verbose: 0 shows nothing, 1 all, 2 lines alone.
+        verbose: 0 prints nothing, 1 lines and bars, 2 lines alone.
         epochs: how many there will be.
 
     Raises:
@@ -34,7 +32,7 @@ class Progress:
                     print(line.encode('ascii', 'backslashreplace').decode(), flush=True)
 
     def warn(self, line):
-        """Say what must not go unnoticed: as a warning, where nothing is shown."""
+        """Say something important: as a warning, where nothing is shown."""
         self.say(line)
         if not self.verbose:
             with self.failures_noted():
@@ -50,17 +48,15 @@ class Progress:
 
     @contextlib.contextmanager
     def failures_noted(self):
-        """Show nothing any more once the output fails: closed, full, or its reader gone."""
+        """A context after which nothing is shown if the output fails in it: closed, full, or its reader gone."""
         try:
             yield
-        except (AttributeError, OSError, ValueError) as error:
-            if not from_the_system(error):
-                raise
+        except (AttributeError, OSError, ValueError):
             self.verbose = False
 
 
 class Line:
-    """An epoch that is told in one line when it is over."""
+    """An epoch that is reported in one line when it is over."""
 
     def __init__(self, title, progress):
         self.title = title
@@ -75,12 +71,12 @@ class Line:
     def advance(self, samples, mean):
         pass
 
-    def finish(self, figures, seconds):
-        self.progress.say(f'{self.title}: {describe(figures)} ({seconds:.2f} s)')
+    def finish(self, metrics, seconds):
+        self.progress.say(f'{self.title}: {describe(metrics)} ({seconds:.2f} s)')
 
 
 class Bar(Line):
-    """An epoch that is shown while it goes on."""
+    """An epoch that is shown as a progress bar while it goes on."""
 
     def __init__(self, title, samples, progress):
         super().__init__(title, progress)
@@ -92,19 +88,19 @@ class Bar(Line):
         self._show(self.bar.close)
 
     def advance(self, samples, mean):
-        self.bar.set_postfix_str(describe(mean.figures()), refresh=False)
+        self.bar.set_postfix_str(describe(mean.metrics()), refresh=False)
         self._show(self.bar.update, samples)
 
-    def finish(self, figures, seconds):
+    def finish(self, metrics, seconds):
         self._show(self.bar.close)
-        super().finish(figures, seconds)
+        super().finish(metrics, seconds)
 
     def _show(self, change, *arguments):
         with self.progress.failures_noted():
             if self.progress.verbose:
                 change(*arguments)
-        self.bar.disable |= not self.progress.verbose  # lest it is closed at last
+        self.bar.disable |= not self.progress.verbose  # or closing it would print again
 
 
-def describe(figures):
-    return ', '.join(f'{key} {value:.4f}' for key, value in figures.items())
+def describe(metrics):
+    return ', '.join(f'{key} {value:.4f}' for key, value in metrics.items())

@@ -1,6 +1,5 @@
 """The two backends mirror each other: same functions, same parameters, in files of the same name."""
 
-import importlib
 import inspect
 from pathlib import Path
 
@@ -37,23 +36,10 @@ def test_files_are_the_same():
     assert sources == {path.stem for path in (PACKAGE / '_numpy').glob('*.py')} - {'__init__'}
 
 
-@pytest.mark.parametrize('tier', [*kernels.TIERS, 'portable'])
-def test_every_tier_that_runs_here_computes_the_same(tier):
-    cpu = importlib.import_module('cnnx._ext.cpu')
-    if tier not in (*cpu.supported_tiers(), 'portable'):
-        pytest.skip(f'this processor does not run {tier}')
-    convolution = pytest.importorskip(f'cnnx._ext.{tier}.convolution')
-    rng = np.random.default_rng(0)
-    window, positions = cnnx._util.windows.window_over((9, 8), (3, 2), (2, 1), 'same')
-    for dtype, tolerance in (('float32', 2e-5), ('float64', 1e-12)):
-        x = rng.normal(size=(3, 9, 8, 5)).astype(dtype)
-        weights = rng.normal(size=(3, 2, 5, 19)).astype(dtype)
-        bias = rng.normal(size=19).astype(dtype)
-        ours, expected = (np.empty((3, *positions, 19), dtype) for _ in range(2))
-        convolution.convolution_forward(x, weights, bias, ours, window, 2)
-        with cnnx.use_backend('numpy'):
-            kernels.current().convolution_forward(x, weights, bias, expected, window, 2)
-        np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=tolerance)
+def test_a_block_is_named_after_its_kernels():
+    modules = {path.stem for path in (PACKAGE / '_numpy').glob('*.py')}
+    blocks = {module for module in modules if module.endswith('_block')}
+    assert {block.removesuffix('_block') for block in blocks} < modules
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])

@@ -1,9 +1,10 @@
+"""Output sizes and padding."""
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnx._util.validation import positive_int
 from cnnx._util.windows import Window, pair, shape_of_sample, window_over
 
 sizes = st.integers(1, 40)
@@ -48,11 +49,6 @@ def test_what_is_no_pair_is_refused_by_name(value):
 def test_what_is_no_shape_is_refused_by_name(value):
     with pytest.raises(ValueError, match='input_shape: expected'):
         shape_of_sample(value, 'input_shape')
-
-
-def test_a_whole_number_of_any_kind():
-    assert positive_int(np.int64(3), 'n') == 3
-    assert shape_of_sample(np.int32(5), 'n') == (5,)
 
 
 def test_padding_has_a_known_name():

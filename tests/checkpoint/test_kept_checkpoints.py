@@ -38,7 +38,7 @@ def test_this_version_has_its_checkpoints():
 def test_a_network_is_read(version, name):
     path, figures = told(version, name)
     net = cnnx.Network.load(path)
-    assert_close(kept.figures(net), figures['saved'], READ[net.dtype.name])
+    assert_close(kept.metrics(net), figures['saved'], READ[net.dtype.name])
 
 
 @each_version
@@ -52,7 +52,7 @@ def test_a_run_is_resumed(version, name, tmp_path):
     assert batches == [(3, 3), (4, 1), (4, 2), (4, 3)]
     tolerance = RESUMED[net.dtype.name]
     assert_close(dict(history), figures['history'], tolerance)
-    assert_close(kept.figures(net), figures['resumed'], tolerance)
+    assert_close(kept.metrics(net), figures['resumed'], tolerance)
 
 
 def test_a_version_that_is_to_be_released_can_write_its_own(tmp_path):

@@ -146,7 +146,7 @@ def test_notes_name_their_image(model, digits, tmp_path, capsys):
     two = np.concatenate([enlarged(digits[0][0]), enlarged(digits[0][1])], axis=1)
     path = save_photo(tmp_path / 'two.png', on_paper(two, np.random.default_rng(0), size=(440, 700)))
     assert main([model, str(path)]) == 0
-    assert f'{path}: more marks of its size' in capsys.readouterr().err
+    assert f'{path}: expected one digit in a picture' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('way', ['data set', 'list', 'folder'])

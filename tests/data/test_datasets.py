@@ -8,17 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mirrors import BAD_ANSWERS, files_below, made_up_files, sha256, shape_of
+from mirrors import BAD_ANSWERS, files_below, made_up_files, save_all, sha256, shape_of
 
 from cnnx.data import DataError, class_names, datasets, load_dataset, preprocess_mnist_data
 
 SPLITS = ('balanced', 'letters', 'digits', 'mnist', 'byclass', 'bymerge')
 TRAIN, TEST = 7, 3
-
-
-@pytest.fixture(autouse=True)
-def _no_data_dir(monkeypatch):
-    monkeypatch.delenv('CNNX_DATA_DIR', raising=False)
 
 
 @pytest.fixture
@@ -27,13 +22,6 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     monkeypatch.setenv('NO_PROXY', '127.0.0.1')
     return tmp_path / 'cache' / 'cnnx'
-
-
-def save_all(folder, files):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    return folder
 
 
 def publish(monkeypatch, name, files, *mirrors):
@@ -212,7 +200,7 @@ def test_missing_files_are_named(tmp_path, monkeypatch):
 
 
 def test_the_files_of_another_data_set_are_refused(tmp_path, monkeypatch):
-    """They have the same names and shapes: only their checksums tell them apart."""
+    """They have the same names and shapes: only their checksums differ."""
     publish(monkeypatch, 'fashion', made_up_files())
     files = made_up_files()
     name = next(iter(files))
@@ -283,7 +271,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('content', [archive_of({}), b'no zip file', b''], ids=['empty', 'junk', 'nothing'])
-def test_an_archive_that_cannot_be_read_is_told(content, tmp_path, monkeypatch):
+def test_an_archive_that_cannot_be_read_is_reported(content, tmp_path, monkeypatch):
     publish_emnist(monkeypatch, content)
     (tmp_path / 'gzip.zip').write_bytes(content)
     with pytest.raises(DataError, match='gzip.zip'):

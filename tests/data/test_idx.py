@@ -1,3 +1,5 @@
+"""IDX files: what is read, and what is refused."""
+
 import gzip
 import math
 import os
@@ -166,7 +168,7 @@ def test_truncation_says_where(saved, small, length, expected):
 @pytest.mark.parametrize('pack', [bytes, gzip.compress], ids=['plain', 'gzip'])
 @pytest.mark.parametrize('extra', [b'\0', b'\1', b'\0' * 5000])
 def test_trailing_bytes(saved, small, extra, pack):
-    with pytest.raises(DataError, match='goes on after the 24 bytes'):
+    with pytest.raises(DataError, match='has data after the 24 bytes'):
         read_idx(saved(pack(idx_bytes(small) + extra)))
 
 
@@ -212,7 +214,7 @@ def test_absurd_sizes_of_no_numbers(saved, sizes):
     assert str(path) in str(caught.value)
 
 
-def test_a_bomb_that_tells_its_size_is_refused_before_it_takes_memory(saved):
+def test_a_bomb_that_states_its_size_is_refused_before_it_takes_memory(saved):
     path = saved(gzip.compress(header(0x08, 50_000_000) + bytes(50_000_000), 9))
     tracemalloc.start()
     try:
@@ -250,7 +252,7 @@ def test_a_bomb_is_left_once_it_exceeds_its_sizes(saved):
     path = saved(gzip.compress(header(0x08, 10) + bytes(50_000_000), 9))
     tracemalloc.start()
     try:
-        with pytest.raises(DataError, match='goes on'):
+        with pytest.raises(DataError, match='has data after'):
             read_idx(path)
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -1,5 +1,7 @@
+"""Training compared on both backends."""
+
 import pytest
-from models import lenet5, network_of_all_moods, small_data, small_network
+from models import lenet5, network_with_training_modes, small_data, small_network
 
 import cnnx
 from cnnx.diagnostics.compare_backends import compare_backends
@@ -27,7 +29,7 @@ def test_the_comparison_has_a_row_a_layer_and_both_results(capsys):
 
 def test_layers_that_draw_numbers_draw_the_same_on_both_sides(capsys):
     data = small_data()
-    rows, _ = compare_backends(network_of_all_moods, data, data, epochs=1, learning_rate=0.05, batch_size=8)
+    rows, _ = compare_backends(network_with_training_modes, data, data, epochs=1, learning_rate=0.05, batch_size=8)
     assert rows[3]['layer'] == '3 Dropout'
     assert all(row['forward'] < 1e-4 and row['backward'] < 1e-4 for row in rows)
 

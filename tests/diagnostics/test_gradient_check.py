@@ -1,3 +1,5 @@
+"""Gradient checks: planted mistakes are found, and every layer passes."""
+
 import math
 
 import numpy as np
@@ -192,7 +194,7 @@ class ShortGradient(Affine):
 
 
 @pytest.mark.parametrize(('kind', 'got'), [(NoGradient, 'None'), (ShortGradient, r'\(6, 4\)')])
-def test_a_gradient_of_another_shape_is_told(kind, got):
+def test_a_gradient_of_another_shape_is_reported(kind, got):
     with pytest.raises(ValueError, match=rf'layer 2 \({kind.__name__}\).*its input, \(6, 5\), got {got}'):
         chain(kind()).check_gradients(*some_data())
 
@@ -217,7 +219,7 @@ def test_lenet5_passes_on_images_with_blank_borders():
 def test_every_kind_of_layer_passes(kind, data):
     layer, shape = data.draw(KINDS[kind])
     net = Network(seed=0)
-    net.add(layer.build(shape))
+    net.add(layer.set_up(shape))
     net.add(Flatten())
     net.add(Dense(output_size=3))
     net.compile(MeanSquaredError())
@@ -275,14 +277,14 @@ class Rounded(Affine):
         return dy
 
 
-def at_a_point(first, second, x=0.0, bias=None, relu=ReLU, behind=()):
+def at_a_point(first, second, x=0.0, bias=None, relu=ReLU, after=()):
     """L = (relu(first x + bias) . second - 1)^2 of a single number x."""
     net = Network()
     into, out = Dense(1, len(first)), Dense(len(first), 1)
     into.weights, out.weights = [first], [[weight] for weight in second]
     if bias is not None:
         into.bias = bias
-    for layer in (into, relu(), out, *behind):
+    for layer in (into, relu(), out, *after):
         net.add(layer)
     net.compile(MeanSquaredError())
     return net.check_gradients([[x]], [1])
@@ -302,11 +304,11 @@ def test_a_kink_on_both_sides_is_skipped_and_nothing_but_skipped_is_not_ok():
     assert math.isnan(row.error)
     assert row.place is None
     assert 'not known' in repr(check).splitlines()[1]
-    assert repr(check).endswith('not known, since all that was tried lies on a kink: 0 Dense, input')
+    assert repr(check).endswith('not known, since all entries that were tried lie on a kink: 0 Dense, input')
 
 
 def test_a_kink_that_the_quotients_do_not_show_is_not_taken_for_a_mistake():
-    """relu(x) - relu(-x) is x: at 0 the layers give 0 and the slope is 1, to both sides."""
+    """relu(x) - relu(-x) is x: at 0 the layers give 0 and the derivative is 1, on both sides."""
     row = at_a_point([1, -1], [1, -1]).rows[0]
     assert (row.checked, row.skipped) == (0, 1)
 
@@ -319,9 +321,9 @@ def test_a_smaller_step_leaves_kinks_aside(distance):
 
 
 def test_the_rounding_of_a_smaller_step_is_not_taken_for_a_mistake():
-    """The slope between the two kinks is nearly 0, so that the quotient there is rounding alone."""
+    """The derivative between the two kinks is nearly 0, so that the quotient there is rounding alone."""
     for distance in np.random.default_rng(0).uniform(2e-7, 6e-7, 20):
-        check = at_a_point([1, -1], [1, 0.999999], bias=[distance, 1.5 * distance], behind=[Rounded()])
+        check = at_a_point([1, -1], [1, 0.999999], bias=[distance, 1.5 * distance], after=[Rounded()])
         assert check.rows[0].ok, check
 
 
@@ -353,7 +355,7 @@ def test_others_are_drawn_for_those_that_are_skipped():
 
 
 class Dropped(Layer):
-    """Half of the inputs, drawn anew from a generator in each training pass."""
+    """Half of the inputs, drawn again from a generator in each training pass."""
 
     def _output_shape(self, input_shape):
         return input_shape
@@ -391,7 +393,7 @@ class Counted(Layer):
         return dy / (1 + self.passes)
 
 
-def test_randomness_and_memory_are_the_same_in_every_pass(monkeypatch):
+def test_randomness_and_state_are_the_same_in_every_pass(monkeypatch):
     net = chain(Dropped(), Counted(), Dropped())
     assert net.layers[2]._generator is net.layers[4]._generator is net.generator
     check = net.check_gradients(*some_data(), samples_per_parameter=None)
@@ -504,5 +506,5 @@ def test_wrong_samples_are_refused_as_by_train(action):
 def test_samples_without_a_finite_loss_are_refused():
     x, labels = small_data(3)
     x[1] = math.nan
-    with pytest.raises(ValueError, match='check_gradients: expected samples of a finite loss, got nan'):
+    with pytest.raises(ValueError, match='check_gradients: expected samples with a finite loss, got nan'):
         small_network().check_gradients(x, labels)

@@ -1,3 +1,5 @@
+"""Learning-rate range test."""
+
 import os
 import re
 import signal
@@ -60,7 +62,7 @@ def test_the_suggestion_is_a_tenth_of_the_rate_with_the_lowest_loss():
     losses = np.concatenate([np.full(40, 2.1), np.linspace(2.1, 1, 11), np.linspace(1.1, 3, 10)])
     suggestion, message = rate_finder._suggestion(rates, losses, before)
     assert suggestion == pytest.approx(rates[50] / 10)
-    assert message == 'the loss fell from 2.1 to 1, its lowest, at 0.1, and a tenth of that is suggested'
+    assert message == 'the loss fell from 2.1 to 1, its lowest, at 0.1; a tenth of that rate is suggested'
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_a_network_that_has_learned_its_data_has_nothing_to_suggest(digits):
     assert net.find_learning_rate(*digits).message.startswith('the loss never fell')
 
 
-def test_data_that_are_not_finite_are_told():
+def test_data_that_are_not_finite_are_reported():
     x, y = small_data(60)
     x[:] = np.nan
     found = small_network().find_learning_rate(x, y, batch_size=8)

@@ -1,14 +1,10 @@
-"""The profile of a step, its table and its command."""
-
-import subprocess
-import sys
+"""The profile of a step, and its table."""
 
 import numpy as np
 import pytest
-from models import bits, lenet5, network_of_all_moods, small_data, small_network
+from models import bits, lenet5, network_with_training_modes, small_data, small_network
 
 import cnnx
-from cnnx.cli import profile
 from cnnx.diagnostics.profiler import measure_peak
 
 
@@ -44,7 +40,7 @@ def test_a_profile_names_the_layers_of_each_block(capsys):
     assert [row.name for row in rows[:5]] == expected
 
 
-def test_a_profile_leaves_weights_and_memory_as_they_are(capsys):
+def test_a_profile_leaves_weights_and_state_as_they_are(capsys):
     net = lenet5()
     x, y = image_data()
     net.train(x, y, epochs=1, verbose=0)
@@ -55,7 +51,7 @@ def test_a_profile_leaves_weights_and_memory_as_they_are(capsys):
 
 
 def test_a_profile_leaves_running_means_and_the_generator_as_they_are(capsys):
-    net = network_of_all_moods()
+    net = network_with_training_modes()
     before, state = bits(net), net.generator.bit_generator.state
     net.profile(*small_data(), repeats=1)
     assert bits(net) == before
@@ -74,30 +70,3 @@ def test_the_peak_is_a_speed():
     assert measure_peak(1) > 1e7
     with pytest.raises(ValueError, match='threads: expected a whole number of at least 1, got 0'):
         measure_peak(0)
-
-
-def test_the_command_profiles_lenet5():
-    command = [sys.executable, '-m', 'cnnx.cli.profile', '--batch-size', '2', '--repeats', '1', '--threads', '1']
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert 'a step of 2 samples as it runs, on 1 threads' in run.stdout
-
-
-def test_the_command_profiles_a_saved_network(tmp_path, capsys):
-    small_network().save(tmp_path / 'net.npz')
-    arguments = ['--model', str(tmp_path / 'net.npz'), '--repeats', '1', '--batch-size', '4']
-    assert profile.main(arguments) == 0
-    assert '4 Dense' in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['--batch-size', '0'], 'batch_size: expected a whole number of at least 1, got 0'),
-        (['--threads', '0'], 'set_num_threads: expected'),
-        (['--model', 'nowhere.npz'], 'nowhere.npz'),
-    ],
-)
-def test_the_command_says_what_is_wrong(arguments, message, capsys):
-    assert profile.main(arguments) == 2
-    assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Pooling over the edges of an image, and averages."""
+"""Pooling layers: ties, padding, averages."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ import pytest
 import cnnx
 from cnnx import AveragePooling, GlobalAveragePooling, MaxPooling
 from cnnx._util.validation import MAX_SIZE
-from cnnx.execution.fusion import split
 
 CASES = [((5, 6), 2, None), ((5, 6), 3, 1), ((7, 4), (3, 2), (2, 3)), ((1, 9), (4, 4), 3), ((3, 3), 7, 2)]
 cases = pytest.mark.parametrize(('size', 'pool', 'stride'), CASES)
+NAN, INF = np.nan, np.inf
 
 
 def padded(x, layer, fill):
@@ -23,7 +23,7 @@ def padded(x, layer, fill):
 
 def slow(layer, x, fill, of_window):
     x = padded(x, layer, fill)
-    (height, width), (step, side), (P, Q, _) = layer.pool_size, layer.stride, layer.output_shape
+    (height, width), (step, side), (P, Q, _) = layer.pool_size, layer.stride, layer.shape
     rows = [
         [of_window(x[:, p * step : p * step + height, q * side : q * side + width]) for q in range(Q)] for p in range(P)
     ]
@@ -107,13 +107,13 @@ def test_a_global_average_is_the_mean_of_each_channel():
     dx = layer.backward(np.ones((3, 2)))
     np.testing.assert_allclose(dx, np.full(x.shape, 1 / 20), rtol=1e-12)
     with pytest.raises(ValueError, match=r'GlobalAveragePooling: expected input \(height, width, channels\)'):
-        GlobalAveragePooling(input_shape=(3,)).build()
+        GlobalAveragePooling(input_shape=(3,)).set_up()
 
 
 @pytest.mark.parametrize('kind', [MaxPooling, AveragePooling])
 def test_a_window_of_too_many_pixels_is_refused(kind):
     with pytest.raises(ValueError, match=f'{kind.__name__}: pool_size: expected at most {MAX_SIZE} pixels'):
-        kind(2**16, padding='same', input_shape=(4, 4, 1)).build()
+        kind(2**16, padding='same', input_shape=(4, 4, 1)).set_up()
     x = np.arange(16.0).reshape(1, 4, 4, 1)
     assert kind(2**15, padding='same').forward(x).item() == (15 if kind is MaxPooling else 7.5)
 
@@ -129,23 +129,45 @@ def network(size, padding):
     return net
 
 
-@pytest.mark.parametrize(('size', 'in_blocks'), [(6, True), (7, False)])
-def test_a_convolutions_block_takes_no_pooling_over_the_edges(size, in_blocks):
-    net = network(size, 'same')
-    assert net.layers[2].pads is not in_blocks
-    assert [part.pooling is not None for part in split(net.layers)[:1]] == [in_blocks]
-    rng = np.random.default_rng(0)
-    x, y = rng.random((20, size, size, 1), np.float32), rng.integers(0, 3, 20)
-    before = net.evaluate(x, y)['loss']
-    net.train(x, y, epochs=10, learning_rate=0.2, batch_size=5, verbose=0)
-    assert net.evaluate(x, y)['loss'] < before
+def pool(values, size=None, stride=None):
+    """Pool one image and send back a gradient of ones; return (y, dx)."""
+    x = np.array(values, np.float32)[None, :, :, None]
+    layer = MaxPooling(size or x.shape[1:3], stride)
+    y = layer.forward(x)
+    return y[0, :, :, 0].tolist(), layer.backward(np.ones_like(y))[0, :, :, 0].tolist()
 
 
-def test_a_file_from_before_there_was_padding_still_resumes(tmp_path):
-    net = network(6, 'valid')
-    net.save(tmp_path / 'net.npz')
-    arrays, description = cnnx.checkpoint.read(tmp_path / 'net.npz')
-    del description['architecture']['layers'][2]['padding']
-    net.restore(arrays, description, 'old')
-    with pytest.raises(cnnx.CheckpointError, match='expected padding same, got valid'):
-        network(6, 'same').restore(arrays, description, 'old')
+@pytest.mark.usefixtures('each_backend')
+def test_the_first_maximum_wins_a_tie():
+    assert pool([[1, 2], [2, 2]]) == ([[2]], [[0, 1], [0, 0]])
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_the_first_nan_of_a_window_wins():
+    y, dx = pool([[1, NAN], [NAN, INF]])
+    assert np.isnan(y[0][0])
+    assert dx == [[0, 1], [0, 0]]
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_a_window_of_minus_infinity():
+    assert pool([[-INF, -INF], [-INF, -INF]]) == ([[-INF]], [[1, 0], [0, 0]])
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_overlapping_windows_add_their_gradients():
+    assert pool([[0, 9, 0], [0, 0, 0]], size=2, stride=1) == ([[9, 9]], [[0, 2, 0], [0, 0, 0]])
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_a_stride_beyond_the_pool_leaves_pixels_out():
+    assert pool([[1, 8, 2]], size=(1, 1), stride=(1, 2)) == ([[1, 2]], [[1, 0, 1]])
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_a_window_of_more_than_65536_pixels():
+    x = np.zeros((1, 300, 300, 1), np.float32)
+    x[0, 299, 298] = 1
+    layer = MaxPooling(300)
+    assert layer.forward(x).item() == 1
+    assert np.flatnonzero(layer.backward(np.ones((1, 1, 1, 1)))).tolist() == [299 * 300 + 298]

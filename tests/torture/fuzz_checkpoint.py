@@ -127,7 +127,7 @@ def change_header(data, rng):
 
 
 def change_description(data, rng):
-    """Change a value somewhere in the description, and write it as bytes, or as text, as older files have it."""
+    """Change a value somewhere in the description."""
     try:
         description = json.loads(np.load(io.BytesIO(data)).tobytes())
     except Exception:
@@ -142,8 +142,7 @@ def change_description(data, rng):
         holder[key] = rng.choice([*VALUES, *(other[k] for other, k in places)])
     file = io.BytesIO()
     try:
-        text = json.dumps(description)
-        np.save(file, np.array(text) if rng.random() < 0.2 else np.frombuffer(text.encode(), np.uint8))
+        np.save(file, np.frombuffer(json.dumps(description).encode(), np.uint8))
     except (RecursionError, ValueError):  # it holds itself, or a surrogate
         return data
     return file.getvalue()

@@ -1,6 +1,6 @@
 """What the fuzzers share: a process that fuzzes, and one that watches it and tells how it went.
 
-libFuzzer ends its process when the time is up, and a crash would end it before; so figures come from outside.
+libFuzzer ends its process when the time is up, and a crash would end it before; so the numbers come from outside.
 """
 
 import argparse
@@ -20,7 +20,7 @@ CHILD = 'CNNX_FUZZ_FOLDER'
 
 
 def main(name, seeds, check, mutate, largest):
-    """Fuzz, or start the process that does, and print a line of figures.
+    """Fuzz, or start the process that does, and print a line with its results.
 
     Args:
         name: of the fuzzer.

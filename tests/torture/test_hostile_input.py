@@ -1,4 +1,4 @@
-"""tests/test_hostile_arguments.py, for thousands of inputs, on every tier: in a process each, which may crash."""
+"""The tests of hostile arguments, for thousands of inputs, on every tier: in a process each, which may crash."""
 
 import os
 import subprocess
@@ -17,8 +17,9 @@ def test_no_input_crashes_the_interpreter(tier):
     cpu = pytest.importorskip('cnnx._ext.cpu')
     if tier not in cpu.supported_tiers():
         pytest.skip(f'this processor does not run {tier}')
-    tests = Path(__file__).parents[1] / '_ext' / 'test_hostile_arguments.py'
+    folder = Path(__file__).parents[1]
+    tests = [str(place / 'test_hostile_arguments.py') for place in (folder, folder / '_ext')]
     environment = {**os.environ, 'CNNX_SIMD': tier, 'CNNX_BACKEND': 'cython', 'CNNX_HYPOTHESIS': 'torture'}
-    command = [sys.executable, '-X', 'faulthandler', '-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(tests)]
+    command = [sys.executable, '-X', 'faulthandler', '-m', 'pytest', '-q', '-p', 'no:cacheprovider', *tests]
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]

@@ -12,8 +12,9 @@ import pytest
 from torture import run_forever
 
 from cnnx import checkpoint
+from cnnx.checkpoint.state import arrays
 
-# How a process ends that was stopped while it trained, or before or behind that.
+# How a process ends that was stopped while it trained, or before or after that.
 STOPPED = {1, -signal.SIGINT, 143, -signal.SIGTERM}
 SCRIPT = Path(__file__).with_name('run_forever.py')
 pytestmark = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
@@ -66,7 +67,7 @@ def torture(folder, expected, kills, numbers, statuses):
         number = moments.choice(numbers)
         status, seconds, errors = interrupt(folder, number, moments)
         if status == 0:
-            # It was done before the signal came: begin anew.
+            # It was done before the signal came: restart.
             check(folder, expected)
             for path in folder.glob('*'):
                 path.unlink()
@@ -91,7 +92,7 @@ def check(folder, expected):
     arrays, description = checkpoint.read(path)
     net, history = expected
     assert {name: array.tobytes() for name, array in arrays.items()} == {
-        name: array.tobytes() for name, array in net.checkpoint_arrays().items()
+        name: array.tobytes() for name, array in arrays(net).items()
     }
     assert description['history'] == history.history
     assert [path.name for path in folder.glob('*.tmp')] == []

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnx import checkpoint
-from cnnx.checkpoint import atomic as whole
+from cnnx.checkpoint import atomic
 
 pytestmark = pytest.mark.skipif(os.name != 'posix', reason='follows the system calls of POSIX')
 OLD = {'weights_0': np.arange(2000.0), 'bias_0': np.zeros(3)}
@@ -62,14 +62,14 @@ class Faults:
                 raise error
             return real(*arguments, **options)
 
-        monkeypatch.setattr(whole.os, name, call)
+        monkeypatch.setattr(atomic.os, name, call)
 
 
 @pytest.mark.parametrize('same_name', [True, False], ids=['over the last file', 'beside the last file'])
 @pytest.mark.parametrize('call', CALLS)
 @pytest.mark.parametrize('error', ERRORS)
 def test_every_call_that_fails_leaves_the_checkpoint_before(tmp_path, monkeypatch, call, error, same_name):
-    monkeypatch.setattr(whole, 'CHUNK', 4096)
+    monkeypatch.setattr(atomic, 'CHUNK', 4096)
     number = 0
     while True:
         number += 1
@@ -95,7 +95,7 @@ def test_every_call_that_fails_leaves_the_checkpoint_before(tmp_path, monkeypatc
 
 @pytest.mark.parametrize('number', range(1, 6))
 def test_a_short_write_is_gone_on_with(tmp_path, monkeypatch, number):
-    monkeypatch.setattr(whole, 'CHUNK', 4096)
+    monkeypatch.setattr(atomic, 'CHUNK', 4096)
     with monkeypatch.context() as patch:
         Faults(patch, 'write', number, None, short=True)
         save(tmp_path, NEW, 1)
@@ -133,14 +133,14 @@ class Recorder:
             self.log.append(('rename', Path(source).name, Path(target).name))
 
         for name, function in (('open', opened), ('write', written), ('fsync', synced), ('replace', replaced)):
-            monkeypatch.setattr(whole.os, name, function)
+            monkeypatch.setattr(atomic.os, name, function)
 
 
 def crash_states(log, before, moments):
     """Yield what a folder may hold, {name: bytes}, if the power is cut after each call.
 
     What was written and not flushed may be on the disk, may be missing, or zeros; a rename that the folder was not
-    flushed behind may have happened or not.
+    flushed after may have happened or not.
     """
     for end in range(len(log) + 1):
         unsynced = [i for i, step in enumerate(log[:end]) if step[0] == 'write' and ('sync', step[1]) not in log[i:end]]
@@ -167,7 +167,7 @@ def replay(log, before, fate, undone):
 
 @pytest.mark.parametrize('same_name', [True, False], ids=['over the last file', 'beside the last file'])
 def test_a_power_cut_leaves_the_old_checkpoint_or_the_new_one(tmp_path, monkeypatch, same_name):
-    monkeypatch.setattr(whole, 'CHUNK', 1024)
+    monkeypatch.setattr(atomic, 'CHUNK', 1024)
     saving, crashed = tmp_path / 'saving', tmp_path / 'crashed'
     saving.mkdir()
     crashed.mkdir()

@@ -1,4 +1,4 @@
-"""Runs that diverge: stopped before the weights are spoilt, with the place and the cause."""
+"""Divergence: a run is stopped before its weights are spoilt, with the place and the cause."""
 
 import re
 
@@ -8,6 +8,7 @@ from models import bits, small_data, small_network
 
 import cnnx
 from cnnx import DivergenceError, MeanSquaredError, checkpoint
+from cnnx.callbacks import BestCheckpoint
 from cnnx.training.divergence import check_weights
 
 
@@ -61,7 +62,7 @@ def test_the_layer_whose_output_overflows_is_named(blocks):
     x, y = small_data(20)
     net = small_network()
     if not blocks:
-        net.plan.run_layer_by_layer()
+        net.fused = False
     net.layers[0].weights[...] = 3e38
     message, steps = diverge(net, x, y, 'epoch 1, batch 1 of 3: the loss is nan')
     assert 'layer 0 (Convolutional) is the first whose output is not finite' in message
@@ -114,7 +115,7 @@ def test_weights_that_a_step_has_spoilt_are_not_saved(tmp_path):
     assert list(tmp_path.glob('*.npz')) == []
 
 
-def test_weights_that_the_last_step_has_spoilt_are_told():
+def test_weights_that_the_last_step_has_spoilt_are_reported():
     x = np.full((4, 2), 1e19, np.float32)
     net = cnnx.Network(seed=0)
     net.add(cnnx.Dense(2, 2, kernel_initializer='zeros'))
@@ -123,7 +124,7 @@ def test_weights_that_the_last_step_has_spoilt_are_told():
         net.train(x, x, epochs=1, batch_size=4, learning_rate=1e10, verbose=0)
 
 
-def test_a_running_variance_that_an_input_has_spoilt_is_told(tmp_path):
+def test_a_running_variance_that_an_input_has_spoilt_is_reported(tmp_path):
     x, y = small_data(20)
     x[7, 0, 0, 0] = 1e25
     net = cnnx.Network(seed=0)
@@ -136,6 +137,25 @@ def test_a_running_variance_that_an_input_has_spoilt_is_told(tmp_path):
     net.layers[2].weights[0, 0] = np.nan
     with pytest.raises(DivergenceError, match='a step was too large'):
         check_weights(net, 'here')
+
+
+def test_weights_that_the_last_step_of_an_epoch_spoils_replace_no_best_ones(tmp_path):
+    best = BestCheckpoint(tmp_path / 'best.npz', monitor='loss')
+    options = {'epochs': 3, 'batch_size': 8, 'verbose': 0, 'callbacks': [best]}
+    with pytest.raises(DivergenceError, match='epoch 2, after 4 batches'):
+        small_network().train(*small_data(32), learning_rate=lambda step, _: 1e39 if step == 7 else 0.05, **options)
+    arrays, _ = checkpoint.read(tmp_path / 'best.npz')
+    assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+def test_weights_that_are_not_finite_are_not_saved_as_a_beginning(tmp_path):
+    options = {'epochs': 3, 'batch_size': 8, 'verbose': 0, 'checkpoint_dir': tmp_path}
+    small_network().train(*small_data(), **options)
+    net = small_network()
+    net.layers[4].weights[0, 0] = np.nan
+    with pytest.raises(DivergenceError, match='before epoch 1: the weights of layer 4 .* are not saved'):
+        net.train(*small_data(), **options)
+    assert sorted(path.name for path in tmp_path.glob('*.npz')) == [f'model_epoch_{epoch}.npz' for epoch in (1, 2, 3)]
 
 
 def test_large_but_finite_numbers_train_on():

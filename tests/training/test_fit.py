@@ -1,57 +1,19 @@
-import errno
-import gc
-import io
-import re
-import sys
-import time
+"""`Network.train`: its arguments, and what a run does."""
+
 import tracemalloc
-import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from models import bits, lenet5, small_data, small_network
 
 import cnnx
-from cnnx import SGD, CategoricalCrossEntropy, CheckpointError, MeanSquaredError, Network, checkpoint
-from cnnx.callbacks import Callback
-from cnnx.schedules import SCHEDULES, Constant, Cosine, Schedule
+from cnnx import MeanSquaredError, Network
+from cnnx.schedules import Constant, Cosine, Schedule
 
 
 def train(net, epochs=4, n=50, **options):
     x, y = small_data(n)
     return net.train(x, y, epochs=epochs, batch_size=8, **({'learning_rate': 0.05, 'verbose': 0} | options))
-
-
-def stop_after(steps, step):
-    """Return an optimizer's step that is interrupted, as by Ctrl-C, once it has taken so many steps."""
-    calls = iter(range(steps))
-
-    def interrupted(*arguments):
-        if next(calls, None) is None:
-            raise KeyboardInterrupt
-        step(*arguments)
-
-    return interrupted
-
-
-def test_history_has_a_float_an_epoch(tmp_path):
-    history = train(small_network(), validation_data=small_data(20, seed=1))
-    assert history.history.keys() == {'loss', 'accuracy', 'val_loss', 'val_accuracy'}
-    for figures in history.history.values():
-        assert len(figures) == 4
-        assert all(type(figure) is float for figure in figures)
-    assert history['loss'] is history.history['loss']
-    assert history['loss'][-1] < history['loss'][0]
-
-
-def test_the_last_batch_counts_with_its_own_size():
-    net, (x, y) = small_network(), small_data(11)
-    history = net.train(x, y, epochs=1, learning_rate=0, batch_size=4, verbose=0, validation_data=(x, y))
-    whole = net.evaluate(x, y, batch_size=11)
-    assert history['loss'][0] == pytest.approx(whole['loss'], rel=1e-6)
-    assert history['accuracy'][0] == whole['accuracy'] == history['val_accuracy'][0]
-    assert net.evaluate(x, y, batch_size=3)['loss'] == pytest.approx(whole['loss'], rel=1e-6)
 
 
 def test_one_seed_gives_one_result_whatever_the_threads_and_the_form_of_the_data(monkeypatch):
@@ -82,145 +44,6 @@ def test_bytes_are_trained_on_as_they_come():
         net.train(data, y, epochs=1, learning_rate=1e-4, verbose=0)
         results.append(bits(net))
     assert results[0] == results[1]
-
-
-@pytest.mark.parametrize('shuffle', [True, False])
-@pytest.mark.parametrize('stop', [1, 2, 3])
-@pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('schedule', SCHEDULES)
-def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop, shuffle, dtype, schedule):
-    options = {'shuffle': shuffle, 'validation_data': small_data(9, seed=2), 'learning_rate': schedule(0.05)}
-    whole = small_network(dtype=dtype)
-    expected = train(whole, **options)
-    options |= {'checkpoint_dir': tmp_path, 'checkpoint_prefix': 'run'}
-    interrupted = small_network(dtype=dtype)
-    interrupted.optimizer.step = stop_after(7 * stop, interrupted.optimizer.step)
-    with pytest.raises(KeyboardInterrupt):
-        train(interrupted, **options)
-    resumed = small_network(seed=99, dtype=dtype)
-    history = train(resumed, resume_from_checkpoint=True, **options)
-    assert bits(resumed) == bits(whole)
-    assert history.history == expected.history
-    assert resumed.generator.bit_generator.state == whole.generator.bit_generator.state
-
-
-def test_an_interruption_within_an_epoch_costs_that_epoch_only(tmp_path):
-    whole = small_network()
-    train(whole)
-    net = small_network()
-    net.optimizer.step = stop_after(17, net.optimizer.step)
-    with pytest.raises(KeyboardInterrupt):
-        train(net, checkpoint_dir=tmp_path)
-    assert sorted(path.name for path in tmp_path.glob('*.npz')) == ['model_epoch_1.npz', 'model_epoch_2.npz']
-    resumed = small_network()
-    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-    assert bits(resumed) == bits(whole)
-
-
-def test_a_resumed_network_is_a_file_too(tmp_path):
-    net = small_network()
-    train(net, checkpoint_dir=tmp_path, checkpoint_prefix='run')
-    loaded = Network.load(tmp_path / 'run_epoch_4.npz')
-    assert bits(loaded) == bits(net)
-
-
-def test_epochs_that_are_done_are_not_trained_again(tmp_path, capsys):
-    net = small_network()
-    history = train(net, checkpoint_dir=tmp_path)
-    again = small_network(1)
-    repeated = train(again, epochs=3, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
-    assert '4 epochs are done already, 3 were asked for: nothing to train' in capsys.readouterr().out
-    assert repeated.history == history.history
-    assert bits(again) == bits(net)
-
-
-def test_a_run_that_begins_anew_is_resumed_and_not_the_one_before_it(tmp_path):
-    train(small_network(), checkpoint_dir=tmp_path)
-    whole = small_network(seed=1)
-    train(whole)
-    net = small_network(seed=1)
-    net.optimizer.step = stop_after(3, net.optimizer.step)
-    with pytest.raises(KeyboardInterrupt):
-        train(net, checkpoint_dir=tmp_path)
-    resumed = small_network(seed=1)
-    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-    assert bits(resumed) == bits(whole)
-
-
-def test_a_checkpoint_that_lacks_a_part_is_refused_and_changes_nothing(tmp_path):
-    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
-    path = tmp_path / 'model_epoch_1.npz'
-    arrays, description = checkpoint.read(path)
-    for part in ('settings', 'history', 'generator', 'architecture', 'optimizer'):
-        checkpoint.write(path, arrays, {key: value for key, value in description.items() if key != part})
-        net = small_network(seed=1)
-        before = bits(net)
-        with pytest.raises(CheckpointError, match=part):
-            train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-        assert bits(net) == before
-
-
-def test_validation_that_is_added_over_a_resume_keeps_history_aligned(tmp_path):
-    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
-    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
-    history = train(small_network(), epochs=2, validation_data=small_data(9), **options)
-    assert [len(figures) for figures in history.history.values()] == [2] * 4
-    assert np.isnan(history['val_loss']).tolist() == [True, False]
-
-
-def test_resuming_with_nothing_there_begins_anew_and_says_so(tmp_path, capsys):
-    net, whole = small_network(), small_network()
-    train(net, checkpoint_dir=tmp_path / 'deep' / 'er', resume_from_checkpoint=True, verbose=1)
-    train(whole)
-    assert 'training begins at epoch 1' in capsys.readouterr().out
-    assert bits(net) == bits(whole)
-
-
-def test_settings_that_change_over_a_resume_are_told(tmp_path, capsys):
-    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
-    net = small_network()
-    net.compile(CategoricalCrossEntropy(), SGD(momentum=0.5))
-    with cnnx.use_backend('numpy'):
-        train(net, epochs=2, n=40, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
-    out = capsys.readouterr().out
-    assert 'samples was 50 up to here and is 40 from here on' in out
-    assert 'momentum was 0.9 up to here and is 0.5 from here on' in out
-    if cnnx.kernels.current().name == 'cython':
-        assert 'backend was cython up to here and is numpy from here on' in out
-
-
-@pytest.mark.parametrize(
-    ('other', 'message'),
-    [
-        (
-            {'filters': 4},
-            r'layer 0 \(Convolutional\): expected weights_0 of shape \(3, 3, 1, 4\), got \(3, 3, 1, 3\)',
-        ),
-        ({'activation': cnnx.Sigmoid}, r'layer 1 \(Sigmoid\): expected Sigmoid, got ReLU'),
-        ({'dtype': 'float64'}, 'dtype: expected float64, got float32'),
-        ({'loss': MeanSquaredError()}, "loss: expected {'kind': 'MeanSquaredError'}, got {'kind': 'Categorical"),
-    ],
-)
-def test_a_checkpoint_of_another_network_is_refused(tmp_path, other, message):
-    train(small_network(), epochs=1, checkpoint_dir=tmp_path)
-    net = small_network(seed=5, **other)
-    before = bits(net)
-    with pytest.raises(CheckpointError, match=message):
-        train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-    assert bits(net) == before
-
-
-def test_a_damaged_newest_checkpoint_costs_one_epoch(tmp_path, capsys):
-    whole = small_network()
-    train(whole, checkpoint_dir=tmp_path)
-    newest = tmp_path / 'model_epoch_4.npz'
-    newest.write_bytes(newest.read_bytes()[:-100])
-    resumed = small_network()
-    train(resumed, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1)
-    out = capsys.readouterr().out
-    assert 'passed over' in out
-    assert 'resumed from' in out
-    assert bits(resumed) == bits(whole)
 
 
 def test_regression_has_no_accuracy():
@@ -270,130 +93,6 @@ def test_a_batch_larger_than_the_data_and_a_last_batch_of_one():
         assert np.isfinite(history['loss']).all()
 
 
-def test_the_seconds_of_an_epoch_are_shown(capsys):
-    class Slow(Callback):
-        def on_batch_end(self, batch, figures):
-            time.sleep(0.02)
-
-    train(small_network(), epochs=2, verbose=1, callbacks=[Slow()])
-    seconds = [float(found) for found in re.findall(r'\(([0-9.]+) s\)', capsys.readouterr().out)]
-    assert len(seconds) == 2
-    assert all(0.02 <= each < 20 for each in seconds)
-
-
-def test_a_line_an_epoch_where_there_is_no_terminal(capsys):
-    train(small_network(), epochs=2, verbose=1)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(',')[0][:15] for line in lines] == ['epoch 1/2: loss', 'epoch 2/2: loss']
-    train(small_network(), epochs=2)
-    assert capsys.readouterr().out == ''
-
-
-def test_a_bar_an_epoch_on_a_terminal(monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(sys, 'stdout', terminal)
-    train(small_network(), epochs=2, verbose=1)
-    shown = terminal.getvalue()
-    assert 'epoch 1/2:   0%' in shown
-    assert 'epoch 2/2:   0%' in shown
-    assert re.findall(r'epoch (\d)/2: loss .*\(.* s\)\n', shown) == ['1', '2']
-
-
-class Terminal(io.StringIO):
-    """A terminal whose methods fail once they were called some times."""
-
-    def __init__(self, failing='', error=None, calls=0):
-        super().__init__()
-        self.failing, self.error, self.calls = failing, error, calls
-
-    def isatty(self):
-        return self.fails('isatty') or True
-
-    def write(self, text):
-        self.fails('write')
-        return super().write(text)
-
-    def flush(self):
-        self.fails('flush')
-
-    def fails(self, name):
-        if name == self.failing:
-            self.calls -= 1
-            if self.calls < 0:
-                raise self.error
-
-
-class Pipe(Terminal):
-    def isatty(self):
-        return self.fails('isatty') or False
-
-
-BROKEN = [
-    BrokenPipeError(errno.EPIPE, 'Broken pipe'),
-    OSError(errno.ENOSPC, 'No space left'),
-    ValueError('closed file'),
-]
-
-
-@pytest.mark.parametrize('calls', [0, 1, 2, 5, 9])
-@pytest.mark.parametrize('method', ['write', 'flush', 'isatty'])
-@pytest.mark.parametrize('kind', [Terminal, Pipe])
-@pytest.mark.parametrize('error', BROKEN, ids=lambda error: type(error).__name__)
-def test_output_that_fails_ends_no_run_and_is_left_alone(tmp_path, monkeypatch, kind, method, error, calls):
-    expected, net = small_network(), small_network()
-    train(expected)
-    stream = kind(method, error, calls)
-    monkeypatch.setattr(sys, 'stdout', stream)
-    train(net, verbose=1, checkpoint_dir=tmp_path)
-    gc.collect()
-    assert bits(net) == bits(expected)
-    assert stream.calls >= -1 or kind is Terminal  # tqdm tries once more to leave its line
-
-
-@pytest.mark.parametrize('stream', [None, SimpleNamespace(write=lambda text: None, flush=lambda: None), 5])
-def test_output_that_is_none(monkeypatch, stream):
-    monkeypatch.setattr(sys, 'stdout', stream)
-    assert len(train(small_network(), verbose=1)['loss']) == 4
-
-
-def test_what_must_not_go_unnoticed_is_a_warning_where_output_fails(tmp_path, monkeypatch):
-    train(small_network(), checkpoint_dir=tmp_path)
-    (tmp_path / 'model_epoch_4.npz').write_bytes(b'damaged')
-    monkeypatch.setattr(sys, 'stdout', Pipe('flush', BROKEN[1]))
-    with pytest.warns(RuntimeWarning, match=r'passed over .*model_epoch_4\.npz'):
-        train(small_network(), checkpoint_dir=tmp_path, verbose=1, resume_from_checkpoint=True)
-
-
-def test_a_warning_that_cannot_be_shown_ends_no_run(tmp_path, monkeypatch):
-    closed = io.StringIO()
-    closed.close()
-    train(small_network(), checkpoint_dir=tmp_path)
-    (tmp_path / 'model_epoch_4.npz').write_bytes(b'damaged')
-    with warnings.catch_warnings():
-        warnings.simplefilter('always')
-        monkeypatch.setattr(warnings, 'showwarning', lambda *arguments: closed.write('shown'))
-        history = train(small_network(), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
-    assert len(history['loss']) == 4
-
-
-@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere, names of files are text')
-@pytest.mark.parametrize('encoding', ['ascii', 'utf-8', 'cp1252'])
-def test_names_that_cannot_be_encoded_are_shown_all_the_same(tmp_path, monkeypatch, encoding):
-    folder = tmp_path / 'k\udce4se\u4e2d'
-    monkeypatch.setattr(sys, 'stdout', io.TextIOWrapper(io.BytesIO(), encoding))
-    train(small_network(), checkpoint_dir=folder)
-    train(small_network(), checkpoint_dir=folder, epochs=5, resume_from_checkpoint=True, verbose=1)
-    shown = sys.stdout.buffer.getvalue().decode(encoding)
-    assert 'k\\udce4se\\u4e2d' in shown
-    assert 'epoch 5/5: loss' in shown
-
-
-def test_what_a_signal_handler_of_the_user_raises_while_something_is_shown_comes_out(monkeypatch):
-    monkeypatch.setattr(sys, 'stdout', Pipe('write', TimeoutError('my time is over')))
-    with pytest.raises(TimeoutError, match='my time is over'):
-        train(small_network(), verbose=1)
-
-
 @pytest.mark.parametrize('rate', [float('nan'), float('inf'), -1e-3, np.float32('nan'), -np.inf])
 def test_a_schedule_that_gives_no_rate_is_refused_before_the_update(rate):
     class Own(Constant):
@@ -420,28 +119,10 @@ def test_layers_allocate_nothing_after_the_first_batch():
     assert peak < largest_activation
 
 
-# What users of other libraries try
-
-
-def test_a_history_is_read_like_a_dict():
-    history = train(small_network(), epochs=2)
-    assert 'val_loss' not in history
-    assert list(history) == ['loss', 'accuracy']
-    assert dict(history) == history.history
-    with pytest.raises(KeyError, match='val_loss.*expected one of loss, accuracy'):
-        history['val_loss']
-
-
 @pytest.mark.parametrize('options', [{'shuffle': 'no'}, {'shuffle': 1}, {'verbose': 'auto'}, {'verbose': -1}])
 def test_what_is_neither_on_nor_off_is_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         train(small_network(), **options)
-
-
-def test_verbose_2_prints_lines_and_no_bar(capsys, monkeypatch):
-    monkeypatch.setattr('sys.stdout.isatty', lambda: True, raising=False)
-    train(small_network(), epochs=2, verbose=2)
-    assert [line.split(':')[0] for line in capsys.readouterr().out.split('\n')] == ['epoch 1/2', 'epoch 2/2', '']
 
 
 def test_freezing_a_network_freezes_its_layers_and_nothing_is_left_to_train():
@@ -470,29 +151,6 @@ def test_rates_that_are_no_numbers_are_refused():
         train(small_network(), learning_rate=lambda epoch: 0.1)
 
 
-@pytest.mark.parametrize(
-    ('thing', 'shown'),
-    [
-        (cnnx.SGD(momentum=0.9), 'SGD(momentum=0.9, nesterov=False, weight_decay=0.0, clip_norm=None)'),
-        (Cosine(0.1, warmup=2), 'Cosine(initial=0.1, final=0.0, warmup=2.0)'),
-        (cnnx.callbacks.CSVLogger('log.csv'), "CSVLogger(path='log.csv')"),
-        (cnnx.CategoricalCrossEntropy(), 'CategoricalCrossEntropy(from_logits=False, label_smoothing=0.0)'),
-        (cnnx.metrics.TopK(3), 'TopK(k=3)'),
-    ],
-    ids=lambda thing: type(thing).__name__,
-)  # fmt: skip
-def test_things_are_shown_as_they_were_made(thing, shown):
-    assert repr(thing) == shown
-
-
-@pytest.mark.parametrize(
-    'make', [lambda: cnnx.Adam(0.001), lambda: cnnx.SGD(lr=0.1), lambda: cnnx.SGD(learning_rate=1)]
-)
-def test_a_learning_rate_given_to_an_optimizer_is_shown_its_place(make):
-    with pytest.raises(TypeError, match=r'no learning rate; that goes to train\(learning_rate=\.\.\.\)'):
-        make()
-
-
 def test_a_file_of_a_layer_of_ones_own_says_how_to_read_it(tmp_path):
     class Double(cnnx.Layer):
         def _output_shape(self, input_shape):
@@ -517,18 +175,3 @@ def test_a_file_of_a_layer_of_ones_own_says_how_to_read_it(tmp_path):
     again = build()
     again.load_weights(tmp_path / 'own.npz')
     np.testing.assert_array_equal(again.predict(np.ones((3, 4))), net.predict(np.ones((3, 4))))
-
-
-def test_an_optimizer_of_ones_own_trains():
-    class Signs(cnnx.optimizers.Optimizer):
-        def __init__(self):
-            super().__init__(0.0, None)
-
-        def step(self, table, parameters, learning_rate, scale, threads):
-            for parameter in parameters:
-                parameter.value -= (learning_rate * np.sign(parameter.grad)).astype(parameter.value.dtype)
-
-    net = small_network()
-    net.compile(net.loss, Signs())
-    history = train(net, epochs=5, learning_rate=0.005)
-    assert history['loss'][-1] < history['loss'][0]

@@ -1,4 +1,4 @@
-"""What is wrong with samples and targets, as far as they show it themselves."""
+"""Findings about samples and targets: NaN, scale, layout, labels, class balance."""
 
 import math
 
@@ -8,38 +8,38 @@ from cnnx.diagnostics.doctor.findings import Finding
 from cnnx.layers import BatchNormalization, Convolutional, Dense, ReLU, Sigmoid, Softmax, Tanh
 from cnnx.losses import CategoricalCrossEntropy
 
-# As many samples are looked at, and as many numbers, evenly spread over all there are.
+# The largest number of samples examined, evenly spread over all, and of numbers in these.
 MOST_SAMPLES, MOST_NUMBERS = 10_000, 10_000_000
-# Numbers of this size are taken for normalised: pixels in 0..1 or -1..1, and what has mean 0 and variance 1.
+# Within these limits numbers count as normalised: pixels in 0..1 or -1..1, and numbers of mean 0 and variance 1.
 LARGEST_MEAN, LARGEST_SPREAD, SMALLEST_EXTENT = 3, 5, 0.1
-# A column that varies so much more than the others rules the sums.
+# A column with so many times the standard deviation of the others dominates the sums.
 LARGEST_COLUMN = 30
-# A share of mistakes in the labels that networks live with.
-MANY_TORN = 0.02
+# The fraction of wrong labels that networks tolerate.
+MANY_CONTRADICTORY = 0.02
 FEW_OF_A_CLASS = 10
 UNBALANCED = 20
-# Targets of a squared error beyond this give gradients of their size.
+# Larger targets of a squared error give gradients that are too large.
 LARGEST_TARGET = 100
 RANGES = {ReLU: (0, math.inf), Sigmoid: (0, 1), Softmax: (0, 1), Tanh: (-1, 1)}
 
 
-def examine_data(network, samples):
-    """Return findings about x and targets, which have passed the library's own checks."""
-    lost = [*_not_finite('x', samples.x), *_not_finite('y', samples.targets)]
-    if lost:
-        return lost
-    index = _spread(samples)
-    x = np.asarray(samples.x[index], np.float64).reshape(len(index), -1)
-    targets = samples.targets[index]
-    findings = [*_input(network, samples.x, x), *_contradictions(x, targets)]
+def examine_data(network, data):
+    """Return findings about the x and targets of an `ArrayData`."""
+    not_finite = [*_not_finite('x', data.x), *_not_finite('y', data.targets)]
+    if not_finite:
+        return not_finite
+    index = _spread(data)
+    x = np.asarray(data.x[index], np.float64).reshape(len(index), -1)
+    targets = data.targets[index]
+    findings = [*_input(network, data.x, x), *_contradictions(x, targets)]
     if isinstance(network.loss, CategoricalCrossEntropy):
-        return [*findings, *_classes(samples.targets, network.layers[-1].output_shape[0])]
+        return [*findings, *_classes(data.targets, network.layers[-1].shape[0])]
     return [*findings, *_numbers(network, targets)]
 
 
-def _spread(samples):
-    size = max(1, math.prod(samples.x.shape[1:]))
-    return np.unique(np.linspace(0, len(samples) - 1, min(MOST_SAMPLES, max(2, MOST_NUMBERS // size)), dtype=int))
+def _spread(data):
+    size = max(1, math.prod(data.x.shape[1:]))
+    return np.unique(np.linspace(0, len(data) - 1, min(MOST_SAMPLES, max(2, MOST_NUMBERS // size)), dtype=int))
 
 
 def _not_finite(name, array):
@@ -65,11 +65,11 @@ def _not_finite(name, array):
 
 
 def _input(network, given, x):
-    """Yield what is wrong with samples (N, numbers)."""
+    """Yield findings about samples x (N, numbers); `given` is the array that the user passed."""
     if (x == x[0]).all():
         if len(x) > 1:
-            message = f'All {len(x):,} samples of x are equal: no output can tell them apart.'
-            yield Finding('input_equal', 'error', None, message, 'Look at how x is read.')
+            message = f'All {len(x):,} samples of x are equal: the network cannot tell them apart.'
+            yield Finding('input_equal', 'error', None, message, 'Check how x is loaded.')
         return
     yield from _scale(network, x)
     yield from _layout(network, x)
@@ -78,8 +78,8 @@ def _input(network, given, x):
             'input_integer',
             'note',
             None,
-            f'x holds {given.dtype}, which each batch converts anew.',
-            f'Convert once, as you normalise: x.astype({network.dtype.name!r}).',
+            f'x holds {given.dtype}, which is converted again for each batch.',
+            f'Convert x once, when you normalise it: x.astype({network.dtype.name!r}).',
         )
 
 
@@ -87,20 +87,20 @@ def _scale(network, x):
     if isinstance(_first_of(network, (BatchNormalization, Convolutional, Dense)), BatchNormalization):
         return
     mean, spread, extent = x.mean(), x.std(), np.abs(x).max()
-    figures = {'mean': float(mean), 'standard_deviation': float(spread), 'largest': float(extent)}
+    values = {'mean': float(mean), 'standard_deviation': float(spread), 'largest': float(extent)}
     subject = f'x is not normalised: mean {mean:.3g}, standard deviation {spread:.3g}, largest {extent:.3g}. '
     columns = x.std(axis=0)
     usual = float(np.median(columns[columns > 0]))
     if x.min() >= 0 and 200 < extent <= 255:
-        yield Finding('input_scale', 'warning', None, subject, 'These look like pixels of 0 to 255: x / 255.', figures)
+        yield Finding('input_scale', 'warning', None, subject, 'These look like pixels of 0 to 255: x / 255.', values)
     elif len(network.layers[0].input_shape) == 1 and columns.max() > max(LARGEST_SPREAD, LARGEST_COLUMN * usual):
         yield Finding(
             'input_columns',
             'warning',
             None,
             f'The columns of x differ in size: column {columns.argmax()} has the standard deviation '
-            f'{columns.max():.3g}, half of them less than {usual:.3g}. The largest rule the outputs and the gradients.',
-            'Normalise each: (x - x.mean(axis=0)) / x.std(axis=0), by the figures of the training samples.',
+            f'{columns.max():.3g}, half of them less than {usual:.3g}. The largest dominate outputs and gradients.',
+            'Normalise each: (x - x.mean(axis=0)) / x.std(axis=0), by the mean and std of the training samples.',
             {'column': int(columns.argmax()), 'standard_deviation': float(columns.max()), 'median': usual},
         )
     elif abs(mean) > LARGEST_MEAN or spread > LARGEST_SPREAD or extent < SMALLEST_EXTENT:
@@ -109,9 +109,9 @@ def _scale(network, x):
             'warning',
             None,
             subject + ('Weights would have to grow a lot first.' if extent < SMALLEST_EXTENT else ''),
-            'Rates and initial weights are made for numbers of about 1: (x - x.mean()) / x.std(), or pixels in 0 to '
-            '1; with the same two figures for the samples that are predicted later.',
-            figures,
+            'Learning rates and initial weights are made for numbers of about 1: (x - x.mean()) / x.std(), or pixels '
+            'in 0 to 1; use the same mean and std for samples that you predict later.',
+            values,
         )
 
 
@@ -137,8 +137,8 @@ def _layout(network, x):
                 'input_flattened',
                 'note',
                 0,
-                f'Samples of {x.shape[1]} numbers look like images of {side} by {side} pixels: those {side} apart go '
-                f'together (correlation {down:.2f}). Dense layers learn nothing from which pixels are neighbours.',
+                f'Samples of {x.shape[1]} numbers look like images of {side} by {side} pixels: those {side} apart are '
+                f'correlated ({down:.2f}). Dense layers do not know which pixels are neighbours.',
                 f'x.reshape(-1, {side}, {side}, 1), and Convolutional layers first.',
                 {'correlation': down},
             )
@@ -154,29 +154,29 @@ def _first_of(network, kinds):
 
 
 def _contradictions(x, targets):
-    """Yield that equal samples have different targets."""
+    """Yield a finding if equal samples have different targets."""
     answers, places = {}, {}
     for place, (sample, target) in enumerate(zip(x, targets, strict=True)):
         key = sample.tobytes()
         answers.setdefault(key, set()).add(target.tobytes())
         places.setdefault(key, []).append(place)
-    torn = [key for key, different in answers.items() if len(different) > 1]
-    if not torn or len(answers) == 1:
+    contradictory = [key for key, different in answers.items() if len(different) > 1]
+    if not contradictory or len(answers) == 1:
         return
-    count = sum(len(places[key]) for key in torn)
+    count = sum(len(places[key]) for key in contradictory)
     yield Finding(
         'targets_contradict',
-        'warning' if count > max(2, MANY_TORN * len(x)) else 'note',
+        'warning' if count > max(2, MANY_CONTRADICTORY * len(x)) else 'note',
         None,
-        f'{count:,} of {len(x):,} samples have an equal one with another target: no network gives both.',
-        'Look at where x repeats, and which of the targets is right.',
+        f'{count:,} of {len(x):,} samples have an equal one with another target: no network can learn both.',
+        'Look at the samples that repeat, and which of their targets are right.',
         {'samples': count},
     )
 
 
 def _classes(labels, classes):
     counts = np.bincount(labels, minlength=classes)
-    expected, figures = len(labels) / classes, {'counts': counts.tolist()}
+    expected, values = len(labels) / classes, {'counts': counts.tolist()}
     missing = np.flatnonzero(counts == 0)
     if expected < FEW_OF_A_CLASS:
         yield Finding(
@@ -184,9 +184,9 @@ def _classes(labels, classes):
             'note',
             None,
             f'{len(labels):,} samples for {classes} classes are {expected:.1f} a class: what is learned from them will '
-            'hardly hold for others.',
+            'hardly generalise.',
             'Give the doctor all samples that you train on; if these are all, get more.',
-            figures,
+            values,
         )
     elif len(missing) == 1 and missing[0] == 0 and classes > 2:
         yield Finding(
@@ -195,7 +195,7 @@ def _classes(labels, classes):
             None,
             f'No sample has label 0, and there are {classes} outputs: labels seem to run from 1 to {classes - 1}.',
             f'Labels begin at 0: y - 1, and {classes - 1} outputs.',
-            figures,
+            values,
         )
     elif len(missing):
         named = ', '.join(map(str, missing[:10])) + (', ...' if len(missing) > 10 else '')
@@ -203,9 +203,9 @@ def _classes(labels, classes):
             'classes_missing',
             'warning',
             None,
-            f'{len(missing)} of {classes} classes have no sample: {named}. The network learns never to choose them.',
-            'Look at which samples were left out, shuffle before you split, or give the network fewer outputs.',
-            figures,
+            f'{len(missing)} of {classes} classes have no sample: {named}. The network learns never to predict them.',
+            'Check which samples are missing, shuffle before you split the data, or give the network fewer outputs.',
+            values,
         )
     present = counts[counts > 0]
     if expected >= FEW_OF_A_CLASS and present.max() > UNBALANCED * present.min():
@@ -214,10 +214,10 @@ def _classes(labels, classes):
             'warning',
             None,
             f'Class {counts.argmax()} has {counts.max():,} samples, others as few as {present.min():,}: always '
-            f'choosing it is {counts.max() / len(labels):.1%} accurate.',
-            'Weigh the classes, train(..., class_weight={...}), or draw the rare ones more often; judge by precision '
+            f'predicting it is {counts.max() / len(labels):.1%} accurate.',
+            'Weight the classes, train(..., class_weight={...}), or repeat samples of rare ones; evaluate by precision '
             'and recall, evaluate(..., metrics=[...]).',
-            figures,
+            values,
         )
     if len(present) > 1 and expected >= FEW_OF_A_CLASS and (np.diff(labels) >= 0).all():
         yield Finding(
@@ -231,7 +231,7 @@ def _classes(labels, classes):
 
 
 def _numbers(network, targets):
-    """Yield what is wrong with targets of a squared error."""
+    """Yield findings about targets of a squared error."""
     flat = np.asarray(targets, np.float64).reshape(len(targets), -1)
     last = network.layers[-1]
     if len(flat) > 1 and (flat == flat[0]).all():
@@ -240,7 +240,7 @@ def _numbers(network, targets):
             'warning',
             None,
             f'All {len(flat):,} targets are equal: a bias alone can learn them.',
-            'Look at how y is read.',
+            'Check how y is loaded.',
         )
         return
     low, high = next((limits for kind, limits in RANGES.items() if isinstance(last, kind)), (-math.inf, math.inf))
@@ -250,10 +250,10 @@ def _numbers(network, targets):
             'targets_out_of_range',
             'error' if outside > 0.5 else 'warning',
             last.index,
-            f'{outside:.1%} of the targets, {flat.min():.3g} to {flat.max():.3g}, lie where {last.where} cannot come: '
-            f'it gives {low:g} to {high:g}.',
-            'Leave that activation out (a Dense layer last), or bring the targets into its range.',
-            {'share': outside, 'smallest': float(flat.min()), 'largest': float(flat.max())},
+            f'{outside:.1%} of the targets, {flat.min():.3g} to {flat.max():.3g}, are out of the range of '
+            f'{last.where}, {low:g} to {high:g}.',
+            'Remove that activation, so that a Dense layer is last, or scale the targets into its range.',
+            {'fraction': outside, 'smallest': float(flat.min()), 'largest': float(flat.max())},
         )
     elif isinstance(last, Softmax) and np.abs(flat.sum(axis=1) - 1).max() > 0.01:
         yield Finding(
@@ -262,7 +262,7 @@ def _numbers(network, targets):
             last.index,
             f'{last.where} gives outputs that sum to 1, the targets sum to {flat.sum(axis=1).min():.3g} to '
             f'{flat.sum(axis=1).max():.3g}.',
-            'Leave the Softmax out, or give probabilities as targets.',
+            'Remove the Softmax, or use probabilities as targets.',
         )
     extent = float(np.sqrt(np.square(flat).mean()))
     if extent > LARGEST_TARGET:
@@ -271,7 +271,7 @@ def _numbers(network, targets):
             'warning',
             None,
             f'The targets are about {extent:.3g} in size, so the first losses are about {extent**2:.3g}, and gradients '
-            'are as large as the targets: a step of the usual rate is too large for them.',
-            'Learn (y - y.mean()) / y.std(), and take predictions back to y with the same two figures.',
+            'are as large as the targets: the usual learning rate is too large for them.',
+            'Train on (y - y.mean()) / y.std(), and scale predictions back with the same two numbers.',
             {'root_mean_square': extent},
         )

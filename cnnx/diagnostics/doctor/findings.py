@@ -1,4 +1,4 @@
-"""What the doctor says: findings, and the report that holds them."""
+"""Findings of the doctor, and the report that holds them."""
 
 import textwrap
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ WIDTH = 110
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or worth knowing.
+    """A problem with a training set-up, or something worth knowing.
 
     Attributes:
-        name: what it is called, for programs: 'input_scale', 'rate_too_high', ...
-        severity: 'error' where training cannot work, 'warning' where it is likely to suffer, else 'note'.
+        name: an identifier: 'input_scale', 'rate_too_high', ...
+        severity: 'error' if training cannot work, 'warning' if it is likely to suffer, else 'note'.
         layer: the index of the layer that it is about, or None.
         message: what is wrong.
         advice: what to do about it.
-        figures: what was measured, by name.
+        values: measured values, by name.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Finding:
     layer: int | None
     message: str
     advice: str
-    figures: dict = field(default_factory=dict)
+    values: dict = field(default_factory=dict)
 
     def __str__(self):
         lines = textwrap.wrap(f'{self.severity}: {self.message}', WIDTH, subsequent_indent='    ')
@@ -34,14 +34,14 @@ class Finding:
 
 @dataclass
 class Row:
-    """What was measured of a layer; None where it was not, or does not apply.
+    """Measurements of a layer; None where they were not made, or do not apply.
 
     Attributes:
-        layer: index and kind.
-        spread: the standard deviation of its output from sample to sample, over all units.
-        idle: the share of units that are 0 for all samples (ReLU), or of outputs that are saturated (Sigmoid, Tanh).
-        gradient: the norm of the loss's gradient by its output.
-        idle_later: `idle` after the steps of training.
+        layer: index and class of the layer.
+        spread: the standard deviation of its outputs over samples: root of the mean variance of units.
+        idle: the fraction of units that are 0 for all samples (ReLU), or of outputs that are saturated (Sigmoid, Tanh).
+        gradient: the norm of the gradient of the loss by its output.
+        idle_later: `idle` after some training steps.
         update: the median of ||change of the weights|| / ||weights|| in a step.
     """
 
@@ -53,24 +53,24 @@ class Row:
     update: float | None = None
 
     def cells(self):
-        shares = [None if share is None else f'{share:.0%}' for share in (self.idle, self.idle_later)]
+        fractions = [None if fraction is None else f'{fraction:.0%}' for fraction in (self.idle, self.idle_later)]
         numbers = [None if n is None else f'{n:.2g}' for n in (self.spread, self.gradient, self.update)]
-        return [self.layer, *('' if c is None else c for c in (*numbers[:2], *shares, numbers[2]))]
+        return [self.layer, *('' if c is None else c for c in (*numbers[:2], *fractions, numbers[2]))]
 
 
 class Diagnosis:
-    """What `Network.doctor` found: true where nothing speaks against training, and a report when printed.
+    """The result of `Network.doctor`: true if there are no errors or warnings; prints as a report.
 
     Attributes:
-        findings: `Finding` objects, errors first, then warnings, then notes.
-        layers: a `Row` for each layer that the first batch came through.
-        tried: what the figures were measured with, in words.
+        findings: a list of `Finding`, errors first, then warnings, then notes.
+        layers: a `Row` for each layer up to the loss.
+        settings: the number of samples, batch size and learning rate that were examined, as text.
     """
 
-    def __init__(self, findings, layers, tried):
+    def __init__(self, findings, layers, settings):
         self.findings = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
         self.layers = layers
-        self.tried = tried
+        self.settings = settings
 
     def __bool__(self):
         return all(finding.severity == 'note' for finding in self.findings)
@@ -94,5 +94,5 @@ class Diagnosis:
     def _conclusion(self):
         counts = [sum(finding.severity == severity for finding in self.findings) for severity in SEVERITIES]
         found = [f'{n} {name}{"" if n == 1 else "s"}' for n, name in zip(counts, SEVERITIES, strict=True) if n]
-        healthy = 'nothing found that speaks against training' if self else ''
-        return f'{"; ".join(filter(None, [healthy, ", ".join(found)]))} ({self.tried})'
+        healthy = 'no problems found' if self else ''
+        return f'{"; ".join(filter(None, [healthy, ", ".join(found)]))} ({self.settings})'

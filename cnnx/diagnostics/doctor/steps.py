@@ -1,4 +1,4 @@
-"""Some steps of training of a copy of a network, and what they taught it."""
+"""Trial training for the doctor: some steps on a copy of a network, and how well it then predicts."""
 
 import copy
 import math
@@ -10,22 +10,22 @@ from cnnx.layers import Convolutional, Dense
 from cnnx.losses import CategoricalCrossEntropy
 from cnnx.optimizers import Adam
 
-# A loss that falls by less than this in the second half of the steps stays where it is.
+# A loss is still falling if its end is less than this fraction of its value half-way.
 FALLING = 0.9
-# One that comes to so many times the first has jumped, or diverged.
+# A loss has jumped, or diverged, if it is so many times the usual one.
 JUMPED, DIVERGED = 2, 4
 PERMUTATIONS = 200
 
 
 class Trial(NamedTuple):
-    """Some steps of a copy of a network.
+    """The result of some training steps on a copy of a network.
 
     Attributes:
-        network: the copy, as the steps left it.
-        losses: without penalties of weights, before each step, (K,) float64, as far as they are finite.
-        finite: whether all were.
-        updates: ||change|| / ||weights|| by the layer's index, the median of some steps.
-        usual: the larger one of the first loss and of what choosing all answers alike costs.
+        network: the copy after the steps.
+        losses: the losses before each step, without l2 penalties, (K,) float64, up to the last finite one.
+        finite: whether all losses and gradients were finite.
+        updates: ||change|| / ||weights|| by the index of the layer, the median of some steps.
+        usual: the larger one of the first loss and the loss of a constant prediction.
     """
 
     network: object
@@ -41,7 +41,7 @@ class Trial(NamedTuple):
 
     @property
     def still_falling(self):
-        """Whether the last ten losses are less than those at half of the way."""
+        """Whether the mean of the last ten losses is clearly less than that of ten half-way."""
         return self.end < FALLING * float(self.losses[len(self.losses) // 2 :][:10].mean())
 
     @property
@@ -54,27 +54,27 @@ class Trial(NamedTuple):
 
     @property
     def highest(self):
-        """The largest mean of ten losses in a row: single batches may be odd."""
+        """The largest mean of ten losses in a row; the loss of a single batch may be unusual."""
         return float(np.convolve(self.losses, np.full(10, 0.1), 'valid').max()) if len(self.losses) >= 10 else math.nan
 
 
-def train(network, samples, batches, rate, steps, chance):
-    """Take steps on a network, which they change, and return the `Trial`.
+def train(network, data, batches, rate, steps, chance):
+    """Train a network for some steps, and return the `Trial`.
 
     Args:
-        network: a copy.
-        samples: a `ArrayData`.
-        batches: an iterable of indices.
+        network: a copy, which is changed.
+        data: an `ArrayData`.
+        batches: an iterable of indices (N,).
         rate: the learning rate.
-        steps: how many.
-        chance: what choosing all answers alike costs.
+        steps: the number of steps.
+        chance: the loss of a constant prediction.
     """
     update = network.optimizer.prepare(network.trainable_parameters)
     weighted = [layer for layer in network.layers if isinstance(layer, (Convolutional, Dense)) and layer.learns]
     losses, ratios = [], {layer.index: [] for layer in weighted}
     with network.plan.lock:
         for step, index in zip(range(steps), batches, strict=False):
-            loss = network.plan.learn(samples, index)[0] / len(index)
+            loss = network.plan.learn(data, index)[0] / len(index)
             loss -= network.plan.penalty()
             if not (math.isfinite(loss) and update.gradients_are_finite()):
                 return Trial(network, np.array(losses), False, {}, chance)
@@ -89,67 +89,67 @@ def train(network, samples, batches, rate, steps, chance):
     return Trial(network, np.array(losses), True, updates, max(losses[0], chance))
 
 
-def loss_of_chance(network, samples, index):
-    """Return the loss of the best answer that is the same for all samples of a batch, or of any, for classes."""
+def loss_of_chance(network, data, index):
+    """Return the loss of a constant prediction: equal probabilities for classes, else the mean target."""
     if isinstance(network.loss, CategoricalCrossEntropy):
-        return math.log(network.layers[-1].output_shape[0])
-    return float(np.asarray(samples.targets[index], np.float64).var(axis=0).mean())
+        return math.log(network.layers[-1].shape[0])
+    return float(np.asarray(data.targets[index], np.float64).var(axis=0).mean())
 
 
 def _floor(network):
-    """Return the loss of the best predictions, which label smoothing keeps above 0."""
+    """Return the lowest possible loss, which is above 0 with label smoothing."""
     smoothing = getattr(network.loss, 'label_smoothing', 0)
     if smoothing == 0:
         return 0
-    classes = network.layers[-1].output_shape[0]
+    classes = network.layers[-1].shape[0]
     true, other = 1 - smoothing + smoothing / classes, smoothing / classes
     return -true * math.log(true) - (classes - 1) * other * math.log(other)
 
 
-def loss_left(trial, samples, index):
-    """Return what of a loss is left at the end, in training or, if that is less, in prediction."""
+def loss_left(trial, data, index):
+    """Return the loss after training, or that in prediction if it is smaller, less the lowest possible loss."""
     network = trial.network
     with network.plan.lock:
-        loss = network.plan.assess(samples, index)[0] / len(index)
+        loss = network.plan.evaluate(data, index)[0] / len(index)
     loss -= network.plan.penalty()
     return min(trial.end, loss if math.isfinite(loss) else math.inf) - _floor(network)
 
 
-def fit_beyond_chance(network, samples, index, generator):
-    """Return by how many standard deviations predictions fit the samples' own targets better than exchanged ones.
+def fit_beyond_chance(network, data, index, generator):
+    """Return by how many standard deviations predictions fit their targets better than permuted targets.
 
-    A permutation test: where targets do not follow from samples, exchanging them changes nothing, whatever the
-    network. Source: Good, "Permutation, parametric, and bootstrap tests of hypotheses", 2005, chapter 3.
+    This is a permutation test: if targets do not depend on the samples, a permutation of them changes nothing, whatever
+    the network is. Source: Good, "Permutation, parametric, and bootstrap tests of hypotheses", 2005, chapter 3.
     """
-    outputs = np.asarray(_outputs(network, samples, index), np.float64).reshape(len(index), -1)
-    targets = samples.targets[index]
+    outputs = np.asarray(_outputs(network, data, index), np.float64).reshape(len(index), -1)
+    targets = data.targets[index]
     if isinstance(network.loss, CategoricalCrossEntropy):
 
         def agreement(order):
             return outputs[np.arange(len(index)), targets[order]].mean()
 
     else:
-        answers = np.asarray(targets, np.float64).reshape(len(index), -1)
-        answers, outputs = answers - answers.mean(axis=0), outputs - outputs.mean(axis=0)
+        values = np.asarray(targets, np.float64).reshape(len(index), -1)
+        values, outputs = values - values.mean(axis=0), outputs - outputs.mean(axis=0)
 
         def agreement(order):
-            return (outputs * answers[order]).mean()
+            return (outputs * values[order]).mean()
 
-    exchanged = [agreement(generator.permutation(len(index))) for _ in range(PERMUTATIONS)]
-    deviation = np.std(exchanged)
+    permuted = [agreement(generator.permutation(len(index))) for _ in range(PERMUTATIONS)]
+    deviation = np.std(permuted)
     own = agreement(np.arange(len(index)))
-    return 0.0 if not deviation > 0 else float((own - np.mean(exchanged)) / deviation)
+    return 0.0 if not deviation > 0 else float((own - np.mean(permuted)) / deviation)
 
 
 def with_adam(network):
-    """Return a copy that Adam trains, with nothing remembered."""
+    """Return a copy of a network, compiled with a new Adam."""
     network = copy.deepcopy(network)
     network.compile(network.loss, Adam())
     return network
 
 
-def _outputs(network, samples, index):
-    outputs = network.predict(samples.x[index])
+def _outputs(network, data, index):
+    outputs = network.predict(data.x[index])
     if isinstance(network.loss, CategoricalCrossEntropy) and network.loss.from_logits:
         outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         outputs /= outputs.sum(axis=1, keepdims=True)

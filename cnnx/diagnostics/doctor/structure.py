@@ -1,4 +1,4 @@
-"""What is wrong with a network that its layers and weights tell, without a pass."""
+"""Findings about layers, loss and initial weights, without running the network."""
 
 from itertools import pairwise
 
@@ -21,9 +21,9 @@ from cnnx.layers import (
 from cnnx.losses import CategoricalCrossEntropy
 
 WEIGHTED = (Convolutional, Dense)
-# Between two weighted layers they leave a linear function linear.
+# Two layers with weights and only these between them are together linear.
 LINEAR = (AveragePooling, BatchNormalization, Dropout, Flatten, GlobalAveragePooling)
-# Each Sigmoid takes a gradient times 1/4 or less.
+# Each Sigmoid multiplies the gradient by 1/4 or less.
 MANY_SIGMOIDS = 3
 
 
@@ -41,31 +41,31 @@ def _output(network):
                 'softmax_twice',
                 'error',
                 after.index,
-                f'{after.where} takes the softmax of probabilities, {layer.where}: its outputs never come near 0 or '
-                '1, and the loss never near 0.',
-                f'Leave {layer.where} out.',
+                f'{after.where} computes the softmax of the probabilities of {layer.where}: its outputs never '
+                'come near 0 or 1, and the loss never near 0.',
+                f'Remove {layer.where}.',
             )
     if classifies and isinstance(last, Sigmoid):
         yield Finding(
             'sigmoid_cross_entropy',
             'error',
             last.index,
-            f'CategoricalCrossEntropy looks at the output of the true class alone, and those of {last.where} need not '
-            'sum to 1: nothing keeps all of them from going to 1.',
-            'Put Softmax() in its place.',
+            f'CategoricalCrossEntropy depends on the output of the true class alone, and the outputs of {last.where} '
+            'do not sum to 1: all of them can go to 1.',
+            'Replace it by Softmax().',
         )
     logits = last if classifies and network.loss.from_logits else None
     if isinstance(last, Softmax) and len(layers) > 1:
         logits = layers[-2]
     if isinstance(logits, (ReLU, Sigmoid, Tanh)):
-        limits = {ReLU: '0 or more, and without gradient at 0', Sigmoid: '0 to 1', Tanh: '-1 to 1'}
+        limits = {ReLU: '0 or more, with no gradient at 0', Sigmoid: '0 to 1', Tanh: '-1 to 1'}
         yield Finding(
             'activation_before_softmax',
             'warning',
             logits.index,
-            f'{logits.where} stands right before the softmax: what probabilities are made of is kept to '
+            f'{logits.where} stands directly before the softmax, and limits the logits to '
             f'{next(text for kind, text in limits.items() if isinstance(logits, kind))}.',
-            'Leave it out: the Dense layer before it gives any numbers, as the softmax takes them.',
+            'Remove it, so that the softmax gets the outputs of the Dense layer before it.',
         )
     elif isinstance(logits, Dropout) or isinstance(last, Dropout):
         layer = logits if isinstance(logits, Dropout) else last
@@ -73,8 +73,8 @@ def _output(network):
             'dropout_last',
             'warning',
             layer.index,
-            f'{layer.where} drops outputs of the network: a dropped logit is 0, whatever the sample.',
-            'Put it before the last Dense layer, or leave it out.',
+            f'{layer.where} drops outputs of the network: a dropped logit is 0 for any sample.',
+            'Move it before the last Dense layer, or remove it.',
         )
 
 
@@ -85,8 +85,8 @@ def _order(layers):
                 'linear_in_a_row',
                 'warning',
                 after.index,
-                f'No activation between {layer.where} and {after.where}: together they can do no more than a single '
-                'linear layer.',
+                f'No activation between {layer.where} and {after.where}: together they compute the same as a '
+                'single linear layer.',
                 'Put ReLU() between them.',
             )
     for layer, after in pairwise(layers):
@@ -95,9 +95,9 @@ def _order(layers):
                 'dropout_before_normalization',
                 'note',
                 after.index,
-                f'{after.where} normalises what {layer.where} leaves, which has another variance in training than '
-                'afterwards.',
-                'Put Dropout behind the last BatchNormalization (Li et al., "Understanding the disharmony between '
+                f'{after.where} normalises the outputs of {layer.where}, whose variance in training differs from '
+                'that in prediction.',
+                'Put Dropout after the last BatchNormalization (Li et al., "Understanding the disharmony between '
                 'dropout and batch normalization by variance shift", 2019).',
             )
     sigmoids = [layer for layer in layers[:-1] if isinstance(layer, Sigmoid)]
@@ -106,10 +106,10 @@ def _order(layers):
             'sigmoids',
             'note',
             sigmoids[0].index,
-            f'{len(sigmoids)} Sigmoid layers in a row of layers: each takes the gradient times 1/4 or less, and gives '
-            'outputs around 1/2 instead of 0.',
-            'ReLU or Tanh learn faster (Glorot and Bengio, "Understanding the difficulty of training deep feedforward '
-            'neural networks", 2010).',
+            f'{len(sigmoids)} Sigmoid layers: each multiplies the gradient by 1/4 or less, and has outputs around 1/2 '
+            'instead of 0.',
+            'ReLU and Tanh learn faster (Glorot and Bengio, "Understanding the difficulty of training deep '
+            'feedforward neural networks", 2010).',
         )
 
 
@@ -123,12 +123,12 @@ def _weights(network):
                     'error',
                     layer.index,
                     f'The {parameter.name} of {layer.where} hold NaN or infinite numbers.',
-                    'Build the network anew, or load weights from before they diverged.',
+                    'Build the network again, or load weights from before training diverged.',
                 )
     if not network.trainable_parameters:
         frozen = 'All layers with weights are frozen' if layers else 'No layer has weights'
         advice = (
-            'Set layer.trainable = True where they are to learn.' if layers else 'Add Dense or Convolutional layers.'
+            'Set layer.trainable = True where they should learn.' if layers else 'Add Dense or Convolutional layers.'
         )
         yield Finding('nothing_learns', 'error', None, f'{frozen}: training changes nothing.', advice)
         return
@@ -139,8 +139,8 @@ def _weights(network):
             'frozen',
             'note',
             frozen[0].index,
-            f'Frozen, and left as they are by training: {names}.',
-            'If that is not meant: layer.trainable = True.',
+            f'Frozen layers, which training does not change: {names}.',
+            'If this is not intended: layer.trainable = True.',
         )
     weighted = [layer for layer in layers if isinstance(layer, WEIGHTED)]
     if weighted and not any(p.trainable for layer in weighted if layer.trainable for p in layer.parameters[:1]):
@@ -148,7 +148,7 @@ def _weights(network):
             'only_biases_learn',
             'warning',
             None,
-            'No weights learn, biases and normalisations alone.',
+            'Only biases and batch normalization learn, no weights do.',
             "Set the weights' Parameter.trainable = True.",
         )
     yield from _symmetric(weighted)
@@ -165,12 +165,12 @@ def _symmetric(weighted):
                 'weights_equal',
                 'error',
                 layer.index,
-                f'{what}: its {len(bias)} units get equal gradients and stay alike, as if there were one.',
-                "Draw them at random: kernel_initializer='he_normal', which is the default.",
+                f'{what}: its {len(bias)} units get equal gradients and stay equal, like one unit.',
+                "Initialize them at random: kernel_initializer='he_normal', which is the default.",
             )
 
 
 def _neighbours(layers, between):
-    """Yield each two layers that have nothing between them but layers of those kinds."""
+    """Yield all pairs of layers that have only layers of the given classes between them."""
     rest = [layer for layer in layers if not isinstance(layer, between)]
     yield from pairwise(rest)

@@ -1,4 +1,4 @@
-"""What training shows in some steps: whether one batch can be learned, at this rate, and what of it holds elsewhere."""
+"""Findings from trial training: whether one batch can be overfitted, the learning rate, and generalization."""
 
 import copy
 import itertools
@@ -10,59 +10,65 @@ from cnnx.diagnostics.doctor.findings import Finding
 from cnnx.diagnostics.doctor.steps import fit_beyond_chance, loss_left, loss_of_chance, train, with_adam
 from cnnx.diagnostics.lr_finder import find_learning_rate
 
-# Of training on one small batch at the rate that was given; and with Adam, where that does not learn it.
+# Overfitting one small batch: its size, the steps at the given rate, and if these fail, steps and rates of Adam.
 BATCH, STEPS, ADAM_STEPS, ADAM_RATES = 16, 150, 200, (0.003, 0.02)
-# So many parameters to each number that is to be learned by heart.
+# The least number of parameters for each target number in the batch.
 PARAMETERS = 10
-# Learned is a loss of less than this share of what choosing all answers alike costs; and not learned, more than that.
+# A batch is learned at a loss of less than LEARNED times that of a constant prediction, and not learned at more than
+# NOT_LEARNED times.
 LEARNED, NOT_LEARNED = 0.1, 0.3
-# A loss that has not come below this share of the first has not fallen.
+# A loss has fallen if it is less than this fraction of the first one.
 FALLEN = 0.8
-# A rate is too low, or high, that is so many times off what the range test suggests; and too low only where no weights
-# change by more than this share of themselves in a step; nor should they by so much. About 1e-3 is usual.
+# A rate is too low, or too high, if it is so many times smaller, or larger, than the suggestion of the range test. It
+# is too low only if each step changes all weights by less than SMALL_UPDATE of their norm. More than LARGE_UPDATE is a
+# finding; about 1e-3 is usual.
 TOO_LOW, TOO_HIGH, SMALL_UPDATE, LARGE_UPDATE = 10, 10, 1e-4, 0.3
-# Of training on a part of the samples: how many, and how often it is looked at what holds for others.
-PART, PART_LOOKS, LOOK_EVERY = 64, 4, 40
-# And of learning the part by heart with Adam, which is a loss of less than this share of chance.
-HEART_LOOKS, BY_HEART = 12, 0.3
-# Standard deviations from chance that show that targets follow from samples, or do not; how few samples show nothing.
+# Training on a part of the samples: its size, and how often, and every how many steps, predictions for the others are
+# checked.
+PART, PART_CHECKS, CHECK_EVERY = 64, 4, 40
+# Overfitting the part with Adam: the number of checks, and the loss at which it is overfitted, as a fraction of that of
+# a constant prediction.
+OVERFIT_CHECKS, OVERFITTED = 12, 0.3
+# Predictions that fit by more than CERTAIN standard deviations are better than chance, by less than UNCERTAIN they are
+# not; with fewer than FEWEST samples held out, nothing is concluded.
 CERTAIN, UNCERTAIN, FEWEST = 3.5, 2, 50
 MOST_HELD_OUT = 1000
+INFINITE = 'becomes NaN or infinite'
 
 
 class Trials:
-    """Training of copies of a network, and what it shows.
+    """Trial training of copies of a network.
 
     Args:
-        network: stays as it is.
-        samples: all of them.
-        rate, batch_size: as `doctor` takes them.
-        generator: that samples are drawn with.
+        network: the network, which stays as it is.
+        data: an `ArrayData` of all samples.
+        rate, batch_size: as for `doctor`.
+        generator: for drawing samples.
 
     Attributes:
-        trial: the last steps at the rate on a part of the samples, or None.
+        trial: the last `Trial` on a part of the samples, or None.
     """
 
-    def __init__(self, network, samples, rate, batch_size, generator):
-        self._network, self._samples = network, samples
+    def __init__(self, network, data, rate, batch_size, generator):
+        self._network, self._data = network, data
         self._rate, self._batch_size, self._generator = rate, batch_size, generator
         self.trial = None
 
     def examine(self):
-        """Return findings."""
-        findings, learns = self._one_batch()
-        if learns and len(self._samples) >= 4:
+        """Return findings from all trials."""
+        findings, can_learn = self._one_batch()
+        if can_learn and len(self._data) >= 4:
             findings += self._part()
         return findings
 
     def _one_batch(self):
-        """Return findings, and whether the network learns one small batch at the rate that was given."""
+        """Return findings, and whether the network learns one small batch at the given rate."""
         index = self._batch()
-        chance = loss_of_chance(self._network, self._samples, index)
+        chance = loss_of_chance(self._network, self._data, index)
         if chance == 0:
             return [], True
         trial = self._on(self._network, index, self._rate, STEPS, chance)
-        if not trial.diverged and loss_left(trial, self._samples, index) < max(LEARNED * chance, 1e-12):
+        if not trial.diverged and loss_left(trial, self._data, index) < max(LEARNED * chance, 1e-12):
             return [], True
         fallen = trial.finite and trial.end < FALLEN * trial.losses[0]
         slow = max(trial.updates.values(), default=1) < SMALL_UPDATE
@@ -72,15 +78,15 @@ class Trials:
         others = [trial]
         for rate in ADAM_RATES:
             others.append(self._on(with_adam(self._network), index, rate, ADAM_STEPS, chance))
-            if others[-1].finite and loss_left(others[-1], self._samples, index) < 2 * LEARNED * chance:
+            if others[-1].finite and loss_left(others[-1], self._data, index) < 2 * LEARNED * chance:
                 return self._rate_findings(trial, slow, rate, chance)
-        best = min((loss_left(t, self._samples, index) for t in others if t.finite), default=math.inf)
+        best = min((loss_left(t, self._data, index) for t in others if t.finite), default=math.inf)
         if best < NOT_LEARNED * chance or any(t.finite and t.still_falling for t in others):
             return [], working
         return [_cannot_learn(len(index), chance, best)], False
 
     def _rate_findings(self, trial, slow, rate, chance):
-        """Return findings where Adam learns one batch and the rate that was given does not; and whether that works."""
+        """Return findings if Adam learns one batch and the given rate does not, and whether the given rate works."""
         start = trial.losses[0] if len(trial.losses) else math.nan
         stuck = trial.finite and not trial.still_falling and trial.end > NOT_LEARNED * chance
         if not (trial.jumped or slow or stuck):
@@ -92,50 +98,50 @@ class Trials:
             return [], False
         if better and (self._rate < better if high else self._rate * TOO_LOW > better):
             return [], False
-        ends = f'goes from {start:.3g} to {trial.end:.3g}' if trial.finite else 'is not finite any more'
-        what = f'in {len(trial.losses)} steps on one small batch the loss {ends}. Adam learns it, at {rate:g}'
+        ends = f'goes from {start:.3g} to {trial.end:.3g}' if trial.finite else INFINITE
+        what = f'in {len(trial.losses)} steps on one small batch the loss {ends}, while Adam learns it at {rate:g}'
         return [_wrong_rate(self._rate, high, what, found)], False
 
     def _range_test(self):
-        x, targets = self._samples.x, self._samples.targets
+        x, targets = self._data.x, self._data.targets
         return find_learning_rate(self._network, x, targets, self._batch_size)
 
     def _part(self):
-        """Train on a part of the samples, and see what holds for others."""
-        order = self._generator.permutation(len(self._samples))
+        """Train on a part of the samples, check predictions for the others, and return findings."""
+        order = self._generator.permutation(len(self._data))
         size = min(max(PART, 2 * self._batch_size), len(order) // 2)
         own, others = np.sort(order[:size]), np.sort(order[size:][:MOST_HELD_OUT])
         network, batches = copy.deepcopy(self._network), self._batches(own)
-        chance = loss_of_chance(network, self._samples, own)
-        for _ in range(PART_LOOKS):
-            self.trial = trial = train(network, self._samples, batches, self._rate, LOOK_EVERY, chance)
+        chance = loss_of_chance(network, self._data, own)
+        for _ in range(PART_CHECKS):
+            self.trial = trial = train(network, self._data, batches, self._rate, CHECK_EVERY, chance)
             if trial.jumped:
                 found = self._range_test()
                 if trial.finite and (found.suggestion or 0) > self._rate:
                     return []
-                what = f'comes to {trial.highest:.3g}, from {trial.usual:.3g}' if trial.finite else 'is not finite soon'
-                what = f'in {LOOK_EVERY} steps on {len(own)} samples the loss {what}'
+                ends = f'rises from {trial.usual:.3g} to {trial.highest:.3g}' if trial.finite else INFINITE
+                what = f'in {CHECK_EVERY} steps on {len(own)} samples the loss {ends}'
                 return [_wrong_rate(self._rate, True, what, found)]
-            if fit_beyond_chance(network, self._samples, others, self._generator) > CERTAIN:
+            if fit_beyond_chance(network, self._data, others, self._generator) > CERTAIN:
                 return self._large_updates()
-        return [*self._large_updates(), *self._unrelated(own, others)]
+        return [*self._large_updates(), *self._unrelated_targets(own, others)]
 
-    def _unrelated(self, own, others):
-        """Yield that what Adam learns of a part by heart does not hold for others, where it does not."""
+    def _unrelated_targets(self, own, others):
+        """Yield a finding if Adam overfits a part, and predictions for the others are no better than chance."""
         if len(others) < FEWEST:
             return
         network, batches = with_adam(self._network), self._batches(own)
-        chance = loss_of_chance(network, self._samples, own)
-        for look in range(1, HEART_LOOKS + 1):
-            trial = train(network, self._samples, batches, ADAM_RATES[0], LOOK_EVERY, chance)
+        chance = loss_of_chance(network, self._data, own)
+        for check in range(1, OVERFIT_CHECKS + 1):
+            trial = train(network, self._data, batches, ADAM_RATES[0], CHECK_EVERY, chance)
             if trial.diverged:
                 return
-            certainty = fit_beyond_chance(network, self._samples, others, self._generator)
+            certainty = fit_beyond_chance(network, self._data, others, self._generator)
             if certainty > CERTAIN:
                 return
-            if loss_left(trial, self._samples, own) < BY_HEART * chance:
+            if loss_left(trial, self._data, own) < OVERFITTED * chance:
                 if certainty < UNCERTAIN:
-                    yield _unrelated(len(own), len(others), look * LOOK_EVERY, certainty)
+                    yield _unrelated(len(own), len(others), check * CHECK_EVERY, certainty)
                 return
 
     def _large_updates(self):
@@ -143,14 +149,14 @@ class Trials:
         return [_large_update(self._network, large)] if large else []
 
     def _on(self, network, index, rate, steps, chance):
-        return train(copy.deepcopy(network), self._samples, itertools.repeat(index), rate, steps, chance)
+        return train(copy.deepcopy(network), self._data, itertools.repeat(index), rate, steps, chance)
 
     def _batch(self):
-        """Return some samples, few enough that the weights outnumber their targets."""
+        """Draw the indices of a few samples, so few that the network has enough parameters to overfit them."""
         parameters = sum(p.value.size for p in self._network.trainable_parameters)
-        outputs = math.prod(self._network.layers[-1].output_shape)
-        size = max(2, min(BATCH, parameters // (PARAMETERS * outputs), len(self._samples)))
-        return self._generator.permutation(len(self._samples))[:size]
+        outputs = math.prod(self._network.layers[-1].shape)
+        size = max(2, min(BATCH, parameters // (PARAMETERS * outputs), len(self._data)))
+        return self._generator.permutation(len(self._data))[:size]
 
     def _batches(self, own):
         size = min(self._batch_size, len(own))
@@ -165,11 +171,11 @@ def _cannot_learn(size, chance, best):
         'cannot_overfit',
         'error' if best > FALLEN * chance else 'warning',
         None,
-        f'{size} samples cannot be learned by heart: {STEPS} steps at the rate that was given, and {ADAM_STEPS} of '
-        f'Adam at {ADAM_RATES[0]} or at {ADAM_RATES[1]}, leave a loss of {best:.3g}, where the same answer for all '
-        f'costs {chance:.3g}.',
-        'See to the other findings, if there are any; else more units or layers, less Dropout or l2; or equal samples '
-        'have different targets.',
+        f'The network cannot overfit {size} samples: {STEPS} steps at the given learning rate, and {ADAM_STEPS} of '
+        f'Adam at {ADAM_RATES[0]} or {ADAM_RATES[1]}, leave a loss of {best:.3g}. A constant prediction has '
+        f'{chance:.3g}.',
+        'Fix the other findings first, if there are any. Else try more units or layers, less Dropout or l2, or check '
+        'whether equal samples have different targets.',
         {'samples': size, 'loss': best, 'chance': chance},
     )
 
@@ -192,9 +198,9 @@ def _large_update(network, large):
         'large_updates',
         'warning',
         index,
-        f'A step changes the weights of {network.layers[index].where} by {large[index]:.2g} of their size; about 1e-3 '
+        f'A step changes the weights of {network.layers[index].where} by {large[index]:.2g} of their norm; about 1e-3 '
         'is usual.',
-        'Try a smaller learning rate, or look at the size of x.',
+        'Try a smaller learning rate, or check the scale of x.',
         {network.layers[i].where: ratio for i, ratio in large.items()},
     )
 
@@ -204,9 +210,8 @@ def _unrelated(own, others, steps, certainty):
         'targets_unrelated',
         'warning',
         None,
-        f'What {steps} steps on {own:,} samples teach does not hold for {others:,} others: their targets fit the '
-        f'predictions no better than exchanged ones ({certainty:+.1f} standard deviations), though a small batch is '
-        'learned by heart.',
-        'Look at some samples with their targets: x and y may have been shuffled apart, or y may come from elsewhere.',
+        f'The network overfits {own:,} samples in {steps} steps, but its predictions for {others:,} others are no '
+        f'better than chance: they fit the targets as well as permuted ones ({certainty:+.1f} standard deviations).',
+        'Look at some samples with their targets: x and y may have been shuffled separately, or belong to other data.',
         {'steps': steps, 'standard_deviations': certainty},
     )

@@ -1,0 +1,150 @@
+# Matrix products, C = A B, cut into the blocks that simd/gemm_micro_kernel.h computes.
+
+from libc.stddef cimport ptrdiff_t
+
+from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.even_parts cimport part_start, round_up
+
+cdef extern from "simd/gemm_micro_kernel.h" nogil:
+    int BLOCK_ROWS
+    int ROW_LANES
+    int LANES_FLOAT
+    int LANES_DOUBLE
+    ctypedef struct matrix_float:
+        const float* at
+        ptrdiff_t row
+        ptrdiff_t column
+        ptrdiff_t segment
+        ptrdiff_t group
+    ctypedef struct matrix_double:
+        const double* at
+        ptrdiff_t row
+        ptrdiff_t column
+        ptrdiff_t segment
+        ptrdiff_t group
+    void multiply_block_float(
+        int groups, int rows, matrix_float a, ptrdiff_t segments, ptrdiff_t depth,
+        const float* b, ptrdiff_t b_row, float* c, ptrdiff_t c_row, ptrdiff_t c_group, int columns,
+        const float* bias, bint accumulate)
+    void multiply_block_double(
+        int groups, int rows, matrix_double a, ptrdiff_t segments, ptrdiff_t depth,
+        const double* b, ptrdiff_t b_row, double* c, ptrdiff_t c_row, ptrdiff_t c_group, int columns,
+        const double* bias, bint accumulate)
+
+
+cdef struct Layout:
+    # How far apart a matrix's rows and columns lie, in elements: (1, n) reads a row-major
+    # (k, n) matrix as its transpose. Segments and groups: see simd/gemm_micro_kernel.h.
+    ptrdiff_t row
+    ptrdiff_t column
+    ptrdiff_t segment
+    ptrdiff_t group
+
+
+cdef inline Py_ssize_t lanes(const floating* kind) noexcept nogil:
+    """Return how many numbers a vector holds; the pointer only names the type."""
+    return LANES_FLOAT if floating is float else LANES_DOUBLE
+
+
+cdef inline void multiply_columns(
+    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t segments, Py_ssize_t depth,
+    const floating* a, Layout layout,         # IN   (rows, segments * depth)
+    const floating* b, ptrdiff_t b_row,       # IN   (segments * depth, columns rounded up to lanes)
+    floating* c, ptrdiff_t c_row,             # OUT  (rows, columns)
+    const floating* bias,                     # IN   (columns), or NULL
+    bint accumulate,
+    int groups=1, ptrdiff_t c_group=0,
+) noexcept nogil:
+    """Write A B + bias into C, or add A B to it, where B's rows can be read in whole vectors.
+
+    Two groups of rows, c_group apart in C, need columns <= lanes, and more rows than one to each.
+
+    Rows are cut into even blocks: blocks of 10, 9 and 9 keep the registers busier than 12, 12 and 4.
+    """
+    cdef Py_ssize_t width = (ROW_LANES if rows == 1 else 2) * lanes(b)
+    cdef Py_ssize_t blocks = (rows + BLOCK_ROWS - 1) // BLOCK_ROWS
+    cdef Py_ssize_t i, panel, block, first, last
+    cdef int narrow
+    cdef const floating* panel_bias = NULL
+    for i in range((columns + width - 1) // width):
+        panel = i * width
+        narrow = <int> min(width, columns - panel)
+        if bias != NULL:
+            panel_bias = bias + panel
+        for block in range(blocks):
+            first = part_start(rows, block, blocks)
+            last = part_start(rows, block + 1, blocks)
+            if floating is float:
+                multiply_block_float(
+                    groups, <int> (last - first),
+                    matrix_float(a + first * layout.row, layout.row, layout.column, layout.segment, layout.group),
+                    segments, depth, b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow,
+                    panel_bias, accumulate)
+            else:
+                multiply_block_double(
+                    groups, <int> (last - first),
+                    matrix_double(a + first * layout.row, layout.row, layout.column, layout.segment, layout.group),
+                    segments, depth, b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow,
+                    panel_bias, accumulate)
+
+
+cdef inline void pack(
+    Py_ssize_t rows, Py_ssize_t columns, const floating* matrix, Layout layout,
+    floating* packed,                         # OUT  (rows, columns rounded up to lanes)
+) noexcept nogil:
+    """Copy a matrix of any layout into rows of whole vectors, zeros at their ends."""
+    cdef Py_ssize_t width = round_up(columns, lanes(packed))
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range(columns):
+            packed[i * width + j] = matrix[i * layout.row + j * layout.column]
+        for j in range(columns, width):
+            packed[i * width + j] = 0
+
+
+cdef inline Py_ssize_t panel_columns(const floating* kind) noexcept nogil:
+    """Return how many columns `multiply` packs at a time."""
+    return 2 * lanes(kind)
+
+
+cdef inline Py_ssize_t panel_size(Py_ssize_t depth, const floating* kind) noexcept nogil:
+    """Return how many elements `multiply` needs as scratch for a product of that depth."""
+    return depth * panel_columns(kind)
+
+
+cdef inline void multiply_panel(
+    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
+    const floating* a, Layout a_layout,       # IN      (rows, depth)
+    const floating* b, Layout b_layout,       # IN      (depth, columns)
+    floating* c, ptrdiff_t c_row,             # OUT     (rows, columns)
+    const floating* bias,                     # IN      (columns), or NULL
+    bint accumulate,
+    floating* packed,                         # SCRATCH (depth, panel_columns)
+) noexcept nogil:
+    """Write A B + bias into one panel of C, columns <= panel_columns; or add A B to it."""
+    cdef const floating* panel = b
+    cdef ptrdiff_t panel_row = b_layout.row
+    if columns % lanes(b) or b_layout.column != 1:
+        pack(depth, columns, b, b_layout, packed)
+        panel = packed
+        panel_row = round_up(columns, lanes(b))
+    multiply_columns(rows, columns, 1, depth, a, a_layout, panel, panel_row, c, c_row, bias, accumulate)
+
+
+cdef inline void multiply(
+    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
+    const floating* a, Layout a_layout,       # IN      (rows, depth)
+    const floating* b, Layout b_layout,       # IN      (depth, columns)
+    floating* c, ptrdiff_t c_row,             # OUT     (rows, columns)
+    const floating* bias,                     # IN      (columns), or NULL
+    bint accumulate,
+    floating* packed,                         # SCRATCH (depth, panel_columns)
+) noexcept nogil:
+    """Write A B + bias into C, or add A B to it, a panel of columns at a time."""
+    cdef Py_ssize_t width = panel_columns(packed)
+    cdef Py_ssize_t i, j
+    for i in range((columns + width - 1) // width):
+        j = i * width
+        multiply_panel(
+            rows, min(width, columns - j), depth, a, a_layout, b + j * b_layout.column, b_layout,
+            c + j, c_row, bias + j if bias != NULL else NULL, accumulate, packed)

@@ -1,0 +1,57 @@
+"""Prediction: a network's output for samples, and the classes."""
+
+import numpy as np
+
+from cnnx._util.arrays import as_kernels_read
+from cnnx._util.validation import positive_int
+from cnnx.training.batch_data import batches_of_samples
+
+
+def predict(network, x, batch_size=256):
+    """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.
+
+    Args:
+        network: a `cnnx.Network`.
+        x: samples (N, ...); or an iterable of batches that comes to an end, and is no list or tuple: of samples, or of
+            tuples that begin with them.
+        batch_size: samples to a pass, where x is an array.
+
+    Raises:
+        ValueError: x does not fit the first layer.
+    """
+    plan, shape = network.plan, network.layers[-1].shape
+    batches = batches_of_samples(x)
+    if batches is not None:
+        outputs = [np.empty((0, *shape), network.dtype)]
+        for number, batch in enumerate(batches, 1):
+            batch = network.check_samples(batch, f'batch {number}: x')
+            outputs.append(_predict(network, plan, batch, np.empty((len(batch), *shape), network.dtype)))
+        return np.concatenate(outputs)
+    x = network.check_samples(x, 'x')
+    batch_size = positive_int(batch_size, 'batch_size')
+    outputs = np.empty((len(x), *shape), network.dtype)
+    for first in range(0, len(x), batch_size):
+        _predict(network, plan, x[first : first + batch_size], outputs[first : first + batch_size])
+    return outputs
+
+
+def predict_classes(network, x, batch_size=256):
+    """Return the most probable class of each sample, (N,) int; with a single output, whether it is over 1/2.
+
+    Args:
+        network, x, batch_size: as for `predict`.
+
+    Raises:
+        ValueError: x does not fit the first layer, or the output is not one row a sample.
+    """
+    outputs = predict(network, x, batch_size)
+    if outputs.ndim != 2:
+        raise ValueError(f'predict_classes: expected outputs (N, classes), the network gives {outputs.shape}')
+    return (outputs[:, 0] > 0.5).astype(np.intp) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+
+
+def _predict(network, plan, batch, out):
+    """Write what the network makes of a batch, and return it."""
+    with plan.lock:
+        out[...] = plan.predict(as_kernels_read(batch, network.dtype))
+    return out

@@ -1,0 +1,33 @@
+"""The blocks of softmax and cross-entropy against their NumPy twins."""
+
+import numpy as np
+import pytest
+from block_cases import THREADS, compiled, twins
+from tiers import every_tier
+
+pytestmark = pytest.mark.usefixtures('compiled_kernels')
+
+
+@every_tier
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('classes', [2, 3, 10, 17, 100])
+def test_cross_entropy_and_softmax(tier, dtype, classes):
+    rng = np.random.default_rng(classes)
+    results = []
+    logits = (5 * rng.normal(size=(33, classes))).astype(dtype)
+    logits[3], logits[4] = 0, 1e4
+    logits[5, 0] = -np.inf
+    logits[7, -1] = np.nan
+    labels = rng.integers(0, classes, 33).astype(np.int32)
+    labels[7] = classes - 1
+    for backend, threads in ((twins(), 1), *((compiled(tier), count) for count in THREADS)):
+        dlogits, y = np.full_like(logits, 77), np.full_like(logits, 77)
+        loss = backend.CrossEntropyBlock(logits, labels, dlogits)
+        for samples in (33, 20):
+            with np.errstate(all='ignore'):
+                backend.Program([loss, backend.SoftmaxBlock(logits, y)], 33).run(samples, True, True, True, threads)
+        results.append((dlogits, y, *loss.totals(7), loss.totals(20)[1]))
+    tolerance = {'float32': 2e-6, 'float64': 1e-14}[dtype]
+    for found in results[1:]:
+        for ours, expected in zip(found, results[0], strict=True):
+            np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=tolerance)

@@ -1,0 +1,21 @@
+"""The doctor's report."""
+
+import dataclasses
+
+import pytest
+from doctor_cases import network
+
+from cnnx import Dense, Sigmoid
+
+
+def test_the_report_says_what_and_what_to_do_errors_first(flat):
+    report = network(Dense(784, 32), Dense(output_size=10), Sigmoid()).doctor(*flat)
+    assert [f.severity for f in report.findings] == ['error', 'warning', 'note']
+    text = repr(report)
+    assert text.startswith('error: CategoricalCrossEntropy depends on the output of the true class alone')
+    assert '\n  > Replace it by Softmax().\n' in text
+    assert text.endswith('1 error, 1 warning, 1 note (1,000 samples, batch size 32, learning rate 0.01)')
+    assert str(report.findings[0]) in text
+    assert max(map(len, text.splitlines())) <= 120
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.findings[0].name = ''

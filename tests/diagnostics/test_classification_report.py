@@ -1,0 +1,89 @@
+"""Classification reports: in words, and drawn."""
+
+import re
+
+import numpy as np
+import pytest
+from models import small_data, small_network
+
+from cnnx.diagnostics.classification_report import Report
+
+NAN = float('nan')
+# True classes 0, 0, 0, 1, 1, 2; predicted 0, 0, 1, 1, 0, 0: nothing is predicted as class 2.
+LABELS = np.array([0, 0, 0, 1, 1, 2])
+
+
+class Fixed:
+    """A network that gives the outputs that it is made with."""
+
+    def __init__(self, outputs):
+        self.outputs = np.array(outputs)
+
+    def predict(self, x, batch_size):
+        return self.outputs
+
+
+OUTPUTS = [[0.9, 0.1, 0], [0.5, 0.4, 0.1], [0.2, 0.8, 0], [0.1, 0.6, 0.3], [0.7, 0.2, 0.1], [0.99, 0.01, 0]]
+
+
+def test_a_report_in_words():
+    lines = str(Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS)).splitlines()
+    assert lines == [
+        'true \\ predicted  0  1  2',
+        '               0  2  1  0',
+        '               1  1  1  0',
+        '               2  1  0  0',
+        '',
+        'class  samples  precision  recall      f1',
+        '    0        3     0.5000  0.6667  0.5714',
+        '    1        2     0.5000  0.5000  0.5000',
+        '    2        1     0.0000  0.0000  0.0000',
+        '',
+        'most confused',
+        '0 predicted as 1: 1 time',
+        '1 predicted as 0: 1 time',
+        '2 predicted as 0: 1 time',
+    ]
+
+
+def test_a_report_names_the_most_frequent_pairs_and_the_surest_mistakes():
+    report = Report(Fixed(OUTPUTS * 2 + [[0, 1, 0]]), np.zeros((13, 2)), [*LABELS, *LABELS, 0], examples=3)
+    assert report.pairs == [(0, 1, 3), (1, 0, 2), (2, 0, 2)]
+    assert report.mistakes == [(12, 0, 1, 1.0), (5, 2, 0, 0.99), (11, 2, 0, 0.99)]
+    assert '0 predicted as 1: 3 times' in str(report)
+
+
+def test_a_report_without_mistakes_and_one_with_nan():
+    assert str(Report(Fixed(np.eye(3)), np.zeros((3, 2)), [0, 1, 2])).endswith('no classes are confused')
+    text = str(Report(Fixed([[0.1], [NAN]]), np.zeros((2, 2)), [0, 1]))
+    assert '1 more have NaN outputs, so no predicted class' in text
+
+
+@pytest.mark.parametrize('shape', [(6, 5, 4, 1), (6, 5, 4, 3), (6, 5, 4, 2), (6, 7)])
+def test_a_report_is_drawn(shape, tmp_path):
+    pytest.importorskip('matplotlib')
+    Report(Fixed(OUTPUTS), np.zeros(shape), LABELS).plot(tmp_path / 'report.png')
+    assert (tmp_path / 'report.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_report_of_many_classes_is_drawn_without_numbers(tmp_path):
+    pytest.importorskip('matplotlib')
+    Report(Fixed(np.eye(60)), np.zeros((60, 2)), np.arange(60)).plot(tmp_path / 'report.svg')
+    assert (tmp_path / 'report.svg').stat().st_size > 0
+
+
+def test_a_report_needs_labels_that_fit():
+    with pytest.raises(ValueError, match='3 at position 0 is not a class'):
+        Report(small_network(), small_data(2)[0], [3, 0])
+
+
+def test_a_report_names_the_classes():
+    names = ['cat', 'very long dog', 'bee']
+    text = str(Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=names))
+    numbered = str(Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS))
+    assert text.splitlines()[0].split('  ')[-1].strip() == 'bee'
+    by_name = re.sub(r'\b(cat|very long dog|bee)\b', lambda found: str(names.index(found[1])), text)
+    assert by_name.split() == numbered.split()
+    assert len({len(line) for line in text.splitlines()[:4]}) == 1, 'aligned'
+    with pytest.raises(ValueError, match='classes: expected 3 names, one for each class, got .*long'):
+        Report(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=names[:2])

@@ -1,0 +1,87 @@
+"""Convolutional layers."""
+
+import numpy as np
+import pytest
+
+from cnnx import Convolutional, MaxPooling
+
+
+def sums_over_windows(image, kernel, stride, padding):
+    """Convolve with ones, which counts the pixels of ones that each window covers."""
+    layer = Convolutional(
+        1, kernel, stride, padding, kernel_initializer=lambda rng, shape, dtype: np.ones(shape, dtype)
+    )
+    return layer.forward(np.ones((1, *image, 1), np.float32))[0, :, :, 0].tolist()
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_same_padding_puts_the_odd_one_at_the_end():
+    assert sums_over_windows((1, 4), (1, 3), 2, 'same') == [[3, 2]]
+    assert sums_over_windows((1, 3), (1, 2), 1, 'same') == [[2, 2, 1]]
+    assert sums_over_windows((4, 1), (4, 1), 1, 'same') == [[3], [4], [3], [2]]
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_same_padding_gives_ceil_of_input_by_stride():
+    layer = Convolutional(2, 5, stride=2, padding='same').set_up((28, 27, 1))
+    assert layer.shape == (14, 14, 2)
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_a_kernel_larger_than_its_input_is_refused():
+    for layer in (Convolutional(1, (3, 6)), MaxPooling((3, 6))):
+        with pytest.raises(ValueError, match='3 x 6 does not fit into an input of 5 x 5'):
+            layer.set_up((5, 5, 1))
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_a_one_by_one_image_and_a_one_by_one_kernel():
+    layer = Convolutional(2, 1, stride=3, padding='same')
+    layer.set_up((1, 1, 1))
+    layer.weights = [[[[2, 3]]]]
+    assert layer.forward([[[[5.0]]]]).tolist() == [[[[10, 15]]]]
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_an_output_and_gradients_by_hand():
+    layer = Convolutional(1, 2, input_shape=(2, 3, 1))
+    layer.weights = np.array([[1, 2], [3, 4]]).reshape(2, 2, 1, 1)
+    layer.bias = [100]
+    x = np.array([[1, 2, 3], [4, 5, 6]]).reshape(1, 2, 3, 1)
+    # The filter is not flipped: 1 1 + 2 2 + 3 4 + 4 5 = 37, and 1 2 + 2 3 + 3 5 + 4 6 = 47.
+    assert layer.forward(x).reshape(-1).tolist() == [137, 147]
+    dx = layer.backward(np.array([1, 10]).reshape(1, 1, 2, 1))
+    assert dx.reshape(2, 3).tolist() == [[1, 12, 20], [3, 34, 40]]
+    weights, bias = layer.parameters
+    assert weights.grad.reshape(2, 2).tolist() == [[21, 32], [54, 65]]
+    assert bias.grad.tolist() == [11]
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_filters_sum_over_channels_and_have_a_bias_each():
+    layer = Convolutional(2, 1, input_shape=(1, 1, 3))
+    layer.weights = np.array([[1, 10], [2, 20], [3, 30]]).reshape(1, 1, 3, 2)
+    layer.bias = [0.5, -0.5]
+    assert layer.forward(np.array([1, 1, 2]).reshape(1, 1, 1, 3)).reshape(-1).tolist() == [9.5, 89.5]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'num_filters': 0}, 'num_filters: expected a whole number of at least 1, got 0'),
+        ({'kernel_size': (3, 0)}, 'kernel_size: expected a whole number of at least 1, got 0'),
+        ({'stride': 1.5}, 'stride: expected a whole number or a pair'),
+        ({'padding': 'full'}, "padding: expected one of 'valid', 'same', got 'full'"),
+        ({'l2': -1}, 'l2: expected a finite number of at least 0, got -1'),
+        ({'input_shape': ()}, 'input_shape: expected a shape such as'),
+        ({'kernel_initializer': 'he'}, 'he_normal'),
+    ],
+)
+def test_wrong_arguments_are_refused_by_name(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Convolutional(**({'num_filters': 2, 'kernel_size': 3} | arguments))
+
+
+def test_rows_of_numbers_are_refused():
+    with pytest.raises(ValueError, match=r'Convolutional: expected input \(height, width, channels\), got \(784,\)'):
+        Convolutional(2, 3).forward(np.zeros((1, 784)))

@@ -1,0 +1,43 @@
+"""Softmax: any numbers become probabilities."""
+
+import numpy as np
+import pytest
+
+from cnnx import Softmax
+
+pytestmark = pytest.mark.usefixtures('each_backend')
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_each_row_is_that_of_the_formula_and_sums_to_1(dtype):
+    x = np.random.default_rng(0).normal(scale=3, size=(50, 7)).astype(dtype)
+    y = Softmax().forward(x)
+    rtol = {'float32': 2e-6, 'float64': 1e-14}[dtype]
+    exponentials = np.exp(x.astype('f8'))
+    np.testing.assert_allclose(y, exponentials / exponentials.sum(axis=1, keepdims=True), rtol=rtol)
+    np.testing.assert_allclose(y.sum(axis=1), 1, rtol=rtol)
+
+
+def test_the_gradient_is_that_of_the_jacobian():
+    layer, rng = Softmax(), np.random.default_rng(0)
+    dy, y = rng.normal(size=(1, 4)), layer.forward(rng.normal(size=(1, 4)))
+    jacobian = np.diag(y[0]) - np.outer(y[0], y[0])
+    np.testing.assert_allclose(layer.backward(dy), dy @ jacobian, atol=1e-15)
+
+
+def test_numbers_far_from_0_do_not_overflow():
+    y = Softmax().forward(np.array([[1e4, 1e4, -1e4], [-1e30, -1e30, -1e30]], np.float32))
+    np.testing.assert_allclose(y, [[0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
+
+
+@pytest.mark.parametrize('row', [[0, 1, 2], [5.0, -7, 0.5]])
+def test_adding_a_number_to_a_row_changes_nothing(row):
+    y = Softmax().forward(np.array([row, np.add(row, 100)], 'f8'))
+    np.testing.assert_allclose(y[0], y[1], rtol=1e-12)
+
+
+def test_images_are_refused():
+    with pytest.raises(
+        ValueError, match=r'Softmax: expected input \(classes,\), got \(2, 3\); put a Flatten before it'
+    ):
+        Softmax().forward(np.zeros((1, 2, 3)))
