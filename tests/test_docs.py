@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from cnnx.cli.main import parse as cnnx_parse
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / 'docs'
 USERS = sorted([*DOCS.glob('*.md'), *DOCS.glob('reference/*.md')])
@@ -73,27 +75,27 @@ def broken_links(page):
     ]
 
 
-def script_commands(page):
-    """Return the arguments of each command line of the script on a page, in blocks and in running text."""
+def commands(page):
+    """Return (program, arguments) of each command line on a page, in blocks and in running text."""
     text = page.read_text(encoding='utf-8').replace('\\\n', ' ')
-    commands = re.findall(rf'{re.escape(SCRIPT)}[^`\n]*', text)
-    return [re.split(r'\s(?:&&|\|\|?|;|>)', command.removeprefix(SCRIPT))[0] for command in commands]
+    found = re.findall(rf'({re.escape(SCRIPT)}|(?:^ +|`)cnnx(?= [a-z-]))([^`\n]*)', text, re.MULTILINE)
+    return [(program.lstrip(' `'), re.split(r'\s(?:&&|\|\|?|;|>)', rest)[0]) for program, rest in found]
 
 
 @pytest.fixture
 def refusal(monkeypatch):
-    """Return a function that tells what the script's parser has against arguments; '' if it takes them."""
+    """Return a function of (program, arguments): what its parser prints on stderr; '' if it takes the arguments."""
     monkeypatch.chdir(ROOT)
     spec = importlib.util.spec_from_file_location('train_mnist', ROOT / 'train_mnist.py')
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    parse = {SCRIPT: script.parse_settings, 'cnnx': cnnx_parse}
 
-    def refusal(arguments):
-        monkeypatch.setattr('sys.argv', ['train_mnist.py', *shlex.split(arguments, comments=True)])
-        said = io.StringIO()
-        with redirect_stdout(io.StringIO()), redirect_stderr(said), suppress(SystemExit):
-            script.parse_settings()
-        return said.getvalue()
+    def refusal(program, arguments):
+        printed = io.StringIO()
+        with redirect_stdout(io.StringIO()), redirect_stderr(printed), suppress(SystemExit):
+            parse[program](shlex.split(arguments, comments=True))
+        return printed.getvalue()
 
     return refusal
 
@@ -111,8 +113,8 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('page', PAGES, ids=page_id)
-def test_script_commands_parse(page, refusal):
-    refusals = [refusal(arguments) for arguments in script_commands(page)]
+def test_command_lines_parse(page, refusal):
+    refusals = [refusal(program, arguments) for program, arguments in commands(page)]
     assert [text for text in refusals if text] == []
 
 
@@ -131,7 +133,7 @@ def test_python_blocks_can_be_pasted(page):
         'print(\n',
     ],
 )
-def test_tells_what_cannot_be_pasted(code):
+def test_refuses_what_cannot_be_pasted(code):
     with pytest.raises(SyntaxError):
         check_can_be_pasted(code)
 
@@ -164,10 +166,12 @@ def test_finds_examples(name):
     assert python_blocks(DOCS / name)
 
 
-def test_finds_commands():
-    assert len(script_commands(DOCS / 'settings.md')) > 10
+@pytest.mark.parametrize(('name', 'program'), [('settings.md', SCRIPT), ('command_line.md', 'cnnx')])
+def test_finds_commands(name, program):
+    assert [found for found, _ in commands(DOCS / name)].count(program) > 10
 
 
-def test_tells_an_unknown_option(refusal):
-    assert 'unrecognized arguments: --epoch-count' in refusal('--epoch-count 3')
-    assert refusal('--epochs 3') == refusal('--help') == ''
+@pytest.mark.parametrize(('program', 'command'), [(SCRIPT, ''), ('cnnx', 'train ')])
+def test_refuses_an_unknown_option(refusal, program, command):
+    assert 'unrecognized arguments: --epoch-count' in refusal(program, f'{command}--epoch-count 3')
+    assert refusal(program, f'{command}--epochs 3') == refusal(program, f'{command}--help') == ''
