@@ -1,5 +1,6 @@
-"""What README.md and docs/*.md show is run: Python blocks, and the command lines of train_mnist.py."""
+"""The pages of the documentation: their Python blocks and command lines work, and they link to each other."""
 
+import codeop
 import doctest
 import importlib.util
 import io
@@ -10,20 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from cnnx.cli.main import parse as cnnx_parse
+
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+DOCS = ROOT / 'docs'
+USERS = sorted([*DOCS.glob('*.md'), *DOCS.glob('reference/*.md')])
+PAGES = [ROOT / 'README.md', *USERS, *sorted(DOCS.glob('maintaining/*.md'))]
 SCRIPT = 'python train_mnist.py'
 FENCE = re.compile(r'^ *```([^`\n]*)\n(.*?)^ *``` *$', re.MULTILINE | re.DOTALL)
 
 
+def page_id(page):
+    return str(page.relative_to(ROOT))
+
+
 def python_blocks(page):
-    """Return (line number, code, modules that it needs) of the ```python blocks of a page."""
+    """Return (line number, code) of the ```python blocks of a page."""
     text = page.read_text(encoding='utf-8')
-    return [
-        (text.count('\n', 0, block.start(2)), block[2], block[1].split()[1:])
-        for block in FENCE.finditer(text)
-        if block[1].lower().split()[:1] == ['python']
-    ]
+    return [(text.count('\n', 0, block.start(2)), block[2]) for block in FENCE.finditer(text) if block[1] == 'python']
 
 
 def run_plainly(code, line, page, namespace):
@@ -41,57 +46,132 @@ def run_doctest(code, line, page, namespace):
     namespace.update(test.globs)
 
 
-def script_commands(page):
-    """Return the arguments of each command line of the script on a page, in blocks and in running text."""
+def check_can_be_pasted(code):
+    """Raise SyntaxError unless a Python prompt takes the code line by line, as `code.InteractiveConsole` reads it."""
+    typed = []
+    for line in [*code.splitlines(), '']:
+        typed.append(line)
+        if codeop.compile_command('\n'.join(typed), symbol='single') is not None:
+            typed.clear()
+    if typed:
+        raise SyntaxError(f'not complete: {typed[0]}')
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as MkDocs and code hosts name them."""
+    headings = re.findall(r'^#+ (.*)$', FENCE.sub('', page.read_text(encoding='utf-8')), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+def broken_links(page):
+    """Return the links to pages, pictures and headings that lead nowhere; links out of docs/ are not looked at."""
+    links = re.findall(r'\]\(((?!https?://)[^)\s]+)\)', page.read_text(encoding='utf-8'))
+    targets = [(link, *link.partition('#')[::2]) for link in links]
+    found = [(link, (page.parent / file).resolve() if file else page, anchor) for link, file, anchor in targets]
+    return [
+        link
+        for link, file, anchor in found
+        if file.is_relative_to(DOCS) and (not file.exists() or (anchor and anchor not in anchors(file)))
+    ]
+
+
+def commands(page):
+    """Return (program, arguments) of each command line on a page, in blocks and in running text."""
     text = page.read_text(encoding='utf-8').replace('\\\n', ' ')
-    commands = re.findall(rf'{re.escape(SCRIPT)}[^`\n]*', text)
-    return [re.split(r'\s(?:&&|\|\|?|;|>)', command.removeprefix(SCRIPT))[0] for command in commands]
+    found = re.findall(rf'({re.escape(SCRIPT)}|(?:^ +|`)cnnx(?= [a-z-]))([^`\n]*)', text, re.MULTILINE)
+    return [(program.lstrip(' `'), re.split(r'\s(?:&&|\|\|?|;|>)', rest)[0]) for program, rest in found]
 
 
 @pytest.fixture
 def refusal(monkeypatch):
-    """Return a function that tells what the script's parser has against arguments; '' if it takes them."""
+    """Return a function of (program, arguments): what its parser prints on stderr; '' if it takes the arguments."""
     monkeypatch.chdir(ROOT)
     spec = importlib.util.spec_from_file_location('train_mnist', ROOT / 'train_mnist.py')
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    parse = {SCRIPT: script.parse_settings, 'cnnx': cnnx_parse}
 
-    def refusal(arguments):
-        monkeypatch.setattr('sys.argv', ['train_mnist.py', *shlex.split(arguments, comments=True)])
-        said = io.StringIO()
-        with redirect_stdout(io.StringIO()), redirect_stderr(said), suppress(SystemExit):
-            script.parse_settings()
-        return said.getvalue()
+    def refusal(program, arguments):
+        printed = io.StringIO()
+        with redirect_stdout(io.StringIO()), redirect_stderr(printed), suppress(SystemExit):
+            parse[program](shlex.split(arguments, comments=True))
+        return printed.getvalue()
 
     return refusal
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+@pytest.mark.filterwarnings('ignore:.*Network.load needs custom_objects')
+@pytest.mark.parametrize('page', PAGES, ids=page_id)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {'__name__': 'docs'}
-    for line, code, needed in python_blocks(page):
-        if not all(map(importlib.util.find_spec, needed)):
+    for line, code in python_blocks(page):
+        if 'import torch\n' in code and importlib.util.find_spec('torch') is None:
             continue
         run = run_doctest if code.lstrip().startswith('>>>') else run_plainly
         run(code, line, page, namespace)
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
-def test_script_commands_parse(page, refusal):
-    refusals = [refusal(arguments) for arguments in script_commands(page)]
+@pytest.mark.parametrize('page', PAGES, ids=page_id)
+def test_command_lines_parse(page, refusal):
+    refusals = [refusal(program, arguments) for program, arguments in commands(page)]
     assert [text for text in refusals if text] == []
 
 
-@pytest.mark.parametrize('name', ['concepts.md', 'layers_explained.md', 'training.md', 'training_mnist.md'])
+@pytest.mark.parametrize('page', PAGES, ids=page_id)
+def test_python_blocks_can_be_pasted(page):
+    for _, code in python_blocks(page):
+        if not code.startswith('>>>'):
+            check_can_be_pasted(code)
+
+
+@pytest.mark.parametrize(
+    'code',
+    [
+        'class Scale:\n    a = 1\n\n    b = 2\n',
+        'for a in range(3):\n    pass\nprint(a)\n',
+        'print(\n',
+    ],
+)
+def test_refuses_what_cannot_be_pasted(code):
+    with pytest.raises(SyntaxError):
+        check_can_be_pasted(code)
+
+
+@pytest.mark.parametrize('page', [*PAGES, ROOT / 'CONTRIBUTING.md'], ids=page_id)
+def test_links_lead_somewhere(page):
+    assert broken_links(page) == []
+
+
+def test_finds_broken_links(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), 'DOCS', tmp_path)
+    page = tmp_path / 'page.md'
+    page.write_text('# A title\n[a](#a-title) [b](#b) [c](c.md) [d](https://example.org/d) [e](page.md#e) [f](../f)\n')
+    assert broken_links(page) == ['#b', 'c.md', 'page.md#e']
+
+
+@pytest.mark.parametrize('page', USERS, ids=page_id)
+def test_pages_of_users_are_short(page):
+    assert len(page.read_text(encoding='utf-8').splitlines()) < 300
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / 'mkdocs.yml').read_text(encoding='utf-8')
+    listed = re.findall(r': (\S+\.md)$', navigation, re.MULTILINE)
+    assert sorted(listed) == sorted(str(page.relative_to(DOCS)) for page in PAGES[1:])
+
+
+@pytest.mark.parametrize('name', ['concepts.md', 'layers.md', 'own_training_loop.md', 'training.md'])
 def test_finds_examples(name):
-    assert python_blocks(ROOT / 'docs' / name)
+    assert python_blocks(DOCS / name)
 
 
-def test_finds_commands():
-    assert len(script_commands(ROOT / 'docs' / 'training_mnist.md')) > 10
+@pytest.mark.parametrize(('name', 'program'), [('settings.md', SCRIPT), ('command_line.md', 'cnnx')])
+def test_finds_commands(name, program):
+    assert [found for found, _ in commands(DOCS / name)].count(program) > 10
 
 
-def test_tells_an_unknown_option(refusal):
-    assert 'unrecognized arguments: --epoch-count' in refusal('--epoch-count 3')
-    assert refusal('--epochs 3') == refusal('--help') == ''
+@pytest.mark.parametrize(('program', 'command'), [(SCRIPT, ''), ('cnnx', 'train ')])
+def test_refuses_an_unknown_option(refusal, program, command):
+    assert 'unrecognized arguments: --epoch-count' in refusal(program, f'{command}--epoch-count 3')
+    assert refusal(program, f'{command}--epochs 3') == refusal(program, f'{command}--help') == ''
