@@ -14,6 +14,7 @@ from cnnx._util.arrays import as_kernels_read, as_numbers
 from cnnx._util.validation import check_dtype, is_whole, true_or_false
 from cnnx.checkpoint import CheckpointError, state
 from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summary
+from cnnx.execution.fused_plan import FusedPlan
 from cnnx.execution.plan import Plan
 from cnnx.layers import Layer, Sigmoid, Softmax
 from cnnx.losses import CategoricalCrossEntropy, Loss
@@ -187,7 +188,8 @@ class Network:
                 for layer in self.layers:
                     layer.generator = self.generator
                 fused = self.fused and os.environ.get('CNNX_FUSED') != '0'
-                self._plan, self._plan_for = Plan(self.layers, self.loss, fused, self._lock), made_for
+                self._plan = (FusedPlan if fused else Plan)(self.layers, self.loss, self._lock)
+                self._plan_for = made_for
                 self._changes.any = False
             return self._plan
 
