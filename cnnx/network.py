@@ -50,7 +50,7 @@ class Network:
         if seed is not None and (not is_whole(seed) or seed < 0):
             raise ValueError(f'seed: expected a whole number of at least 0, or None, got {seed!r}')
         self.layers = ()
-        self.dtype = check_dtype(dtype)
+        self._dtype = check_dtype(dtype)
         self.fused = true_or_false(fused, 'fused')
         self.generator = np.random.default_rng(seed)
         self.loss = None
@@ -146,6 +146,10 @@ class Network:
             for parameter in self.parameters.values():
                 parameter.state.clear()
                 parameter.updates = 0
+
+    @property
+    def dtype(self):
+        return self._dtype
 
     @property
     def parameters(self):

@@ -169,52 +169,29 @@ def test_a_loss_computes_or_refuses(backend, data, n, classes, kind):
     loss = cnnx.MeanSquaredError() if kind == 'mean' else cnnx.CategoricalCrossEntropy(kind == 'logits')
     predictions = data.draw(samples((classes,)))
     with cnnx.use_backend(backend):
-        value, refused = quiet(loss.forward, predictions, data.draw(targets(classes, n)))
+        found, refused = quiet(loss.value_and_gradient, predictions, data.draw(targets(classes, n)))
         if refused is None:
-            assert isinstance(value, float)
-            gradient, _ = quiet(loss.backward)
-            assert gradient.shape == np.shape(predictions)
-
-
-def replace_loss(net):
-    net.loss = cnnx.MeanSquaredError()
-
-
-def replace_last_layers(net):
-    net.layers[-2:] = [cnnx.Dense(2, 2).set_up(), cnnx.Softmax().set_up((2,))]
+            assert isinstance(found[0], float)
+            assert found[1].shape == np.shape(predictions)
 
 
 @each_backend
-@pytest.mark.parametrize('change', [replace_loss, replace_last_layers])
-def test_what_is_assigned_to_a_network_in_use_counts_from_then_on(backend, change):
+def test_a_loss_that_is_assigned_to_a_network_in_use_counts_from_then_on(backend):
     with cnnx.use_backend(backend):
         net, x, y = classifier()
         net.train(x, y, epochs=1, verbose=0)
-        change(net)
-        y = np.minimum(y, 1) if change is replace_last_layers else y
+        net.loss = cnnx.MeanSquaredError()
         found = net.evaluate(x, y)
         net.compile(net.loss, net.optimizer)
         assert net.evaluate(x, y) == found
 
 
-def replace_a_layer(net):
-    net.layers[4] = cnnx.Dense(10**6, 3).set_up()
-
-
-def change_the_dtype(net):
-    net.dtype = np.dtype('float64')
-
-
-@each_backend
-@pytest.mark.parametrize('change', [replace_a_layer, change_the_dtype])
-def test_layers_that_no_longer_fit_are_refused(backend, change):
-    with cnnx.use_backend(backend):
-        net, x, y = classifier()
-        net.train(x, y, epochs=1, verbose=0)
-        change(net)
-        for call in (lambda: net.train(x, y, epochs=1, verbose=0), lambda: net.predict(x)):
-            with pytest.raises(ValueError, match='build the network with Network.add'):
-                call()
+def test_layers_and_dtype_of_a_network_are_not_replaced():
+    net, *_ = classifier()
+    with pytest.raises(TypeError):
+        net.layers[4] = cnnx.Dense(10**6, 3)
+    with pytest.raises(AttributeError):
+        net.dtype = np.dtype('float64')
 
 
 @each_backend

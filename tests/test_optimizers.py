@@ -413,35 +413,6 @@ def rewrite(path, change):
     checkpoint.write(path, arrays, description)
 
 
-@pytest.mark.parametrize('momentum', [0.0, 0.9])
-def test_a_checkpoint_from_before_there_were_counts_is_resumed(tmp_path, momentum, capsys):
-    def network(seed=0):
-        net = small_network(seed)
-        net.compile(net.loss, SGD(momentum=momentum))
-        return net
-
-    def make_old(arrays, description):
-        description['optimizer'] = {'kind': 'SGD', 'momentum': momentum}
-        del description['updates']
-        for name in ('nesterov', 'weight_decay', 'clip_norm'):
-            del description['settings'][name]
-        for name in [name for name in arrays if name.startswith(('weights', 'bias'))]:
-            arrays.setdefault(f'velocity_{name}', arrays[name])  # of no use without momentum, but they were there
-
-    whole, part, resumed = network(), network(), network(1)
-    train(whole, tmp_path / 'whole', 3)
-    train(part, tmp_path, 2)
-    rewrite(tmp_path / 'model_epoch_2.npz', make_old)
-    capsys.readouterr()
-    resumed.train(
-        *small_data(20), epochs=3, batch_size=8, checkpoint_dir=tmp_path, resume_from_checkpoint=True, verbose=1
-    )
-    assert bits(resumed) == bits(whole)
-    changed = [line for line in capsys.readouterr().out.splitlines() if 'up to here' in line]
-    assert changed == ['epochs was 2 up to here and is 3 from here on']
-    assert Network.load(tmp_path / 'model_epoch_2.npz').optimizer.settings() == whole.optimizer.settings()
-
-
 @pytest.mark.parametrize('count', [-1, 1.0, True, None, '3', MAX_UPDATES + 1, 10**400])
 def test_a_checkpoint_whose_counts_are_none_is_refused(tmp_path, count):
     net, other = adam_network(), adam_network(1)

@@ -271,7 +271,7 @@ def _in_float64(network):
         network = copy.deepcopy(network)
     for layer in network.layers:
         layer.set_up(rng=network.generator, dtype='float64')
-    network.dtype = np.dtype('float64')
+    network._dtype = np.dtype('float64')
     network.reset_plan()
     return network
 

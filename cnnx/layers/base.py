@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from cnnx._util.arrays import as_kernels_read, as_numbers
-from cnnx._util.validation import check_dtype, non_negative
+from cnnx._util.validation import check_dtype, non_negative, true_or_false
 from cnnx._util.windows import batch_shape, shape_of_sample
 from cnnx.initializers import describe_initializer, get_initializer
 from cnnx.layers.parameter import Parameter
@@ -61,8 +61,11 @@ class Layer:
         self._saved = None
 
     def __setattr__(self, name, value):
+        if name == 'trainable':
+            value = true_or_false(value, 'trainable')
+        changed = name in self.planned and vars(self).get(name) != value
         super().__setattr__(name, value)
-        if name in self.planned:
+        if changed:
             self.report_change()
 
     def __getstate__(self):

@@ -43,8 +43,9 @@ class Parameter:
 
     @trainable.setter
     def trainable(self, trainable):
+        changed = trainable != self._trainable
         self._trainable = trainable
-        if self.layer is not None:
+        if changed and self.layer is not None:
             self.layer.report_change()
 
     @property

@@ -33,10 +33,9 @@ class AugmentedData:
 class _AugmentedBatch(ArrayData):
     """Samples for one batch, which is augmented when it is asked for first: until then, nothing is drawn for it."""
 
-    direct = False
-
     def __init__(self, samples, pipeline, network):
         vars(self).update(vars(samples))
+        self.direct = False
         self._augmented = None
         self._pipeline, self._network = pipeline, network
 

@@ -44,7 +44,7 @@ class BatchData:
                 )
         elif callable(batches):
             function_of(batches, f'{prefix}x', 'epoch')
-        elif hasattr(batches, '__iter__') or hasattr(batches, '__getitem__'):
+        elif _is_iterable(batches):
             self._check_known(steps_name)
         else:
             raise ValueError(f'{prefix}expected arrays x and y, or an iterable of batches (x, y), got {batches!r:.60}')
@@ -103,7 +103,7 @@ class BatchData:
             raise ValueError(
                 f'{steps_name}: expected at most {length}, as many as there are batches, got {self._steps}'
             )
-        if isinstance(self._batches, list):
+        if isinstance(self._batches, (list, tuple)):
             for place, batch in enumerate(self._batches[: self._steps], 1):
                 self._samples(batch, f'{self._prefix}batch {place}: ')
 
@@ -168,12 +168,16 @@ def batches_of_samples(x):
     """
     if callable(x) and not hasattr(x, '__iter__') and not hasattr(x, '__array__'):
         raise ValueError('x: expected samples (N, ...) or an iterable of batches, got a function; call it')
-    if hasattr(x, '__array__') or isinstance(x, (list, tuple, dict, set, str, bytes)):
-        return None
-    if not hasattr(x, '__iter__') and not hasattr(x, '__getitem__'):
+    if hasattr(x, '__array__') or isinstance(x, (list, tuple)) or not _is_iterable(x):
         return None
     # What has a length and can be indexed need not end by itself.
     return (batch[0] if isinstance(batch, (tuple, list)) else batch for batch in itertools.islice(x, _length(x)))
+
+
+def _is_iterable(batches):
+    """Whether a `for` loop goes through it, text and the like left aside."""
+    goes_through = hasattr(batches, '__iter__') or hasattr(batches, '__getitem__')
+    return goes_through and not isinstance(batches, (str, bytes, dict, set))
 
 
 def _length(batches):

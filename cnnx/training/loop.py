@@ -158,9 +158,11 @@ class Loop:
         """Return the metrics of the validation data."""
         batches = self.validation.batches(VALIDATION_BATCH, epoch=self.position.epoch, unseen=unseen)
         mean = Mean(self.validation.measures_accuracy)
-        if self.validation.size is None:
-            batches = self._awaited(batches)
-        metrics = evaluate_batches(self.network, batches, mean)
+        try:
+            metrics = evaluate_batches(self.network, self._awaited(batches), mean)
+        except Exception:  # what fails in making a batch has been saved before already
+            self._save_place()
+            raise
         return {f'val_{name}': value for name, value in metrics.items()}
 
     def _learning_rate(self):

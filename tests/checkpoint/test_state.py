@@ -9,7 +9,6 @@ from models import bits, small_data, small_network
 
 import cnnx
 from cnnx import CheckpointError, checkpoint
-from cnnx.layers.parameter import Parameter
 
 
 @pytest.fixture
@@ -95,15 +94,12 @@ class ReLU(cnnx.Layer):
     def settings(self):
         return {'slope': self.slope, 'nothing': float('nan'), **self.more}
 
-    def _output_shape(self, input_shape):
-        return input_shape
-
-    def compute(self, x, training, empty):
-        self._saved = (x,)
+    def forward(self, x, training=False):
+        self.x = x
         return np.where(x > 0, x, np.float32(self.slope) * x)
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        return np.where(self._saved[0] > 0, dy, np.float32(self.slope) * dy)
+    def backward(self, dy):
+        return np.where(self.x > 0, dy, np.float32(self.slope) * dy)
 
 
 def network_around(layer):
@@ -120,8 +116,11 @@ def test_a_layer_of_ones_own_that_is_called_as_one_of_cnnx_is_not_taken_for_it(t
     train(network_around(ReLU()), epochs=2, checkpoint_dir=tmp_path)
     assert train(net, checkpoint_dir=tmp_path, resume_from_checkpoint=True).history == history.history
     assert bits(net) == bits(whole)
-    with pytest.raises(cnnx.CheckpointError, match='ReLU is none of cnnx'):
+    with pytest.raises(cnnx.CheckpointError, match=r"has a ReLU, which is not of cnnx; give custom_objects=\{'ReLU'"):
         cnnx.Network.load(tmp_path / 'model_epoch_3.npz')
+    loaded = cnnx.Network.load(tmp_path / 'model_epoch_3.npz', custom_objects={'ReLU': ReLU})
+    assert type(loaded.layers[1]) is ReLU
+    assert bits(loaded) == bits(whole)
     for other, message in ((ReLU(0.2), 'expected slope 0.2, got 0.3'), (ReLU(axis=1), 'expected axis 1, got None')):
         with pytest.raises(cnnx.CheckpointError, match=message):
             train(network_around(other), checkpoint_dir=tmp_path, resume_from_checkpoint=True)
@@ -129,22 +128,24 @@ def test_a_layer_of_ones_own_that_is_called_as_one_of_cnnx_is_not_taken_for_it(t
 
 def test_parameters_of_one_name_are_refused():
     class Twice(ReLU):
-        def _new_parameters(self, rng):
-            return [Parameter('weights', np.ones(3, self.dtype)) for _ in range(2)]
+        def build(self, input_shape):
+            self.add_parameter('weights', (3,))
+            self.add_parameter('weights', (3,))
 
-    with pytest.raises(ValueError, match='expected parameters of different names, got weights, weights'):
+    with pytest.raises(ValueError, match='expected parameters of different names, got weights twice'):
         network_around(Twice())
 
 
 def test_a_parameter_named_like_an_optimizers_state_is_refused(tmp_path):
     class Averaging(ReLU):
-        def _new_parameters(self, rng):
-            return [Parameter(name, np.ones(36, self.dtype)) for name in ('weights', 'velocity_weights')]
+        def build(self, input_shape):
+            for name in ('weights', 'velocity_weights'):
+                self.add_parameter(name, input_shape)
 
     net = network_around(Averaging())
     net.compile(net.loss, cnnx.SGD(momentum=0.9))
     with pytest.raises(
-        ValueError, match='parameter velocity_weights_1: SGD saves under this name .* give the parameter'
+        ValueError, match='parameter velocity_weights_1: SGD saves its state of weights_1 under this name; give'
     ):
         train(net, checkpoint_dir=tmp_path)
     assert names(tmp_path) == []

@@ -12,29 +12,25 @@ from models import bits, lenet5, small_data, small_network
 from cnnx import CategoricalCrossEntropy, Dense, Flatten, Layer, MeanSquaredError, Network, ReLU, Sigmoid, Softmax
 from cnnx.diagnostics import gradient_check
 from cnnx.layers import LAYERS
-from cnnx.layers.parameter import Parameter
 
 
 class Affine(Layer):
     """y = x W + b in plain NumPy, as many outputs as inputs; what the layers with mistakes below differ from."""
 
-    def _output_shape(self, input_shape):
-        return input_shape
+    def build(self, input_shape):
+        self.add_parameter('weights', input_shape * 2, lambda rng, shape, dtype: rng.normal(size=shape))
+        self.add_parameter('bias', input_shape)
 
-    def _new_parameters(self, rng):
-        weights = rng.normal(size=self.input_shape * 2).astype(self.dtype)
-        return [Parameter('weights', weights), Parameter('bias', np.zeros(self.input_shape, self.dtype))]
-
-    def compute(self, x, training, empty):
-        self._saved = (x,)
+    def forward(self, x, training=False):
+        self.x = x
         weights, bias = self.parameters
         return x @ weights.value + bias.value
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
+    def backward(self, dy):
         weights, bias = self.parameters
-        weights.grad = self.weights_gradient(self._saved[0], dy)
+        weights.grad = self.weights_gradient(self.x, dy)
         bias.grad = self.bias_gradient(dy)
-        return self.input_gradient(weights.value, dy) if input_gradient else None
+        return self.input_gradient(weights.value, dy)
 
     def weights_gradient(self, x, dy):
         return x.T @ dy
@@ -71,17 +67,17 @@ class OneIndexOff(Affine):
 
 
 class NeverWritten(Affine):
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        self.parameters[0].grad = self.weights_gradient(self._saved[0], dy)
+    def backward(self, dy):
+        self.parameters[0].grad = self.weights_gradient(self.x, dy)
         return self.input_gradient(self.parameters[0].value, dy)
 
 
 class AddedUp(Affine):
     """Adds to what the last pass wrote."""
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
+    def backward(self, dy):
         before = self.parameters[1].grad.copy()
-        dx = super().compute_gradient(dy, empty, input_gradient)
+        dx = super().backward(dy)
         self.parameters[1].grad += before
         return dx
 
@@ -96,7 +92,7 @@ class Halved(Affine):
 class Leaking(ReLU):
     """Forward a ReLU, backward none."""
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
+    def backward(self, dy):
         return dy
 
 
@@ -165,16 +161,16 @@ def test_the_worst_entry_is_shown_with_both_gradients():
     for net in (right, wrong):
         for name, parameter in chain(Affine()).parameters.items():
             net.parameters[name].value = parameter.value
-        net.plan.losses(net.plan.outputs(data[0], training=True), data[1].astype(np.int32))
-        net.plan.backward()
+        net.backward(net.loss.value_and_gradient(net.forward(data[0], training=True), data[1])[1])
         gradients.append(net.layers[2].parameters[0].grad[2, 1])
     assert row.numeric == pytest.approx(gradients[0], rel=1e-6)
     assert row.analytic == pytest.approx(gradients[1])
 
 
 class HalvedError(MeanSquaredError):
-    def compute_gradient(self, empty):
-        return super().compute_gradient(empty) / 2
+    def value_and_gradient(self, y, targets, sample_weight=None):
+        loss, gradient = super().value_and_gradient(y, targets, sample_weight)
+        return loss, gradient / 2
 
 
 def test_a_wrong_loss_is_found():
@@ -266,14 +262,13 @@ def test_large_and_small_numbers_pass(scale):
 class Rounded(Affine):
     """Passes numbers on with the last digits wrong, as long sums have them."""
 
-    def _new_parameters(self, rng):
-        return []
+    def build(self, input_shape):
+        pass
 
-    def compute(self, x, training, empty):
-        self._saved = (x,)
+    def forward(self, x, training=False):
         return x + 2e-15 * np.sign(np.sin(1e15 * x))
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
+    def backward(self, dy):
         return dy
 
 
@@ -357,20 +352,15 @@ def test_others_are_drawn_for_those_that_are_skipped():
 class Dropped(Layer):
     """Half of the inputs, drawn again from a generator in each training pass."""
 
-    def _output_shape(self, input_shape):
-        return input_shape
+    def build(self, input_shape):
+        self.drawn_from = self.generator
 
-    def build(self, input_shape=None, rng=None, dtype='float32'):
-        super().build(input_shape, rng, dtype)
-        self._generator = rng
-        return self
+    def forward(self, x, training=False):
+        self.kept = self.drawn_from.integers(0, 2, x.shape) if training else np.ones(x.shape)
+        return (x * self.kept).astype(self.dtype)
 
-    def compute(self, x, training, empty):
-        self._saved = (self._generator.integers(0, 2, x.shape) if training else np.ones(x.shape),)
-        return (x * self._saved[0]).astype(self.dtype)
-
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        return (dy * self._saved[0]).astype(self.dtype)
+    def backward(self, dy):
+        return (dy * self.kept).astype(self.dtype)
 
 
 class Counted(Layer):
@@ -380,22 +370,18 @@ class Counted(Layer):
         super().__init__()
         self.passes, self.mean = 0, np.zeros(1)
 
-    def _output_shape(self, input_shape):
-        return input_shape
-
-    def compute(self, x, training, empty):
+    def forward(self, x, training=False):
         self.passes += training
         self.mean += x.mean()
-        self._saved = (x,)
         return x / (1 + self.passes)
 
-    def compute_gradient(self, dy, empty, input_gradient=True):
+    def backward(self, dy):
         return dy / (1 + self.passes)
 
 
 def test_randomness_and_state_are_the_same_in_every_pass(monkeypatch):
     net = chain(Dropped(), Counted(), Dropped())
-    assert net.layers[2]._generator is net.layers[4]._generator is net.generator
+    assert net.layers[2].drawn_from is net.layers[4].drawn_from is net.generator
     check = net.check_gradients(*some_data(), samples_per_parameter=None)
     assert check, check
     monkeypatch.setattr(gradient_check._Passes, '_restore', lambda passes: None)

@@ -12,6 +12,7 @@ import pytest
 from torture import run_forever
 
 from cnnx import checkpoint
+from cnnx.checkpoint import state
 
 # How a process ends that was stopped while it trained, or before or after that.
 STOPPED = {1, -signal.SIGINT, 143, -signal.SIGTERM}
@@ -91,7 +92,7 @@ def check(folder, expected):
     arrays, description = checkpoint.read(path)
     net, history = expected
     assert {name: array.tobytes() for name, array in arrays.items()} == {
-        name: array.tobytes() for name, array in arrays(net).items()
+        name: array.tobytes() for name, array in state.arrays(net).items()
     }
     assert description['history'] == history.history
     assert [path.name for path in folder.glob('*.tmp')] == []

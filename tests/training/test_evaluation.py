@@ -107,7 +107,7 @@ def test_what_cannot_be_counted_is_refused_before_anything_runs(make, metrics, m
     net, x, y = make()
     kept = ConfusionMatrix()
     kept.update(SCORES, LABELS)
-    monkeypatch.setattr(type(net.plan), 'assess', lambda *_: pytest.fail('ran'))
+    monkeypatch.setattr(type(net.plan), 'evaluate', lambda *_: pytest.fail('ran'))
     wanted = [kept, *metrics] if isinstance(metrics, list) else metrics
     with pytest.raises(ValueError, match=message):
         net.evaluate(x, y, metrics=wanted)

@@ -65,7 +65,7 @@ def test_regression_has_no_accuracy():
         ({'learning_rate': -1}, 'learning_rate: expected a finite number of at least 0, got -1'),
         ({'learning_rate': float('nan')}, 'learning_rate'),
         ({'learning_rate': '0.1'}, 'learning_rate'),
-        ({'validation_data': 3}, r'validation_data: expected \(x, y\), \(x, y, sample_weight\) or batches, got int'),
+        ({'validation_data': 3}, r'validation_data: expected arrays x and y, or .* batches \(x, y\), got 3'),
         ({'validation_data': small_data(0)}, 'validation_data: expected at least one sample'),
         ({'resume_from_checkpoint': True}, 'give the checkpoint_dir'),
         ({'epochs': 10**400, 'learning_rate': Cosine(0.1)}, 'epochs: expected at most'),
@@ -135,9 +135,8 @@ def test_freezing_a_network_freezes_its_layers_and_nothing_is_left_to_train():
     assert net.trainable
     train(net)
     for wrong in ('False', None):
-        net.layers[0].trainable = wrong
-        with pytest.raises(ValueError, match='layer 0 .*trainable: expected True or False'):
-            train(net)
+        with pytest.raises(ValueError, match='trainable: expected True or False'):
+            net.layers[0].trainable = wrong
 
 
 def test_rates_that_are_no_numbers_are_refused():
@@ -153,13 +152,10 @@ def test_rates_that_are_no_numbers_are_refused():
 
 def test_a_file_of_a_layer_of_ones_own_says_how_to_read_it(tmp_path):
     class Double(cnnx.Layer):
-        def _output_shape(self, input_shape):
-            return input_shape
-
-        def compute(self, x, training, empty):
+        def forward(self, x, training=False):
             return 2 * x
 
-        def compute_gradient(self, dy, empty, input_gradient=True):
+        def backward(self, dy):
             return 2 * dy
 
     def build():
@@ -169,8 +165,9 @@ def test_a_file_of_a_layer_of_ones_own_says_how_to_read_it(tmp_path):
         return net
 
     net = build()
-    net.save(tmp_path / 'own.npz')
-    with pytest.raises(cnnx.CheckpointError, match='Double is none of cnnx; build the network .* use load_weights'):
+    with pytest.warns(UserWarning, match='custom_objects'):
+        net.save(tmp_path / 'own.npz')
+    with pytest.raises(cnnx.CheckpointError, match=r"a Double, which is not of cnnx; give custom_objects=\{'Double'"):
         cnnx.Network.load(tmp_path / 'own.npz')
     again = build()
     again.load_weights(tmp_path / 'own.npz')

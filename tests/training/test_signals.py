@@ -18,7 +18,6 @@ import filelock
 import pytest
 from models import bits, small_data, small_network
 
-import cnnx
 from cnnx import DivergenceError, checkpoint
 from cnnx.callbacks import LambdaCallback
 from cnnx.training.signals import DEFAULTS
@@ -165,8 +164,8 @@ def test_a_run_under_nohup_outlives_its_terminal():
 def test_handlers_are_left_alone_off_the_main_thread():
     before, during = handlers(), []
     net = small_network()
-    assess = net.plan.evaluate
-    net.plan.evaluate = lambda *arguments: (during.append(handlers()), assess(*arguments))[1]
+    evaluate = net.plan.evaluate
+    net.plan.evaluate = lambda *arguments: (during.append(handlers()), evaluate(*arguments))[1]
     thread = threading.Thread(target=train, args=(net,), kwargs={'validation_data': small_data(9)})
     thread.start()
     thread.join()
@@ -226,7 +225,7 @@ def test_a_signal_is_not_lost_when_the_run_fails(tmp_path, monkeypatch, number, 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_processes_forked_meanwhile_act_upon_signals(number):
     net, statuses = small_network(), []
-    assess = net.plan.evaluate
+    evaluate = net.plan.evaluate
 
     def forking(*arguments):
         child = fork()
@@ -238,7 +237,7 @@ def test_processes_forked_meanwhile_act_upon_signals(number):
             finally:
                 os._exit(1)
         statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        return assess(*arguments)
+        return evaluate(*arguments)
 
     net.plan.evaluate = forking
     train(net, epochs=1, validation_data=small_data(9))
@@ -277,19 +276,6 @@ def test_a_signal_after_part_of_an_epoch_leaves_the_checkpoint_of_the_part(tmp_p
     assert_resumes(tmp_path, whole)
 
 
-class Negative(cnnx.Layer):
-    """A layer of one's own, which runs alone."""
-
-    def _output_shape(self, input_shape):
-        return input_shape
-
-    def compute(self, x, training, empty):
-        return -x
-
-    def compute_gradient(self, dy, empty, input_gradient=True):
-        return -dy
-
-
 @contextlib.contextmanager
 def on_alarm(handler):
     """A context in which SIGALRM has a handler of the user's."""
@@ -298,35 +284,6 @@ def on_alarm(handler):
         yield
     finally:
         signal.signal(signal.SIGALRM, before)
-
-
-@pytest.mark.parametrize('call', ['predict', 'evaluate'])
-@pytest.mark.parametrize('alone', [False, True])
-def test_a_signal_handler_that_uses_the_network_in_mid_batch_changes_no_bits(call, alone):
-    def build():
-        return small_network(activation=Negative) if alone else small_network()
-
-    def handler(number, frame):
-        x, y = small_data(8)
-        said.append(net.predict(x) if call == 'predict' else net.evaluate(x, y))
-
-    net, whole, said = build(), build(), []
-    refused = 'the network is in the middle of a batch; have the signal handler set a flag'
-    train(whole, epochs=1)
-    run = net.plan._run
-
-    def interrupted(*arguments, training):
-        found = run(*arguments, training=training)
-        if training:
-            signal.raise_signal(signal.SIGALRM)
-        return found
-
-    net.plan._run = interrupted
-    with on_alarm(handler), pytest.raises(RuntimeError, match=refused) if alone else contextlib.nullcontext():
-        train(net, epochs=1)
-    assert alone or bits(net) == bits(whole)
-    assert len(said) == (0 if alone else BATCHES)
-    net.predict(small_data(8)[0])
 
 
 @pytest.mark.parametrize('method', ['acquire', 'release'])

@@ -134,15 +134,12 @@ def test_the_network_stays_as_it_is(rate, trained):
 
 def test_a_layer_of_ones_own_is_no_obstacle(flat):
     class Square(Layer):
-        def _output_shape(self, input_shape):
-            return input_shape
+        def forward(self, x, training=False):
+            self.x = x
+            return np.square(x, out=self.empty('y', x.shape))
 
-        def compute(self, x, training, empty):
-            self._saved = (x,)
-            return np.square(x, out=empty('y', x.shape, x.dtype))
-
-        def compute_gradient(self, dy, empty, input_gradient=True):
-            return np.multiply(2 * self._saved[0], dy, out=empty('dx', dy.shape, dy.dtype))
+        def backward(self, dy):
+            return np.multiply(2 * self.x, dy, out=self.empty('dx', dy.shape))
 
     assert_clean(network(Dense(784, 32), Square(), Dense(output_size=10), Softmax()).doctor(*flat, learning_rate=0.003))
 
