@@ -16,7 +16,7 @@ import numpy as np
 import cnnx
 
 FOLDER = Path(__file__).parent / 'checkpoints'
-FIGURES = 'figures.json'
+METRICS = 'metrics.json'
 EPOCHS, BATCH_SIZE = 4, 8
 # Where the runs are ended.
 EPOCH, BATCH = 3, 2
@@ -41,7 +41,7 @@ def plain():
     return net, {'learning_rate': cnnx.schedules.Cosine(0.05, warmup=1)}
 
 
-def moody():
+def changing():
     """Layers that draw numbers or follow the batches; an optimizer, a schedule and a callback with a memory."""
     net = cnnx.Network(seed=2, dtype='float64')
     net.add(cnnx.Convolutional(2, 3, padding='same', input_shape=(6, 6, 1)))
@@ -65,7 +65,7 @@ def moody():
     return net, {'learning_rate': schedule, 'augment': augment, 'callbacks': callbacks, 'validation_data': data(9)}
 
 
-CASES = {'plain': plain, 'moody': moody}
+CASES = {'plain': plain, 'changing': changing}
 
 
 def train(name, folder, end=lambda epoch, batch: None):
@@ -77,7 +77,7 @@ def train(name, folder, end=lambda epoch, batch: None):
     place = {}
     watch = cnnx.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch: place.update(epoch=epoch),
-        on_batch_end=lambda batch, figures: end(place['epoch'], batch),
+        on_batch_end=lambda batch, metrics: end(place['epoch'], batch),
     )
     options['callbacks'] = [watch, *options.get('callbacks', ())]
     settings = {'epochs': EPOCHS, 'batch_size': BATCH_SIZE, 'checkpoint_every': 1, 'verbose': 0}
@@ -85,7 +85,7 @@ def train(name, folder, end=lambda epoch, batch: None):
     return net, net.train(*data(), **settings, **saving, **options)
 
 
-def figures(net):
+def metrics(net):
     """Return what a network gives for the data."""
     return {**net.evaluate(*data()), 'outputs': net.predict(data(5)[0]).tolist()}
 
@@ -100,8 +100,8 @@ def end(epoch, batch):
 
 
 def write(folder):
-    """Write the checkpoints of all cases, and their figures, into an empty folder."""
-    told = {}
+    """Write the checkpoints of all cases, and their metrics, into an empty folder."""
+    written = {}
     for name in CASES:
         with tempfile.TemporaryDirectory() as run:
             try:
@@ -109,10 +109,10 @@ def write(folder):
             except EndedError:
                 path = cnnx.checkpoint.checkpoint_path(run, name, EPOCH, BATCH)
                 shutil.copy(path, folder)
-            saved = figures(cnnx.Network.load(path))
+            saved = metrics(cnnx.Network.load(path))
             net, history = train(name, run)
-            told[name] = {'saved': saved, 'resumed': figures(net), 'history': dict(history)}
-    (folder / FIGURES).write_text(json.dumps(told, indent=1) + '\n', encoding='utf-8')
+            written[name] = {'saved': saved, 'resumed': metrics(net), 'history': dict(history)}
+    (folder / METRICS).write_text(json.dumps(written, indent=1) + '\n', encoding='utf-8')
 
 
 if __name__ == '__main__':

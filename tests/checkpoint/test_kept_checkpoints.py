@@ -1,4 +1,4 @@
-"""Checkpoints of each released version are read, resumed from, and give the figures that were written beside them."""
+"""Checkpoints of each released version are read, resumed from, and give the metrics that were written beside them."""
 
 import json
 import shutil
@@ -17,10 +17,10 @@ each_version = pytest.mark.parametrize('version', VERSIONS)
 each_case = pytest.mark.parametrize('name', kept.CASES)
 
 
-def told(version, name):
-    """Return where a checkpoint is kept, and its figures."""
+def written(version, name):
+    """Return where a checkpoint is kept, and its metrics."""
     path = cnnx.checkpoint.checkpoint_path(kept.FOLDER / version, name, kept.EPOCH, kept.BATCH)
-    return path, json.loads((path.parent / kept.FIGURES).read_text(encoding='utf-8'))[name]
+    return path, json.loads((path.parent / kept.METRICS).read_text(encoding='utf-8'))[name]
 
 
 def assert_close(got, expected, tolerance):
@@ -36,30 +36,30 @@ def test_this_version_has_its_checkpoints():
 @each_version
 @each_case
 def test_a_network_is_read(version, name):
-    path, figures = told(version, name)
+    path, metrics = written(version, name)
     net = cnnx.Network.load(path)
-    assert_close(kept.metrics(net), figures['saved'], READ[net.dtype.name])
+    assert_close(kept.metrics(net), metrics['saved'], READ[net.dtype.name])
 
 
 @each_version
 @each_case
 @pytest.mark.filterwarnings('ignore:(backend|tier|cnnx|numpy) was .* up to here')
 def test_a_run_is_resumed(version, name, tmp_path):
-    path, figures = told(version, name)
+    path, metrics = written(version, name)
     shutil.copy(path, tmp_path)
     batches = []
     net, history = kept.train(name, tmp_path, lambda epoch, batch: batches.append((epoch, batch)))
     assert batches == [(3, 3), (4, 1), (4, 2), (4, 3)]
     tolerance = RESUMED[net.dtype.name]
-    assert_close(dict(history), figures['history'], tolerance)
-    assert_close(kept.metrics(net), figures['resumed'], tolerance)
+    assert_close(dict(history), metrics['history'], tolerance)
+    assert_close(kept.metrics(net), metrics['resumed'], tolerance)
 
 
 def test_a_version_that_is_to_be_released_can_write_its_own(tmp_path):
     kept.write(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        kept.FIGURES,
-        'moody_epoch_3_batch_2.npz',
+        'changing_epoch_3_batch_2.npz',
+        kept.METRICS,
         'plain_epoch_3_batch_2.npz',
     ]
     for path in tmp_path.iterdir():
