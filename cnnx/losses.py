@@ -91,7 +91,7 @@ class Loss(ReprFromArguments):
         return as_numbers(targets, what)
 
     def measures_accuracy(self, targets):
-        """Whether right and wrong can be told for prepared targets."""
+        """Whether predictions for prepared targets are right or wrong."""
         return False
 
     def count_correct(self, y, targets):

@@ -9,8 +9,7 @@ import weakref
 import numpy as np
 
 from cnnx import checkpoint, kernels
-from cnnx._util import logits
-from cnnx._util.arrays import as_kernels_read, as_numbers
+from cnnx._util.arrays import as_numbers
 from cnnx._util.validation import check_dtype, is_whole, true_or_false
 from cnnx.checkpoint import CheckpointError, state
 from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summary
@@ -19,9 +18,7 @@ from cnnx.execution.plan import Plan
 from cnnx.layers import Layer, Sigmoid, Softmax
 from cnnx.losses import CategoricalCrossEntropy, Loss
 from cnnx.optimizers import as_optimizer
-from cnnx.training import evaluation, fit, loop, prediction
-from cnnx.training.array_data import ArrayData
-from cnnx.training.history import Mean
+from cnnx.training import evaluation, fit, prediction, steps
 
 _networks = weakref.WeakSet()
 
@@ -219,6 +216,10 @@ class Network:
 
     train = fit.train
     evaluate = evaluation.evaluate
+    forward = steps.forward
+    backward = steps.backward
+    update = steps.update
+    train_on_batch = steps.train_on_batch
     predict = prediction.predict
     predict_classes = prediction.predict_classes
     summary = summary.summary
@@ -226,78 +227,6 @@ class Network:
     find_learning_rate = lr_finder.find_learning_rate
     check_gradients = gradient_check.check_gradients
     doctor = doctor.doctor
-
-    def forward(self, x, training=False):
-        """Return the network's output for a batch, (N, ...), an array of the caller's own, and keep it for `backward`.
-
-        Args:
-            x: samples (N, ...).
-            training: whether layers do what they do in training, such as dropout.
-
-        Raises:
-            ValueError: x does not fit the first layer.
-        """
-        plan = self.plan
-        x = as_kernels_read(self.check_samples(x, 'x'), self.dtype)
-        with plan.lock:
-            lent = plan.forward(x, true_or_false(training, 'training'))
-            y = lent.copy()
-            if (of_softmax := logits.of_probabilities.of(lent)) is not None:
-                logits.of_probabilities.keep(y, of_softmax)
-        return y
-
-    def backward(self, dy):
-        """Write the gradients of all parameters, those of l2 included, and return the gradient of x, (N, ...).
-
-        Gradients are overwritten. (In PyTorch they add up, and are set to zero before.)
-
-        Args:
-            dy: the gradient of the loss by what the latest `forward` returned, of its shape.
-
-        Raises:
-            RuntimeError: there was no `forward`, or another batch has run since.
-            ValueError: dy has another shape.
-        """
-        plan, last = self.plan, self.layers[-1]
-        dy = as_numbers(dy, 'dy')
-        last.check_shape(dy, last.shape, 'output gradient')
-        with plan.lock:
-            return plan.backward(as_kernels_read(dy, self.dtype)).copy()
-
-    def update(self, learning_rate=None):
-        """Take one step of the compiled optimizer along the gradients.
-
-        Args:
-            learning_rate: the size of the step; None for the optimizer's usual one.
-
-        Raises:
-            RuntimeError: the network is not compiled.
-        """
-        if self.optimizer is None:
-            raise RuntimeError("update needs an optimizer; call compile(loss, optimizer='sgd') first")
-        rate = self.optimizer.usual_learning_rate if learning_rate is None else learning_rate
-        with self._lock:
-            self.prepared_update()(rate)
-
-    def train_on_batch(self, x, targets, learning_rate=None, sample_weight=None):
-        """Learn from one batch: forward, loss, backward and update; return {'loss': ..., 'accuracy': ...}.
-
-        The loss is the mean over the batch, with penalties of weights, from before the update.
-
-        Args:
-            x, targets, sample_weight: a batch, as `train` takes samples.
-            learning_rate: as for `update`.
-
-        Raises:
-            ValueError: the arguments do not fit the network or each other.
-            DivergenceError: loss or gradients are NaN or infinite; the weights are those from before the batch.
-        """
-        self.needs_loss('train_on_batch')
-        samples = ArrayData(self, x, targets, sample_weight)
-        rate = self.optimizer.usual_learning_rate if learning_rate is None else learning_rate
-        mean = Mean(samples.measures_accuracy)
-        mean.add(len(samples), *loop.learn(self, samples, np.arange(len(samples)), rate))
-        return mean.metrics()
 
     def check_samples(self, x, what):
         """Return x as an array of samples that the first layer takes, in the dtype that it came in."""

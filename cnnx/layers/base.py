@@ -224,7 +224,7 @@ class Layer:
         return self
 
     def report_change(self):
-        """Have the network make its plan anew: something that it depends on has changed."""
+        """Have the network rebuild its plan: something that it depends on has changed."""
         if self.network_changes is not None:
             self.network_changes.any = True
 

@@ -110,11 +110,12 @@ def train(
     schedule, callbacks = as_schedule(rate), CallbackList(callbacks)
     every = None if checkpoint_every is None else Every(checkpoint_every)
     seconds = math.inf if max_seconds is None else positive(max_seconds, 'max_seconds')
-    data = as_data(network, x, y, sample_weight, steps_per_epoch, epochs)
-    data, validation = _with_validation(network, data, validation_data, validation_split, validation_steps, epochs)
+    data, validation = as_data(network, x, y, sample_weight, steps_per_epoch, epochs), None
+    if validation_data is not None or validation_split is not None or validation_steps is not None:
+        data, validation = _with_validation(network, data, validation_data, validation_split, validation_steps, epochs)
     if class_weight is not None:
         data.weigh_classes(class_weight, network)
-    augment = as_augmentations(augment)
+    augment = [] if augment is None else as_augmentations(augment)
     if augment:
         data = AugmentedData(data, augment, network)
     if not (network.trainable_parameters or callbacks):  # which may set layers free
@@ -128,16 +129,14 @@ def train(
     if checkpoint_dir is not None:
         settings = {
             'epochs': epochs,
-            'samples': data.size,
-            'batches': data.steps(batch_size),
             'batch_size': batch_size,
             'shuffle': shuffle,
             'steps_per_epoch': steps_per_epoch,
-            'class_weight': class_weight and {str(key): value for key, value in class_weight.items()},
+            'class_weight': class_weight,
             'max_seconds': max_seconds,
-            'augment': describe(augment),
+            'augment': augment,
         }
-        run = Run(checkpoint_dir, checkpoint_prefix, lambda: {**_settings_of(network, schedule), **settings}, keep)
+        run = Run(checkpoint_dir, checkpoint_prefix, _all_settings(settings, data, network, schedule), keep)
     # A Ctrl-C as the lock is taken or given back would leave it held.
     with Interruption() as interruption, run or contextlib.nullcontext():
         position = Position()
@@ -153,19 +152,32 @@ def train(
     return history
 
 
-def _settings_of(network, schedule):
-    """Return what, beside data and batches, a run's bits depend on; callbacks may change some of it."""
-    backend = kernels.current()
-    return {
-        'schedule': type(schedule).__name__,
-        **schedule.settings(),
-        **network.optimizer.settings(),
-        'fused': network.fused,
-        'backend': backend.name,
-        'tier': backend.tier,
-        'cnnx': __version__,
-        'numpy': np.__version__,
+def _all_settings(settings, data, network, schedule):
+    """Return a function that returns what a run's bits depend on; callbacks may change some of it."""
+    weights = settings['class_weight']
+    settings = {
+        **settings,
+        'samples': data.size,
+        'batches': data.steps(settings['batch_size']),
+        'class_weight': weights and {str(key): value for key, value in weights.items()},
+        'augment': describe(settings['augment']),
     }
+
+    def now():
+        backend = kernels.current()
+        return {
+            'schedule': type(schedule).__name__,
+            **schedule.settings(),
+            **network.optimizer.settings(),
+            'fused': network.fused,
+            'backend': backend.name,
+            'tier': backend.tier,
+            'cnnx': __version__,
+            'numpy': np.__version__,
+            **settings,
+        }
+
+    return now
 
 
 def _names_of_metrics(data, validation):
