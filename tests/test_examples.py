@@ -1,11 +1,13 @@
 """The examples: the loop by hand equals `train`, transfer learning helps, the notebook runs."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import cnnx
 from cnnx.data import preprocess_mnist_data
 from cnnx.models import lenet5
 
@@ -67,3 +69,31 @@ def test_the_command_prints_both_ways(transfer, capsys):
     assert [line.split()[0] for line in lines] == ['test', 'from', 'transferred', 'gain']
     with pytest.raises(SystemExit):
         transfer.main(['--seeds', '0'])
+
+
+def test_the_notebook_has_no_outputs():
+    cells = json.loads((EXAMPLES / 'first_steps.ipynb').read_text(encoding='utf-8'))['cells']
+    code = [cell for cell in cells if cell['cell_type'] == 'code']
+    assert code
+    assert [cell['id'] for cell in code if cell['outputs'] or cell['execution_count']] == []
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    reason = 'needs nbclient and ipykernel: pip install -e ".[notebook]"'
+    nbclient = pytest.importorskip('nbclient', reason=reason)
+    pytest.importorskip('ipykernel', reason=reason)
+    nbformat = pytest.importorskip('nbformat', reason=reason)
+    monkeypatch.setenv('PYTHONPATH', str(Path(cnnx.__file__).parents[1]))
+    notebook = nbformat.read(EXAMPLES / 'first_steps.ipynb', as_version=4)
+    nbclient.NotebookClient(notebook, timeout=300, resources={'metadata': {'path': str(tmp_path)}}).execute()
+    outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == 'code'}
+    pictures = {name: sum('image/png' in output.get('data', {}) for output in each) for name, each in outputs.items()}
+    assert {name: count for name, count in pictures.items() if count} == {
+        'show': 1,
+        'curves': 1,
+        'mistakes': 1,
+        'filters': 2,
+    }
+    wrong = int(outputs['mistakes'][0].text.split()[0])
+    assert 0 < wrong < 100
+    assert (tmp_path / 'digits.npz').exists()
