@@ -120,6 +120,8 @@ def value_and_gradient(loss, y, targets, sample_weight=None):
     Raises:
         TypeError, ValueError: it is no pair of a number and an array of y's shape and dtype.
     """
+    if targets.dtype.kind == 'f':
+        targets = targets.astype(y.dtype, copy=False)
     found = loss.value_and_gradient(y, targets, *(() if sample_weight is None else (sample_weight,)))
     where = f'{type(loss).__name__}.value_and_gradient'
     if (

@@ -34,24 +34,6 @@ from cnnx.checkpoint.state import arrays, describe
 from cnnx.initializers import normal
 
 
-def test_summary_of_lenet5(capsys):
-    lenet5().summary()
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ['layer', 'output', 'shape', 'parameters', 'multiply-adds']
-    assert lines[4].split() == ['3', 'Convolutional', '(10,', '10,', '16)', '2,416', '240,000']
-    assert lines[14].split() == ['total', '61,706', '416,520']
-    assert lines[15] == 'layers 0-2 Convolutional, ReLU, MaxPooling run as one block'
-    assert lines[-1] == 'layer 12 (Softmax) and CategoricalCrossEntropy train as one step'
-
-
-def test_summary_says_what_is_frozen(capsys):
-    net = lenet5()
-    net.layers[0].trainable = net.layers[1].trainable = net.layers[3].trainable = False
-    net.summary()
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[15] == 'frozen: 0 Convolutional, 3 Convolutional, 2,572 of the parameters'
-
-
 def test_layers_infer_their_input():
     net = Network(seed=0)
     net.add(Convolutional(4, (3, 2), stride=(2, 1), input_shape=(9, 8, 3)))
@@ -137,41 +119,6 @@ def test_gradients_through_a_whole_network():
                 ends.append(loss())
             parameter.value[index] = value
             assert analytic[name][index] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-3, abs=1e-7)
-
-
-def test_a_plan_computes_what_the_layers_compute_alone():
-    net, (x, _) = small_network(), small_data(5)
-    expected = x
-    for layer in small_network().layers:
-        expected = layer.forward(expected)
-    assert net.predict(x).tobytes() == expected.tobytes()
-
-
-def test_predictions_do_not_depend_on_the_batch_size():
-    net, (x, _) = lenet5(), small_data(1)
-    x = np.random.default_rng(0).random((70, 28, 28, 1), np.float32)
-    whole = net.predict(x, batch_size=70)
-    for batch_size in (1, 3, 32, 256):
-        np.testing.assert_allclose(net.predict(x, batch_size), whole, rtol=1e-5, atol=1e-7)
-    assert whole.shape == (70, 10)
-    np.testing.assert_allclose(whole.sum(axis=1), 1, rtol=1e-5)
-
-
-def test_predictions_are_the_callers_to_keep():
-    net, (x, _) = small_network(), small_data(4)
-    first = net.predict(x)
-    kept = first.copy()
-    net.predict(x + 1)
-    assert (first == kept).all()
-
-
-def test_classes():
-    net, (x, y) = small_network(), small_data()
-    net.train(x, y, epochs=20, learning_rate=0.1, verbose=0)
-    classes = net.predict_classes(x)
-    assert classes.shape == (50,)
-    assert classes.dtype.kind == 'i'
-    assert (classes == y).mean() == net.evaluate(x, y)['accuracy'] == 1
 
 
 @pytest.mark.parametrize(
@@ -389,14 +336,6 @@ def test_a_network_is_used_from_several_threads():
     with ThreadPoolExecutor(8) as pool:
         for _ in range(5):
             assert [y.tobytes() for y in pool.map(net.predict, inputs)] == expected
-
-
-def test_a_plan_is_made_once_however_many_threads_ask():
-    for _ in range(20):
-        net = small_network()
-        with ThreadPoolExecutor(8) as pool:
-            plans = list(pool.map(lambda _, net=net: net.plan, range(16)))
-        assert len(set(map(id, plans))) == 1
 
 
 def test_a_network_is_copied_and_sent_to_other_processes():
@@ -691,33 +630,6 @@ def test_a_loop_goes_on_from_a_file_with_the_same_bits(tmp_path, optimizer):
     for network in (net, again):
         by_hand(network, x, y, epochs=1)
     assert bits(net) == bits(again)
-
-
-# The plain path
-
-
-def test_fused_is_saved_and_can_be_changed_when_loading(tmp_path, monkeypatch):
-    x, _ = small_data(8)
-    net = small_network()
-    net.fused = False
-    net.save(tmp_path / 'net.npz')
-    assert not Network.load(tmp_path / 'net.npz').fused
-    loaded = Network.load(tmp_path / 'net.npz', fused=True)
-    assert loaded.fused
-    monkeypatch.setenv('CNNX_FUSED', '0')
-    np.testing.assert_array_equal(loaded.predict(x), net.predict(x))
-    with pytest.raises(ValueError, match='fused: expected True or False'):
-        Network(fused='no')
-
-
-def test_a_resume_with_another_path_says_so(tmp_path, capsys):
-    x, y = small_data(20)
-    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
-    small_network().train(x, y, epochs=1, **options)
-    net = small_network()
-    net.fused = False
-    net.train(x, y, epochs=2, **options)
-    assert 'fused was True up to here and is False from here on' in capsys.readouterr().out
 
 
 def test_the_layers_of_a_network_change_by_add_and_pop_alone():

@@ -1,150 +1,104 @@
-"""Networks that run in blocks: against their layers one by one."""
+"""The plain path: the layers of a network one by one."""
 
-import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from fused_networks import NETWORKS, data, network
-from models import bits, small_data, small_network
+from models import small_data, small_network
 
 import cnnx
-from cnnx import CategoricalCrossEntropy, Convolutional, Dense
-from cnnx.execution.program import Sweep
-from cnnx.training.array_data import ArrayData
+from cnnx import Network
+from cnnx.models import lenet5
 
 
-def in_one_sweep(net):
-    """Whether all layers run as one program, the Softmax at the end included."""
-    steps = net.plan._route('predict').steps
-    return len(steps) == 1 and isinstance(steps[0], Sweep)
+@pytest.mark.parametrize('fused', [True, False])
+def test_a_plan_computes_what_the_layers_compute_alone(fused):
+    net, (x, _) = small_network(), small_data(5)
+    net.fused = fused
+    expected = x
+    for layer in small_network().layers:
+        expected = layer.forward(expected)
+    assert net.predict(x).tobytes() == expected.tobytes()
 
 
-def gradients(net):
-    return {name: parameter.grad.copy() for name, parameter in net.parameters.items()}
+def test_the_plain_path_trains_and_evaluates_as_the_fused_one_within_rounding():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((64, 28, 28, 1), np.float32), rng.integers(0, 10, 64)
+    nets = lenet5(0), lenet5(0, fused=False)
+    histories = [net.train(x, y, epochs=2, learning_rate=0.01, verbose=0).history for net in nets]
+    np.testing.assert_allclose(histories[0]['loss'], histories[1]['loss'], rtol=1e-5)
+    results = [net.evaluate(x, y)['loss'] for net in nets]
+    assert results[0] == pytest.approx(results[1], rel=1e-5)
 
 
-@pytest.mark.parametrize('backend', ['cython', 'numpy'])
-@pytest.mark.parametrize('name', NETWORKS)
-def test_blocks_compute_what_layers_do(name, backend, compiled_kernels):
-    with cnnx.use_backend(backend):
-        fused, plain = network(name), network(name)
-        assert in_one_sweep(fused) == NETWORKS[name]()[2]
-        plain.fused = False
-        x, y = data(fused, 11)
-        for index in (np.arange(9), np.array([10, 2, 2, 0]), np.array([5]), np.arange(11)):
-            found = []
-            for net in (fused, plain):
-                samples = ArrayData(net, x, y)
-                found.append((net.plan.learn(samples, index), gradients(net), net.plan.evaluate(samples, index)))
-            assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
-            assert found[0][2] == pytest.approx(found[1][2], rel=1e-12)
-            for parameter, gradient in found[1][1].items():
-                np.testing.assert_allclose(found[0][1][parameter], gradient, rtol=1e-9, atol=1e-12)
-        assert fused.generator.bit_generator.state == plain.generator.bit_generator.state
-        np.testing.assert_allclose(fused.predict(x, 4), plain.predict(x, 4), rtol=1e-11, atol=1e-12)
-        assert fused.evaluate(x, y, 4) == pytest.approx(plain.evaluate(x, y, 4), rel=1e-12)
+def test_a_step_of_the_plain_path_lends_its_arrays_again():
+    net, (x, y) = small_network(), small_data(32)
+    net.fused = False
+    convolution, lent = net.layers[0], set()
+    forward = convolution.forward
+
+    def noting(x, training=False):
+        y = forward(x, training)
+        lent.add(y.ctypes.data)
+        return y
+
+    convolution.forward = noting
+    net.train(x, y, epochs=3, batch_size=16, verbose=0)
+    assert len(lent) == 1
 
 
-def learned(net):
-    """Learn a batch; return the gradients of what is learned, and see that nothing else was written."""
-    x, y = data(net, 6)
-    for parameter in net.parameters.values():
-        parameter.grad = np.full(parameter.grad.shape, np.nan)
-    found = net.plan.learn(ArrayData(net, x, y), np.array([4, 0, 1, 5]))
-    for layer in net.layers:
-        for p in layer.parameters:
-            assert np.isfinite(p.grad).all() if layer.trainable and p.trainable else np.isnan(p.grad).all()
-    return found, [parameter.grad.copy() for parameter in net.trainable_parameters]
-
-
-@pytest.mark.parametrize('backend', ['cython', 'numpy'])
-@pytest.mark.parametrize(
-    'name',
-    [
-        *(
-            'two convolutions',
-            'dense layers alone',
-            'Sigmoid',
-            'images come out',
-            'average pooling',
-            'activations twice',
-        ),
-        *('dropout after dense layers', 'dropout before activations', 'dropout first', 'an activation first'),
-    ],
-)
-def test_frozen_layers_get_no_gradient_and_others_the_same_one(name, backend, compiled_kernels):
-    layers = [layer.index for layer in network(name).layers if layer.parameters]
-    with cnnx.use_backend(backend):
-        for frozen in itertools.chain.from_iterable(itertools.combinations(layers, n) for n in range(len(layers) + 1)):
-            nets = [network(name), network(name), network(name)]
-            for net in nets[:2]:
-                for index in frozen:
-                    net.layers[index].trainable = False
-            nets[1].fused = False
-            (found, ours), (plain_found, plain), _ = map(learned, nets)
-            whole = [p.grad for layer in nets[2].layers if layer.index not in frozen for p in layer.parameters]
-            assert found == pytest.approx(plain_found, rel=1e-12)
-            for mine, other, expected in zip(ours, plain, whole, strict=True):
-                np.testing.assert_allclose(mine, expected, rtol=1e-9, atol=1e-12)
-                np.testing.assert_allclose(other, expected, rtol=1e-9, atol=1e-12)
-
-
-def test_a_layer_frozen_between_epochs_stays_from_then_on():
-    net = network('two convolutions', 'float32')
-    x, y = data(net, 20)
+def test_layers_that_are_used_alone_return_arrays_of_their_own():
+    net, (x, y) = small_network(), small_data(16)
+    net.fused = False
     net.train(x, y, epochs=1, verbose=0)
-    net.layers[0].trainable = False
-    before = bits(net)
+    first = net.layers[0].forward(x)
+    kept = first.copy()
+    net.layers[0].forward(x + 1)
     net.train(x, y, epochs=1, verbose=0)
-    changed = {name for name, value in bits(net).items() if value != before[name]}
-    assert changed == set(net.parameters) - {'weights_0', 'bias_0'}
+    np.testing.assert_array_equal(first, kept)
 
 
-def weigh_and_smooth(net):
-    if isinstance(net.loss, CategoricalCrossEntropy):
-        net.loss.label_smoothing = 0.2
-    for layer in net.layers:
-        if isinstance(layer, (Convolutional, Dense)):
-            layer.l2 = 0.01
+def test_penalties_count_in_the_loss_and_in_the_gradients():
+    x, y = small_data(16)
+    nets = [small_network() for _ in range(2)]
+    for net, fused in zip(nets, (True, False), strict=True):
+        net.fused = fused
+        net.layers[0].l2 = 0.1
+        net.train(x, y, epochs=1, verbose=0)
+    penalty = 0.1 * (nets[0].layers[0].weights ** 2).sum()
+    without = cnnx.CategoricalCrossEntropy().value_and_gradient(nets[0].predict(x), y)[0]
+    assert nets[0].evaluate(x, y)['loss'] == pytest.approx(without + penalty, rel=1e-5)
+    for name, parameter in nets[0].parameters.items():
+        np.testing.assert_allclose(parameter.value, nets[1].parameters[name].value, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize('change', [lambda net: None, weigh_and_smooth], ids=['plain', 'weighted'])
-@pytest.mark.parametrize('name', NETWORKS)
-def test_gradients_are_those_of_the_loss(name, change):
-    net = network(name)
-    change(net)
-    x, y = data(net, 5)
-    weights = np.array([0.5, 2, 0, 1, 3]) if change is weigh_and_smooth else None
-    samples, index = ArrayData(net, x, y, weights), np.arange(5)
-    state = net.generator.bit_generator.state
-
-    def learn():
-        net.generator.bit_generator.state = state
-        return net.plan.learn(samples, index)[0]
-
-    learn()
-    analytic = gradients(net)
-    for parameter_name, parameter in net.parameters.items():
-        flat = parameter.value.reshape(-1)
-        for place in np.random.default_rng(0).integers(0, flat.size, 4):
-            value, ends = flat[place], []
-            for step in (1e-6, -1e-6):
-                flat[place] = value + step
-                ends.append(learn() / 5)
-            flat[place] = value
-            expected = (ends[0] - ends[1]) / 2e-6
-            assert analytic[parameter_name].flat[place] == pytest.approx(expected, rel=1e-3, abs=1e-7)
+def test_a_plan_is_made_once_however_many_threads_ask():
+    for _ in range(20):
+        net = small_network()
+        with ThreadPoolExecutor(8) as pool:
+            plans = list(pool.map(lambda _, net=net: net.plan, range(16)))
+        assert len(set(map(id, plans))) == 1
 
 
-def test_a_plan_follows_what_changes():
-    """The program that a plan keeps sees new weights, larger batches, and another backend."""
-    net, twin = small_network(dtype='float64'), small_network(dtype='float64')
-    twin.fused = False
-    x, y = small_data(30)
-    for n, backend in ((4, 'auto'), (30, 'auto'), (7, 'numpy'), (9, 'auto'), (5, 'auto'), (4, 'auto')):
-        with cnnx.use_backend(backend):
-            for network_ in (net, twin):
-                network_.train(x[:n], y[:n], epochs=1, batch_size=n, learning_rate=0.1, verbose=0)
-            np.testing.assert_allclose(net.predict(x), twin.predict(x), rtol=1e-8)
-        for network_ in (net, twin):
-            network_.layers[0].weights = network_.layers[0].weights * 1.01
+def test_fused_is_saved_and_can_be_changed_when_loading(tmp_path, monkeypatch):
+    x, _ = small_data(8)
+    net = small_network()
+    net.fused = False
+    net.save(tmp_path / 'net.npz')
+    assert not Network.load(tmp_path / 'net.npz').fused
+    loaded = Network.load(tmp_path / 'net.npz', fused=True)
+    assert loaded.fused
+    monkeypatch.setenv('CNNX_FUSED', '0')
+    np.testing.assert_array_equal(loaded.predict(x), net.predict(x))
+    with pytest.raises(ValueError, match='fused: expected True or False'):
+        Network(fused='no')
+
+
+def test_a_resume_with_another_path_says_so(tmp_path, capsys):
+    x, y = small_data(20)
+    options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True}
+    small_network().train(x, y, epochs=1, **options)
+    net = small_network()
+    net.fused = False
+    net.train(x, y, epochs=2, **options)
+    assert 'fused was True up to here and is False from here on' in capsys.readouterr().out
