@@ -35,14 +35,14 @@ PASSING = 8
 
 
 class Fusion(NamedTuple):
-    """Layers that run as one block: one that makes it what it is, and what runs with that one.
+    """Layers that run as one block: a main one, such as a convolution, and those that run with it.
 
     A weighted layer may have ReLU and max-pooling with it. A Flatten moves nothing: where it is the layer itself,
     there is no block.
 
     Attributes:
         layers: in the network's order.
-        layer: the one that makes the block what it is.
+        layer: the main one, which decides the kind of block.
         pooling: of a convolution, or None.
         relu: of a weighted layer.
         shape: of one output sample.

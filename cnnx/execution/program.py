@@ -36,7 +36,7 @@ class Program:
         capacity: the largest batch.
         training: whether layers do what they do in training.
         first: the first fusion that the backward pass goes through; as many as there are for no backward pass.
-        input_gradient: whether the backward pass goes on before the first fusion.
+        input_gradient: whether the backward pass computes the gradient of the first fusion's input.
         loss: a `CategoricalCrossEntropy`, computed from the last block's output in the same sweep, or None.
         weighted: whether samples have different weights in the loss.
         softmax: whether to compute the softmax of the last block's output.
@@ -196,7 +196,7 @@ class Sweep:
         return program
 
     def forward(self, x, training, order=None):
-        """Return what the last fusion makes of a batch.
+        """Return the output of the last fusion for a batch.
 
         Args:
             x: (N, ...), or, where there is an order, what the batch is picked from.
