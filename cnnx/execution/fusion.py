@@ -142,17 +142,17 @@ def _members(layers):
     return members
 
 
-def in_place(fusions, frozen):
-    """Return which fusions write over what they read.
+def in_place(fusions, first):
+    """Return which fusions write over what they read; the backward pass goes through those from `first` on.
 
-    They may where nothing is lost that a backward pass before them reads: a number that is dropped has no gradient,
-    whatever its sign was.
+    They may where nothing is lost that the backward pass of the fusion before them reads. Dropout may write over
+    numbers whose signs are read: a number that it drops has no gradient, whatever its sign was.
     """
     found, kept = [], NOTHING
     for i, fusion in enumerate(fusions):
         least = {Dropout: SIGNS, Flatten: VALUES}.get(type(fusion.layer), NOTHING)
         found.append(fusion.elementwise and kept <= least)
-        kept = max(kept if found[-1] else NOTHING, fusion.reads if i >= frozen else NOTHING)
+        kept = max(kept if found[-1] else NOTHING, fusion.reads if i >= first else NOTHING)
     return found
 
 
