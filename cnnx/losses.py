@@ -184,7 +184,7 @@ class CategoricalCrossEntropy(Loss):
         else:
             losses, gradient = self._of_probabilities(y, targets)
         gradient = weigh(gradient, sample_weight)
-        if known is not None:
+        if known is not None:  # Softmax.backward will take this gradient instead
             losses, dlogits = self._of_logits(known, targets)
             logits.gradients.keep(gradient, weigh(dlogits, sample_weight))
         return mean_of(losses, sample_weight), gradient

@@ -1,4 +1,4 @@
-"""Which neighbouring layers run as one block, and in which order."""
+"""Fusion: which neighbouring layers run as one block, and in which order."""
 
 import math
 from typing import NamedTuple

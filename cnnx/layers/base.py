@@ -149,7 +149,10 @@ class Layer:
         return self._parameters[-1]
 
     def empty(self, name, shape, dtype=None):
-        """Return an array to write a result into, by default of the layer's dtype; in a network it is reused."""
+        """Return an array to write a result into, by default of the layer's dtype.
+
+        In a network, it is the one of this name from the batch before, where that is large enough.
+        """
         dtype = self.dtype if dtype is None else dtype
         return np.empty(shape, dtype) if self.buffers is None else self.buffers.empty(name, shape, dtype)
 

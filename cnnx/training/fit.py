@@ -121,7 +121,7 @@ def train(
         raise ValueError('train: no layer learns: set layer.trainable, or add one with parameters')
     names = _names_of_metrics(data, validation)
     schedule.check(epochs, names)
-    schedule.restore({})
+    schedule.restore({})  # it may have been used before
     progress, history = Progress(verbose, epochs), History()
     callbacks.begin(network, history, names)
     run = None
