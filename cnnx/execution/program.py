@@ -60,8 +60,8 @@ class Program:
         self._dtype = fusions[0].layer.dtype
         self._backend = kernels.current()
         self._work = sum(fusion.work for fusion in fusions) * (3 if self.backward else 1)
-        # With the loss in the program, or without a backward pass, a tile is finished before the next one begins: arrays
-        # between blocks need to hold one tile for each thread, not the batch.
+        # With the loss in the program, or without a backward pass, a tile is finished before the next one begins:
+        # arrays between blocks need to hold one tile for each thread, not the batch.
         self._in_tiles = self._backend.Program.tile is not None and (loss or not self.backward)
         self.blocks, self.names, self._gathers, self._dropouts = [], [], [], []
         self._add_fusions(fusions, first, input_gradient, softmax)
