@@ -1,7 +1,8 @@
 """Backends: compiled (Cython) or NumPy kernels, their SIMD tier, and the number of threads.
 
-Layers call `kernels.current().relu_forward(...)`. All kernels come from the same backend. Environment variables, read
-at first use:
+Layers call `kernels.current().relu_forward(...)`: a function of cnnx/_numpy/activations.py, or the compiled one of the
+same name in cnnx/_ext/activations.pyx. All kernels come from the same backend. Environment variables, read at first
+use:
 
     CNNX_BACKEND      auto (the default: compiled if possible), cython or numpy
     CNNX_SIMD         v2, v3 or v4: the SIMD tier of the compiled kernels; the default is the fastest that runs

@@ -1,4 +1,4 @@
-"""Loss functions: categorical cross-entropy, mean squared error, and the base of one's own."""
+"""Loss functions: categorical cross-entropy, mean squared error, and the base class of your own."""
 
 import inspect
 
@@ -56,14 +56,14 @@ def _whole_numbers(indices, first, classes, what):
     return indices
 
 
-# How far from 0 to 1 probabilities may be.
+# How far below 0 or above 1 rounding may bring probabilities.
 ROUNDING = 1e-3
 
 
 class Loss(ReprFromArguments):
     """The mean, over the samples of a batch, of how far predictions are from their targets.
 
-    A loss of your own is a subclass that defines `value_and_gradient(self, y, targets)`; that alone is needed. With one
+    A loss of your own is a subclass that defines `value_and_gradient(self, y, targets)`, and nothing else. With one
     more parameter, `sample_weight=None`, it takes weights of samples too. Keep the constructor's arguments in
     attributes of their names, and files can hold the loss. By default, targets are an array of numbers with one entry a
     sample, and there is no accuracy; `prepare`, `measures_accuracy` and `count_correct` are there to change that.
@@ -91,7 +91,7 @@ class Loss(ReprFromArguments):
         return as_numbers(targets, what)
 
     def measures_accuracy(self, targets):
-        """Whether predictions for prepared targets are right or wrong."""
+        """Whether accuracy is defined for prepared targets."""
         return False
 
     def count_correct(self, y, targets):
@@ -142,9 +142,9 @@ def value_and_gradient(loss, y, targets, sample_weight=None):
 class CategoricalCrossEntropy(Loss):
     """-log of the probability that the prediction gives to the true class, in nats.
 
-    Targets are class indices (N,) or one-hot rows (N, classes). Of what a `Softmax` layer, or a network that ends with
-    one, returned, loss and gradient are computed from the softmax's input, as one stable step with the gradient
-    (softmax - one-hot) / N by that. Of other probabilities, none counts as smaller than 1e-7.
+    Targets are class indices (N,) or one-hot rows (N, classes). For the array that a `Softmax` layer returned, or a
+    network that ends with one, loss and gradient are computed from the softmax's input, the logits, as one stable step:
+    the gradient by the logits is (softmax - one-hot) / N. Other probabilities count as at least 1e-7.
 
     Args:
         from_logits: predictions are not probabilities, but what a softmax would make them from.
@@ -184,7 +184,7 @@ class CategoricalCrossEntropy(Loss):
         else:
             losses, gradient = self._of_probabilities(y, targets)
         gradient = weigh(gradient, sample_weight)
-        if known is not None:
+        if known is not None:  # Softmax.backward will take this gradient instead
             losses, dlogits = self._of_logits(known, targets)
             logits.gradients.keep(gradient, weigh(dlogits, sample_weight))
         return mean_of(losses, sample_weight), gradient

@@ -1,4 +1,4 @@
-"""Network: layers in a row, and what can be done with them."""
+"""Network: layers in a row; training, evaluation, prediction, gradients, saving and loading."""
 
 import os
 import threading
@@ -29,8 +29,8 @@ class Network:
     Args:
         seed: where the random numbers for weights and shuffling start; None takes one from the system.
         dtype: 'float32' or 'float64', of weights and computation.
-        fused: whether neighbouring layers run as one, which is faster; False runs them one by one, by their own forward
-            and backward passes, as does the environment variable CNNX_FUSED=0. The two agree within rounding.
+        fused: whether neighbouring layers run as one block, which is faster; False runs them one by one, by their own
+            forward and backward passes, as does the environment variable CNNX_FUSED=0. The two agree within rounding.
 
     Raises:
         ValueError: seed, dtype or fused is none of these.
@@ -52,7 +52,7 @@ class Network:
         self.generator = np.random.default_rng(seed)
         self.loss = None
         self.optimizer = None
-        self._changes = types.SimpleNamespace(any=True)  # in layers, since the plan was made
+        self._changes = types.SimpleNamespace(any=True)  # shared with the layers; True: rebuild the plan
         self._own_what_is_not_copied()
 
     def __getstate__(self):
@@ -64,7 +64,7 @@ class Network:
         self._own_what_is_not_copied()
 
     def _own_what_is_not_copied(self):
-        """Take a lock of its own, and arrays that nobody else writes into."""
+        """Start with a new lock and without a plan: a copy must not share these, nor a forked process."""
         self._plan = self._plan_for = self._update = self._update_for = None
         self._lock = threading.RLock()
         _networks.add(self)
@@ -181,7 +181,7 @@ class Network:
             if self._changes.any or self._plan_for != made_for:
                 if not self.layers:
                     raise RuntimeError('the network has no layers; add some first')
-                # Of a subclass, neither copies nor checkpoints keep what it does otherwise.
+                # Copies and checkpoints would not keep what a subclass does differently.
                 if type(self.generator) is not np.random.Generator:
                     raise TypeError(
                         f'generator: expected one such as numpy.random.default_rng(0), got {self.generator!r}'
@@ -195,7 +195,7 @@ class Network:
             return self._plan
 
     def reset_plan(self):
-        """Rebuild plan and update at their next use: arrays that they hold on to have been replaced."""
+        """Rebuild plan and update at their next use: arrays that they use have been replaced."""
         self._changes.any = True
 
     def reset_update(self):
@@ -214,6 +214,7 @@ class Network:
             self._update, self._update_for = self.optimizer.prepare(self.trainable_parameters, work), made_for
         return self._update
 
+    # Methods whose code is in other modules: `train` in training/fit.py, `evaluate` in training/evaluation.py, ...
     train = fit.train
     evaluate = evaluation.evaluate
     forward = steps.forward
@@ -283,7 +284,7 @@ class Network:
         Args:
             path: the file.
             custom_objects: classes of layers, losses and optimizers of your own, by their names: {'Swish': Swish}.
-            fused: whether layers run as one; None for what the file has.
+            fused: whether neighbouring layers run as one block; None for what the file has.
 
         Raises:
             CheckpointError: the file is damaged, holds no architecture, or needs other custom_objects.
@@ -315,7 +316,7 @@ def _check_cross_entropy_fits(last, loss):
             f'CategoricalCrossEntropy(from_logits=True) after {last.where} would take the softmax twice; '
             'leave out one of the two'
         )
-    # What a layer of one's own gives is not known.
+    # What a layer of the user's own returns is not known.
     if not loss.from_logits and type(last).__module__.startswith('cnnx.') and not isinstance(last, (Softmax, Sigmoid)):
         raise ValueError(
             f'CategoricalCrossEntropy: expected probabilities, {last.where} gives any numbers; '

@@ -2,8 +2,9 @@
 
     python examples/by_hand.py
 
-trains on 1,000 of the MNIST images that come with the package, and prints the loss and accuracy of each epoch. This is
-what `Network(fused=False).train(...)` does, bit for bit; read it first, and then docs/reading.md.
+trains on the 5,000 MNIST images that come with the package, in some seconds, and prints the loss and accuracy of each
+epoch. The weights become those of `lenet5(seed=0, fused=False).train(...)`, bit for bit. docs/reading.md goes on from
+here.
 """
 
 import numpy as np
@@ -14,10 +15,11 @@ from cnnx.data import preprocess_mnist_data
 EPOCHS = 3
 BATCH_SIZE = 32
 LEARNING_RATE = 0.01
+MOMENTUM = 0.9
 
 
 def build(generator):
-    """Return the layers of LeNet-5, their weights drawn from the generator, first layer first."""
+    """Return the layers of LeNet-5; their weights are drawn from the generator, those of the first layer first."""
     layers = [
         Convolutional(num_filters=6, kernel_size=5, padding='same'),
         ReLU(),
@@ -40,50 +42,49 @@ def build(generator):
     return layers
 
 
-def forward(layers, x):
+def forward(layers, x, training):
     """Return the probabilities of the ten digits, (N, 10), for images, (N, 28, 28, 1)."""
     for layer in layers:
-        x = layer.forward(x, training=True)
+        x = layer.forward(x, training)  # which keeps what layer.backward needs
     return x
 
 
 def backward(layers, dy):
-    """Write the gradients of all weights, from the gradient of the loss by the probabilities."""
+    """Write the gradients of all weights into `parameter.grad`; dy is the gradient of the loss by the probabilities."""
     for layer in reversed(layers):
         dy = layer.backward(dy)
 
 
-def train(layers, loss, optimizer, generator, x, y):
-    """Go through the images, in a new random order, a batch at a time; return the mean loss and the accuracy."""
+def train_epoch(layers, loss, optimizer, generator, x, y):
+    """Train on all images once, in a new random order, batch by batch; return the mean loss and the accuracy."""
     parameters = [parameter for layer in layers for parameter in layer.parameters]
-    total_loss = correct = 0
     order = generator.permutation(len(x))
+    total_loss = correct = 0
     for first in range(0, len(x), BATCH_SIZE):
         batch = order[first : first + BATCH_SIZE]
-        probabilities = forward(layers, x[batch])
-        batch_loss, gradient = loss.value_and_gradient(probabilities, y[batch])
+        probabilities = forward(layers, x[batch], training=True)
+        mean_loss, gradient = loss.value_and_gradient(probabilities, y[batch])
         backward(layers, gradient)
         optimizer.update(parameters, LEARNING_RATE)
-        total_loss += batch_loss * len(batch)
-        correct += np.sum(probabilities.argmax(axis=1) == y[batch].argmax(axis=1))
+        total_loss += mean_loss * len(batch)
+        correct += count_correct(probabilities, y[batch])
     return total_loss / len(x), correct / len(x)
 
 
-def accuracy(layers, x, y):
-    """Return which fraction of the images is classified right."""
-    for layer in layers:
-        x = layer.forward(x)
-    return np.mean(x.argmax(axis=1) == y.argmax(axis=1))
+def count_correct(probabilities, y):
+    """Return for how many images the most probable digit is the right one; y is one-hot, (N, 10)."""
+    return np.sum(probabilities.argmax(axis=1) == y.argmax(axis=1))
 
 
 def main():
     (x_train, y_train), (x_test, y_test) = preprocess_mnist_data()
     generator = np.random.default_rng(0)
-    layers, loss, optimizer = build(generator), CategoricalCrossEntropy(), SGD(momentum=0.9)
+    layers, loss, optimizer = build(generator), CategoricalCrossEntropy(), SGD(momentum=MOMENTUM)
     for epoch in range(1, EPOCHS + 1):
-        mean_loss, correct = train(layers, loss, optimizer, generator, x_train, y_train)
-        print(f'epoch {epoch}: loss {mean_loss:.4f}, accuracy {correct:.4f}')
-    print(f'test accuracy: {accuracy(layers, x_test, y_test):.2%} of {len(x_test)} images')
+        mean_loss, accuracy = train_epoch(layers, loss, optimizer, generator, x_train, y_train)
+        print(f'epoch {epoch}: loss {mean_loss:.4f}, accuracy {accuracy:.2%}')
+    correct = count_correct(forward(layers, x_test, training=False), y_test)
+    print(f'test accuracy: {correct / len(x_test):.2%} of {len(x_test)} images')
     return layers
 
 

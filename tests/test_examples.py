@@ -1,23 +1,48 @@
-"""What examples/ shows holds."""
+"""The examples: the loop by hand equals `train`, transfer learning helps, the notebook runs."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import cnnx
+from cnnx.data import preprocess_mnist_data
+from cnnx.models import lenet5
+
 EXAMPLES = Path(__file__).parents[1] / 'examples'
 
 
-pytestmark = pytest.mark.usefixtures('compiled_kernels')
-
-
-@pytest.fixture
-def transfer():
-    spec = importlib.util.spec_from_file_location('transfer_learning', EXAMPLES / 'transfer_learning.py')
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f'{name}.py')
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     return example
+
+
+@pytest.fixture
+def transfer(compiled_kernels):
+    return load('transfer_learning')
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_the_loop_by_hand_gives_the_weights_of_train(monkeypatch, capsys):
+    by_hand = load('by_hand')
+    (x, y), test = preprocess_mnist_data()
+    x, y = x[:200], y[:200]
+    monkeypatch.setattr(by_hand, 'preprocess_mnist_data', lambda: ((x, y), test))
+    layers = by_hand.main()
+    net = lenet5(seed=0, fused=False, momentum=by_hand.MOMENTUM)
+    settings = {'learning_rate': by_hand.LEARNING_RATE, 'batch_size': by_hand.BATCH_SIZE}
+    history = net.train(x, y, epochs=by_hand.EPOCHS, verbose=0, **settings)
+    for layer, same in zip(layers, net.layers, strict=True):
+        for parameter, expected in zip(layer.parameters, same.parameters, strict=True):
+            np.testing.assert_array_equal(parameter.value, expected.value, err_msg=same.where)
+    *epochs, last = capsys.readouterr().out.splitlines()
+    metrics = zip(history['loss'], history['accuracy'], strict=True)
+    assert epochs == [f'epoch {n}: loss {loss:.4f}, accuracy {right:.2%}' for n, (loss, right) in enumerate(metrics, 1)]
+    assert last == f'test accuracy: {net.evaluate(*test)["accuracy"]:.2%} of 1000 images'
 
 
 def test_what_was_learned_of_other_digits_helps(transfer, capsys):
@@ -44,3 +69,31 @@ def test_the_command_prints_both_ways(transfer, capsys):
     assert [line.split()[0] for line in lines] == ['test', 'from', 'transferred', 'gain']
     with pytest.raises(SystemExit):
         transfer.main(['--seeds', '0'])
+
+
+def test_the_notebook_has_no_outputs():
+    cells = json.loads((EXAMPLES / 'first_steps.ipynb').read_text(encoding='utf-8'))['cells']
+    code = [cell for cell in cells if cell['cell_type'] == 'code']
+    assert code
+    assert [cell['id'] for cell in code if cell['outputs'] or cell['execution_count']] == []
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    reason = 'needs nbclient and ipykernel: pip install -e ".[notebook]"'
+    nbclient = pytest.importorskip('nbclient', reason=reason)
+    pytest.importorskip('ipykernel', reason=reason)
+    nbformat = pytest.importorskip('nbformat', reason=reason)
+    monkeypatch.setenv('PYTHONPATH', str(Path(cnnx.__file__).parents[1]))
+    notebook = nbformat.read(EXAMPLES / 'first_steps.ipynb', as_version=4)
+    nbclient.NotebookClient(notebook, timeout=300, resources={'metadata': {'path': str(tmp_path)}}).execute()
+    outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == 'code'}
+    pictures = {name: sum('image/png' in output.get('data', {}) for output in each) for name, each in outputs.items()}
+    assert {name: count for name, count in pictures.items() if count} == {
+        'show': 1,
+        'curves': 1,
+        'mistakes': 1,
+        'filters': 2,
+    }
+    wrong = int(outputs['mistakes'][0].text.split()[0])
+    assert 0 < wrong < 100
+    assert (tmp_path / 'digits.npz').exists()

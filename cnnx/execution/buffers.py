@@ -1,4 +1,4 @@
-"""Buffers: arrays that are lent out again for the next batch."""
+"""Buffers: arrays that are used again for the next batch."""
 
 import math
 
@@ -6,13 +6,13 @@ import numpy as np
 
 
 class Buffers:
-    """Arrays that are lent out by name, and grow when a larger one is asked for."""
+    """Arrays by name, used again for each batch; they grow when a larger one is asked for."""
 
     def __init__(self):
         self._arrays = {}
 
     def empty(self, name, shape, dtype):
-        """Return an array with arbitrary contents, which is good until the next one of that name."""
+        """Return an array with arbitrary contents, to be used until the next one of that name is asked for."""
         size = math.prod(shape)
         array = self._arrays.get(name)
         if array is None or array.size < size or array.dtype != dtype:

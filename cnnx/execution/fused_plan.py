@@ -26,7 +26,7 @@ class Route(NamedTuple):
     head: Sweep | None
 
     def forward(self, x, training, order=None):
-        """Return what the steps make of a batch: x, or, where there is an order, the samples of x that it names."""
+        """Return the output of the steps for a batch: x, or, where there is an order, those samples of x."""
         for step in self.steps:
             x, order = step.forward(x, training) if order is None else step.forward(x, training, order), None
         return x
@@ -69,7 +69,7 @@ class FusedPlan(Plan):
         return super().backward(dy)
 
     def _loss_on(self, route, data, index, training):
-        """Run a batch up to its loss; return the sum of the losses, how many are right, and the gradient to go on with.
+        """Run a batch up to its loss; return the sum of the losses, how many are right, and a gradient to go back with.
 
         That is the gradient of what the last step gave, or None where only the head learns, or nothing does.
         """
@@ -108,7 +108,7 @@ class FusedPlan(Plan):
         parts = [layer for layer in self._layers if training or not layer.only_in_training]
         head, softmax = None, False
         if parts:
-            # Blocks write the gradients of all their weights.
+            # A block writes the gradients of all its weights: a frozen layer runs by itself.
             apart = [layer for layer in parts if backward and layer.parameters and not layer.learns]
             parts = fuse(parts, apart, training or backward)
             head, softmax = self._end(purpose, parts, backward)
@@ -124,7 +124,7 @@ class FusedPlan(Plan):
                     fusions,
                     sum(fusion.layer.index < first for fusion in fusions),
                     training=training or backward,
-                    # To learn, that of the first layer's input is not needed.
+                    # Learning does not need the gradient of the first layer's input.
                     input_gradient=backward and fusions[0].layer.index >= first + (purpose == 'learn'),
                     loss=head if last else None,
                     softmax=softmax and last,
@@ -135,7 +135,7 @@ class FusedPlan(Plan):
     def _end(self, purpose, parts, backward):
         """Return the loss that the last fusion computes too, or None, and whether it computes the softmax after it.
 
-        A Softmax that is left to the fusion is taken off the parts.
+        A Softmax that is computed there is removed from the parts.
         """
         last_is_softmax = type(parts[-1]) is Softmax and len(parts) > 1
         fused = isinstance(parts[-2 if last_is_softmax else -1], Fusion)

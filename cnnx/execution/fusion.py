@@ -1,4 +1,4 @@
-"""Which neighbouring layers run as one block, and in which order."""
+"""Fusion: which neighbouring layers run as one block, and in which order."""
 
 import math
 from typing import NamedTuple
@@ -35,14 +35,14 @@ PASSING = 8
 
 
 class Fusion(NamedTuple):
-    """Layers that run as one block: one that makes it what it is, and what runs with that one.
+    """Layers that run as one block: a main one, such as a convolution, and those that run with it.
 
     A weighted layer may have ReLU and max-pooling with it. A Flatten moves nothing: where it is the layer itself,
     there is no block.
 
     Attributes:
         layers: in the network's order.
-        layer: the one that makes the block what it is.
+        layer: the main one, which decides the kind of block.
         pooling: of a convolution, or None.
         relu: of a weighted layer.
         shape: of one output sample.
@@ -142,17 +142,17 @@ def _members(layers):
     return members
 
 
-def in_place(fusions, frozen):
-    """Return which fusions write over what they read.
+def in_place(fusions, first):
+    """Return which fusions write over what they read; the backward pass goes through those from `first` on.
 
-    They may where nothing is lost that a backward pass before them reads: a number that is dropped has no gradient,
-    whatever its sign was.
+    They may where nothing is lost that the backward pass of the fusion before them reads. Dropout may write over
+    numbers whose signs are read: a number that it drops has no gradient, whatever its sign was.
     """
     found, kept = [], NOTHING
     for i, fusion in enumerate(fusions):
         least = {Dropout: SIGNS, Flatten: VALUES}.get(type(fusion.layer), NOTHING)
         found.append(fusion.elementwise and kept <= least)
-        kept = max(kept if found[-1] else NOTHING, fusion.reads if i >= frozen else NOTHING)
+        kept = max(kept if found[-1] else NOTHING, fusion.reads if i >= first else NOTHING)
     return found
 
 

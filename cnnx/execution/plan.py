@@ -19,7 +19,7 @@ class Step:
 
     Args:
         layer: that runs.
-        learns: whether the backward pass comes to it when the network learns.
+        learns: whether the backward pass reaches it when the network learns.
     """
 
     def __init__(self, layer, learns):
@@ -67,7 +67,7 @@ class Plan:
     Args:
         layers: the network's.
         loss: its loss, or None.
-        lock: the network's; hold it from a call until its result is copied, since results are lent.
+        lock: the network's; hold it from a call until its result is copied: the next batch overwrites it.
     """
 
     def __init__(self, layers, loss, lock):
@@ -101,11 +101,11 @@ class Plan:
         return loss, correct
 
     def predict(self, x):
-        """Return what the last layer makes of a batch, contiguous and of the network's dtype."""
+        """Return the output of the last layer for a batch, contiguous and of the network's dtype."""
         return self._forward(x, training=False)
 
     def forward(self, x, training):
-        """Return what the last layer makes of a batch, and keep what `backward` needs."""
+        """Return the output of the last layer for a batch, and keep what `backward` needs."""
         y = self._forward(x, training)
         self._kept = len(x)
         return y

@@ -36,9 +36,9 @@ class Program:
         capacity: the largest batch.
         training: whether layers do what they do in training.
         first: the first fusion that the backward pass goes through; as many as there are for no backward pass.
-        input_gradient: whether the backward pass goes on before the first fusion.
+        input_gradient: whether the backward pass computes the gradient of the first fusion's input.
         loss: a `CategoricalCrossEntropy`, computed from the last block's output in the same sweep, or None.
-        weighted: whether samples have different weights in the loss.
+        weighted: whether the loss weighs samples differently.
         softmax: whether to compute the softmax of the last block's output.
 
     Attributes:
@@ -60,7 +60,8 @@ class Program:
         self._dtype = fusions[0].layer.dtype
         self._backend = kernels.current()
         self._work = sum(fusion.work for fusion in fusions) * (3 if self.backward else 1)
-        # With the loss in the sweep, or without a backward pass, a tile is finished when the next one comes.
+        # With the loss in the program, or without a backward pass, a tile is finished before the next one begins:
+        # arrays between blocks need to hold one tile for each thread, not the batch.
         self._in_tiles = self._backend.Program.tile is not None and (loss or not self.backward)
         self.blocks, self.names, self._gathers, self._dropouts = [], [], [], []
         self._add_fusions(fusions, first, input_gradient, softmax)
@@ -71,6 +72,7 @@ class Program:
         self._compiled = self._backend.Program(self.blocks, capacity, self.threads)
 
     def _add_fusions(self, fusions, first, input_gradient, softmax):
+        """Make the blocks of the fusions in order: each one reads as its x what the one before wrote as its y."""
         over = in_place(fusions, first)
         local = self._local(fusions, first, over, input_gradient, softmax)
         shape = fusions[0].layer.input_shape
@@ -80,7 +82,7 @@ class Program:
         for i, fusion in enumerate(fusions):
             x, dx, shape = y, dy, fusion.shape
             if over[i]:
-                # The first fusion that learns is a weighted one, or one that passes a gradient on.
+                # In place. Without a dx no dy is needed: the first fusion that learns has weights, and is not in place.
                 y, dy = x.reshape(len(x), *shape), None if dx is None else dx.reshape(len(dx), *shape)
             else:
                 y = self._buffer(shape, local[i + 1])
@@ -196,7 +198,7 @@ class Sweep:
         return program
 
     def forward(self, x, training, order=None):
-        """Return what the last fusion makes of a batch.
+        """Return the output of the last fusion for a batch.
 
         Args:
             x: (N, ...), or, where there is an order, what the batch is picked from.

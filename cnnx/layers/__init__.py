@@ -1,4 +1,4 @@
-"""The layers, one small file a kind. A new kind goes into __all__, which is all that has to know of it."""
+"""The layers: one file for each kind, or for a few alike. A new kind is added to __all__, and is found there."""
 
 from cnnx.layers.activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from cnnx.layers.base import Layer

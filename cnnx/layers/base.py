@@ -1,4 +1,4 @@
-"""Layer: what all layers share, and what a layer of one's own defines."""
+"""Layer: the base class of all layers, and of your own."""
 
 import inspect
 import math
@@ -37,9 +37,9 @@ class Layer:
         trainable: False freezes it: training leaves its parameters as they are.
         generator: where its random numbers come from: its network's `numpy.random.Generator`, or its own.
         l2: how much the squares of its weights add to the loss.
-        only_in_training: whether it gives back what it is given, except in training.
-        adjustable: the settings that a resumed run may have others of.
-        planned: the settings that a network's plan depends on.
+        only_in_training: whether it returns its input unchanged, except in training.
+        adjustable: the settings that may be changed before a run is resumed.
+        planned: the settings that a network's plan depends on; it is rebuilt when one of them changes.
     """
 
     only_in_training = False
@@ -55,10 +55,10 @@ class Layer:
         self.index = None
         self.trainable = True
         self.generator = None
-        self.buffers = None
+        self.buffers = None  # arrays that `empty` returns, set by a plan during a pass
         self._parameters = []
-        self._weights_of_file = None
-        self._saved = None
+        self._weights_of_file = None  # values for `add_parameter`, set by `set_up`
+        self._saved = None  # what `backward` needs of the latest forward pass
 
     def __setattr__(self, name, value):
         if name == 'trainable':
@@ -152,7 +152,10 @@ class Layer:
         return self._parameters[-1]
 
     def empty(self, name, shape, dtype=None):
-        """Return an array to write a result into, by default of the layer's dtype; a network lends the same again."""
+        """Return an array to write a result into, by default of the layer's dtype.
+
+        In a network, it is the one of this name from the batch before, where that is large enough.
+        """
         dtype = self.dtype if dtype is None else dtype
         return np.empty(shape, dtype) if self.buffers is None else self.buffers.empty(name, shape, dtype)
 

@@ -1,4 +1,4 @@
-"""Samples whose batches are augmented before they are learned from."""
+"""Augmented data: array data or batch data whose images are changed at random before each step."""
 
 from cnnx.augmentation.pipeline import Pipeline
 from cnnx.training.array_data import ArrayData

@@ -22,7 +22,7 @@ def diverged(network, samples, index, loss, learning_rate):
         layer.undo()
     what = f'the loss is {loss / len(index)}'
     if math.isfinite(loss):
-        # The backward pass comes to the last layer first.
+        # The backward pass starts at the last layer.
         what = f'the gradient of {_not_finite(reversed(network.layers), "grad")} is not finite'
     return DivergenceError(
         f'{what}; {_cause(network, samples, index)}. The weights are those from before this batch. '

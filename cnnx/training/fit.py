@@ -1,4 +1,4 @@
-"""What `Network.train` does: arguments are checked here, and a run is put together; the loop is in loop.py."""
+"""`Network.train`: checks the arguments and puts a run together; the loop is in loop.py."""
 
 import contextlib
 import math
@@ -82,7 +82,7 @@ def train(
         checkpoint_every: when to save within epochs as well: a number of batches, or a time such as '30s',
             '5m' or a `datetime.timedelta`; None for never. Only the newest of these files stays.
         keep: how many checkpoints of epochs stay; None for all.
-        resume_from_checkpoint: go on from the newest of these files, exactly as if the run that wrote it
+        resume_from_checkpoint: continue from the newest of these files, exactly as if the run that wrote it
             had not been interrupted; start from epoch 1 where there is none.
         verbose: 0 prints nothing; 1 prints a line an epoch, and on a terminal shows a progress bar before it; 2
             prints the lines alone.
@@ -122,7 +122,7 @@ def train(
         raise ValueError('train: no layer learns: set layer.trainable, or add one with parameters')
     names = _names_of_metrics(data, validation)
     schedule.check(epochs, names)
-    schedule.restore({})
+    schedule.restore({})  # it may have been used before
     progress, history = Progress(verbose, epochs), History()
     callbacks.begin(network, history, names)
     run = None
@@ -137,7 +137,7 @@ def train(
             'augment': augment,
         }
         run = Run(checkpoint_dir, checkpoint_prefix, _all_settings(settings, data, network, schedule), keep)
-    # A Ctrl-C as the lock is taken or given back would leave it held.
+    # From here on signals are noted: a Ctrl-C while the lock is taken or released would leave it locked.
     with Interruption() as interruption, run or contextlib.nullcontext():
         position = Position()
         if run is not None:

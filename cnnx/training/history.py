@@ -16,7 +16,7 @@ class History(Mapping):
             change, and 'val_loss' and 'val_accuracy' after the epoch where there is validation data.
             'accuracy' is missing for losses that have none.
 
-    `history['loss']` is short for `history.history['loss']`, and `'val_loss' in history` tells whether it is there.
+    `history['loss']` is short for `history.history['loss']`, and `'val_loss' in history` is True if it is there.
     """
 
     def __init__(self, history=None):
@@ -70,7 +70,7 @@ class Mean:
 
     Args:
         measures_accuracy: whether there is one.
-        sums: of the losses, of the right predictions, of the samples: to go on from.
+        sums: of the losses, of the right predictions, of the samples, to continue from.
     """
 
     def __init__(self, measures_accuracy, sums=None):
@@ -97,7 +97,7 @@ class Position:
 
     Attributes:
         history: lists of metrics, a number for each epoch that is done.
-        epoch: the one to go on with, from 1.
+        epoch: the one to continue with, from 1.
         batch: how many of its batches are done.
         order: the generator's state from before this epoch was shuffled; None at its beginning.
         mean: sums over its batches, as `Mean` holds them.

@@ -50,7 +50,15 @@ def learn(network, samples, index, learning_rate):
 class Loop:
     """The epochs of a run.
 
-    What happens between batches hangs on two lists of methods, `before_step` and `after_step`.
+    Attributes, beside the arguments:
+        before_step, after_step: methods to call before and after each batch.
+        position: how far the run is.
+        mean: the mean loss and accuracy of the epoch so far.
+        steps: how many batches the epoch has, or None where that is not known.
+        over: whether the epoch ends early: time is up, or a callback stops the run.
+        saved: (epoch, batch) of the newest checkpoint of this session, or None.
+        unseen: after a resume, how many epochs before this one an iterator of batches has to skip.
+        began: when the run would have started without breaks, by `time.monotonic`.
     """
 
     network: object
@@ -82,7 +90,6 @@ class Loop:
 
     def run_from(self, position):
         """Train from a position to the end, or until time is up or a callback ends it."""
-        # How many epochs before this one an iterator has not given its batches for; when the seconds were 0.
         self.unseen, self.began = position.epoch - 1, time.monotonic() - position.seconds
         self.saved = None
         if position.seconds >= self.max_seconds:
@@ -90,13 +97,13 @@ class Loop:
         self.callbacks.call('on_train_begin')
         if self.callbacks.stopped and position.epoch <= self.epochs:
             self.progress.say('a callback has stopped the run: nothing to train')
-        # The time is what a checkpoint says of it, so that a resume comes to the same end.
+        # The time is that of the newest checkpoint, so that a resumed run ends at the same place.
         while position.epoch <= self.epochs and position.seconds < self.max_seconds and not self.callbacks.stopped:
             position = self.train_epoch(position)
         self.callbacks.call('on_train_end')
 
     def train_epoch(self, position):
-        """Train an epoch from a position to its end, or as far as it comes, and return where to go on."""
+        """Train from a position to the end of its epoch, or until the run ends; return where to continue."""
         self.callbacks.call('on_epoch_begin', position.epoch)
         unseen, epoch = self.unseen, position.epoch
         with self.progress.bar(position.epoch, self.data.size):
@@ -108,7 +115,7 @@ class Loop:
                 metrics |= self.validate(unseen)
             seconds = time.perf_counter() - began
             if not complete:
-                # What schedule and callbacks learn from a part of an epoch is not what a resume goes on with.
+                # Before schedule and callbacks see metrics of a part of an epoch: a resume completes it first.
                 self._save()
             self.history.append(metrics)
             self.schedule.observe(metrics)
@@ -126,7 +133,7 @@ class Loop:
         self.position, self.over = position, False
         self.steps = self.data.steps(self.batch_size)
         self.mean = Mean(self.data.measures_accuracy, position.mean)
-        # The learning rate of batches whose number is not known is that of their epoch's first step.
+        # Where the number of batches is not known, all steps of an epoch have the learning rate of its first one.
         self.steps_before, self.all_steps = (position.epoch - 1) * (self.steps or 1), self.epochs * (self.steps or 1)
         if position.batch and self.progress.bars:
             self.progress.advance(self.mean.sums[2], self.mean)
@@ -204,7 +211,7 @@ class Loop:
         return generator.permutation(self.data.size) if self.shuffle else np.arange(self.data.size)
 
     def _awaited(self, batches):
-        """Yield batches that somebody else makes: a signal ends the wait for one, and an error is saved before."""
+        """Yield batches that the user's code makes: a signal ends the wait for one; before an error, save."""
         batches = iter(batches)
         while True:
             self._stop_if_asked()

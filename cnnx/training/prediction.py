@@ -51,7 +51,7 @@ def predict_classes(network, x, batch_size=256):
 
 
 def _predict(network, plan, batch, out):
-    """Write what the network makes of a batch, and return it."""
+    """Write the network's output for a batch into `out`, and return it."""
     with plan.lock:
         out[...] = plan.predict(as_kernels_read(batch, network.dtype))
     return out

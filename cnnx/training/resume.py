@@ -189,7 +189,7 @@ class Run:
         return self._within_epoch(position, found.description['settings'], progress)
 
     def _report(self, found, network, trainable, lines, progress):
-        """Say where the run goes on, and what is not as it was.
+        """Print where the run continues, and what has changed.
 
         Args:
             found: the checkpoint.

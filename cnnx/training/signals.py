@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP during training: noted as they come, acted upon between batches."""
+"""Signals during training: Ctrl-C, SIGTERM and SIGHUP are noted as they come, and acted upon between batches."""
 
 import contextlib
 import os

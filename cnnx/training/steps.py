@@ -11,7 +11,9 @@ from cnnx.training.loop import learn
 
 
 def forward(network, x, training=False):
-    """Return the network's output for a batch, (N, ...), an array of the caller's own, and keep it for `backward`.
+    """Return the network's output for a batch, (N, ...), and keep what `backward` needs.
+
+    The array is the caller's: the next batch does not overwrite it.
 
     Args:
         network: a `cnnx.Network`.
