@@ -8,7 +8,7 @@ import itertools
 from typing import NamedTuple
 
 from cnnx.execution.fusion import Fusion, fuse
-from cnnx.execution.plan import Plan, Step
+from cnnx.execution.plan import Plan
 from cnnx.execution.program import Sweep
 from cnnx.layers import Softmax
 from cnnx.losses import CategoricalCrossEntropy, value_and_gradient
@@ -42,7 +42,6 @@ class FusedPlan(Plan):
     def __init__(self, layers, loss, lock):
         super().__init__(layers, loss, lock)
         self._routes = {}
-        self._latest = None
 
     def learn(self, data, index):
         route = self._route('learn')
@@ -59,14 +58,10 @@ class FusedPlan(Plan):
         return self._route('predict').forward(x, training=False)
 
     def forward(self, x, training):
-        self._latest = self._route('training' if training else 'inference')
-        y = self._latest.forward(x, training)
-        self._kept = len(x)
+        route = self._route('training' if training else 'inference')
+        y = route.forward(x, training)
+        self._kept = route.steps, len(x)
         return y
-
-    def backward(self, dy):
-        self._steps = self._latest.steps if self._latest else ()
-        return super().backward(dy)
 
     def _loss_on(self, route, data, index, training):
         """Run a batch up to its loss; return the sum of the losses, how many are right, and a gradient to go back with.
@@ -115,7 +110,7 @@ class FusedPlan(Plan):
         steps = []
         for kind, members in itertools.groupby(parts, type):
             if kind is not Fusion:
-                steps += [Step(layer, layer.index >= first) for layer in members]
+                steps += [self._steps[layer.index] for layer in members]
                 continue
             fusions = list(members)
             last = fusions[-1] is parts[-1]

@@ -28,19 +28,24 @@ class Step:
         self._buffers = Buffers()
 
     def forward(self, x, training):
-        return self._run('forward', (len(x), *self.layer.shape), x, training)
+        self.layer.buffers = self._buffers
+        try:
+            y = self.layer.forward(x, training)
+        finally:
+            self.layer.buffers = None
+        return self._checked(y, 'forward', (len(x), *self.layer.shape))
 
     def backward(self, dy):
-        return self._run('backward', (len(dy), *self.layer.input_shape), dy)
-
-    def _run(self, method, shape, *arguments):
-        """Call a method of the layer, which may be of the user's own, and return its result as kernels read it."""
-        layer = self.layer
-        layer.buffers = self._buffers
+        self.layer.buffers = self._buffers
         try:
-            result = getattr(layer, method)(*arguments)
+            dx = self.layer.backward(dy)
         finally:
-            layer.buffers = None
+            self.layer.buffers = None
+        return self._checked(dx, 'backward', (len(dy), *self.layer.input_shape))
+
+    def _checked(self, result, method, shape):
+        """Return what a method of the layer, which may be of the user's own, has returned, as kernels read it."""
+        layer = self.layer
         if not isinstance(result, np.ndarray) or result.shape != shape or result.dtype != layer.dtype:
             got = f'{result.dtype} {result.shape}' if isinstance(result, np.ndarray) else repr(result)[:60]
             raise ValueError(
@@ -107,7 +112,7 @@ class Plan:
     def forward(self, x, training):
         """Return the output of the last layer for a batch, and keep what `backward` needs."""
         y = self._forward(x, training)
-        self._kept = len(x)
+        self._kept = self._steps, len(x)
         return y
 
     def backward(self, dy):
@@ -119,9 +124,10 @@ class Plan:
         """
         if self._kept is None:
             raise RuntimeError('backward: expected a call of forward just before, with no other batch in between')
-        if len(dy) != self._kept:
-            raise ValueError(f'backward: expected the gradient of {self._kept} samples, as in forward, got {len(dy)}')
-        return self._backward(dy, self._steps)
+        steps, samples = self._kept
+        if len(dy) != samples:
+            raise ValueError(f'backward: expected the gradient of {samples} samples, as in forward, got {len(dy)}')
+        return self._backward(dy, steps)
 
     def penalty(self):
         """Return what the weights add to the loss of each sample."""

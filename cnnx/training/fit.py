@@ -15,7 +15,7 @@ from cnnx.training.array_data import split_off
 from cnnx.training.augmented_data import AugmentedData
 from cnnx.training.batch_data import BatchData, as_data, as_validation
 from cnnx.training.callback_list import CallbackList
-from cnnx.training.history import History, Mean, Position
+from cnnx.training.history import History, Position
 from cnnx.training.loop import Loop
 from cnnx.training.progress import Progress
 from cnnx.training.resume import Every, Run
@@ -146,7 +146,7 @@ def train(
         if position.epoch > epochs:
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
         history.history = position.history
-        network.reset_update()
+        network.reset_update()  # the optimizer's state may be other arrays now
         parts = (network, data, validation, schedule, callbacks, history)
         Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption).run_from(position)
     return history
@@ -182,9 +182,9 @@ def _all_settings(settings, data, network, schedule):
 
 def _names_of_metrics(data, validation):
     """Return the names of an epoch's metrics."""
-    names = list(Mean(data.measures_accuracy, [0, 0, 1]).metrics())
+    names = ['loss', 'accuracy'] if data.measures_accuracy else ['loss']
     if validation is not None:
-        names += [f'val_{name}' for name in Mean(validation.measures_accuracy, [0, 0, 1]).metrics()]
+        names += ['val_loss', 'val_accuracy'] if validation.measures_accuracy else ['val_loss']
     return names
 
 
