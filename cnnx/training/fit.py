@@ -127,16 +127,9 @@ def train(
     callbacks.begin(network, history, names)
     run = None
     if checkpoint_dir is not None:
-        settings = {
-            'epochs': epochs,
-            'batch_size': batch_size,
-            'shuffle': shuffle,
-            'steps_per_epoch': steps_per_epoch,
-            'class_weight': class_weight,
-            'max_seconds': max_seconds,
-            'augment': augment,
-        }
-        run = Run(checkpoint_dir, checkpoint_prefix, _all_settings(settings, data, network, schedule), keep)
+        given = {'epochs': epochs, 'batch_size': batch_size, 'shuffle': shuffle, 'steps_per_epoch': steps_per_epoch}
+        given |= {'class_weight': class_weight, 'max_seconds': max_seconds, 'augment': augment}
+        run = Run(checkpoint_dir, checkpoint_prefix, _settings(given, data, network, schedule), keep)
     # From here on signals are noted: a Ctrl-C while the lock is taken or released would leave it locked.
     with Interruption() as interruption, run or contextlib.nullcontext():
         position = Position()
@@ -152,15 +145,15 @@ def train(
     return history
 
 
-def _all_settings(settings, data, network, schedule):
+def _settings(given, data, network, schedule):
     """Return a function that returns what a run's bits depend on; callbacks may change some of it."""
-    weights = settings['class_weight']
+    weights = given['class_weight']
     settings = {
-        **settings,
+        **given,
         'samples': data.size,
-        'batches': data.steps(settings['batch_size']),
+        'batches': data.steps(given['batch_size']),
         'class_weight': weights and {str(key): value for key, value in weights.items()},
-        'augment': describe(settings['augment']),
+        'augment': describe(given['augment']),
     }
 
     def now():
