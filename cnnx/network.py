@@ -1,4 +1,4 @@
-"""Network: layers in a row; training, evaluation, prediction, gradients, saving and loading."""
+"""Network: layers in a row. The code of `train`, `predict`, `forward` and others is in cnnx/training/ and beside it."""
 
 import os
 import threading

@@ -19,11 +19,11 @@ class Route(NamedTuple):
 
     Attributes:
         steps: in order, `Step` and `Sweep` objects.
-        head: a `Sweep` after them that computes the loss too, and what it learns from it; or None.
+        loss_sweep: a `Sweep` after them that computes the loss too, and goes back from it; or None.
     """
 
     steps: list
-    head: Sweep | None
+    loss_sweep: Sweep | None
 
     def forward(self, x, training, order=None):
         """Return the output of the steps for a batch: x, or, where there is an order, those samples of x."""
@@ -43,15 +43,15 @@ class FusedPlan(Plan):
         super().__init__(layers, loss, lock)
         self._routes = {}
 
-    def learn(self, data, index):
+    def write_gradients(self, data, index):
         route = self._route('learn')
-        loss, correct, dy = self._loss_on(route, data, index, training=True)
-        # Where only the head learns, it has done so already.
+        loss, correct, dy = self._run_batch(route, data, index, training=True)
+        # The sweep with the loss has been back already. In LeNet-5 that is all: there are no other steps.
         self._backward(dy, [step for step in route.steps if step.learns])
         return loss, correct
 
     def evaluate(self, data, index):
-        loss, correct, _ = self._loss_on(self._route('evaluate'), data, index, training=False)
+        loss, correct, _ = self._run_batch(self._route('evaluate'), data, index, training=False)
         return loss, correct
 
     def predict(self, x):
@@ -63,12 +63,14 @@ class FusedPlan(Plan):
         self._kept = route.steps, len(x)
         return y
 
-    def _loss_on(self, route, data, index, training):
-        """Run a batch up to its loss; return the sum of the losses, how many are right, and a gradient to go back with.
+    def _run_batch(self, route, data, index, training):
+        """Run a batch up to its loss, and, in training, back through the sweep that computes the loss.
 
-        That is the gradient of what the last step gave, or None where only the head learns, or nothing does.
+        Returns:
+            The sum of the losses, how many samples are right, and the gradient of what the last step gave: None where
+            nothing before that sweep learns.
         """
-        first = route.steps[0] if route.steps else route.head
+        first = route.steps[0] if route.steps else route.loss_sweep
         if isinstance(first, Sweep) and data.direct:
             (x, *others), order = data.arrays, index  # the sweep picks the samples itself
         else:
@@ -76,8 +78,8 @@ class FusedPlan(Plan):
         if route.steps:
             x = route.forward(x, training, order)
             others, order = [array if order is None else array[order] for array in others], None
-        if route.head is not None:
-            loss, correct, dy = route.head.loss((x, *others), order)
+        if route.loss_sweep is not None:
+            loss, correct, dy = route.loss_sweep.run_with_loss((x, *others), order)
         else:
             loss, dy = value_and_gradient(self.loss, x, *others)
             loss *= len(index)
@@ -101,12 +103,12 @@ class FusedPlan(Plan):
         """Return a new route; the backward pass goes through the layers from `first` on."""
         backward = first < len(self._layers)
         parts = [layer for layer in self._layers if training or not layer.only_in_training]
-        head, softmax = None, False
+        loss, softmax = None, False
         if parts:
             # A block writes the gradients of all its weights: a frozen layer runs by itself.
             apart = [layer for layer in parts if backward and layer.parameters and not layer.learns]
             parts = fuse(parts, apart, training or backward)
-            head, softmax = self._end(purpose, parts, backward)
+            loss, softmax = self._end(purpose, parts, backward)
         steps = []
         for kind, members in itertools.groupby(parts, type):
             if kind is not Fusion:
@@ -121,11 +123,11 @@ class FusedPlan(Plan):
                     training=training or backward,
                     # Learning does not need the gradient of the first layer's input.
                     input_gradient=backward and fusions[0].layer.index >= first + (purpose == 'learn'),
-                    loss=head if last else None,
+                    loss=loss if last else None,
                     softmax=softmax and last,
                 )
             )
-        return Route(steps, None) if head is None else Route(steps[:-1], steps[-1])
+        return Route(steps, None) if loss is None else Route(steps[:-1], steps[-1])
 
     def _end(self, purpose, parts, backward):
         """Return the loss that the last fusion computes too, or None, and whether it computes the softmax after it.
@@ -143,7 +145,7 @@ class FusedPlan(Plan):
 
     def _timed_steps(self):
         route = self._route('learn')
-        return route.steps if route.head is None else [*route.steps, route.head]
+        return route.steps if route.loss_sweep is None else [*route.steps, route.loss_sweep]
 
     def _loss_is_apart(self):
-        return self._route('learn').head is None
+        return self._route('learn').loss_sweep is None

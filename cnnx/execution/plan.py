@@ -85,7 +85,7 @@ class Plan:
         self._steps = [Step(layer, i >= self._first) for i, layer in enumerate(layers)]
         self._kept = None
 
-    def learn(self, data, index):
+    def write_gradients(self, data, index):
         """Write the gradients of all parameters that learn, for a batch.
 
         Args:
@@ -101,7 +101,7 @@ class Plan:
         return loss, correct
 
     def evaluate(self, data, index):
-        """Return what `learn` does, for a batch that nothing is learned from."""
+        """Return what `write_gradients` does, for a batch that nothing is learned from."""
         loss, correct, _ = self._loss(data, index, training=False)
         return loss, correct
 
@@ -134,8 +134,8 @@ class Plan:
         return math.fsum(layer.penalty() for layer in self._penalized)  # sum rounds by the version of Python
 
     def times(self, data, index):
-        """Return the seconds of the forward and the backward pass of each part of `learn`, one by one."""
-        self.learn(data, index)
+        """Return the seconds of the forward and the backward pass of each part of `write_gradients`, one by one."""
+        self.write_gradients(data, index)
         (x, *others), seconds = data.batch(index), []
         for step in self._timed_steps():
             taken, x = step.times(x)

@@ -28,7 +28,7 @@ from cnnx.layers import (
 ACTIVATION_NAMES = {ReLU: 'relu', LeakyReLU: 'leaky_relu', Sigmoid: 'sigmoid', Tanh: 'tanh'}
 
 
-class Program:
+class BoundProgram:
     """Blocks with their arrays, for batches of up to `capacity` samples.
 
     Args:
@@ -69,7 +69,7 @@ class Program:
             self._add_loss(loss, weighted)
         if softmax:
             self._add_softmax()
-        self._compiled = self._backend.Program(self.blocks, capacity, self.threads)
+        self._kernel_program = self._backend.Program(self.blocks, capacity, self.threads)
 
     def _add_fusions(self, fusions, first, input_gradient, softmax):
         """Make the blocks of the fusions in order: each one reads as its x what the one before wrote as its y."""
@@ -152,7 +152,7 @@ class Program:
         for layer, block in self._dropouts if forward else ():
             block.draw(layer.draw_key(), layer.rate)
         threads = kernels.threads_for(samples * self._work, kernels.SERIAL_STEP_WORK)
-        self._compiled.run(samples, self.training, forward, backward, threads, order)
+        self._kernel_program.run(samples, self.training, forward, backward, threads, order)
         if sources:
             for gather in self._gathers:
                 gather.read_from(None)
@@ -167,7 +167,7 @@ class Program:
         for column, (forward, backward) in enumerate(passes):
             for i in range(len(self.blocks))[:: 1 if forward else -1]:
                 began = time.perf_counter()
-                self._compiled.run(samples, self.training, forward, backward, 1, None, i, i + 1)
+                self._kernel_program.run(samples, self.training, forward, backward, 1, None, i, i + 1)
                 seconds[i, column] = time.perf_counter() - began
         return seconds
 
@@ -177,7 +177,7 @@ class Sweep:
 
     Args:
         fusions: as `fuse` gives them, of neighbouring layers.
-        first, settings: what `Program` takes.
+        first, settings: what `BoundProgram` takes.
     """
 
     def __init__(self, fusions, first, **settings):
@@ -193,7 +193,7 @@ class Sweep:
         key = kernels.current().name, weighted, loss and loss.label_smoothing
         program = self._programs.get(key)
         if program is None or program.capacity < samples or program.threads < kernels.num_threads():
-            program = self._programs[key] = Program(self.fusions, samples, weighted=weighted, **self._settings)
+            program = self._programs[key] = BoundProgram(self.fusions, samples, weighted=weighted, **self._settings)
         self._latest = program
         return program
 
@@ -203,14 +203,14 @@ class Sweep:
         Args:
             x: (N, ...), or, where there is an order, what the batch is picked from.
             training: as the sweep was made for.
-            order: as for `Program.run`.
+            order: as for `BoundProgram.run`.
         """
         samples = len(x if order is None else order)
         program = self.program(samples)
         program.run(samples, sources=(x,), order=order)
         return program.y[:samples]
 
-    def loss(self, arrays, order=None):
+    def run_with_loss(self, arrays, order=None):
         """Run a batch up to the loss, and back where the sweep learns.
 
         Returns:
@@ -218,7 +218,7 @@ class Sweep:
 
         Args:
             arrays: x, labels, and weights or not.
-            order: as for `Program.run`.
+            order: as for `BoundProgram.run`.
         """
         samples = len(arrays[0] if order is None else order)
         program = self.program(samples, len(arrays) == 3)

@@ -21,13 +21,13 @@ from cnnx.training.signals import Interruption
 VALIDATION_BATCH = 256
 
 
-def learn(network, samples, index, learning_rate):
+def learn(network, data, index, learning_rate):
     """Learn from one batch: forward, loss, backward, and a step of the optimizer.
 
     Args:
         network: a compiled `cnnx.Network`.
-        samples: an `ArrayData`.
-        index: which of them make up the batch, (N,) int64.
+        data: an `ArrayData`.
+        index: which of its samples make up the batch, (N,) int64.
         learning_rate: the size of the step.
 
     Returns:
@@ -38,10 +38,10 @@ def learn(network, samples, index, learning_rate):
     """
     plan = network.plan
     with plan.lock:
-        loss, correct = plan.learn(samples, index)
+        loss, correct = plan.write_gradients(data, index)
         update = network.prepared_update(len(index))
         if not (math.isfinite(loss) and update.gradients_are_finite()):
-            raise diverged(network, samples, index, loss, learning_rate)
+            raise diverged(network, data, index, loss, learning_rate)
         update(learning_rate)
     return loss, correct
 
@@ -54,7 +54,7 @@ class Loop:
         before_step, after_step: methods to call before and after each batch.
         position: how far the run is.
         mean: the mean loss and accuracy of the epoch so far.
-        steps: how many batches the epoch has, or None where that is not known.
+        batches_in_epoch: how many batches the epoch has, or None where that is not known.
         over: whether the epoch ends early: time is up, or a callback stops the run.
         saved: (epoch, batch) of the newest checkpoint of this session, or None.
         unseen: after a resume, how many epochs before this one an iterator of batches has to skip.
@@ -131,31 +131,32 @@ class Loop:
     def train_batches(self, position):
         """Train on the batches that an epoch has left, or until time is up; return whether the epoch is complete."""
         self.position, self.over = position, False
-        self.steps = self.data.steps(self.batch_size)
+        self.batches_in_epoch = self.data.steps(self.batch_size)
         self.mean = Mean(self.data.measures_accuracy, position.mean)
         # Where the number of batches is not known, all steps of an epoch have the learning rate of its first one.
-        self.steps_before, self.all_steps = (position.epoch - 1) * (self.steps or 1), self.epochs * (self.steps or 1)
+        batches = self.batches_in_epoch or 1
+        self.batches_before, self.batches_in_run = (position.epoch - 1) * batches, self.epochs * batches
         if position.batch and self.progress.bars:
             self.progress.advance(self.mean.sums[2], self.mean)
         # NumPy need not warn of what overflows: it ends the run.
         with np.errstate(over='ignore', invalid='ignore'):
-            for samples, index in self._batches():
+            for data, index in self._batches():
                 for method in self.before_step:
                     method()
-                self.step(samples, index)
+                self.step(data, index)
                 for method in self.after_step:
                     method()
                 if self.over:
-                    return position.batch == self.steps
+                    return position.batch == self.batches_in_epoch
         return True
 
-    def step(self, samples, index):
+    def step(self, data, index):
         """Learn from one batch, and count it."""
         position = self.position
         try:
-            loss, correct = learn(self.network, samples, index, self._learning_rate())
+            loss, correct = learn(self.network, data, index, self._learning_rate())
         except DivergenceError as error:
-            of = f' of {self.steps}' if self.steps else ''
+            of = f' of {self.batches_in_epoch}' if self.batches_in_epoch else ''
             raise DivergenceError(f'epoch {position.epoch}, batch {position.batch + 1}{of}: {error}') from None
         self.samples, self.sums_before = len(index), self.mean.sums
         self.mean.add(len(index), loss, correct)
@@ -174,10 +175,10 @@ class Loop:
 
     def _learning_rate(self):
         """Return the learning rate of the next step."""
-        done = self.steps_before + (self.position.batch if self.steps else 0)
+        done = self.batches_before + (self.position.batch if self.batches_in_epoch else 0)
         if self.max_seconds < math.inf:
-            done = max(done, min(self._seconds() / self.max_seconds, 1) * self.all_steps)
-        rate = self.schedule(done, self.all_steps, self.epochs)
+            done = max(done, min(self._seconds() / self.max_seconds, 1) * self.batches_in_run)
+        rate = self.schedule(done, self.batches_in_run, self.epochs)
         try:
             usable = 0 <= rate < math.inf
         except (TypeError, ValueError):  # it is no number
@@ -250,7 +251,7 @@ class Loop:
         self.over = self.over or self._seconds() >= self.max_seconds
 
     def _save_if_due(self):
-        if not self.over and self.every.due() and self.position.batch != self.steps:
+        if not self.over and self.every.due() and self.position.batch != self.batches_in_epoch:
             self._save()
 
     # Saving and leaving.

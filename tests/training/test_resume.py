@@ -84,7 +84,7 @@ def craft(path, **description):
     checkpoint.write(path, arrays, found | description)
 
 
-def signal_at(net, call, number=signal.SIGINT, method='learn'):
+def signal_at(net, call, number=signal.SIGINT, method='write_gradients'):
     """Have a signal come while a network's plan learns or evaluates a batch, the call-th from now on."""
     plan, calls = net.plan, []
     real = getattr(plan, method)
@@ -104,7 +104,7 @@ class StopError(Exception):
 
 def stop_at(net, call):
     """Have a network's plan fail at the call-th batch that it learns from now on."""
-    learn, calls = net.plan.learn, []
+    learn, calls = net.plan.write_gradients, []
 
     def stopped(*arguments):
         calls.append(None)
@@ -112,7 +112,7 @@ def stop_at(net, call):
             raise StopError
         return learn(*arguments)
 
-    net.plan.learn = stopped
+    net.plan.write_gradients = stopped
 
 
 def fork():

@@ -51,7 +51,7 @@ def handlers():
     return [signal.getsignal(number) for number in DEFAULTS]
 
 
-def signal_at(net, call, number=signal.SIGINT, method='learn'):
+def signal_at(net, call, number=signal.SIGINT, method='write_gradients'):
     """Have a signal come while a network's plan learns or evaluates a batch, the call-th from now on."""
     plan, calls = net.plan, []
     real = getattr(plan, method)
