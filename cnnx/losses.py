@@ -1,13 +1,13 @@
 """Loss functions: categorical cross-entropy, mean squared error, and the base class of your own."""
 
-import inspect
+import math
 
 import numpy as np
 
 from cnnx import kernels
 from cnnx._util import logits
 from cnnx._util.arrays import as_kernels_read, as_numbers, in_chunks
-from cnnx._util.representation import ReprFromArguments
+from cnnx._util.representation import ReprFromArguments, arguments_of
 from cnnx._util.validation import non_negative, true_or_false
 from cnnx._util.windows import batch_shape
 
@@ -100,10 +100,10 @@ class Loss(ReprFromArguments):
 
     def settings(self):
         """Return the constructor's arguments as JSON can hold them."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return arguments_of(self)
 
-    def _checked(self, y, targets):
-        """Return predictions and targets as arrays that fit each other."""
+    def _checked(self, y, targets, sample_weight):
+        """Return predictions, targets and weights, or None for these, as arrays that fit each other."""
         y = as_numbers(y, 'predictions')
         if y.ndim < 2 or len(y) == 0:
             raise ValueError(f'predictions: expected (N, outputs) with N at least 1, got {y.shape}')
@@ -111,7 +111,9 @@ class Loss(ReprFromArguments):
         targets = self.prepare(targets, y.shape[1:], y.dtype)
         if len(targets) != len(y):
             raise ValueError(f'targets: expected {len(y)}, one a prediction, got {len(targets)}')
-        return y, targets
+        if sample_weight is not None:
+            sample_weight = sample_weights(sample_weight, len(y), y.dtype)
+        return y, targets, sample_weight
 
 
 def value_and_gradient(loss, y, targets, sample_weight=None):
@@ -124,10 +126,11 @@ def value_and_gradient(loss, y, targets, sample_weight=None):
         targets = targets.astype(y.dtype, copy=False)
     found = loss.value_and_gradient(y, targets, *(() if sample_weight is None else (sample_weight,)))
     where = f'{type(loss).__name__}.value_and_gradient'
+    pair = isinstance(found, tuple) and len(found) == 2
     if (
-        not isinstance(found, tuple)
-        or len(found) != 2
-        or np.ndim(found[0]) != 0
+        not pair
+        or np.shape(found[0]) != ()
+        or np.asarray(found[0]).dtype.kind not in 'iuf'
         or not isinstance(found[1], np.ndarray)
     ):
         raise TypeError(f'{where}: expected it to return (mean loss, gradient), got {found!r:.60}')
@@ -178,11 +181,13 @@ class CategoricalCrossEntropy(Loss):
 
     def value_and_gradient(self, y, targets, sample_weight=None):
         known = None if self.from_logits else logits.of_probabilities.of(y)
-        y, targets = self._checked(y, targets)
+        y, targets, sample_weight = self._checked(y, targets, sample_weight)
         if self.from_logits:
             losses, gradient = self._of_logits(y, targets)
         else:
-            losses, gradient = self._of_probabilities(y, targets)
+            # What a softmax made is as exact as it looks, down to the smallest number.
+            smallest = self.SMALLEST if known is None else np.finfo(y.dtype).tiny
+            losses, gradient = self._of_probabilities(y, targets, smallest)
         gradient = weigh(gradient, sample_weight)
         if known is not None:  # Softmax.backward will take this gradient instead
             losses, dlogits = self._of_logits(known, targets)
@@ -196,12 +201,12 @@ class CategoricalCrossEntropy(Loss):
         kernels.current().softmax_cross_entropy_backward(gradient, labels, gradient, self.label_smoothing, 1)
         return losses, gradient
 
-    def _of_probabilities(self, y, labels):
+    def _of_probabilities(self, y, labels, smallest):
         """Return the loss of each sample, (N,), and the gradient of their mean by probabilities."""
         if ((y < -ROUNDING) | (y > 1 + ROUNDING)).any():
             raise ValueError('predictions: expected probabilities from 0 to 1; for logits, use from_logits=True')
         N, C = y.shape
-        y = np.maximum(y, self.SMALLEST)
+        y = np.maximum(y, smallest)
         target = np.full_like(y, self.label_smoothing / C)
         target[np.arange(N), labels] += 1 - self.label_smoothing
         return -(target * np.log(y)).sum(axis=1), -target / (N * y)
@@ -236,10 +241,26 @@ class MeanSquaredError(Loss):
         return int((y.argmax(axis=1) == targets.argmax(axis=1)).sum())
 
     def value_and_gradient(self, y, targets, sample_weight=None):
-        y, targets = self._checked(y, targets)
+        y, targets, sample_weight = self._checked(y, targets, sample_weight)
         difference = np.subtract(y, targets, dtype=y.dtype)
         losses = np.square(difference).reshape(len(y), -1).mean(axis=1)
         return mean_of(losses, sample_weight), weigh(difference * (2 / difference.size), sample_weight)
+
+
+def sample_weights(weights, samples, dtype, prefix=''):
+    """Return weights (N,) of a dtype, or raise a ValueError unless they are so many numbers of at least 0."""
+    weights = as_numbers(weights, f'{prefix}sample_weight')
+    if weights.shape != (samples,):
+        raise ValueError(f'{prefix}sample_weight: expected shape ({samples},), one a sample, got {weights.shape}')
+    with np.errstate(over='ignore'):
+        read = as_kernels_read(weights, dtype)
+    wrong = np.flatnonzero(~((read >= 0) & (read < math.inf)))
+    if len(wrong):
+        raise ValueError(
+            f'{prefix}sample_weight: expected finite numbers of {dtype}, at least 0, '
+            f'got {weights[wrong[0]]} at position {wrong[0]}'
+        )
+    return read
 
 
 def mean_of(losses, weights):

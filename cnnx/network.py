@@ -48,7 +48,7 @@ class Network:
             raise ValueError(f'seed: expected a whole number of at least 0, or None, got {seed!r}')
         self.layers = ()
         self._dtype = check_dtype(dtype)
-        self.fused = true_or_false(fused, 'fused')
+        self.fused = fused
         self.generator = np.random.default_rng(seed)
         self.loss = None
         self.optimizer = None
@@ -85,6 +85,9 @@ class Network:
             raise TypeError(f'add: expected a layer such as ReLU(), got {layer!r}')
         if '_parameters' not in vars(layer):
             raise TypeError(f'{type(layer).__name__}.__init__: call super().__init__() first')
+        for name in ('shape', 'dtype', 'index'):
+            if not layer._is_set_up and getattr(layer, name) is not None:
+                raise TypeError(f'{type(layer).__name__}: self.{name} is what networks set; use another name')
         if layer.index is not None:
             raise ValueError(f'add: this {type(layer).__name__} is in a network already; make another one')
         layer.index = len(self.layers)
@@ -149,6 +152,22 @@ class Network:
         return self._dtype
 
     @property
+    def fused(self):
+        return self._fused
+
+    @fused.setter
+    def fused(self, fused):
+        self._fused = true_or_false(fused, 'fused')
+
+    @property
+    def runs_fused(self):
+        """Whether neighbouring layers run as one: `fused`, unless CNNX_FUSED=0."""
+        setting = os.environ.get('CNNX_FUSED', '')
+        if setting not in ('', '0', '1'):
+            raise ValueError(f'CNNX_FUSED: expected 0 or 1, got {setting!r}')
+        return self._fused and setting != '0'
+
+    @property
     def parameters(self):
         """The parameters of all layers, by the name that files give them: 'weights_0', 'bias_0', ..."""
         return {f'{p.name}_{index}': p for index, layer in enumerate(self.layers) for p in layer.parameters}
@@ -177,7 +196,7 @@ class Network:
     def plan(self):
         """How a batch runs (`cnnx.execution.plan.Plan`), made at first use and after changes."""
         with self._lock:
-            made_for = self.layers, self.loss, self.fused, self.generator
+            made_for = self.layers, self.loss, getattr(self.loss, 'from_logits', None), self.runs_fused, self.generator
             if self._changes.any or self._plan_for != made_for:
                 if not self.layers:
                     raise RuntimeError('the network has no layers; add some first')
@@ -188,8 +207,7 @@ class Network:
                     )
                 for layer in self.layers:
                     layer.generator = self.generator
-                fused = self.fused and os.environ.get('CNNX_FUSED') != '0'
-                self._plan = (FusedPlan if fused else Plan)(self.layers, self.loss, self._lock)
+                self._plan = (FusedPlan if self.runs_fused else Plan)(self.layers, self.loss, self._lock)
                 self._plan_for = made_for
                 self._changes.any = False
             return self._plan
@@ -270,6 +288,8 @@ class Network:
             OSError: the file cannot be written.
             TypeError: a setting of a layer, loss or optimizer is not what JSON can hold.
         """
+        if optimizer_state and self.optimizer is None:
+            raise RuntimeError('save: optimizer_state needs an optimizer; call compile first')
         arrays = state.arrays(self) if optimizer_state else state.weights(self)
         description = state.describe_training(self) if optimizer_state else state.describe(self)
         checkpoint.write(path, arrays, description)
@@ -290,13 +310,16 @@ class Network:
             CheckpointError: the file is damaged, holds no architecture, or needs other custom_objects.
             OSError: there is no such file, or it cannot be opened.
         """
+        custom_objects = {} if custom_objects is None else custom_objects
+        if not isinstance(custom_objects, dict) or not all(isinstance(kind, type) for kind in custom_objects.values()):
+            raise TypeError(f"custom_objects: expected classes by name, {{'Swish': Swish}}, got {custom_objects!r:.60}")
         arrays, description = checkpoint.read(path)
         if 'architecture' not in description:
             raise CheckpointError(
                 f'{path}: holds no architecture; for a file of weights alone, build the network and use load_weights'
             )
         with checkpoint.as_checkpoint_error(path, 'cannot build its network'):
-            network = state.rebuild(cls, description, arrays, custom_objects or {})
+            network = state.rebuild(cls, description, arrays, custom_objects)
         if fused is not None:
             network.fused = fused
         return network

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from cnnx import kernels
-from cnnx._util.representation import ReprFromArguments
+from cnnx._util.representation import ReprFromArguments, arguments_of
 from cnnx._util.validation import non_negative, positive, true_or_false
 
 # All optimizers: cnnx exports them, and loading a file and `as_optimizer` find them here.
@@ -50,7 +50,7 @@ class Optimizer(ReprFromArguments):
             )
         return super().__new__(cls)
 
-    def __init__(self, weight_decay, clip_norm):
+    def __init__(self, weight_decay=0.0, clip_norm=None):
         self.weight_decay = non_negative(weight_decay, 'weight_decay')
         self.clip_norm = None if clip_norm is None else positive(clip_norm, 'clip_norm')
 
@@ -61,7 +61,7 @@ class Optimizer(ReprFromArguments):
 
     def settings(self):
         """Return the arguments of the constructor, by name, as values that JSON can hold."""
-        return {'weight_decay': self.weight_decay, 'clip_norm': self.clip_norm}
+        return arguments_of(self)
 
     def update(self, parameters, learning_rate):
         """Take one step.
@@ -69,8 +69,12 @@ class Optimizer(ReprFromArguments):
         Args:
             parameters: any iterable of `Parameter` objects, whose gradients are written; frozen ones stay the same.
             learning_rate: the size of the step.
+
+        Raises:
+            ValueError: the learning rate is no finite number of at least 0.
         """
-        self.prepare(parameters)(learning_rate)
+        parameters = parameters.values() if isinstance(parameters, dict) else parameters
+        self.prepare(parameters)(non_negative(learning_rate, 'learning_rate'))
 
     def prepare(self, parameters, work=0):
         """Return an `Update`, which does what `update` does and looks up arrays only once, for many steps.
@@ -97,7 +101,8 @@ class Optimizer(ReprFromArguments):
             scale: the factor that gradients are multiplied by.
             threads: the number of threads.
         """
-        raise NotImplementedError
+        kind = type(self).__name__
+        raise NotImplementedError(f'{kind}.step: define step(self, table, parameters, learning_rate, scale, threads)')
 
     def _state_arrays(self, parameter):
         for name in self.state_names:
@@ -133,8 +138,9 @@ class Update:
         if self._table.size == 0:
             return True
         if self._optimizer.clip_norm is not None:
-            self._norm = self._gradient_norm()
-            if math.isfinite(self._norm):
+            norm = self._gradient_norm()
+            if math.isfinite(norm):
+                self._norm = norm
                 return True  # a norm that overflows does not show that a gradient is infinite
         return self._kernels.all_finite(self._table, 1, self._threads)
 
@@ -180,9 +186,6 @@ class SGD(Optimizer):
     def state_names(self):
         return ('velocity',) if self.momentum else ()
 
-    def settings(self):
-        return {'momentum': self.momentum, 'nesterov': self.nesterov, **super().settings()}
-
     def step(self, table, parameters, learning_rate, scale, threads):
         kernels.current().sgd_update(
             table, learning_rate, self.momentum, self.nesterov, self.weight_decay, scale, threads
@@ -220,9 +223,6 @@ class Adam(Optimizer):
         self.beta_1 = non_negative(beta_1, 'beta_1', below=1)
         self.beta_2 = non_negative(beta_2, 'beta_2', below=1)
         self.epsilon = positive(epsilon, 'epsilon')
-
-    def settings(self):
-        return {'beta_1': self.beta_1, 'beta_2': self.beta_2, 'epsilon': self.epsilon, **super().settings()}
 
     def step(self, table, parameters, learning_rate, scale, threads):
         kernels.current().adam_update(
@@ -297,9 +297,6 @@ class RMSprop(Optimizer):
     def state_names(self):
         return ('square_average', 'velocity') if self.momentum else ('square_average',)
 
-    def settings(self):
-        return {'rho': self.rho, 'epsilon': self.epsilon, 'momentum': self.momentum, **super().settings()}
-
     def step(self, table, parameters, learning_rate, scale, threads):
         kernels.current().rmsprop_update(
             table, learning_rate, self.rho, self.epsilon, self.momentum, self.weight_decay, scale, threads
@@ -332,9 +329,6 @@ class Adagrad(Optimizer):
         super().__init__(weight_decay, clip_norm)
         self.epsilon = positive(epsilon, 'epsilon')
 
-    def settings(self):
-        return {'epsilon': self.epsilon, **super().settings()}
-
     def step(self, table, parameters, learning_rate, scale, threads):
         kernels.current().adagrad_update(table, learning_rate, self.epsilon, self.weight_decay, scale, threads)
 
@@ -358,4 +352,6 @@ def as_optimizer(optimizer):
         raise TypeError(f'optimizer: {optimizer.__name__} is a class; call it: {optimizer.__name__}()')
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f'expected an optimizer such as SGD(momentum=0.9), or the name of one, got {optimizer!r}')
+    if not hasattr(optimizer, 'clip_norm'):
+        raise TypeError(f'{type(optimizer).__name__}.__init__: call super().__init__() first')
     return optimizer

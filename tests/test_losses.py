@@ -321,3 +321,35 @@ def test_weights_go_with_losses_that_take_them():
         ValueError, match='Huber.value_and_gradient takes no weights; give it a parameter sample_weight'
     ):
         regression(Huber()).train(*points(), sample_weight=np.ones(60), verbose=0)
+
+
+@pytest.mark.parametrize('fused', [True, False])
+def test_a_gradient_that_was_scaled_or_masked_is_exact_where_probabilities_are_small(fused):
+    rng = np.random.default_rng(0)
+    x, labels = 20 * rng.normal(size=(32, 4)), rng.integers(0, 3, 32)
+    mask = rng.integers(0, 2, (32, 1))
+    net = cnnx.Network(seed=0, dtype='float64', fused=fused)
+    net.add(cnnx.Dense(4, 3))
+    net.add(cnnx.Softmax())
+    net.compile(CategoricalCrossEntropy())
+    probabilities = net.forward(x, training=True)
+    assert (probabilities < 1e-7).any()
+    _, dy = net.loss.value_and_gradient(probabilities, labels)
+    net.backward(dy * mask * 0.5)
+    dlogits = (probabilities - np.eye(3)[labels]) * mask * 0.5 / 32
+    np.testing.assert_allclose(net.layers[0].parameters[0].grad, x.T @ dlogits, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize('weights', [np.ones((3, 1)), 2.0, [1.0], [1.0, -1, 1], [1, np.nan, 1], ['a', 'b', 'c']])
+@pytest.mark.parametrize('loss', [CategoricalCrossEntropy(from_logits=True), MeanSquaredError()])
+def test_wrong_weights_are_refused(loss, weights):
+    with pytest.raises(ValueError, match='sample_weight: expected'):
+        loss.value_and_gradient(np.zeros((3, 2)), [0, 1, 0], weights)
+
+
+def test_from_logits_counts_as_it_is_set():
+    net, (x, y) = small_network(), small_data(8)
+    net.evaluate(x, y)
+    net.loss.from_logits = True
+    expected = net.loss.value_and_gradient(net.predict(x), y)[0]
+    assert net.evaluate(x, y)['loss'] == pytest.approx(expected, rel=1e-6)

@@ -8,7 +8,7 @@ import pytest
 from models import bits, small_data, small_network
 
 import cnnx
-from cnnx import SGD, Adagrad, Adam, AdamW, CheckpointError, RMSprop, checkpoint, kernels
+from cnnx import SGD, Adagrad, Adam, AdamW, CheckpointError, Optimizer, RMSprop, checkpoint, kernels
 from cnnx.callbacks import LambdaCallback
 from cnnx.checkpoint.state import MAX_UPDATES
 from cnnx.layers.parameter import Parameter
@@ -486,3 +486,66 @@ def test_an_optimizer_of_ones_own_trains():
     net.compile(net.loss, Signs())
     history = net.train(*small_data(), epochs=5, learning_rate=0.005, batch_size=8, verbose=0)
     assert history['loss'][-1] < history['loss'][0]
+
+
+class Sign(Optimizer):
+    """Steps of one size."""
+
+    def __init__(self, *, beta=0.9, weight_decay=0.0):
+        super().__init__(weight_decay)
+        self.beta = beta
+
+    def step(self, table, parameters, learning_rate, scale, threads):
+        for parameter in parameters:
+            parameter.value -= learning_rate * self.beta * np.sign(parameter.grad)
+
+
+def test_an_optimizer_of_ones_own_is_saved_with_its_arguments(tmp_path):
+    net = small_network()
+    net.compile(net.loss, Sign(beta=0.5))
+    net.train(*small_data(8), epochs=1, verbose=0)
+    with pytest.warns(UserWarning, match='Sign'):
+        net.save(tmp_path / 'net.npz', optimizer_state=True)
+    assert cnnx.Network.load(tmp_path / 'net.npz', custom_objects={'Sign': Sign}).optimizer.beta == 0.5
+
+
+def test_what_an_optimizer_of_ones_own_leaves_out_is_named():
+    class Bare(Optimizer):
+        pass
+
+    class Forgetful(Optimizer):
+        def __init__(self):
+            pass
+
+    net = small_network()
+    net.compile(net.loss, Bare())
+    with pytest.raises(NotImplementedError, match='Bare.step: define step'):
+        net.train(*small_data(8), epochs=1, verbose=0)
+    with pytest.raises(TypeError, match=r'Forgetful.__init__: call super\(\).__init__\(\) first'):
+        net.compile(net.loss, Forgetful())
+
+
+def test_an_update_takes_any_parameters_and_a_usable_rate():
+    net, other = small_network(), small_network()
+    for network, parameters in ((net, net.parameters), (other, iter(other.parameters.values()))):
+        x, y = small_data(8)
+        network.backward(network.loss.value_and_gradient(network.forward(x), y)[1])
+        network.optimizer.update(parameters, 0.1)
+    assert bits(net) == bits(other) != bits(small_network())
+    for rate in (-1, np.nan, np.inf, None):
+        with pytest.raises(ValueError, match='learning_rate: expected a finite number'):
+            net.optimizer.update(net.parameters, rate)
+
+
+def test_a_norm_that_is_not_finite_is_not_kept_for_the_next_step():
+    net, (x, y) = small_network(), small_data(8)
+    net.compile(net.loss, SGD(clip_norm=0.01))
+    net.backward(net.loss.value_and_gradient(net.forward(x), y)[1])
+    update, parameter = net.prepared_update(), net.layers[0].parameters[0]
+    kept = parameter.grad.copy()
+    parameter.grad = np.full(kept.shape, np.nan)
+    assert not update.gradients_are_finite()
+    parameter.grad, before = kept, {name: p.value.copy() for name, p in net.parameters.items()}
+    update(1.0)
+    change = sum(((p.value - before[name]) ** 2).sum() for name, p in net.parameters.items())
+    assert np.sqrt(change) < 0.011

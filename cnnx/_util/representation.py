@@ -25,6 +25,23 @@ class Configurable(ReprFromArguments):
         return {name: value for name, value in vars(self).items() if not name.startswith('_')}
 
 
+def arguments_of(thing):
+    """Return the arguments of an object's constructor, by name, from the attributes of these names.
+
+    Raises:
+        TypeError: there is no such attribute.
+    """
+    kind = type(thing)
+    arguments = [
+        p for p in inspect.signature(kind).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    missing = [p.name for p in arguments if not hasattr(thing, p.name)]
+    if missing:
+        name = kind.__name__
+        raise TypeError(f'{name}: keep the argument {missing[0]} in self.{missing[0]}, or define {name}.settings')
+    return {p.name: getattr(thing, p.name) for p in arguments}
+
+
 def as_json(value, where):
     """Convert a value to JSON's own types: tuples and arrays to lists, NumPy's numbers to Python's.
 

@@ -18,6 +18,11 @@ def is_whole(value):
     return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.timedelta64))
 
 
+def is_number(value):
+    """Whether a value is a real number, Python's or NumPy's."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
 def positive_int(value, name):
     """Return `value` as an int of at least 1, or raise a ValueError that names it."""
     if not is_whole(value) or value < 1:
@@ -68,7 +73,7 @@ def positive(value, name, below=math.inf):
 
 def _as_float(value):
     """Return a number as a float, and anything else as NaN."""
-    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+    if is_number(value):
         with contextlib.suppress(OverflowError):  # an int may be larger than every float
             return float(value)
     return math.nan

@@ -90,7 +90,7 @@ def rebuild(network_class, description, arrays, custom_objects):
         layer = _make_layer(settings, custom_objects)
         network.add(layer, weights_of_file)
         restore_trainable(layer, settings)
-    match_weights(network.layers, arrays)
+    assign(network, match_weights(network.layers, arrays))
     if description['optimizer'] is not None:
         loss = description['loss']
         network.compile(loss and _make(loss, custom_objects), _make(description['optimizer'], custom_objects))

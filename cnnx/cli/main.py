@@ -52,7 +52,7 @@ def make_parser(prog='cnnx'):
 def parse(arguments, prog='cnnx'):
     """Return a command's options, those that were left out filled in; exit with status 2 where they are wrong."""
     options = make_parser(prog).parse_args(arguments)
-    options.command_line = [*prog.split(), *arguments]
+    options.command_line = sys.orig_argv if [*arguments] == sys.argv[1:] else [*prog.split(), *arguments]
     if 'dataset' in options:
         complete(options, options.error)
     return options

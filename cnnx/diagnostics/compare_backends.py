@@ -127,7 +127,7 @@ def _largest_differences(network, train_data):
 def _differences(network, x, targets):
     layers, found = network.layers, np.zeros((len(network.layers) + 1, 2))
     for position, layer in enumerate(layers):
-        found[position, 0], x = _on_both(lambda layer=layer, x=x: [layer.forward(x, training=True)], network.generator)
+        found[position, 0], x = _on_both(lambda layer=layer, x=x: [layer.forward(x, True)], network.generator)
     losses = []
 
     def gradient_of_loss():

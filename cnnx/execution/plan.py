@@ -123,7 +123,9 @@ class Plan:
             ValueError: dy is of another number of samples.
         """
         if self._kept is None:
-            raise RuntimeError('backward: expected a call of forward just before, with no other batch in between')
+            raise RuntimeError(
+                'backward: expected forward just before, with no batch and no change of a setting in between'
+            )
         steps, samples = self._kept
         if len(dy) != samples:
             raise ValueError(f'backward: expected the gradient of {samples} samples, as in forward, got {len(dy)}')

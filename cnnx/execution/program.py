@@ -193,7 +193,9 @@ class Sweep:
         key = kernels.current().name, weighted, loss and loss.label_smoothing
         program = self._programs.get(key)
         if program is None or program.capacity < samples or program.threads < kernels.num_threads():
-            program = self._programs[key] = BoundProgram(self.fusions, samples, weighted=weighted, **self._settings)
+            program = self._programs[key] = BoundProgram(
+                self.fusions, max(samples, 1), weighted=weighted, **self._settings
+            )
         self._latest = program
         return program
 

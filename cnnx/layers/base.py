@@ -1,11 +1,11 @@
 """Layer: the base class of all layers, and of your own."""
 
-import inspect
 import math
 
 import numpy as np
 
 from cnnx._util.arrays import as_kernels_read, as_numbers
+from cnnx._util.representation import arguments_of
 from cnnx._util.validation import check_dtype, non_negative, true_or_false
 from cnnx._util.windows import batch_shape, shape_of_sample
 from cnnx.initializers import describe_initializer, get_initializer
@@ -36,7 +36,7 @@ class Layer:
         index: its place in its network, or None.
         trainable: False freezes it: training leaves its parameters as they are.
         generator: where its random numbers come from: its network's `numpy.random.Generator`, or its own.
-        l2: how much the squares of its weights add to the loss.
+        l2: how much the squares of its parameter 'weights' add to the loss.
         only_in_training: whether it returns its input unchanged, except in training.
         adjustable: the settings that may be changed before a run is resumed.
         planned: the settings that a network's plan depends on; it is rebuilt when one of them changes.
@@ -57,12 +57,15 @@ class Layer:
         self.generator = None
         self.buffers = None  # arrays that `empty` returns, set by a plan during a pass
         self._parameters = []
+        self._is_set_up = False
         self._weights_of_file = None  # values for `add_parameter`, set by `set_up`
         self._saved = None  # what `backward` needs of the latest forward pass
 
     def __setattr__(self, name, value):
         if name == 'trainable':
             value = true_or_false(value, 'trainable')
+        elif name == 'l2':
+            value = non_negative(value, 'l2')
         changed = name in self.planned and vars(self).get(name) != value
         super().__setattr__(name, value)
         if changed:
@@ -105,12 +108,7 @@ class Layer:
 
     def settings(self):
         """Return the constructor's arguments, but for `input_shape`, as JSON can hold them."""
-        names = [name for name in inspect.signature(type(self)).parameters if name != 'input_shape']
-        missing = [name for name in names if not hasattr(self, name)]
-        if missing:
-            kind = type(self).__name__
-            raise TypeError(f'{kind}: keep the argument {missing[0]} in self.{missing[0]}, or define {kind}.settings')
-        return {name: getattr(self, name) for name in names}
+        return {name: value for name, value in arguments_of(self).items() if name != 'input_shape'}
 
     @property
     def multiply_adds(self):
@@ -132,8 +130,11 @@ class Layer:
             trainable: False for numbers that the layer keeps and training does not change.
 
         Raises:
+            RuntimeError: it is called elsewhere.
             ValueError: the name is taken, or the initializer is none, or does not give finite floats of the shape.
         """
+        if self.dtype is None:
+            raise RuntimeError(f'{type(self).__name__}: call add_parameter in build, where shapes and dtype are known')
         if any(parameter.name == name for parameter in self._parameters):
             raise ValueError(f'expected parameters of different names, got {name} twice')
         shape = tuple(shape)
@@ -223,13 +224,24 @@ class Layer:
             if type(error) in (ValueError, MemoryError):
                 raise type(error)(f'{self.where}: {error}') from None
             raise
-        self._weights_of_file = None
+        self._weights_of_file, self._is_set_up = None, True
         return self
 
     def report_change(self):
         """Have the network rebuild its plan: something that it depends on has changed."""
         if self.network_changes is not None:
             self.network_changes.any = True
+
+    def penalty(self):
+        """Return l2 times the sum of the squares of the weights."""
+        weights = (p.value for p in self.parameters if p.name == 'weights')
+        return self.l2 * sum(float(np.square(value).sum(dtype=np.float64)) for value in weights)
+
+    def add_penalty_gradient(self):
+        """Add the penalty's gradient to that of the weights."""
+        for parameter in self.parameters:
+            if parameter.name == 'weights' and parameter.learns:
+                parameter.grad += 2 * self.l2 * parameter.value
 
     @property
     def where(self):
@@ -277,7 +289,7 @@ class WeightedLayer(Layer):
 
     def __init__(self, kernel_initializer, input_shape, l2):
         super().__init__(input_shape)
-        self.l2 = non_negative(l2, 'l2')
+        self.l2 = l2
         self.kernel_initializer = get_initializer(kernel_initializer)
 
     @property
@@ -304,17 +316,10 @@ class WeightedLayer(Layer):
         return math.prod(self.shape[:-1]) * self.parameters[0].value.size
 
     def settings(self):
-        return {**super().settings(), 'kernel_initializer': describe_initializer(self.kernel_initializer)}
-
-    def penalty(self):
-        """Return l2 times the sum of the squares of the weights."""
-        return self.l2 * float(np.square(self.weights).sum(dtype=np.float64))
-
-    def add_penalty_gradient(self):
-        """Add the penalty's gradient to that of the weights."""
-        if self.trainable:
-            weights, _ = self.parameters
-            weights.grad += 2 * self.l2 * weights.value
+        settings = super().settings()
+        if 'kernel_initializer' in settings:
+            settings['kernel_initializer'] = describe_initializer(self.kernel_initializer)
+        return settings
 
     def _parameter(self, position):
         if self.shape is None:

@@ -7,9 +7,9 @@ import numbers
 
 import numpy as np
 
-from cnnx._util.arrays import as_kernels_read, as_numbers
+from cnnx._util.arrays import as_kernels_read
 from cnnx._util.validation import is_whole, non_negative
-from cnnx.losses import CategoricalCrossEntropy
+from cnnx.losses import CategoricalCrossEntropy, sample_weights
 
 
 class ArrayData:
@@ -108,22 +108,6 @@ def check_takes_weights(loss, what):
     if 'sample_weight' not in inspect.signature(loss.value_and_gradient).parameters:
         name = f'{type(loss).__name__}.value_and_gradient'
         raise ValueError(f'{what}: {name} takes no weights; give it a parameter sample_weight=None')
-
-
-def sample_weights(weights, samples, dtype, prefix=''):
-    """Return weights (N,) of a dtype, or raise a ValueError unless they are so many numbers of at least 0."""
-    weights = as_numbers(weights, f'{prefix}sample_weight')
-    if weights.shape != (samples,):
-        raise ValueError(f'{prefix}sample_weight: expected shape ({samples},), one a sample, got {weights.shape}')
-    with np.errstate(over='ignore'):
-        read = as_kernels_read(weights, dtype)
-    wrong = np.flatnonzero(~((read >= 0) & (read < math.inf)))
-    if len(wrong):
-        raise ValueError(
-            f'{prefix}sample_weight: expected finite numbers of {dtype}, at least 0, '
-            f'got {weights[wrong[0]]} at position {wrong[0]}'
-        )
-    return read
 
 
 def split_off(samples, fraction):

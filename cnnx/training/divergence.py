@@ -60,7 +60,7 @@ def _cause(network, samples, index):
         return f'the {name} already held numbers that are not finite'
     with np.errstate(all='ignore'):
         for layer in network.layers:
-            x = layer.forward(x)
+            x = layer.forward(x, False)
             if not np.isfinite(x).all():
                 return f'{layer.where} is the first whose output is not finite'
     return 'the outputs of all layers are finite, and too large for the loss or its gradient'

@@ -162,7 +162,7 @@ def _settings(given, data, network, schedule):
             'schedule': type(schedule).__name__,
             **schedule.settings(),
             **network.optimizer.settings(),
-            'fused': network.fused,
+            'fused': network.runs_fused,
             'backend': backend.name,
             'tier': backend.tier,
             'cnnx': __version__,

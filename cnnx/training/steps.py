@@ -24,7 +24,8 @@ def forward(network, x, training=False):
         ValueError: x does not fit the first layer.
     """
     plan = network.plan
-    x = as_kernels_read(network.check_samples(x, 'x'), network.dtype)
+    # A copy: layers keep it for backward, and the caller's array may be filled anew before that.
+    x = as_kernels_read(np.array(network.check_samples(x, 'x')), network.dtype)
     with plan.lock:
         lent = plan.forward(x, true_or_false(training, 'training'))
         y = lent.copy()

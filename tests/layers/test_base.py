@@ -197,3 +197,72 @@ def test_a_print_in_a_forward_pass_is_seen(capsys):
     net.layers[0].trainable = False  # a new plan runs the layers one by one, too
     net.train(*rows(), epochs=1, verbose=0)
     assert capsys.readouterr().out.count('x is (32, 6)') == 2
+
+
+class Rowed(Layer):
+    """Keeps an argument where networks keep the shape of the output."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape = shape
+
+
+class Early(Layer):
+    """Adds a parameter before its shapes are known."""
+
+    def __init__(self):
+        super().__init__()
+        self.add_parameter('w', (2,))
+
+
+def test_what_networks_set_is_no_place_for_arguments():
+    with pytest.raises(TypeError, match='Rowed: self.shape is what networks set; use another name'):
+        network_with(Rowed((2, 3)))
+    with pytest.raises(RuntimeError, match='Early: call add_parameter in build'):
+        Early()
+
+
+def test_a_file_decides_over_what_build_writes_into_a_parameter(tmp_path):
+    class Ramp(Swish):
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.slope.value = [5]
+
+    net = network_with(Ramp())
+    net.layers[1].slope.value = [2]
+    with pytest.warns(UserWarning, match='custom_objects'):
+        net.save(tmp_path / 'net.npz')
+    assert Network.load(tmp_path / 'net.npz', custom_objects={'Ramp': Ramp}).layers[1].slope.value == 2
+
+
+def test_l2_of_a_layer_of_ones_own_penalizes_its_weights():
+    class Scale(Swish):
+        def build(self, input_shape):
+            self.slope = self.add_parameter('weights', (1,), 'ones')
+
+    net = network_with(Scale())
+    plain = net.evaluate(*rows())['loss']
+    net.layers[1].l2 = 0.5
+    assert net.evaluate(*rows())['loss'] == pytest.approx(plain + 0.5)
+    assert net.check_gradients(*rows(6))
+    with pytest.raises(ValueError, match='l2: expected'):
+        net.layers[1].l2 = -1
+
+
+def test_a_layer_of_cnnx_with_fewer_arguments_is_saved_and_loaded(tmp_path):
+    class Narrow(Dense):
+        def __init__(self, output_size):
+            super().__init__(output_size=output_size, kernel_initializer='glorot_uniform')
+
+    net = network_with(Narrow(5))
+    with pytest.warns(UserWarning, match='custom_objects'):
+        net.save(tmp_path / 'net.npz')
+    loaded = Network.load(tmp_path / 'net.npz', custom_objects={'Narrow': Narrow})
+    np.testing.assert_array_equal(loaded.predict(rows()[0]), net.predict(rows()[0]))
+    with pytest.raises(TypeError, match='custom_objects: expected classes by name'):
+        Network.load(tmp_path / 'net.npz', custom_objects=Narrow)
+
+
+def test_a_run_with_a_layer_of_ones_own_that_diverges_says_so():
+    with pytest.raises(cnnx.DivergenceError, match='epoch 1, batch'), np.errstate(all='ignore'):
+        network_with(Swish()).train(*rows(), epochs=5, learning_rate=1e30, verbose=0)

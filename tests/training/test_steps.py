@@ -105,11 +105,11 @@ def test_what_forward_and_backward_return_is_the_callers():
 @pytest.mark.parametrize('other', [lambda net, x, y: net.predict(x), lambda net, x, y: net.evaluate(x, y)])
 def test_backward_needs_its_forward_pass(other):
     net, (x, y) = small_network(), small_data(4)
-    with pytest.raises(RuntimeError, match='backward: expected a call of forward just before'):
+    with pytest.raises(RuntimeError, match='backward: expected forward just before'):
         net.backward(np.ones((4, 3)))
     dy = np.ones_like(net.forward(x, training=True))
     other(net, x, y)
-    with pytest.raises(RuntimeError, match='backward: expected a call of forward just before'):
+    with pytest.raises(RuntimeError, match='backward: expected forward just before'):
         net.backward(dy)
     net.forward(x)
     with pytest.raises(ValueError, match='expected the gradient of 4 samples'):
@@ -196,3 +196,33 @@ def test_a_learning_rate_is_a_number_of_at_least_0(rate):
     for call in (lambda: net.update(rate), lambda: net.train_on_batch(x, y, rate)):
         with pytest.raises(ValueError, match='learning_rate: expected a finite number of at least 0'):
             call()
+
+
+@pytest.mark.parametrize('fused', [True, False])
+def test_an_empty_batch_passes_through(fused):
+    net, (x, _) = small_network(), small_data(4)
+    net.fused = fused
+    assert net.forward(x[:0], training=True).shape == (0, 3)
+    assert net.backward(np.empty((0, 3))).shape == (0, 6, 6, 1)
+
+
+@pytest.mark.parametrize('fused', [True, False])
+def test_the_callers_array_can_be_filled_again_before_backward(fused):
+    x, _ = small_data(4)
+    gradients = []
+    for refill in (False, True):
+        net, given = small_network(), x.copy()
+        net.fused = fused
+        net.forward(given, training=True)
+        if refill:
+            given[...] = 0
+        net.backward(np.ones((4, 3)) * [1, 2, 3])
+        gradients.append(net.layers[0].parameters[0].grad.copy())
+    np.testing.assert_array_equal(*gradients)
+
+
+def test_a_file_with_the_optimizers_state_needs_an_optimizer(tmp_path):
+    net = Network(seed=0)
+    net.add(Dense(2, 2))
+    with pytest.raises(RuntimeError, match='save: optimizer_state needs an optimizer'):
+        net.save(tmp_path / 'net.npz', optimizer_state=True)

@@ -6,6 +6,7 @@ import numpy as np
 
 from cnnx.diagnostics.doctor.findings import Finding, Row
 from cnnx.execution.fusion import fuses_loss
+from cnnx.execution.plan import Step
 from cnnx.layers import Convolutional, Dense, ReLU, Sigmoid, Tanh
 from cnnx.losses import CategoricalCrossEntropy, value_and_gradient
 
@@ -35,8 +36,9 @@ class FirstPass:
     def __init__(self, network, data, index):
         x, targets, *weights = data.batch(index)
         layers, self.rows, self.spread, self.without_gradient = network.layers, {}, _spread(x), []
+        steps = {layer: Step(layer, True) for layer in layers}
         for layer in layers:
-            x = layer.forward(x, training=True)
+            x = steps[layer].forward(x, True)
             self.rows[layer.index] = Row(f'{layer.index} {type(layer).__name__}', _spread(x), _idle(layer, x))
         self.loss, gradient = value_and_gradient(network.loss, x, targets, *weights)
         if fuses_loss(layers, network.loss):  # Softmax counts as a part of the loss
@@ -45,7 +47,7 @@ class FirstPass:
         first = next((layer.index for layer in layers if layer.learns), len(layers))
         for layer in reversed(layers[first:]):
             self.rows[layer.index].gradient = float(np.linalg.norm(gradient))
-            gradient = layer.backward(gradient)
+            gradient = steps[layer].backward(gradient)
             if layer.learns and not any(p.grad.any() for p in layer.parameters if p.learns):
                 self.without_gradient.append(layer)
 
