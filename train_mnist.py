@@ -1,4 +1,7 @@
-"""Train LeNet-5 to read handwritten digits (MNIST): settings, data, network, training, evaluation, in this order."""
+"""Train LeNet-5 to read handwritten digits (MNIST): settings, data, network, training, evaluation, in this order.
+
+docs/reading.md says what happens inside; `CNNX_FUSED=0 python train_mnist.py` runs the layers one by one.
+"""
 
 import argparse
 import contextlib

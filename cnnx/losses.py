@@ -196,9 +196,10 @@ class CategoricalCrossEntropy(Loss):
 
     def _of_logits(self, x, labels):
         """Return the loss of each sample, (N,), and the gradient of their mean by logits."""
-        losses, gradient = np.empty(len(x), x.dtype), np.empty_like(x)
-        kernels.current().softmax_cross_entropy_forward(x, labels, gradient, losses, self.label_smoothing, 1)
-        kernels.current().softmax_cross_entropy_backward(gradient, labels, gradient, self.label_smoothing, 1)
+        losses, probabilities = np.empty(len(x), x.dtype), np.empty_like(x)
+        kernels.current().softmax_cross_entropy_forward(x, labels, probabilities, losses, self.label_smoothing, 1)
+        gradient = probabilities  # the kernel writes it in their place
+        kernels.current().softmax_cross_entropy_backward(probabilities, labels, gradient, self.label_smoothing, 1)
         return losses, gradient
 
     def _of_probabilities(self, y, labels, smallest):

@@ -3,8 +3,8 @@
     python examples/by_hand.py
 
 trains on the 5,000 MNIST images that come with the package, in some seconds, and prints the loss and accuracy of each
-epoch. The weights become those of `lenet5(seed=0, fused=False).train(...)`, bit for bit. docs/reading.md goes on from
-here.
+epoch. The weights become those of `cnnx.models.lenet5(seed=0, fused=False).train(...)`, bit for bit.
+docs/reading.md goes on from here.
 """
 
 import numpy as np
@@ -52,7 +52,7 @@ def forward(layers, x, training):
 def backward(layers, dy):
     """Write the gradients of all weights into `parameter.grad`; dy is the gradient of the loss by the probabilities."""
     for layer in reversed(layers):
-        dy = layer.backward(dy)
+        dy = layer.backward(dy)  # Softmax takes the loss's more exact gradient instead (docs/reading.md, section 7)
 
 
 def train_epoch(layers, loss, optimizer, generator, x, y):

@@ -33,11 +33,6 @@ def in_chunks(array, numbers=2**18):
         yield first, array[first : first + size]
 
 
-def new_array(name, shape, dtype):
-    """Allocate an array; the name is ignored. Layers use it where no buffers are lent to them."""
-    return np.empty(shape, dtype)
-
-
 def array_with_slack(shape, dtype):
     """Return an array of zeros with SLACK readable bytes after its end: kernels read whole vectors."""
     dtype = np.dtype(dtype)

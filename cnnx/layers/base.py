@@ -46,7 +46,7 @@ class Layer:
     l2 = 0.0
     adjustable = ('l2',)
     planned = ('trainable', 'l2')
-    network_changes = None
+    network_changes = None  # the network's flag that its plan is out of date
 
     def __init__(self, input_shape=None):
         self.input_shape = None if input_shape is None else shape_of_sample(input_shape, 'input_shape')
@@ -59,7 +59,7 @@ class Layer:
         self._parameters = []
         self._is_set_up = False
         self._weights_of_file = None  # values for `add_parameter`, set by `set_up`
-        self._saved = None  # what `backward` needs of the latest forward pass
+        self._saved = None  # what `backward` needs of the latest forward pass; its first entry has N rows
 
     def __setattr__(self, name, value):
         if name == 'trainable':

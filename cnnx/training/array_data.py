@@ -46,7 +46,7 @@ class ArrayData:
         return -(-self.size // batch_size)
 
     def batches(self, batch_size, order=None, epoch=1, done=0, unseen=0):
-        """Yield (samples, index) for each batch of an epoch that is not done.
+        """Yield (data, index) for each batch of an epoch that is not done: `data.batch(index)` reads it.
 
         Args:
             batch_size: samples to a batch; the last one has what is left.

@@ -25,7 +25,7 @@ class AugmentedData:
         return self._source.steps(batch_size)
 
     def batches(self, *arguments):
-        """Yield (samples, index) for each batch of an epoch that is not done, as the source does."""
+        """Yield (data, index) for each batch of an epoch that is not done, as the source does."""
         for samples, index in self._source.batches(*arguments):
             yield _AugmentedBatch(samples, self._pipeline, self._network), index
 

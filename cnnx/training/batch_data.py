@@ -54,7 +54,7 @@ class BatchData:
         return self._steps
 
     def batches(self, batch_size=None, order=None, epoch=1, done=0, unseen=0):
-        """Yield (samples, index) for each batch of an epoch that is not done.
+        """Yield (data, index) for each batch of an epoch that is not done: `data.batch(index)` reads it.
 
         Args:
             batch_size, order: not used here: batches come as they are.

@@ -140,8 +140,9 @@ def train(
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
         history.history = position.history
         network.reset_update()  # the optimizer's state may be other arrays now
-        parts = (network, data, validation, schedule, callbacks, history)
-        Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption).run_from(position)
+        parts = network, data, validation, schedule, callbacks, history
+        loop = Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption)
+        loop.run_from(position)
     return history
 
 
