@@ -264,10 +264,13 @@ def test_the_help_lists_all_options_with_their_defaults(run, tmp_path):
 
 @pytest.fixture
 def _interruptible():
-    """Let children start with the usual effect of Ctrl-C, even where these tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let children start with the usual effect of signals, even where these tests run in the background or by nohup."""
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    if hasattr(signal, 'SIGHUP'):
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def interrupt(number, *options, cwd, after_epoch):
