@@ -24,7 +24,7 @@ def leaky_relu_backward(y, dy, dx, negative_slope, num_threads):
 
 
 def sigmoid_forward(x, y, num_threads):
-    """Compute y = 1 / (1 + exp(-x)), computed from exp(-|x|), which cannot overflow."""
+    """Compute y = 1 / (1 + exp(-x)), by exp(-|x|), which cannot overflow."""
     small = np.exp(-np.abs(x))
     y[...] = np.where(x > 0, 1, small) / (1 + small)
 

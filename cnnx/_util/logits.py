@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Companions:
-    """Arrays that belong to other arrays."""
+    """Arrays that are looked up by another array, such as the logits of an array of probabilities."""
 
     def __init__(self):
         self._found = {}

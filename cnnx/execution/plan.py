@@ -44,7 +44,7 @@ class Step:
         return self._checked(dx, 'backward', (len(dy), *self.layer.input_shape))
 
     def _checked(self, result, method, shape):
-        """Return what a method of the layer, which may be of the user's own, has returned, as kernels read it."""
+        """Return the array that a method of a layer has returned, checked, as kernels read it."""
         layer = self.layer
         if not isinstance(result, np.ndarray) or result.shape != shape or result.dtype != layer.dtype:
             got = f'{result.dtype} {result.shape}' if isinstance(result, np.ndarray) else repr(result)[:60]

@@ -35,7 +35,7 @@ class CallbackList:
         return any(callback.stopped for callback in self._callbacks)
 
     def begin(self, network, history, metrics):
-        """Give them the network and the history, check that they can serve, and reset their state.
+        """Give the callbacks the network and the history, check that they can serve, and reset their state.
 
         Args:
             network: the one to train.
