@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import cnnx
 from cnnx import AveragePooling, GlobalAveragePooling, MaxPooling
 from cnnx._util.validation import MAX_SIZE
 
@@ -116,17 +115,6 @@ def test_a_window_of_too_many_pixels_is_refused(kind):
         kind(2**16, padding='same', input_shape=(4, 4, 1)).set_up()
     x = np.arange(16.0).reshape(1, 4, 4, 1)
     assert kind(2**15, padding='same').forward(x).item() == (15 if kind is MaxPooling else 7.5)
-
-
-def network(size, padding):
-    net = cnnx.Network(seed=0)
-    for layer in (cnnx.Convolutional(4, 3, padding='same', input_shape=(size, size, 1)), cnnx.ReLU()):
-        net.add(layer)
-    net.add(MaxPooling(2, padding=padding))
-    for layer in (cnnx.Flatten(), cnnx.Dense(output_size=3), cnnx.Softmax()):
-        net.add(layer)
-    net.compile(cnnx.CategoricalCrossEntropy())
-    return net
 
 
 def pool(values, size=None, stride=None):

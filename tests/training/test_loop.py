@@ -4,6 +4,8 @@ import signal
 
 import numpy as np
 import pytest
+from interrupted_runs import BATCHES, assert_resumes, batches, names, whole_run
+from interrupted_runs import train_on_batches as train
 from models import bits, small_data, small_network
 
 import cnnx
@@ -12,34 +14,10 @@ from cnnx.training import progress
 
 pytestmark = pytest.mark.usefixtures('default_handlers')
 
-EPOCHS, BATCHES = 3, 4
-
-
-def batches(epoch=1):
-    x, y = small_data(8 * BATCHES, seed=epoch)
-    return [(x[first : first + 8], y[first : first + 8]) for first in range(0, len(x), 8)]
-
-
-def train(net, data=batches, **options):
-    return net.train(data, **({'epochs': EPOCHS, 'learning_rate': 0.05, 'verbose': 0} | options))
-
-
-def names(folder):
-    return sorted(path.name for path in folder.glob('*.npz'))
-
 
 @pytest.fixture(scope='module')
 def whole():
-    net = small_network()
-    return train(net, validation_data=small_data(9)), bits(net)
-
-
-def assert_resumes(folder, whole, **options):
-    """Resume a run in a folder, and see that it ends as one that was not stopped."""
-    net, (history, weights) = small_network(seed=9), whole
-    options = {'validation_data': small_data(9)} | options
-    assert train(net, checkpoint_dir=folder, resume_from_checkpoint=True, **options).history == history.history
-    assert bits(net) == weights
+    return whole_run()
 
 
 # Where an epoch ends

@@ -7,11 +7,11 @@ import signal
 import stat
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import optimizer_reference as reference
 import pytest
+from interrupted_runs import StopError, fork, names, signal_at
 from layer_cases import example
 from models import bits, small_data, small_network
 
@@ -65,10 +65,6 @@ def train(net, **options):
     return net.train(x, y, **(settings | options))
 
 
-def names(folder):
-    return sorted(path.name for path in folder.glob('*.npz'))
-
-
 def damage_epochs(folder, *epochs):
     """Flip a bit of some checkpoints."""
     for epoch in epochs:
@@ -84,24 +80,6 @@ def craft(path, **description):
     checkpoint.write(path, arrays, found | description)
 
 
-def signal_at(net, call, number=signal.SIGINT, method='write_gradients'):
-    """Have a signal come while a network's plan learns or evaluates a batch, the call-th from now on."""
-    plan, calls = net.plan, []
-    real = getattr(plan, method)
-
-    def signalled(*arguments):
-        calls.append(None)
-        if len(calls) == call:
-            signal.raise_signal(number)
-        return real(*arguments)
-
-    setattr(plan, method, signalled)
-
-
-class StopError(Exception):
-    """What a signal handler of the user raises."""
-
-
 def stop_at(net, call):
     """Have a network's plan fail at the call-th batch that it learns from now on."""
     learn, calls = net.plan.write_gradients, []
@@ -113,12 +91,6 @@ def stop_at(net, call):
         return learn(*arguments)
 
     net.plan.write_gradients = stopped
-
-
-def fork():
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12 and newer advise against it beside threads
-        return os.fork()
 
 
 def plainest_and_fullest(kind):

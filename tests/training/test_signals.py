@@ -11,11 +11,12 @@ import sys
 import textwrap
 import threading
 import time
-import warnings
 from pathlib import Path
 
 import filelock
 import pytest
+from interrupted_runs import BATCHES, EPOCHS, StopError, assert_resumes, batches, fork, names, signal_at, whole_run
+from interrupted_runs import train_on_batches as train
 from models import bits, small_data, small_network
 
 from cnnx import DivergenceError, checkpoint
@@ -27,52 +28,19 @@ pytestmark = [
     pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals'),
 ]
 
-EPOCHS, BATCHES = 3, 4
 SIGHUP = getattr(signal, 'SIGHUP', None)  # Windows has none
 SIGNALS = pytest.mark.parametrize(
     ('number', 'error'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)], ids=['INT', 'TERM']
 )
 
 
-def batches(epoch=1):
-    x, y = small_data(8 * BATCHES, seed=epoch)
-    return [(x[first : first + 8], y[first : first + 8]) for first in range(0, len(x), 8)]
-
-
-def train(net, data=batches, **options):
-    return net.train(data, **({'epochs': EPOCHS, 'learning_rate': 0.05, 'verbose': 0} | options))
-
-
-def names(folder):
-    return sorted(path.name for path in folder.glob('*.npz'))
+@pytest.fixture(scope='module')
+def whole():
+    return whole_run()
 
 
 def handlers():
     return [signal.getsignal(number) for number in DEFAULTS]
-
-
-def signal_at(net, call, number=signal.SIGINT, method='write_gradients'):
-    """Have a signal come while a network's plan learns or evaluates a batch, the call-th from now on."""
-    plan, calls = net.plan, []
-    real = getattr(plan, method)
-
-    def signalled(*arguments):
-        calls.append(None)
-        if len(calls) == call:
-            signal.raise_signal(number)
-        return real(*arguments)
-
-    setattr(plan, method, signalled)
-
-
-class StopError(Exception):
-    """What a signal handler of the user raises."""
-
-
-def fork():
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12 and newer advise against it beside threads
-        return os.fork()
 
 
 def stalled(epoch, number, at):
@@ -82,20 +50,6 @@ def stalled(epoch, number, at):
             signal.raise_signal(number)
             queue.Queue().get(timeout=20)
         yield batch
-
-
-@pytest.fixture(scope='module')
-def whole():
-    net = small_network()
-    return train(net, validation_data=small_data(9)), bits(net)
-
-
-def assert_resumes(folder, whole, **options):
-    """Resume a run in a folder, and see that it ends as one that was not stopped."""
-    net, (history, weights) = small_network(seed=9), whole
-    options = {'validation_data': small_data(9)} | options
-    assert train(net, checkpoint_dir=folder, resume_from_checkpoint=True, **options).history == history.history
-    assert bits(net) == weights
 
 
 # Between batches
