@@ -152,7 +152,7 @@ def _loss(network, data, index, interruption):
     """Compute the gradients for a batch and return its mean loss; leave if a signal has arrived."""
     if interruption.signal is not None:
         interruption.leave()
-    return network.plan.write_gradients(data, index)[0] / len(index)
+    return network.plan.forward_and_backward(data, index)[0] / len(index)
 
 
 def _batches(data, batch_size, generator):

@@ -38,7 +38,7 @@ def learn(network, data, index, learning_rate):
     """
     plan = network.plan
     with plan.lock:
-        loss, correct = plan.write_gradients(data, index)
+        loss, correct = plan.forward_and_backward(data, index)
         update = network.prepared_update(len(index))
         if not (math.isfinite(loss) and update.gradients_are_finite()):
             raise diverged(network, data, index, loss, learning_rate)

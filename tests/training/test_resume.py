@@ -82,7 +82,7 @@ def craft(path, **description):
 
 def stop_at(net, call):
     """Have a network's plan fail at the call-th batch that it learns from now on."""
-    learn, calls = net.plan.write_gradients, []
+    learn, calls = net.plan.forward_and_backward, []
 
     def stopped(*arguments):
         calls.append(None)
@@ -90,7 +90,7 @@ def stop_at(net, call):
             raise StopError
         return learn(*arguments)
 
-    net.plan.write_gradients = stopped
+    net.plan.forward_and_backward = stopped
 
 
 def plainest_and_fullest(kind):
