@@ -1,4 +1,4 @@
-"""Network: layers in a row. The code of `train`, `predict`, `forward` and others is in cnnx/training/ and beside it."""
+"""Network: layers in a row or in a graph. The code of `train`, `predict` and others is in cnnx/training/."""
 
 import os
 import threading
@@ -16,6 +16,7 @@ from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summar
 from cnnx.execution.fused_plan import FusedPlan
 from cnnx.execution.plan import Plan
 from cnnx.layers import Layer, Sigmoid, Softmax
+from cnnx.layers.wiring import check_reads, layers_between
 from cnnx.losses import CategoricalCrossEntropy, Loss
 from cnnx.optimizers import as_optimizer
 from cnnx.training import evaluation, fit, prediction, steps
@@ -24,29 +25,45 @@ _networks = weakref.WeakSet()
 
 
 class Network:
-    """Layers in a row.
+    """Layers in a row, or in a graph that branches and merges.
+
+    A chain is made of a list of layers, or by `add`, layer by layer. A graph is made as in Keras: call layers on an
+    `Input`, and on what they return, and give both ends:
+
+        x = Input((28, 28, 1))
+        h = ReLU()(Convolutional(8, 3, padding='same')(x))
+        h = Add()([h, Convolutional(8, 3, padding='same')(h)])
+        y = Softmax()(Dense(output_size=10)(GlobalAveragePooling()(h)))
+        net = Network(inputs=x, outputs=y, seed=0)
+
+    The weights are drawn then, in the order of the calls, which is that of `layers`. What does not lead to the output
+    is left out.
 
     Args:
+        layers: a list of layers, of a chain; by default none yet.
+        inputs, outputs: an `Input`, and what the last layer gave.
         seed: where the random numbers for weights and shuffling start; None takes one from the system.
         dtype: 'float32' or 'float64', of weights and computation.
         fused: whether neighbouring layers run as one block, which is faster; False runs them one by one, by their own
             forward and backward passes, as does the environment variable CNNX_FUSED=0. The two agree within rounding.
 
     Raises:
-        ValueError: seed, dtype or fused is none of these.
+        TypeError: layers, inputs or outputs are none.
+        ValueError: seed, dtype or fused is none of these, or a layer does not fit.
 
     Attributes:
         layers: in order, a tuple; `add` appends, `pop` removes the last.
+        reads: for each layer the places of those that it reads, before it; -1 is the network's input.
         loss, optimizer: as given to `compile`, or None.
         fused: as given; it can be changed.
         generator: the `numpy.random.Generator` that weights, shuffling and the layers' own random numbers
             come from; a new one can be assigned.
     """
 
-    def __init__(self, seed=None, dtype='float32', fused=True):
+    def __init__(self, layers=None, *, inputs=None, outputs=None, seed=None, dtype='float32', fused=True):
         if seed is not None and (not is_whole(seed) or seed < 0):
             raise ValueError(f'seed: expected a whole number of at least 0, or None, got {seed!r}')
-        self.layers = ()
+        self.layers = self.reads = ()
         self._dtype = check_dtype(dtype)
         self.fused = fused
         self.generator = np.random.default_rng(seed)
@@ -54,6 +71,13 @@ class Network:
         self.optimizer = None
         self._changes = types.SimpleNamespace(any=True)  # shared with the layers; True: rebuild the plan
         self._own_what_is_not_copied()
+        if inputs is not None or outputs is not None:
+            if layers is not None:
+                raise TypeError('Network: expected a list of layers, or inputs and outputs, got both')
+            for layer, places in zip(*layers_between(inputs, outputs), strict=True):
+                self.add(layer, reads=places)
+        for layer in () if layers is None else layers:
+            self.add(layer)
 
     def __getstate__(self):
         own = ('_plan', '_plan_for', '_update', '_update_for', '_lock')
@@ -69,12 +93,13 @@ class Network:
         self._lock = threading.RLock()
         _networks.add(self)
 
-    def add(self, layer, weights=None):
+    def add(self, layer, weights=None, reads=None):
         """Append a layer and draw its weights.
 
         Args:
             layer: such as `ReLU()`.
             weights: a function of a parameter's name and shape that returns its value, in place of drawing it.
+            reads: the places of the layers that it reads, -1 being the network's input; by default the last one.
 
         Raises:
             TypeError: it is not a layer.
@@ -90,18 +115,35 @@ class Network:
                 raise TypeError(f'{type(layer).__name__}: self.{name} is what networks set; use another name')
         if layer.index is not None:
             raise ValueError(f'add: this {type(layer).__name__} is in a network already; make another one')
-        layer.index = len(self.layers)
-        before = self.layers[-1] if self.layers else None
+        count = len(self.layers)
+        reads = (count - 1,) if reads is None else check_reads(reads, count)
+        layer.index = count
+        before = [self.layers[place] for place in reads if place >= 0]
         try:
-            layer.set_up(before and before.shape, self.generator, self.dtype, weights)
+            layer.set_up(self._shape_for(layer, reads), self.generator, self.dtype, weights)
         except BaseException as error:
             layer.index = None
-            if before is not None and type(error) is ValueError:
-                raise ValueError(f'{error}; {before.where} gives {before.shape}') from None
+            if before and type(error) is ValueError:
+                raise ValueError(f'{error}; {_gives(before)}') from None
             raise
         layer.network_changes = self._changes
         with self._lock:
-            self.layers = (*self.layers, layer)
+            self.layers, self.reads = (*self.layers, layer), (*self.reads, reads)
+
+    def _shape_for(self, layer, reads):
+        """Return the shape of what a layer that reads these places gets; None for that of the layer's own choice."""
+        if layer.merges == (len(reads) == 1):
+            raise ValueError(f'{layer.where}: expected {"several inputs" if layer.merges else "one"}, got {len(reads)}')
+        if not self.layers:
+            return None
+        shapes = [self.input_shape if place < 0 else self.layers[place].shape for place in reads]
+        return shapes if layer.merges else shapes[0]
+
+    @property
+    def input_shape(self):
+        """The shape of one sample."""
+        first = self.layers[0]
+        return first.input_shape[0] if first.merges else first.input_shape
 
     def pop(self):
         """Remove the last layer and return it; it can be added again, here or elsewhere, with its weights.
@@ -110,12 +152,15 @@ class Network:
 
         Raises:
             IndexError: the network has no layers.
+            ValueError: it merges branches.
         """
         with self._lock:
             if not self.layers:
                 raise IndexError('pop: the network has no layers')
-            *rest, layer = self.layers
-            self.layers = tuple(rest)
+            layer = self.layers[-1]
+            if layer.merges:
+                raise ValueError(f'pop: {layer.where} merges branches; make Network(inputs=..., outputs=...) instead')
+            self.layers, self.reads = self.layers[:-1], self.reads[:-1]
             self.loss, self.optimizer = None, None
         layer.index = layer.network_changes = None
         return layer
@@ -207,7 +252,7 @@ class Network:
                     )
                 for layer in self.layers:
                     layer.generator = self.generator
-                self._plan = (FusedPlan if self.runs_fused else Plan)(self.layers, self.loss, self._lock)
+                self._plan = (FusedPlan if self.runs_fused else Plan)(self.layers, self.reads, self.loss, self._lock)
                 self._plan_for = made_for
                 self._changes.any = False
             return self._plan
@@ -250,7 +295,7 @@ class Network:
     def check_samples(self, x, what):
         """Return x as an array of samples that the first layer takes, in the dtype that it came in."""
         x = as_numbers(x, what)
-        self.layers[0].check_shape(x, self.layers[0].input_shape, what)
+        self.layers[0].check_shape(x, self.input_shape, what)
         return x
 
     def save_weights(self, path):
@@ -355,3 +400,7 @@ def _after_fork_in_child():
 
 if hasattr(os, 'register_at_fork'):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _gives(layers):
+    return ', '.join(f'{layer.where} gives {layer.shape}' for layer in layers)

@@ -7,7 +7,6 @@ import numpy as np
 from cnnx._util.generators import describe_generator, make_generator
 from cnnx._util.representation import as_json
 from cnnx._util.validation import is_whole
-from cnnx._util.windows import shape_of_sample
 from cnnx._version import __version__
 from cnnx.initializers import INITIALIZERS
 from cnnx.layers import LAYERS
@@ -44,7 +43,12 @@ def describe(network):
     ]
     return {
         'cnnx': __version__,
-        'architecture': {'dtype': network.dtype.name, 'fused': network.fused, 'layers': layers},
+        'architecture': {
+            'dtype': network.dtype.name,
+            'fused': network.fused,
+            'layers': layers,
+            'reads': as_json(network.reads, 'reads'),
+        },
         'loss': _describe_part(network.loss),
         'optimizer': _describe_part(network.optimizer),
         'generator': describe_generator(network.generator),
@@ -78,6 +82,7 @@ def rebuild(network_class, description, arrays, custom_objects):
     """
     architecture = description['architecture']
     network = network_class(dtype=architecture['dtype'], fused=architecture['fused'])
+    reads = architecture['reads']
     for index, settings in enumerate(architecture['layers']):
 
         def weights_of_file(name, shape, kind=settings['kind'], index=index):
@@ -88,7 +93,7 @@ def rebuild(network_class, description, arrays, custom_objects):
             return arrays[name]
 
         layer = _make_layer(settings, custom_objects)
-        network.add(layer, weights_of_file)
+        network.add(layer, weights_of_file, reads[index])
         restore_trainable(layer, settings)
     assign(network, match_weights(network.layers, arrays))
     if description['optimizer'] is not None:
@@ -225,6 +230,7 @@ def match_checkpoint(network, description, arrays):
                 raise ValueError(f'{layer.where}: expected {key} {value}, got {found.get(key)}')
     for what, ours, other in (
         ('layers', len(network.layers), len(theirs['layers'])),
+        ('what the layers read', as_json(network.reads, 'reads'), theirs['reads']),
         ('dtype', network.dtype.name, theirs['dtype']),
         ('loss', *(_unadjusted(loss, network.loss) for loss in (_describe_part(network.loss), description['loss']))),
         ('optimizer', _kind(network.optimizer), description['optimizer']['kind']),
@@ -337,5 +343,5 @@ def _make(settings, custom_objects=()):
         raise ValueError(f'it has a {name}, which is not of cnnx; give custom_objects={{{name!r}: {name}}}')
     part = (KINDS[kind] if kind in KINDS else custom_objects[name])(**settings)
     if shape is not None:
-        part.input_shape = shape_of_sample(shape, 'input_shape')
+        part.input_shape = part.checked_input_shape(shape)
     return part

@@ -40,7 +40,7 @@ def run(options):
     network = Network.load(options.model)
     if options.show and (Path(options.show).suffix != '.png' or not Path(options.show).parent.is_dir()):
         raise ValueError(f'--show {options.show}: expected a file ending in .png, in a folder that exists')
-    prepare = _preparation(network.layers[0].input_shape, options.prepare)
+    prepare = _preparation(network.input_shape, options.prepare)
     classes = network.layers[-1].shape
     if len(classes) != 1:
         raise ValueError(f'expected a network with one output a class, its outputs are {classes}')

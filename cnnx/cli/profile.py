@@ -26,7 +26,7 @@ def run(options):
 def _random_batch(network, samples):
     """Return x and y that fit the network and its loss."""
     rng = np.random.default_rng(0)
-    x = rng.random((samples, *network.layers[0].input_shape), dtype=np.float32)
+    x = rng.random((samples, *network.input_shape), dtype=np.float32)
     outputs = network.layers[-1].shape
     if isinstance(network.loss, CategoricalCrossEntropy):
         return x, rng.integers(0, outputs[0], samples)

@@ -18,7 +18,7 @@ def add_arguments(parser):
 def run(options):
     """Print the confusion matrix, and precision, recall and F1 by class, of a saved network on test images."""
     net = Network.load(options.model)
-    shape = net.layers[0].input_shape
+    shape = net.input_shape
     if len(shape) != 3:
         raise ValueError(f'{options.model}: expected a network for images (height, width, channels), it takes {shape}')
     data = load_data(options, shape)

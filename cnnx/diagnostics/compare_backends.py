@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from cnnx.execution import graph
 from cnnx.kernels import use_backend
 from cnnx.training.array_data import ArrayData
 
@@ -125,27 +126,36 @@ def _largest_differences(network, train_data):
 
 
 def _differences(network, x, targets):
-    layers, found = network.layers, np.zeros((len(network.layers) + 1, 2))
-    for position, layer in enumerate(layers):
-        found[position, 0], x = _on_both(lambda layer=layer, x=x: [layer.forward(x, True)], network.generator)
-    losses = []
+    layers, found, losses = network.layers, np.zeros((len(network.layers) + 1, 2)), []
+
+    def forward(i, x):
+        found[i, 0], (y, *_) = _on_both(lambda: [layers[i].forward(x, True)], network.generator)
+        return y
+
+    *_, y = graph.forward(network.reads, x, forward)
 
     def gradient_of_loss():
-        loss, gradient = network.loss.value_and_gradient(x, targets)
+        loss, gradient = network.loss.value_and_gradient(y, targets)
         losses.append(loss)
         return [gradient]
 
-    found[-1, 1], gradient = _on_both(gradient_of_loss)
+    found[-1, 1], (gradient,) = _on_both(gradient_of_loss)
     found[-1, 0] = abs(losses[0] - losses[1])
-    for position, layer in reversed(list(enumerate(layers))):
-        found[position, 1], gradient = _on_both(
-            lambda layer=layer, dy=gradient: [layer.backward(dy), *(p.grad for p in layer.parameters)]
-        )
+
+    def backward(i, dy):
+        def compute():
+            dx = layers[i].backward(dy)
+            return [*(dx if layers[i].merges else [dx]), *(p.grad for p in layers[i].parameters)]
+
+        found[i, 1], arrays = _on_both(compute)
+        return arrays[: len(network.reads[i])] if layers[i].merges else arrays[0]
+
+    graph.backward(network.reads, gradient, backward)
     return found
 
 
 def _on_both(compute, generator=None):
-    """Compute arrays on both backends with the same random numbers; return the largest difference and the first."""
+    """Compute arrays on both backends with the same random numbers; return the largest difference and NumPy's."""
     arrays, state = {}, generator and generator.bit_generator.state
     for backend in BACKENDS:
         if generator is not None:
@@ -153,7 +163,7 @@ def _on_both(compute, generator=None):
         with use_backend(backend):
             arrays[backend] = [np.copy(array) for array in compute() if array is not None]
     pairs = list(zip(arrays['numpy'], arrays['cython'], strict=True))
-    return max(np.abs(ours - theirs).max() for ours, theirs in pairs), pairs[0][1]
+    return max(np.abs(ours - theirs).max() for ours, theirs in pairs), arrays['numpy']
 
 
 def _print_layers(rows):

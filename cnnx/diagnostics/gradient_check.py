@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnx._util.validation import non_negative, positive_int, whole_number
+from cnnx.execution import graph
 from cnnx.execution.fusion import fuses_loss
 from cnnx.layers.parameter import Parameter
 from cnnx.losses import value_and_gradient
@@ -163,11 +164,12 @@ class _Passes:
         # Softmax and cross-entropy count as one.
         self._softmax = layers[-1] if fuses_loss(layers, self._loss) else None
         self._layers = layers if self._softmax is None else layers[:-1]
+        self._reads = self._network.reads[: len(self._layers)]
         self._state = self._copy_state(self._current_state())
         self.loss = self._forward()
         if not math.isfinite(self.loss):
             raise ValueError(f'check_gradients: expected samples with a finite loss, got {self.loss}; look at x and y')
-        self.scale = max(1.0, abs(self.loss), float(np.abs(self._inputs[-1]).max()))
+        self.scale = max(1.0, abs(self.loss), float(np.abs(self._outputs[-1]).max()))
         self.arrays = self._make_arrays()
 
     def loss_at(self, array, place, value):
@@ -179,8 +181,8 @@ class _Passes:
 
         def run(*change):
             self._forward(*change)
-            inputs = self._backward()
-            gradient = inputs[array.position] if array.parameter is None else array.parameter.grad
+            gradients = self._backward()
+            gradient = gradients[array.position] if array.parameter is None else array.parameter.grad
             return float(gradient[place])
 
         return self._with(array, place, value, run)
@@ -196,49 +198,56 @@ class _Passes:
 
     def _make_arrays(self):
         arrays = []
-        inputs = [x.copy() for x in self._inputs]
+        outputs = [x.copy() for x in self._outputs]
         names = [f'{layer.index} {type(layer).__name__}' for layer in self._layers] + [type(self._loss).__name__]
-        for position, (name, gradient) in enumerate(zip(names, self._backward(), strict=True)):
-            arrays.append(_Array(name, position, None, gradient, inputs[position]))
+        for position, gradient in enumerate(self._backward()):
+            # What a layer gives is named after the first that reads it.
+            reader = next((i for i, places in enumerate(self._reads) if position - 1 in places), -1)
+            arrays.append(_Array(names[reader], position, None, gradient, outputs[position]))
             if position < len(self._layers):
+                name = names[position]
                 for p in self._layers[position].parameters:
                     if p.learns:
                         arrays.append(_Array(name, position, p, p.grad.copy(), p.value.copy()))
         return arrays
 
     def _forward(self, position=None, place=None, value=None):
-        """Return the mean loss, with one entry of the input of the layer at `position` set to a value."""
+        """Return the mean loss, with one entry of the output of the layer before `position` set to a value."""
         self._restore()
-        x, self._inputs = self._x, []
-        for i in range(len(self._layers) + 1):
+
+        def changed(i, array):
             if i == position:
-                x = x.copy()
-                x[place] = value
-            self._inputs.append(x)
-            if i < len(self._layers):
-                x = self._layers[i].forward(x, True)
-        y = x if self._softmax is None else self._softmax.forward(x, True)
+                array = array.copy()
+                array[place] = value
+            return array
+
+        x = changed(0, self._x)
+        self._outputs = graph.forward(self._reads, x, lambda i, x: changed(i + 1, self._layers[i].forward(x, True)))
+        y = self._outputs[-1] if self._softmax is None else self._softmax.forward(self._outputs[-1], True)
         loss, self._gradient = value_and_gradient(self._loss, y, self._targets)
         return loss + self._network.plan.penalty()
 
     def _backward(self):
-        """Return the gradients by the inputs of the layers and of the loss, and write those of the parameters."""
+        """Return the gradients by x and by the outputs of the layers, and write those of the parameters."""
         for parameter in self._network.parameters.values():
             parameter.grad[...] = math.nan  # so that a gradient that a layer does not write is noticed
-        gradients = [self._gradient if self._softmax is None else self._softmax.backward(self._gradient)]
-        for layer, x in zip(reversed(self._layers), reversed(self._inputs[:-1]), strict=True):
-            gradient = layer.backward(gradients[0].copy())
-            if np.shape(gradient) != x.shape:
-                found = 'None' if gradient is None else np.shape(gradient)
-                raise ValueError(
-                    f'{layer.where}: expected {type(layer).__name__}.backward to return a gradient of the shape of its '
-                    f'input, {x.shape}, got {found}'
-                )
-            gradients.insert(0, gradient)
+        dy = self._gradient if self._softmax is None else self._softmax.backward(self._gradient)
+        gradients = graph.backward(self._reads, dy, self._backward_of)
         for layer in self._layers:
             if layer.l2 > 0:
                 layer.add_penalty_gradient()
         return [gradient.copy() for gradient in gradients]
+
+    def _backward_of(self, i, dy):
+        layer = self._layers[i]
+        gradient = layer.backward(dy.copy())
+        if not layer.merges and np.shape(gradient) != self._outputs[self._reads[i][0] + 1].shape:
+            found = 'None' if gradient is None else np.shape(gradient)
+            raise ValueError(
+                f'{layer.where}: expected {type(layer).__name__}.backward to return a gradient of the shape of its '
+                f'input, {self._outputs[self._reads[i][0] + 1].shape}, got {found}'
+            )
+        return gradient
 
     def _current_state(self):
         """Return the state of the layers, without parameters and what the latest pass saved, and the generator."""

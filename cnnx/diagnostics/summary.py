@@ -1,32 +1,38 @@
 """Summary: a network's layers as a table."""
 
+from cnnx.execution import graph
 from cnnx.execution.fusion import describe_fusions
 
 
 def summary(network):
     """Print a line for each layer: output shape, parameters, multiply-adds; then the totals, and what is frozen.
 
+    In a network that branches, a column has the layers that each one reads.
+
     Layers that run as one are named below; docs/performance.md says what a block is.
     """
-    rows = [('layer', 'output shape', 'parameters', 'multiply-adds')]
+    branches = not graph.is_chain(network.reads)
+    rows = [('layer', 'output shape', 'parameters', 'multiply-adds', 'reads')]
     rows += [
         (
             f'{layer.index} {type(layer).__name__}',
             str(layer.shape),
             f'{layer.parameter_count:,}',
             f'{layer.multiply_adds:,}',
+            ', '.join('input' if place < 0 else str(place) for place in places),
         )
-        for layer in network.layers
+        for layer, places in zip(network.layers, network.reads, strict=True)
     ]
     parameters = sum(layer.parameter_count for layer in network.layers)
-    rows.append(('total', '', f'{parameters:,}', f'{network.multiply_adds:,}'))
+    rows.append(('total', '', f'{parameters:,}', f'{network.multiply_adds:,}', ''))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         left = f'{row[0]:{widths[0]}}  {row[1]:{widths[1]}}'
-        print(f'{left}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}')
+        line = f'{left}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}'
+        print(f'{line}  {row[4]}'.rstrip() if branches else line)
     frozen = [layer for layer in network.layers if layer.frozen]
     if frozen:
         names = ', '.join(f'{layer.index} {type(layer).__name__}' for layer in frozen)
         print(f'frozen: {names}, {sum(layer.parameter_count for layer in frozen):,} of the parameters')
-    for line in describe_fusions(network.layers, network.loss) if network.fused else ():
+    for line in describe_fusions(network.layers, network.reads, network.loss) if network.fused else ():
         print(line)

@@ -7,6 +7,7 @@ on the plain path in plan.py.
 import itertools
 from typing import NamedTuple
 
+from cnnx.execution import graph
 from cnnx.execution.fusion import Fusion, fuse
 from cnnx.execution.plan import Plan
 from cnnx.execution.program import Sweep
@@ -18,36 +19,52 @@ class Route(NamedTuple):
     """How a batch goes through a network for one purpose.
 
     Attributes:
+        reads: which of the steps read which (`cnnx.execution.graph`).
         steps: in order, `LayerRun` and `Sweep` objects.
         loss_sweep: a `Sweep` after them that computes the loss too, and goes back from it; or None.
     """
 
+    reads: list
     steps: list
     loss_sweep: Sweep | None
 
     def forward(self, x, training, order=None):
         """Return the output of the steps for a batch: x, or, where there is an order, those samples of x."""
-        for step in self.steps:
-            x, order = step.forward(x, training) if order is None else step.forward(x, training, order), None
-        return x
+
+        def run(i, x):
+            step = self.steps[i]
+            return step.forward(x, training, order) if i == 0 and order is not None else step.forward(x, training)
+
+        return graph.forward(self.reads, x, run)[-1]
+
+    @property
+    def learning(self):
+        """Which steps the backward pass reaches when the network learns."""
+        return [step.learns for step in self.steps]
+
+    @property
+    def picks_samples(self):
+        """Whether the first step can pick the samples of a batch itself: a sweep, which alone reads the input."""
+        first = self.steps[0] if self.steps else self.loss_sweep
+        return isinstance(first, Sweep) and sum(places.count(-1) for places in self.reads) <= 1
 
 
 class FusedPlan(Plan):
     """The steps of a network on the fast path, made for each purpose at its first use.
 
     Args:
-        layers, loss, lock: as for `Plan`.
+        layers, reads, loss, lock: as for `Plan`.
     """
 
-    def __init__(self, layers, loss, lock):
-        super().__init__(layers, loss, lock)
+    def __init__(self, layers, reads, loss, lock):
+        super().__init__(layers, reads, loss, lock)
         self._routes = {}
 
     def forward_and_backward(self, data, index):
         route = self._route('learn')
         loss, correct, dy = self._run_batch(route, data, index, training=True)
         # The sweep with the loss has been back already. In LeNet-5 that is all: there are no other steps.
-        self._backward(dy, [step for step in route.steps if step.learns])
+        self._backward(route.reads, route.steps, dy, route.learning)
         return loss, correct
 
     def evaluate(self, data, index):
@@ -60,7 +77,7 @@ class FusedPlan(Plan):
     def forward(self, x, training):
         route = self._route('training' if training else 'inference')
         y = route.forward(x, training)
-        self._kept = route.steps, len(x)
+        self._kept = route.reads, route.steps, len(x)
         return y
 
     def _run_batch(self, route, data, index, training):
@@ -70,8 +87,7 @@ class FusedPlan(Plan):
             The sum of the losses, how many samples are right, and the gradient of what the last step gave: None where
             nothing before that sweep learns.
         """
-        first = route.steps[0] if route.steps else route.loss_sweep
-        if isinstance(first, Sweep) and data.direct:
+        if route.picks_samples and data.direct:
             (x, *others), order = data.arrays, index  # the sweep picks the samples itself
         else:
             (x, *others), order = data.batch(index), None
@@ -101,21 +117,35 @@ class FusedPlan(Plan):
 
     def _make_route(self, purpose, training, first):
         """Return a new route; the backward pass goes through the layers from `first` on."""
+        passed = [] if training else [layer.index for layer in self._layers if layer.only_in_training]
+        kept, reads = graph.without(self._reads, passed)
+        ends, steps, step_reads, loss = {-1: -1}, [], [], None
+        chains = graph.chains(reads)
+        for chain in chains:
+            layers = [self._layers[kept[i]] for i in chain]
+            found, loss = self._steps_of(layers, purpose, training, first, last=chain is chains[-1])
+            for step in found:
+                step_reads.append(
+                    tuple(ends[place] for place in reads[chain[0]]) if step is found[0] else (len(steps) - 1,)
+                )
+                steps.append(step)
+            ends[chain[-1]] = len(steps) - 1
+        return Route(step_reads, steps, None) if loss is None else Route(step_reads[:-1], steps[:-1], steps[-1])
+
+    def _steps_of(self, layers, purpose, training, first, last):
+        """Return the steps of neighbouring layers, and the loss that the last of them computes too, or None."""
         backward = first < len(self._layers)
-        parts = [layer for layer in self._layers if training or not layer.only_in_training]
-        loss, softmax = None, False
-        if parts:
-            # A block writes the gradients of all its weights: a frozen layer runs by itself.
-            apart = [layer for layer in parts if backward and layer.parameters and not layer.learns]
-            parts = fuse(parts, apart, training or backward)
-            loss, softmax = self._end(purpose, parts, backward)
+        # A block writes the gradients of all its weights: a frozen layer runs by itself.
+        apart = [layer for layer in layers if backward and layer.parameters and not layer.learns]
+        parts = fuse(layers, apart, training or backward)
+        loss, softmax = self._end(purpose, parts, backward) if last else (None, False)
         steps = []
         for kind, members in itertools.groupby(parts, type):
             if kind is not Fusion:
-                steps += [self._steps[layer.index] for layer in members]
+                steps += [self._runs[layer.index] for layer in members]
                 continue
             fusions = list(members)
-            last = fusions[-1] is parts[-1]
+            at_end = fusions[-1] is parts[-1]
             steps.append(
                 Sweep(
                     fusions,
@@ -123,11 +153,11 @@ class FusedPlan(Plan):
                     training=training or backward,
                     # Learning does not need the gradient of the first layer's input.
                     input_gradient=backward and fusions[0].layer.index >= first + (purpose == 'learn'),
-                    loss=loss if last else None,
-                    softmax=softmax and last,
+                    loss=loss if at_end else None,
+                    softmax=softmax and at_end,
                 )
             )
-        return Route(steps, None) if loss is None else Route(steps[:-1], steps[-1])
+        return steps, loss
 
     def _end(self, purpose, parts, backward):
         """Return the loss that the last fusion computes too, or None, and whether it computes the softmax after it.
@@ -143,9 +173,11 @@ class FusedPlan(Plan):
             del parts[-1]
         return self.loss if with_loss else None, with_softmax
 
-    def _timed_steps(self):
+    def _timed_runs(self):
         route = self._route('learn')
-        return route.steps if route.loss_sweep is None else [*route.steps, route.loss_sweep]
+        if route.loss_sweep is None:
+            return route.reads, route.steps
+        return [*route.reads, (len(route.steps) - 1,)], [*route.steps, route.loss_sweep]
 
     def _loss_is_apart(self):
         return self._route('learn').loss_sweep is None

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from cnnx.execution import graph
 from cnnx.layers import (
     AveragePooling,
     BatchNormalization,
@@ -161,9 +162,10 @@ def fuses_loss(layers, loss):
     return type(loss) is CategoricalCrossEntropy and not loss.from_logits and type(layers[-1]) is Softmax
 
 
-def describe_fusions(layers, loss):
+def describe_fusions(layers, reads, loss):
     """Return lines that say which layers run as one."""
-    fusions = [part for part in fuse(layers) if isinstance(part, Fusion)]
+    parts = [part for chain in graph.chains(reads) for part in fuse([layers[i] for i in chain])]
+    fusions = [part for part in parts if isinstance(part, Fusion)]
     lines = [f'layers {fusion.name} run as one block' for fusion in fusions if len(fusion.layers) > 1]
     if layers and fuses_loss(layers, loss):
         lines.append(f'layer {len(layers) - 1} (Softmax) and CategoricalCrossEntropy train as one step')

@@ -1,4 +1,4 @@
-"""The plan of a network: how a batch runs through its layers, one by one.
+"""The plan of a network: how a batch runs through its layers, one by one, along their graph.
 
 This is the plain path, `Network(fused=False)`. The faster one, on which neighbouring layers run as one, computes the
 same and is in fused_plan.py.
@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from cnnx._util.arrays import as_kernels_read
+from cnnx.execution import graph
 from cnnx.execution.buffers import Buffers
 from cnnx.losses import value_and_gradient
 
@@ -33,7 +34,7 @@ class LayerRun:
             y = self.layer.forward(x, training)
         finally:
             self.layer.buffers = None
-        return self._checked(y, 'forward', (len(x), *self.layer.shape))
+        return self._checked(y, 'forward', (_samples(x), *self.layer.shape))
 
     def backward(self, dy):
         self.layer.buffers = self._buffers
@@ -41,7 +42,9 @@ class LayerRun:
             dx = self.layer.backward(dy)
         finally:
             self.layer.buffers = None
-        return self._checked(dx, 'backward', (len(dy), *self.layer.input_shape))
+        if not self.layer.merges:
+            return self._checked(dx, 'backward', (len(dy), *self.layer.input_shape))
+        return [self._checked(d, 'backward', (len(dy), *s)) for d, s in zip(dx, self.layer.input_shape, strict=True)]
 
     def _checked(self, result, method, shape):
         """Return the array that a method of a layer has returned, checked, as kernels read it."""
@@ -67,22 +70,25 @@ class LayerRun:
 
 
 class Plan:
-    """The layers of a network one after the other, and its loss.
+    """The layers of a network, one by one, and its loss.
 
     Args:
         layers: the network's.
+        reads: which of them read which (`cnnx.execution.graph`).
         loss: its loss, or None.
         lock: the network's; hold it from a call until its result is copied: the next batch overwrites it.
     """
 
-    def __init__(self, layers, loss, lock):
+    def __init__(self, layers, reads, loss, lock):
         self.lock = lock
         self.loss = loss
         self._layers = layers
+        self._reads = reads
         self._penalized = [layer for layer in layers if layer.l2 > 0]
         # The backward pass need not go further back than to the first layer that learns.
         self._first = next((i for i, layer in enumerate(layers) if layer.learns), len(layers))
-        self._steps = [LayerRun(layer, i >= self._first) for i, layer in enumerate(layers)]
+        self._runs = [LayerRun(layer, i >= self._first) for i, layer in enumerate(layers)]
+        self._learning = [run.learns for run in self._runs]
         self._kept = None
 
     def forward_and_backward(self, data, index):
@@ -97,7 +103,7 @@ class Plan:
             classifies right (0 where the loss has no accuracy).
         """
         loss, correct, dy = self._loss(data, index, training=True)
-        self._backward(dy, self._steps[self._first :])
+        self._backward(self._reads, self._runs, dy, self._learning)
         return loss, correct
 
     def evaluate(self, data, index):
@@ -112,7 +118,7 @@ class Plan:
     def forward(self, x, training):
         """Return the output of the last layer for a batch, and keep what `backward` needs."""
         y = self._forward(x, training)
-        self._kept = self._steps, len(x)
+        self._kept = self._reads, self._runs, len(x)
         return y
 
     def backward(self, dy):
@@ -126,10 +132,10 @@ class Plan:
             raise RuntimeError(
                 'backward: expected forward just before, with no batch and no change of a setting in between'
             )
-        steps, samples = self._kept
+        *route, samples = self._kept
         if len(dy) != samples:
             raise ValueError(f'backward: expected the gradient of {samples} samples, as in forward, got {len(dy)}')
-        return self._backward(dy, steps)
+        return self._backward(*route, dy)[0]
 
     def penalty(self):
         """Return what the weights add to the loss of each sample."""
@@ -139,11 +145,16 @@ class Plan:
         """Return the seconds of both passes of each part of `forward_and_backward`, one by one."""
         self.forward_and_backward(data, index)
         (x, *others), seconds = data.batch(index), []
-        for step in self._timed_steps():
-            taken, x = step.times(x)
+        reads, runs = self._timed_runs()
+
+        def run(i, x):
+            taken, y = runs[i].times(x)
             seconds.extend(taken)
+            return y
+
+        *_, y = graph.forward(reads, x, run)
         if self._loss_is_apart():
-            seconds.append((timed(value_and_gradient, self.loss, x, *others)[0], 0.0))
+            seconds.append((timed(value_and_gradient, self.loss, y, *others)[0], 0.0))
         return np.array(seconds)
 
     def timed_parts(self, samples):
@@ -151,16 +162,14 @@ class Plan:
 
         They are counted as if nothing were zero: a weighted layer takes as many for each of its gradients as forward.
         """
-        parts = [part for step in self._timed_steps() for part in step.parts()]
+        parts = [part for run in self._timed_runs()[1] for part in run.parts()]
         if self._loss_is_apart():
             parts.append((type(self.loss).__name__, 0))
         return [name for name, _ in parts], [count * samples for _, count in parts]
 
     def _forward(self, x, training):
         self._kept = None
-        for step in self._steps:
-            x = step.forward(x, training)
-        return x
+        return graph.forward(self._reads, x, lambda i, x: self._runs[i].forward(x, training))[-1]
 
     def _loss(self, data, index, training):
         """Return the sum of the losses of a batch, how many samples are right, and the gradient by the outputs."""
@@ -170,20 +179,24 @@ class Plan:
         correct = int(self.loss.count_correct(y, targets)) if data.measures_accuracy else 0
         return len(index) * (loss + self.penalty()), correct, dy
 
-    def _backward(self, dy, steps):
-        """Write the gradients of the steps' parameters; return the gradient of what the first of them reads."""
-        for step in reversed(steps):
-            dy = step.backward(dy)
+    def _backward(self, reads, runs, dy, wanted=None):
+        """Write the parameters' gradients; return those by the input and by the outputs of what runs."""
+        gradients = graph.backward(reads, dy, lambda i, dy: runs[i].backward(dy), wanted)
         for layer in self._penalized:
             layer.add_penalty_gradient()
-        return dy
+        return gradients
 
-    def _timed_steps(self):
-        return self._steps
+    def _timed_runs(self):
+        return self._reads, self._runs
 
     def _loss_is_apart(self):
         """Whether the loss is computed by itself."""
         return True
+
+
+def _samples(x):
+    """Return how many samples are in a batch, or in each of a list of batches."""
+    return len(x[0] if isinstance(x, list) else x)
 
 
 def timed(function, *arguments):

@@ -9,6 +9,7 @@ from cnnx._util.representation import arguments_of
 from cnnx._util.validation import check_dtype, non_negative, true_or_false
 from cnnx._util.windows import batch_shape, shape_of_sample
 from cnnx.initializers import describe_initializer, get_initializer
+from cnnx.layers import wiring
 from cnnx.layers.parameter import Parameter
 
 
@@ -38,11 +39,14 @@ class Layer:
         generator: where its random numbers come from: its network's `numpy.random.Generator`, or its own.
         l2: how much the squares of its parameter 'weights' add to the loss.
         only_in_training: whether it returns its input unchanged, except in training.
+        merges: whether x and dx are lists of arrays, from several layers (`cnnx.layers.merging`).
         adjustable: the settings that may be changed before a run is resumed.
         planned: the settings that a network's plan depends on; it is rebuilt when one of them changes.
     """
 
     only_in_training = False
+    merges = False
+    called = False  # on a value, such as Input(shape)
     l2 = 0.0
     adjustable = ('l2',)
     planned = ('trainable', 'l2')
@@ -70,6 +74,10 @@ class Layer:
         super().__setattr__(name, value)
         if changed:
             self.report_change()
+
+    def __call__(self, x, training=False):
+        """Return what the layer gives: for arrays as `forward` does, for an `Input` or another value a value."""
+        return wiring.connect(self, x) if wiring.holds_values(x) else self.forward(x, training)
 
     def __getstate__(self):
         return {**vars(self), '_saved': None, 'buffers': None}
@@ -105,6 +113,10 @@ class Layer:
 
     def build(self, input_shape):
         """Add the parameters, by `add_parameter`."""
+
+    def checked_input_shape(self, input_shape):
+        """Return the shape of one input sample as a tuple of whole numbers."""
+        return shape_of_sample(input_shape, 'input_shape')
 
     def settings(self):
         """Return the constructor's arguments, but for `input_shape`, as JSON can hold them."""
@@ -200,7 +212,7 @@ class Layer:
         Raises:
             ValueError: no input shape is known, or the layer cannot take this one.
         """
-        shape = self.input_shape if input_shape is None else shape_of_sample(input_shape, 'input_shape')
+        shape = self.input_shape if input_shape is None else self.checked_input_shape(input_shape)
         if shape is None:
             raise ValueError(f'{self.where}: the shape of its input is not known; give it an input_shape')
         if self.input_shape not in (None, shape):

@@ -18,7 +18,7 @@ class AugmentedData:
         self.measures_accuracy = source.measures_accuracy
         self._source = source
         self._network = network
-        self._pipeline = Pipeline(augmentations, network.layers[0].input_shape, network.dtype)
+        self._pipeline = Pipeline(augmentations, network.input_shape, network.dtype)
 
     def steps(self, batch_size):
         """Return how many batches make up an epoch, or None where that is not known before it is over."""

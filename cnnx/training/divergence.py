@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from cnnx.execution import graph
+
 
 class DivergenceError(ArithmeticError):
     """A loss or a gradient is NaN or infinite. The weights are those from before the batch that made it so."""
@@ -59,8 +61,8 @@ def _cause(network, samples, index):
     if name is not None:
         return f'the {name} already held numbers that are not finite'
     with np.errstate(all='ignore'):
-        for layer in network.layers:
-            x = layer.forward(x, False)
-            if not np.isfinite(x).all():
-                return f'{layer.where} is the first whose output is not finite'
+        outputs = graph.forward(network.reads, x, lambda i, x: network.layers[i].forward(x, False))
+    for layer, y in zip(network.layers, outputs[1:], strict=True):
+        if not np.isfinite(y).all():
+            return f'{layer.where} is the first whose output is not finite'
     return 'the outputs of all layers are finite, and too large for the loss or its gradient'

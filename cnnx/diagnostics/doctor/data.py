@@ -93,7 +93,7 @@ def _scale(network, x):
     usual = float(np.median(columns[columns > 0]))
     if x.min() >= 0 and 200 < extent <= 255:
         yield Finding('input_scale', 'warning', None, subject, 'These look like pixels of 0 to 255: x / 255.', values)
-    elif len(network.layers[0].input_shape) == 1 and columns.max() > max(LARGEST_SPREAD, LARGEST_COLUMN * usual):
+    elif len(network.input_shape) == 1 and columns.max() > max(LARGEST_SPREAD, LARGEST_COLUMN * usual):
         yield Finding(
             'input_columns',
             'warning',
@@ -116,7 +116,7 @@ def _scale(network, x):
 
 
 def _layout(network, x):
-    shape = network.layers[0].input_shape
+    shape = network.input_shape
     first = _first_of(network, (Convolutional, Dense))
     if len(shape) == 3 and isinstance(first, Convolutional) and shape[0] <= 4 < 8 <= shape[1] == shape[2]:
         yield Finding(

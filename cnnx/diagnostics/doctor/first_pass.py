@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from cnnx.diagnostics.doctor.findings import Finding, Row
+from cnnx.execution import graph
 from cnnx.execution.fusion import fuses_loss
 from cnnx.execution.plan import LayerRun
 from cnnx.layers import Convolutional, Dense, ReLU, Sigmoid, Tanh
@@ -36,20 +37,28 @@ class FirstPass:
     def __init__(self, network, data, index):
         x, targets, *weights = data.batch(index)
         layers, self.rows, self.spread, self.without_gradient = network.layers, {}, _spread(x), []
-        steps = {layer: LayerRun(layer, True) for layer in layers}
-        for layer in layers:
-            x = steps[layer].forward(x, True)
-            self.rows[layer.index] = Row(f'{layer.index} {type(layer).__name__}', _spread(x), _idle(layer, x))
-        self.loss, gradient = value_and_gradient(network.loss, x, targets, *weights)
+        self._runs = [LayerRun(layer, True) for layer in layers]
+        *_, y = graph.forward(network.reads, x, self._forward)
+        self.loss, gradient = value_and_gradient(network.loss, y, targets, *weights)
         if fuses_loss(layers, network.loss):  # Softmax counts as a part of the loss
             del self.rows[layers[-1].index]
             gradient, layers = layers[-1].backward(gradient), layers[:-1]
         first = next((layer.index for layer in layers if layer.learns), len(layers))
-        for layer in reversed(layers[first:]):
-            self.rows[layer.index].gradient = float(np.linalg.norm(gradient))
-            gradient = steps[layer].backward(gradient)
-            if layer.learns and not any(p.grad.any() for p in layer.parameters if p.learns):
-                self.without_gradient.append(layer)
+        wanted = [layer.index >= first for layer in layers]
+        graph.backward(network.reads[: len(layers)], gradient, self._backward, wanted)
+
+    def _forward(self, i, x):
+        layer, y = self._runs[i].layer, self._runs[i].forward(x, True)
+        self.rows[i] = Row(f'{i} {type(layer).__name__}', _spread(y), _idle(layer, y))
+        return y
+
+    def _backward(self, i, dy):
+        layer = self._runs[i].layer
+        self.rows[i].gradient = float(np.linalg.norm(dy))
+        dx = self._runs[i].backward(dy)
+        if layer.learns and not any(p.grad.any() for p in layer.parameters if p.learns):
+            self.without_gradient.append(layer)
+        return dx
 
     def idle(self):
         """Return the fraction of idle units, by the index of the layer."""

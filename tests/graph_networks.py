@@ -1,0 +1,72 @@
+"""Random networks that branch and merge, for tests."""
+
+import numpy as np
+
+import cnnx
+from cnnx import Add, BatchNormalization, Concatenate, Convolutional, Dense, Dropout, Flatten, Input, Multiply, Softmax
+
+SHAPE = (7, 6, 2)
+
+
+def random_graph(seed, most_layers=12, dtype='float64', fused=True):
+    """Return a compiled classifier with random branches, merges and layers; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    x = Input(SHAPE)
+    values = [x]
+    for _ in range(rng.integers(2, most_layers - 2)):
+        # Mostly from the newest ones, so that there are chains too.
+        value = values[-1 - min(int(rng.geometric(0.5)) - 1, len(values) - 1)]
+        same = [other for other in values if other.shape == value.shape]
+        choice = rng.integers(0, 10)
+        if choice < 2 and len(same) > 1:
+            merged = [same[i] for i in rng.integers(0, len(same), rng.integers(2, 4))]
+            values.append((Add() if choice else Multiply())(merged))
+        elif choice == 2:
+            fitting = [other for other in values if other.shape[:2] == value.shape[:2]]
+            values.append(Concatenate()([value, fitting[rng.integers(0, len(fitting))]]))
+        else:
+            values.append(random_layer(rng)(value))
+    ends = [cnnx.GlobalAveragePooling()(value) for value in unread(values[1:])]
+    h = Concatenate()(ends) if len(ends) > 1 else ends[0]
+    net = cnnx.Network(inputs=x, outputs=Softmax()(Dense(output_size=3)(h)), seed=seed, dtype=dtype, fused=fused)
+    net.compile(cnnx.CategoricalCrossEntropy(), cnnx.SGD(momentum=0.9))
+    return net
+
+
+def unread(values):
+    read = {read.place for value in values for read in value.reads}
+    return [value for value in values if value.place not in read]
+
+
+def random_layer(rng):
+    kinds = [
+        lambda: Convolutional(int(rng.integers(1, 5)), int(rng.integers(1, 4)), padding='same'),
+        lambda: Convolutional(3, 3, padding='same', stride=int(rng.integers(1, 3))),
+        lambda: cnnx.ReLU(),
+        lambda: cnnx.LeakyReLU(0.2),
+        lambda: cnnx.Tanh(),
+        lambda: cnnx.MaxPooling(2, stride=1, padding='same'),
+        lambda: cnnx.AveragePooling(2, padding='same'),
+        lambda: BatchNormalization(),
+        lambda: Dropout(0.2),
+    ]
+    return kinds[rng.integers(0, len(kinds))]()
+
+
+def residual(seed=0, dtype='float64', fused=True):
+    """Return a compiled network of two residual blocks with a Flatten, and a Dropout between merges."""
+    x = Input(SHAPE)
+    h = cnnx.ReLU()(Convolutional(4, 3, padding='same')(x))
+    for _ in range(2):
+        inner = cnnx.ReLU()(BatchNormalization()(Convolutional(4, 3, padding='same')(h)))
+        inner = BatchNormalization()(Convolutional(4, 3, padding='same')(inner))
+        h = Dropout(0.3)(cnnx.ReLU()(Add()([inner, h])))
+    y = Softmax()(Dense(output_size=3)(Flatten()(h)))
+    net = cnnx.Network(inputs=x, outputs=y, seed=seed, dtype=dtype, fused=fused)
+    net.compile(cnnx.CategoricalCrossEntropy(), cnnx.SGD(momentum=0.9))
+    return net
+
+
+def data(n, seed=0, dtype='float64'):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, *SHAPE)).astype(dtype), rng.integers(0, 3, n)
