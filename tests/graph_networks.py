@@ -8,10 +8,10 @@ from cnnx import Add, BatchNormalization, Concatenate, Convolutional, Dense, Dro
 SHAPE = (7, 6, 2)
 
 
-def random_graph(seed, most_layers=12, dtype='float64', fused=True):
+def random_graph(seed, most_layers=12, dtype='float64', fused=True, shape=SHAPE):
     """Return a compiled classifier with random branches, merges and layers; the same for the same seed."""
     rng = np.random.default_rng(seed)
-    x = Input(SHAPE)
+    x = Input(shape)
     values = [x]
     for _ in range(rng.integers(2, most_layers - 2)):
         # Mostly from the newest ones, so that there are chains too.
@@ -53,9 +53,9 @@ def random_layer(rng):
     return kinds[rng.integers(0, len(kinds))]()
 
 
-def residual(seed=0, dtype='float64', fused=True):
+def residual(seed=0, dtype='float64', fused=True, shape=SHAPE):
     """Return a compiled network of two residual blocks with a Flatten, and a Dropout between merges."""
-    x = Input(SHAPE)
+    x = Input(shape)
     h = cnnx.ReLU()(Convolutional(4, 3, padding='same')(x))
     for _ in range(2):
         inner = cnnx.ReLU()(BatchNormalization()(Convolutional(4, 3, padding='same')(h)))

@@ -15,12 +15,25 @@ small = st.integers(1, 4)
 @st.composite
 def convolutional(draw):
     kernel = draw(small), draw(small)
-    padding = draw(st.sampled_from(['valid', 'same']))
-    least = kernel if padding == 'valid' else (1, 1)
+    padding = draw(st.sampled_from(['valid', 'same', 2, (0, 3)]))
+    dilation = draw(st.sampled_from([1, 1, 2, (1, 3)]))
+    extents = [apart * (size - 1) + 1 for apart, size in zip(np.broadcast_to(dilation, 2), kernel, strict=True)]
+    least = (1, 1) if padding == 'same' else tuple(map(int, extents))
     image = tuple(draw(st.integers(size, size + 5)) for size in least)
     stride = draw(small), draw(small)
-    shape = (*image, draw(st.integers(1, 3)))
-    return cnnx.Convolutional(draw(small), kernel, stride=stride, padding=padding, input_shape=shape), shape
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    shape = (*image, groups * draw(st.integers(1, 2)))
+    layer = cnnx.Convolutional(
+        groups * draw(st.integers(1, 3)),
+        kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        use_bias=draw(st.booleans()),
+        input_shape=shape,
+    )
+    return layer, shape
 
 
 @st.composite
@@ -35,7 +48,7 @@ def pooling(draw, kind):
 @st.composite
 def dense(draw):
     inputs = draw(sizes)
-    return cnnx.Dense(inputs, draw(sizes)), (inputs,)
+    return cnnx.Dense(inputs, draw(sizes), use_bias=draw(st.booleans())), (inputs,)
 
 
 shapes = st.lists(small, min_size=1, max_size=3).map(tuple)
@@ -86,6 +99,8 @@ ROWS = {
     'Softmax': Row(st.tuples(st.builds(cnnx.Softmax), st.tuples(sizes)), (3,)),
 }
 KINDS = {kind: row.drawn for kind, row in ROWS.items()}
+# Their x is a list of arrays: tests/layers/test_merging.py.
+MERGING = {kind for kind, layer in LAYERS.items() if layer.merges}
 
 
 def example(kind):

@@ -20,7 +20,7 @@ from hostile import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_cases import example
+from layer_cases import KINDS, example
 
 import cnnx
 from cnnx._util.validation import MAX_SIZE
@@ -100,7 +100,7 @@ def test_arrays_where_words_are_wanted_are_refused_by_name():
 
 @needs_compiled_kernels
 @many
-@given(data=st.data(), kind=st.sampled_from(sorted(LAYERS)))
+@given(data=st.data(), kind=st.sampled_from(sorted(KINDS)))
 def test_a_layer_computes_what_its_twin_does_or_refuses(kind, data):
     layer, shape = example(kind)
     layer.set_up(shape)

@@ -2,7 +2,8 @@
 
 Letters, here and in the NumPy twin:
     N samples; H, W, C rows, columns and channels of the input; P, Q rows and columns of the output;
-    R, S rows and columns of the filter; F filters; K = R S C, the numbers that one window covers.
+    R, S rows and columns of the filter; F filters; G channels that a filter sees: all C, or those of its group;
+    K = R S G, the numbers that one window covers.
 
 The matrix of windows, (N P Q, K), is never stored whole: a strip of `strip_rows(K)` windows is copied
 into scratch that fits the first-level cache, multiplied, and written over by the next.
@@ -39,24 +40,31 @@ cdef inline Py_ssize_t strips_in(Py_ssize_t positions, Py_ssize_t strip) noexcep
 
 
 cdef void gather_windows(
-    const floating* image,        # IN   (H, W, C)
-    Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q,
+    const floating* image,        # IN   (H, W, C), from the first channel of the group on
+    Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q, Py_ssize_t G,
     Window window,
     Py_ssize_t first, Py_ssize_t last,
     floating* windows,            # OUT  (last - first, K)
 ) noexcept nogil:
     """Copy the windows of output positions first to last - 1 into rows; padding reads as zero."""
-    cdef Py_ssize_t position, top, left, r, row, begin, end
-    cdef Py_ssize_t line = window.width * C
+    cdef Py_ssize_t position, top, left, r, s, row, column, begin, end
+    cdef Py_ssize_t line = window.width * G
+    cdef bint in_one_piece = window.dilation_width == 1 and G == C
     for position in range(first, last):
         top = (position // Q) * window.stride_height - window.pad_top
         left = (position % Q) * window.stride_width - window.pad_left
         begin = max(0, -left)
         end = min(window.width, W - left)
         for r in range(window.height):
-            row = top + r
-            if row < 0 or row >= H or begin >= end:
+            row = top + r * window.dilation_height
+            if row < 0 or row >= H or (begin >= end and in_one_piece):
                 memset(windows, 0, line * sizeof(floating))
+            elif not in_one_piece:
+                memset(windows, 0, line * sizeof(floating))
+                for s in range(window.width):
+                    column = left + s * window.dilation_width
+                    if 0 <= column < W:
+                        copy_short(windows + s * G, image + (row * W + column) * C, G * sizeof(floating))
             else:
                 if end - begin < window.width:
                     memset(windows, 0, line * sizeof(floating))
@@ -68,14 +76,15 @@ cdef void gather_windows(
 
 cdef void scatter_windows(
     const floating* windows,      # IN   (last - first, K)
-    Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q,
+    Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q, Py_ssize_t G,
     Window window,
     Py_ssize_t first, Py_ssize_t last,
-    floating* image,              # OUT  (H, W, C), added to
+    floating* image,              # OUT  (H, W, C), likewise, added to
 ) noexcept nogil:
     """Add rows back to the pixels that `gather_windows` copies them from."""
-    cdef Py_ssize_t position, top, left, r, row, begin, end, i
-    cdef Py_ssize_t line = window.width * C
+    cdef Py_ssize_t position, top, left, r, s, row, column, begin, end, i
+    cdef Py_ssize_t line = window.width * G
+    cdef bint in_one_piece = window.dilation_width == 1 and G == C
     cdef floating* pixels
     for position in range(first, last):
         top = (position // Q) * window.stride_height - window.pad_top
@@ -83,8 +92,15 @@ cdef void scatter_windows(
         begin = max(0, -left)
         end = min(window.width, W - left)
         for r in range(window.height):
-            row = top + r
-            if 0 <= row < H:
+            row = top + r * window.dilation_height
+            if 0 <= row < H and not in_one_piece:
+                for s in range(window.width):
+                    column = left + s * window.dilation_width
+                    if 0 <= column < W:
+                        pixels = image + (row * W + column) * C
+                        for i in range(G):
+                            pixels[i] += windows[s * G + i]
+            elif 0 <= row < H:
                 pixels = image + (row * W + left) * C
                 for i in range(begin * C, end * C):
                     pixels[i] += windows[i]
@@ -97,7 +113,9 @@ cdef int check_convolution(
     check_threads(num_threads)
     if C < 1 or F < 1:
         raise ValueError(f'expected at least one channel and one filter, got {C} and {F}')
-    check_images('weights', weights, w.height, w.width, C, F)
+    check_images('weights', weights, w.height, w.width, weights[2], F)
+    if weights[2] < 1 or C % weights[2] or F % (C // weights[2]):
+        raise ValueError(f'weights: expected groups of {C} channels and {F} filters, got {weights[2]} to a filter')
     if bias != NULL:
         check_vector('bias', bias, F)
     return 0
@@ -112,15 +130,15 @@ def convolution_forward(
     int num_threads,
 ):
     """y = windows of x times weights, plus bias."""
-    cdef Window w = as_window(window)
+    cdef Window w = as_window(window, True)
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t P = y.shape[1], Q = y.shape[2], F = y.shape[3]
     check_convolution(w, C, F, weights.shape, bias.shape, num_threads)
     check_images('y', y.shape, N, P, Q, F)
-    cdef Py_ssize_t K = w.height * w.width * C
+    cdef Py_ssize_t G = weights.shape[2], groups = C // G, K = w.height * w.width * G
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t strips = strips_in(P * Q, strip)
-    cdef Py_ssize_t task, n, first, last
+    cdef Py_ssize_t task, n, first, last, group, f
     cdef Layout windows_layout = Layout(K, 1, 0, 0), weights_layout = Layout(F, 1, 0, 0)
     cdef floating* windows = NULL
     cdef Py_ssize_t per_thread = strip * K + panel_size(K, windows)
@@ -132,11 +150,13 @@ def convolution_forward(
         first = (task % strips) * strip
         last = min(first + strip, P * Q)
         windows = scratch + threadid() * per_thread
-        gather_windows(&x[n, 0, 0, 0], H, W, C, Q, w, first, last, windows)
-        multiply(
-            last - first, F, K, <const floating*> windows, windows_layout,
-            &weights[0, 0, 0, 0], weights_layout,
-            &y[n, 0, 0, 0] + first * F, F, &bias[0], False, windows + strip * K)
+        for group in range(groups):
+            f = group * (F // groups)
+            gather_windows(&x[n, 0, 0, group * G], H, W, C, Q, G, w, first, last, windows)
+            multiply(
+                last - first, F // groups, K, <const floating*> windows, windows_layout,
+                &weights[0, 0, 0, f], weights_layout,
+                &y[n, 0, 0, f] + first * F, F, &bias[f], False, windows + strip * K)
     free(scratch)
 
 
@@ -149,11 +169,11 @@ def convolution_backward_weights(
     int num_threads,
 ):
     """dweights = windows of x, transposed, times dy; dbias = sum of dy."""
-    cdef Window w = as_window(window)
+    cdef Window w = as_window(window, True)
     cdef Py_ssize_t N = x.shape[0], C = x.shape[3], F = dy.shape[3]
     check_convolution(w, C, F, dweights.shape, dbias.shape, num_threads)
     check_images('dy', dy.shape, N, dy.shape[1], dy.shape[2], F)
-    cdef Py_ssize_t K = w.height * w.width * C
+    cdef Py_ssize_t K = w.height * w.width * dweights.shape[2]
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t parts = min(N, <Py_ssize_t> MAX_PARTS)
     cdef Py_ssize_t size = K * F + F, part, i
@@ -169,7 +189,7 @@ def convolution_backward_weights(
     for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
         windows = scratch + threadid() * per_thread
         add_weight_gradient(
-            x, dy, w, part_start(N, part, parts), part_start(N, part + 1, parts),
+            x, dy, w, dweights.shape[2], part_start(N, part, parts), part_start(N, part + 1, parts),
             partial + part * size, partial + part * size + K * F, windows, windows + strip * K)
     cdef floating* flat = &dweights[0, 0, 0, 0]
     for i in range(size):
@@ -186,7 +206,7 @@ def convolution_backward_weights(
 cdef void add_weight_gradient(
     const floating[:, :, :, ::1] x,
     const floating[:, :, :, ::1] dy,
-    Window window,
+    Window window, Py_ssize_t G,
     Py_ssize_t first_sample, Py_ssize_t last_sample,
     floating* dweights,                      # OUT      (K, F)
     floating* dbias,                         # OUT      (F)
@@ -196,7 +216,7 @@ cdef void add_weight_gradient(
     """Sum the gradient over samples first_sample to last_sample - 1."""
     cdef Py_ssize_t H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], F = dy.shape[3]
-    cdef Py_ssize_t K = window.height * window.width * C
+    cdef Py_ssize_t K = window.height * window.width * G, groups = C // G, group
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t n, t, first, last, position, f
     cdef Layout transposed_windows = Layout(1, K, 0, 0), dy_layout = Layout(F, 1, 0, 0)
@@ -209,10 +229,12 @@ cdef void add_weight_gradient(
             first = t * strip
             last = min(first + strip, P * Q)
             dy_strip = &dy[n, 0, 0, 0] + first * F
-            gather_windows(&x[n, 0, 0, 0], H, W, C, Q, window, first, last, windows)
-            multiply(
-                K, F, last - first, <const floating*> windows, transposed_windows, dy_strip, dy_layout,
-                dweights, F, no_bias, True, packed)
+            for group in range(groups):
+                f = group * (F // groups)
+                gather_windows(&x[n, 0, 0, group * G], H, W, C, Q, G, window, first, last, windows)
+                multiply(
+                    K, F // groups, last - first, <const floating*> windows, transposed_windows, dy_strip + f, dy_layout,
+                    dweights + f, F, no_bias, True, packed)
             for position in range(last - first):
                 for f in range(F):
                     dbias[f] += dy_strip[position * F + f]
@@ -226,14 +248,14 @@ def convolution_backward_input(
     int num_threads,
 ):
     """dx = dy times weights, transposed, each row added back to the pixels of its window."""
-    cdef Window w = as_window(window)
+    cdef Window w = as_window(window, True)
     cdef Py_ssize_t N = dx.shape[0], H = dx.shape[1], W = dx.shape[2], C = dx.shape[3]
     cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], F = dy.shape[3]
     check_convolution(w, C, F, weights.shape, NULL, num_threads)
     check_images('dy', dy.shape, N, P, Q, F)
-    cdef Py_ssize_t K = w.height * w.width * C
+    cdef Py_ssize_t G = weights.shape[2], groups = C // G, K = w.height * w.width * G
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
-    cdef Py_ssize_t n, t, first, last
+    cdef Py_ssize_t n, t, first, last, group, f
     cdef Layout dy_layout = Layout(F, 1, 0, 0), transposed_weights = Layout(1, F, 0, 0)
     cdef const floating* no_bias = NULL
     cdef floating* windows = NULL
@@ -247,8 +269,10 @@ def convolution_backward_input(
         for t in range(strips_in(P * Q, strip)):
             first = t * strip
             last = min(first + strip, P * Q)
-            multiply(
-                last - first, K, F, &dy[n, 0, 0, 0] + first * F, dy_layout,
-                &weights[0, 0, 0, 0], transposed_weights, windows, K, no_bias, False, windows + strip * K)
-            scatter_windows(<const floating*> windows, H, W, C, Q, w, first, last, &dx[n, 0, 0, 0])
+            for group in range(groups):
+                f = group * (F // groups)
+                multiply(
+                    last - first, K, F // groups, &dy[n, 0, 0, f] + first * F, dy_layout,
+                    &weights[0, 0, 0, f], transposed_weights, windows, K, no_bias, False, windows + strip * K)
+                scatter_windows(<const floating*> windows, H, W, C, Q, G, w, first, last, &dx[n, 0, 0, group * G])
     free(scratch)

@@ -73,7 +73,7 @@ cdef class ConvolutionBlock(Block):
         s.P, s.Q, s.F = y.shape[1:]
         s.rows, s.columns = positions
         s.window, s.relu, s.pooled = as_window(window), relu, pool is not None
-        s.pool = as_window(pool if s.pooled else (1, 1, 1, 1, 0, 0))
+        s.pool = as_window(pool if s.pooled else (1, 1, 1, 1, 0, 0, 1, 1))
         if self.doubles:
             self.lay_out(len(y), size, lanes(<double*> NULL))
         else:

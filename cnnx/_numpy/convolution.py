@@ -2,7 +2,7 @@
 
 Letters, here and in the compiled twin:
     N samples; H, W, C rows, columns and channels of the input; P, Q rows and columns of the output;
-    R, S rows and columns of the filter; F filters; K = R S C, the numbers that one window covers.
+    R, S rows and columns of the filter; F filters; G channels that a filter sees: all C, or those of its group.
 """
 
 import numpy as np
@@ -11,7 +11,10 @@ import numpy as np
 def padded_size(window, positions):
     """Return how many rows and columns windows at `positions` (P, Q) cover, padding included."""
     P, Q = positions
-    return (P - 1) * window.stride_height + window.height, (Q - 1) * window.stride_width + window.width
+    return (
+        (P - 1) * window.stride_height + (window.height - 1) * window.dilation_height + 1,
+        (Q - 1) * window.stride_width + (window.width - 1) * window.dilation_width + 1,
+    )
 
 
 def inside(window, positions, image):
@@ -27,9 +30,10 @@ def inside(window, positions, image):
 def pixels_under(window, positions, r, s):
     """Return the slices of the padded image that element (r, s) of the window covers at all positions."""
     P, Q = positions
+    row, column = r * window.dilation_height, s * window.dilation_width
     return (
-        slice(r, r + P * window.stride_height, window.stride_height),
-        slice(s, s + Q * window.stride_width, window.stride_width),
+        slice(row, row + P * window.stride_height, window.stride_height),
+        slice(column, column + Q * window.stride_width, window.stride_width),
     )
 
 
@@ -60,43 +64,53 @@ def col2im(windows, window, positions, dx):
     dx[:, : image.shape[1], : image.shape[2]] = image
 
 
-def check_filters(window, weights):
-    """Raise a ValueError unless filters (R, S, C, F) have the size of the window."""
-    expected = (window.height, window.width, *weights.shape[2:])
-    if weights.shape != expected:
-        raise ValueError(f'weights: expected shape {expected}, got {weights.shape}')
+def groups_of(channels, window, weights):
+    """Yield the slices of channels and of filters (R, S, G, F) of each group; with G = channels, there is one.
+
+    Raises:
+        ValueError: the filters have not the size of the window, or do not make groups of that many channels.
+    """
+    R, S, G, F = weights.shape
+    if (window.height, window.width) != (R, S):
+        raise ValueError(f'weights: expected shape {(window.height, window.width, G, F)}, got {weights.shape}')
+    if G < 1 or channels % G or F % (channels // G):
+        raise ValueError(f'weights: expected groups of {channels} channels and {F} filters, got {G} to a filter')
+    filters = F // (channels // G)
+    for group in range(channels // G):
+        yield slice(group * G, (group + 1) * G), slice(group * filters, (group + 1) * filters)
 
 
 def convolution_forward(x, weights, bias, y, window, num_threads):
     """Compute y = windows of x times weights, plus bias."""
-    check_filters(window, weights)
-    multiply_windows(im2col(x, window, y.shape[1:3]), weights, bias, y)
+    for channels, filters in groups_of(x.shape[3], window, weights):
+        windows = im2col(x[..., channels], window, y.shape[1:3])
+        multiply_windows(windows, weights[..., filters], bias[filters], y[..., filters])
 
 
 def multiply_windows(windows, weights, bias, y):
     """Compute y (N, P, Q, F) = the rows of im2col times weights, plus bias."""
-    F = weights.shape[-1]
-    np.matmul(windows, weights.reshape(-1, F), out=y.reshape(-1, F))
-    y += bias
+    product = windows @ weights.reshape(-1, weights.shape[-1])
+    product += bias
+    y[...] = product.reshape(y.shape)
 
 
 def convolution_backward_weights(x, dy, dweights, dbias, window, num_threads):
     """Compute dweights = windows of x, transposed, times dy; dbias = sum of dy."""
-    check_filters(window, dweights)
-    multiply_windows_transposed(im2col(x, window, dy.shape[1:3]), dy, dweights, dbias)
+    for channels, filters in groups_of(x.shape[3], window, dweights):
+        windows = im2col(x[..., channels], window, dy.shape[1:3])
+        multiply_windows_transposed(windows, dy[..., filters], dweights[..., filters], dbias[filters])
 
 
 def multiply_windows_transposed(windows, dy, dweights, dbias):
     """Compute dweights = the rows of im2col, transposed, times dy (N, P, Q, F); dbias = sum of dy."""
-    F = dy.shape[-1]
-    rows = dy.reshape(-1, F)
-    np.matmul(windows.T, rows, out=dweights.reshape(-1, F))
+    rows = dy.reshape(-1, dy.shape[-1])
+    dweights[...] = (windows.T @ rows).reshape(dweights.shape)
     np.sum(rows, axis=0, out=dbias)
 
 
 def convolution_backward_input(weights, dy, dx, window, num_threads):
     """Compute dx: each row of dy times weights, transposed, is added to the pixels of its window."""
-    check_filters(window, weights)
-    F = weights.shape[-1]
-    windows = dy.reshape(-1, F) @ weights.reshape(-1, F).T
-    col2im(windows, window, dy.shape[1:3], dx)
+    for channels, filters in groups_of(dx.shape[3], window, weights):
+        part = weights[..., filters]
+        windows = dy[..., filters].reshape(-1, part.shape[-1]) @ part.reshape(-1, part.shape[-1]).T
+        col2im(windows, window, dy.shape[1:3], dx[..., channels])

@@ -12,7 +12,7 @@ from cnnx._util.validation import MAX_SIZE
 
 def check_pooling(window, image, positions):
     """Raise a ValueError unless each window at `positions` (P, Q) covers at least one pixel of an image (H, W)."""
-    for extent, stride, before, count, size in zip(window[:2], window[2:4], window[4:], positions, image, strict=True):
+    for extent, stride, before, count, size in zip(window[:2], window[2:4], window[4:6], positions, image, strict=True):
         fits = stride >= 1 and 0 <= before < extent and size >= 1
         if count > 0 and not (fits and count - 1 <= (size - 1 + before) // stride):
             raise ValueError(
@@ -31,7 +31,7 @@ def places(window, image, positions):
     """
     check_pooling(window, image, positions)
     axes = [
-        list(_along(*numbers)) for numbers in zip(window[:2], window[2:4], window[4:], positions, image, strict=True)
+        list(_along(*numbers)) for numbers in zip(window[:2], window[2:4], window[4:6], positions, image, strict=True)
     ]
     for r, rows, pixel_rows in axes[0]:
         for s, columns, pixel_columns in axes[1]:

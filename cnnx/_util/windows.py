@@ -2,16 +2,16 @@
 
 from typing import NamedTuple
 
-from cnnx._util.validation import checked_size, is_whole
+from cnnx._util.validation import MAX_SIZE, checked_size, is_whole
 
 PADDINGS = ('valid', 'same')
 
 
 class Window(NamedTuple):
-    """A window of `height` x `width` pixels that moves over an image, with its stride and padding.
+    """A window of `height` x `width` pixels that moves over an image, with its stride, padding and dilation.
 
-    Output position (p, q) covers rows `p * stride_height - pad_top` to `+ height - 1` and columns
-    `q * stride_width - pad_left` to `+ width - 1`. Rows and columns outside the image are padding.
+    Output position (p, q) covers the `height` rows from `p * stride_height - pad_top` on, `dilation_height` apart, and
+    the `width` columns from `q * stride_width - pad_left` on, `dilation_width` apart. Outside the image is padding.
     """
 
     height: int
@@ -20,6 +20,8 @@ class Window(NamedTuple):
     stride_width: int = 1
     pad_top: int = 0
     pad_left: int = 0
+    dilation_height: int = 1
+    dilation_width: int = 1
 
 
 def pair(value, name):
@@ -31,11 +33,23 @@ def pair(value, name):
     return checked_size(value[0], name), checked_size(value[1], name)
 
 
-def checked_padding(padding):
-    """Return a padding as it is, or raise a ValueError unless it is 'valid' or 'same'."""
-    if not isinstance(padding, str) or padding not in PADDINGS:
-        raise ValueError(f'padding: expected one of {", ".join(map(repr, PADDINGS))}, got {padding!r}')
-    return padding
+def checked_padding(padding, numbers=False):
+    """Return a padding as it is: 'valid' or 'same', or, if allowed, a number of pixels or a pair of them.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(padding, str) and padding in PADDINGS:
+        return padding
+    expected = ', '.join(map(repr, PADDINGS))
+    if not numbers:
+        raise ValueError(f'padding: expected one of {expected}, got {padding!r}')
+    sizes = padding if isinstance(padding, (tuple, list)) else (padding, padding)
+    if len(sizes) != 2 or not all(is_whole(size) and 0 <= size <= MAX_SIZE for size in sizes):
+        raise ValueError(
+            f'padding: expected {expected}, or a whole number of at least 0, or a pair of them, got {padding!r}'
+        )
+    return tuple(int(size) for size in sizes)
 
 
 def check_image(input_shape):
@@ -58,36 +72,40 @@ def batch_shape(sample_shape):
     return f'({", ".join(["N", *map(str, sample_shape)])})'
 
 
-def window_over(input_size, kernel, stride, padding='valid'):
+def window_over(input_size, kernel, stride, padding='valid', dilation=(1, 1)):
     """Compute padding and output size of a window that moves over an image.
 
     Args:
         input_size: (height, width) of the image.
-        kernel: (height, width) of the window.
+        kernel: (height, width) of the window, in pixels that it reads.
         stride: (height, width) of its steps.
-        padding: 'valid' keeps the window inside the image: output = floor((input - kernel) / stride) + 1.
-            'same' pads with zeros so that output = ceil(input / stride); where the total padding is
-            odd, the extra row or column goes to the end.
+        padding: 'valid' keeps the window inside the image: output = floor((input - extent) / stride) + 1, where
+            extent = dilation (kernel - 1) + 1. 'same' pads with zeros so that output = ceil(input / stride); where the
+            total padding is odd, the extra row or column goes to the end. A pair (height, width) pads so much on
+            both sides.
+        dilation: (height, width) from one pixel of the window to the next.
 
     Returns:
         A `Window` and the output's (height, width).
 
     Raises:
-        ValueError: the window is larger than the image and padding is 'valid'.
+        ValueError: the window is larger than the padded image.
     """
-    checked_padding(padding)
+    on_sides = (0, 0) if isinstance(padding, str) else padding
     before, output = [], []
-    for size, extent, step in zip(input_size, kernel, stride, strict=True):
+    for size, reads, step, apart, pad in zip(input_size, kernel, stride, dilation, on_sides, strict=True):
+        extent = apart * (reads - 1) + 1
         if padding == 'same':
             count = -(-size // step)
-            before.append(max((count - 1) * step + extent - size, 0) // 2)
-        elif extent > size:
+            pad = max((count - 1) * step + extent - size, 0) // 2
+        elif extent > size + 2 * pad:
+            padded = f', padded by {pad}' if pad else ''
             raise ValueError(
                 f'a window of {kernel[0]} x {kernel[1]} does not fit into an input of '
-                f'{input_size[0]} x {input_size[1]}; use a smaller window or a larger input'
+                f'{input_size[0]} x {input_size[1]}{padded}; use a smaller window or a larger input'
             )
         else:
-            count = (size - extent) // step + 1
-            before.append(0)
+            count = (size + 2 * pad - extent) // step + 1
+        before.append(pad)
         output.append(count)
-    return Window(*kernel, *stride, *before), tuple(output)
+    return Window(*kernel, *stride, *before, *dilation), tuple(output)

@@ -101,7 +101,7 @@ def fuse(layers, apart=(), training=True):
     parts, position, shape = [], 0, layers[0].input_shape if layers else None
     while position < len(layers):
         layer = layers[position]
-        alone = type(layer) not in in_blocks or layer in apart
+        alone = type(layer) not in in_blocks or layer in apart or not getattr(layer, 'is_plain', True)
         members = [layer] if alone else _members(layers[position:])
         for member in members:
             shape = shape if isinstance(member, ELEMENTWISE) else member.shape

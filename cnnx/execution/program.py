@@ -274,13 +274,13 @@ def _as_images(array, pooling):
 
 def _weighted_block(backend, fusion, x, y, dy, dx):
     layer = fusion.layer
-    weights, bias = layer.parameters
-    gradients = (dy, dx, weights.grad, bias.grad) if dy is not None else ()
+    weights, (bias, dbias) = layer.parameters[0], layer.bias_arrays()
+    gradients = (dy, dx, weights.grad, dbias) if dy is not None else ()
     if type(layer) is Dense:
         return backend.DenseBlock(
             x.reshape(len(x), -1),
             weights.value,
-            bias.value,
+            bias,
             y,
             fusion.relu,
             *(gradients and (dy, None if dx is None else dx.reshape(len(x), -1), *gradients[2:])),
@@ -291,7 +291,7 @@ def _weighted_block(backend, fusion, x, y, dy, dx):
     return backend.ConvolutionBlock(
         x,
         weights.value,
-        bias.value,
+        bias,
         y.reshape(len(y), *shape),
         layer.window,
         layer.shape[:2],

@@ -297,11 +297,12 @@ class Layer:
 
 
 class WeightedLayer(Layer):
-    """A layer with weights and a bias: what Convolutional and Dense share."""
+    """A layer with weights and a bias, or without one: what Convolutional and Dense share."""
 
-    def __init__(self, kernel_initializer, input_shape, l2):
+    def __init__(self, kernel_initializer, input_shape, l2, use_bias):
         super().__init__(input_shape)
         self.l2 = l2
+        self.use_bias = true_or_false(use_bias, 'use_bias')
         self.kernel_initializer = get_initializer(kernel_initializer)
 
     @property
@@ -315,12 +316,23 @@ class WeightedLayer(Layer):
 
     @property
     def bias(self):
-        """The bias, an array to read and to write; assigning copies into it."""
-        return self._parameter(1).value
+        """The bias, an array to read and to write; assigning copies into it. None without one."""
+        return self._parameter(1).value if self.use_bias else None
 
     @bias.setter
     def bias(self, value):
         self._assign(1, value)
+
+    def add_bias(self, size):
+        if self.use_bias:
+            self.add_parameter('bias', (size,))
+
+    def bias_arrays(self):
+        """Return the bias and its gradient; without a bias zeros, and an array that nothing reads."""
+        if self.use_bias:
+            return self._parameter(1).value, self._parameter(1).grad
+        size = self.shape[-1]
+        return np.zeros(size, self.dtype), np.empty(size, self.dtype)
 
     @property
     def multiply_adds(self):

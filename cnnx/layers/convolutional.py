@@ -1,4 +1,4 @@
-"""Convolutional: filters that slide over an image."""
+"""Convolutional: filters that slide over an image; grouped, depthwise and dilated ones too."""
 
 from cnnx import kernels
 from cnnx._util.validation import checked_size
@@ -12,18 +12,26 @@ class Convolutional(WeightedLayer):
     (This is cross-correlation, which deep learning calls convolution: the filter is not flipped.)
 
     Shape: (N, H, W, C) -> (N, P, Q, num_filters), with P, Q after `cnnx._util.windows.window_over`.
-    weights: (kernel_height, kernel_width, C, num_filters); bias: (num_filters,).
+    weights: (kernel_height, kernel_width, C / groups, num_filters); bias: (num_filters,).
     Gradient: dweights[r, s, c, f] = sum of x[p + r, q + s, c] dy[p, q, f]; dbias = sum of dy; dx adds
     weights times dy back to every pixel that a window covered.
+
+    With groups, channels and filters are cut into so many parts, and each part of the filters sees its part of the
+    channels alone. With as many groups as channels, this is a depthwise convolution (Howard et al., "MobileNets",
+    2017), which has kernels of its own.
 
     Args:
         num_filters: how many filters, and so channels of the output.
         kernel_size, stride: a whole number, or a pair (height, width), in pixels.
-        padding: 'valid' or 'same'.
+        padding: 'valid', 'same', or a number of pixels, or a pair (height, width), on both sides.
         input_shape: (H, W, C); needed where it cannot be inferred from the layer before.
         kernel_initializer: 'he_normal', 'he_uniform', 'glorot_normal', 'glorot_uniform', 'lecun_normal',
             'normal', 'uniform', 'zeros', 'orthogonal', or a function of (rng, shape, dtype).
         l2: this, times the sum of the squares of the weights, is added to the loss in training.
+        dilation: a whole number, or a pair: how far apart, in pixels, those that a filter reads are (Yu and Koltun,
+            "Multi-scale context aggregation by dilated convolutions", 2016).
+        groups: a whole number that divides C and num_filters.
+        use_bias: whether a bias is added. Before a BatchNormalization it has no effect.
 
     Raises:
         ValueError: an argument is none of these; or the kernel is larger than the input.
@@ -38,42 +46,72 @@ class Convolutional(WeightedLayer):
         input_shape=None,
         kernel_initializer='he_normal',
         l2=0.0,
+        dilation=1,
+        groups=1,
+        use_bias=True,
     ):
-        super().__init__(kernel_initializer, input_shape, l2)
+        super().__init__(kernel_initializer, input_shape, l2, use_bias)
         self.num_filters = checked_size(num_filters, 'num_filters')
         self.kernel_size = pair(kernel_size, 'kernel_size')
         self.stride = pair(stride, 'stride')
-        self.padding = checked_padding(padding)
+        self.padding = checked_padding(padding, numbers=True)
+        self.dilation = pair(dilation, 'dilation')
+        self.groups = checked_size(groups, 'groups')
+        if self.num_filters % self.groups:
+            raise ValueError(f'groups: expected a divisor of num_filters, {num_filters}, got {groups}')
+
+    @property
+    def is_plain(self):
+        """Whether it is neither grouped nor dilated: blocks compute no others."""
+        return self.groups == 1 and self.dilation == (1, 1)
+
+    @property
+    def is_depthwise(self):
+        """Whether each channel has one filter of its own."""
+        return self.groups == self.num_filters == self.input_shape[2] > 1
 
     def output_shape(self, input_shape):
         check_image(input_shape)
-        _, positions = window_over(input_shape[:2], self.kernel_size, self.stride, self.padding)
-        return (*positions, self.num_filters)
+        if input_shape[2] % self.groups:
+            raise ValueError(f'groups: expected a divisor of the {input_shape[2]} channels, got {self.groups}')
+        return (*self._window(input_shape)[1], self.num_filters)
 
     def build(self, input_shape):
-        self.window, _ = window_over(input_shape[:2], self.kernel_size, self.stride, self.padding)
-        self.add_parameter('weights', (*self.kernel_size, input_shape[2], self.num_filters), self.kernel_initializer)
-        self.add_parameter('bias', (self.num_filters,))
+        self.window, _ = self._window(input_shape)
+        shape = (*self.kernel_size, input_shape[2] // self.groups, self.num_filters)
+        self.add_parameter('weights', shape, self.kernel_initializer)
+        self.add_bias(self.num_filters)
 
     def forward(self, x, training=False):
         x = self.check_input(x)
         y = self.empty('y', (len(x), *self.shape))
         self._saved = (x,)
-        weights, bias = self.parameters
-        kernels.current().convolution_forward(x, weights.value, bias.value, y, self.window, self._threads(x))
+        bias, _ = self.bias_arrays()
+        if self.is_depthwise:
+            kernels.current().depthwise_forward(x, self.weights, bias, y, self.window, self._threads(x))
+        else:
+            kernels.current().convolution_forward(x, self.weights, bias, y, self.window, self._threads(x))
         return y
 
     def backward(self, dy):
         dy = self.check_gradient(dy)
         (x,) = self._saved
-        weights, bias = self.parameters
-        if self.trainable:
-            kernels.current().convolution_backward_weights(
-                x, dy, weights.grad, bias.grad, self.window, self._threads(x)
-            )
+        weights, (_, dbias) = self.parameters[0], self.bias_arrays()
         dx = self.empty('dx', x.shape)
-        kernels.current().convolution_backward_input(weights.value, dy, dx, self.window, self._threads(x))
+        if self.is_depthwise:
+            if self.trainable:
+                kernels.current().depthwise_backward_weights(x, dy, weights.grad, dbias, self.window, self._threads(x))
+            kernels.current().depthwise_backward_input(weights.value, dy, dx, self.window, self._threads(x))
+        else:
+            if self.trainable:
+                kernels.current().convolution_backward_weights(
+                    x, dy, weights.grad, dbias, self.window, self._threads(x)
+                )
+            kernels.current().convolution_backward_input(weights.value, dy, dx, self.window, self._threads(x))
         return dx
+
+    def _window(self, input_shape):
+        return window_over(input_shape[:2], self.kernel_size, self.stride, self.padding, self.dilation)
 
     def _threads(self, x):
         return kernels.threads_for(len(x) * self.multiply_adds)

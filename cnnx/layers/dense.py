@@ -19,13 +19,21 @@ class Dense(WeightedLayer):
         input_size, output_size: how many numbers a sample has before and after.
         kernel_initializer: as for `Convolutional`.
         input_shape: another way to give the input size: (input_size,).
-        l2: as for `Convolutional`.
+        l2, use_bias: as for `Convolutional`.
 
     Raises:
         ValueError: a size is not a whole number of at least 1, or the output size is missing.
     """
 
-    def __init__(self, input_size=None, output_size=None, kernel_initializer='he_normal', input_shape=None, l2=0.0):
+    def __init__(
+        self,
+        input_size=None,
+        output_size=None,
+        kernel_initializer='he_normal',
+        input_shape=None,
+        l2=0.0,
+        use_bias=True,
+    ):
         if output_size is None:
             raise ValueError('Dense: give both sizes, Dense(400, 120), or the output alone, Dense(output_size=120)')
         if input_size is not None:
@@ -33,7 +41,7 @@ class Dense(WeightedLayer):
             if input_shape is not None and shape_of_sample(input_shape, 'input_shape') != shape:
                 raise ValueError(f'Dense: input_size {input_size} and input_shape {input_shape} contradict each other')
             input_shape = shape
-        super().__init__(kernel_initializer, input_shape, l2)
+        super().__init__(kernel_initializer, input_shape, l2, use_bias)
         self.output_size = checked_size(output_size, 'output_size')
 
     @property
@@ -47,22 +55,22 @@ class Dense(WeightedLayer):
 
     def build(self, input_shape):
         self.add_parameter('weights', (*input_shape, self.output_size), self.kernel_initializer)
-        self.add_parameter('bias', (self.output_size,))
+        self.add_bias(self.output_size)
 
     def forward(self, x, training=False):
         x = self.check_input(x)
         y = self.empty('y', (len(x), self.output_size))
         self._saved = (x,)
-        weights, bias = self.parameters
-        kernels.current().dense_forward(x, weights.value, bias.value, y, self._threads(x))
+        bias, _ = self.bias_arrays()
+        kernels.current().dense_forward(x, self.weights, bias, y, self._threads(x))
         return y
 
     def backward(self, dy):
         dy = self.check_gradient(dy)
         (x,) = self._saved
-        weights, bias = self.parameters
+        weights, (_, dbias) = self.parameters[0], self.bias_arrays()
         if self.trainable:
-            kernels.current().dense_backward_weights(x, dy, weights.grad, bias.grad, self._threads(x))
+            kernels.current().dense_backward_weights(x, dy, weights.grad, dbias, self._threads(x))
         dx = self.empty('dx', x.shape)
         kernels.current().dense_backward_input(weights.value, dy, dx, self._threads(x))
         return dx

@@ -51,9 +51,12 @@ KERNELS = {
     'softmax_backward': ('NC', 'NC', 'NC'),
     'softmax_cross_entropy_forward': ('NC', 'iN', 'NC', 'N', st.floats(0, 0.9)),
     'softmax_cross_entropy_backward': ('NC', 'iN', 'NC', st.floats(0, 0.9)),
-    'convolution_forward': ('NHWC', 'RSCF', 'F', 'NPQF', Window),
-    'convolution_backward_weights': ('NHWC', 'NPQF', 'RSCF', 'F', Window),
-    'convolution_backward_input': ('RSCF', 'NPQF', 'NHWC', Window),
+    'convolution_forward': ('NHWC', 'RSGF', 'F', 'NPQF', Window),
+    'convolution_backward_weights': ('NHWC', 'NPQF', 'RSGF', 'F', Window),
+    'convolution_backward_input': ('RSGF', 'NPQF', 'NHWC', Window),
+    'depthwise_forward': ('NHWC', 'RS1C', 'C', 'NPQC', Window),
+    'depthwise_backward_weights': ('NHWC', 'NPQC', 'RS1C', 'C', Window),
+    'depthwise_backward_input': ('RS1C', 'NPQC', 'NHWC', Window),
     'maxpool_forward': ('NHWC', 'NPQC', 'iNPQC', Window),
     'maxpool_backward': ('NPQC', 'iNPQC', 'NHWC', Window),
     'averagepool_forward': ('NHWC', 'NPQC', Window),
@@ -77,9 +80,13 @@ TABLE_KERNELS = {
 def kernel_call(draw, name, wrong):
     """Draw the arguments of a kernel, sizes that agree with each other unless `wrong`; the threads come last."""
     letters = {letter: draw(st.integers(0 if draw(st.integers(0, 5)) == 0 else 1, 5)) for letter in 'ANIOCHWFRSPQ'}
-    letters |= {digit: int(digit) for digit in '234'}
+    letters |= {digit: int(digit) for digit in '1234'}
+    groups = draw(st.sampled_from([1, 1, 2]))
+    letters |= {'G': letters['C'], 'C': groups * letters['C'], 'F': groups * letters['F']}
     window = Window(letters['R'], letters['S'], draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     window = window._replace(pad_top=draw(st.integers(0, 3)), pad_left=draw(st.integers(0, 3)))
+    if 'pool' not in name:
+        window = window._replace(dilation_height=draw(st.integers(1, 2)), dilation_width=draw(st.integers(1, 2)))
     if 'pool' in name:
         window = window._replace(pad_top=min(window.pad_top, max(window.height - 1, 0)))
         window = window._replace(pad_left=min(window.pad_left, max(window.width - 1, 0)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnx._util.windows import Window, pair, shape_of_sample, window_over
+from cnnx._util.windows import Window, checked_padding, pair, shape_of_sample, window_over
 
 sizes = st.integers(1, 40)
 pairs = st.tuples(sizes, sizes)
@@ -53,4 +53,23 @@ def test_what_is_no_shape_is_refused_by_name(value):
 
 def test_padding_has_a_known_name():
     with pytest.raises(ValueError, match="padding: expected one of 'valid', 'same', got 'full'"):
-        window_over((3, 3), (2, 2), (1, 1), 'full')
+        checked_padding('full')
+    with pytest.raises(ValueError, match='padding: expected one of'):
+        checked_padding(2)
+
+
+def test_padding_may_be_numbers_of_pixels():
+    assert checked_padding(2, numbers=True) == (2, 2)
+    assert checked_padding([0, 3], numbers=True) == (0, 3)
+    for wrong in (-1, 1.5, (1, 2, 3), (1, -1), 'full', True):
+        with pytest.raises(ValueError, match='padding: expected .* or a pair of them'):
+            checked_padding(wrong, numbers=True)
+    assert window_over((5, 5), (3, 3), (1, 2), (1, 0)) == (Window(3, 3, 1, 2, 1, 0), (5, 2))
+
+
+def test_dilation_widens_a_window():
+    assert window_over((7, 7), (3, 3), (1, 1), 'valid', (2, 3)) == (Window(3, 3, 1, 1, 0, 0, 2, 3), (3, 1))
+    window, positions = window_over((7, 7), (3, 3), (2, 2), 'same', (2, 2))
+    assert (window.pad_top, positions) == (2, (4, 4))
+    with pytest.raises(ValueError, match='does not fit'):
+        window_over((4, 4), (3, 3), (1, 1), 'valid', (2, 2))

@@ -11,7 +11,6 @@ from models import bits, lenet5, small_data, small_network
 
 from cnnx import CategoricalCrossEntropy, Dense, Flatten, Layer, MeanSquaredError, Network, ReLU, Sigmoid, Softmax
 from cnnx.diagnostics import gradient_check
-from cnnx.layers import LAYERS
 
 
 class Affine(Layer):
@@ -209,7 +208,7 @@ def test_lenet5_passes_on_images_with_blank_borders():
     assert all(row.checked == 10 or row.array in ('input', 'bias') for row in check.rows)
 
 
-@pytest.mark.parametrize('kind', LAYERS)
+@pytest.mark.parametrize('kind', KINDS)
 @settings(max_examples=8)
 @given(data=st.data())
 def test_every_kind_of_layer_passes(kind, data):

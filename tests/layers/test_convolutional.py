@@ -71,7 +71,7 @@ def test_filters_sum_over_channels_and_have_a_bias_each():
         ({'num_filters': 0}, 'num_filters: expected a whole number of at least 1, got 0'),
         ({'kernel_size': (3, 0)}, 'kernel_size: expected a whole number of at least 1, got 0'),
         ({'stride': 1.5}, 'stride: expected a whole number or a pair'),
-        ({'padding': 'full'}, "padding: expected one of 'valid', 'same', got 'full'"),
+        ({'padding': 'full'}, "padding: expected 'valid', 'same', or a whole number.*got 'full'"),
         ({'l2': -1}, 'l2: expected a finite number of at least 0, got -1'),
         ({'input_shape': ()}, 'input_shape: expected a shape such as'),
         ({'kernel_initializer': 'he'}, 'he_normal'),

@@ -11,8 +11,9 @@ import sys
 import numpy as np
 import optimizer_reference as reference
 import pytest
+from graph_networks import random_graph, residual
 from interrupted_runs import StopError, fork, names, signal_at
-from layer_cases import example
+from layer_cases import KINDS, example
 from models import bits, small_data, small_network
 
 import cnnx
@@ -21,7 +22,6 @@ from cnnx._util.generators import BIT_GENERATORS
 from cnnx.augmentation.transforms import AUGMENTATIONS
 from cnnx.callbacks import Callback, LambdaCallback
 from cnnx.checkpoint import files, state
-from cnnx.layers import LAYERS
 from cnnx.optimizers import OPTIMIZERS
 from cnnx.schedules import SCHEDULES, Constant, Custom, ReduceOnPlateau, Schedule
 from cnnx.training.resume import Run
@@ -146,7 +146,14 @@ def network_with(kind, seed=0):
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
-@pytest.mark.parametrize('kind', LAYERS)
+@pytest.mark.parametrize('make', [residual, random_graph])
+def test_a_run_of_a_network_that_branches_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, make):
+    stop_at_each_batch(tmp_path, lambda seed=0: make(seed, shape=(6, 6, 1)), {})
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+@pytest.mark.parametrize('kind', KINDS)
 def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kind):
     stop_at_each_batch(tmp_path, lambda seed=0: network_with(kind, seed), {})
 

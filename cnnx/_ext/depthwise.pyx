@@ -1,0 +1,187 @@
+"""Depthwise convolution: each channel has one filter of its own.
+
+Letters: as in convolution.pyx; weights are (R, S, 1, C), and y has C channels. The innermost loops go over the
+channels, which lie side by side.
+"""
+
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+from cython.parallel cimport prange
+
+from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
+from cnnx._ext.inline.even_parts cimport part_start
+from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.window cimport Window, as_window
+
+cdef enum:
+    MAX_PARTS = 16                # of a gradient, each over its own samples, added in order
+
+
+cdef int check(
+    Window w, Py_ssize_t C, const Py_ssize_t* weights, const Py_ssize_t* y, Py_ssize_t N, int num_threads,
+) except -1:
+    check_threads(num_threads)
+    check_images('weights', weights, w.height, w.width, 1, C)
+    check_images('y', y, N, y[1], y[2], C)
+    return 0
+
+
+def depthwise_forward(
+    const floating[:, :, :, ::1] x,          # IN   (N, H, W, C)
+    const floating[:, :, :, ::1] weights,    # IN   (R, S, 1, C)
+    const floating[::1] bias,                # IN   (C)
+    floating[:, :, :, ::1] y,                # OUT  (N, P, Q, C)
+    window,
+    int num_threads,
+):
+    """y[p, q, c] = sum over r, s of x[p + r, q + s, c] weights[r, s, 0, c], plus bias[c]."""
+    cdef Window w = as_window(window, True)
+    cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
+    cdef Py_ssize_t P = y.shape[1], Q = y.shape[2], task, n, p
+    check(w, C, weights.shape, y.shape, N, num_threads)
+    check_vector('bias', bias.shape, C)
+    if N == 0 or P == 0 or Q == 0 or C == 0:
+        return
+    for task in prange(N * P, num_threads=num_threads, nogil=True, schedule='static'):
+        n = task // P
+        p = task % P
+        row_forward(&x[n, 0, 0, 0], H, W, C, Q, w, p, &weights[0, 0, 0, 0], &bias[0], &y[n, p, 0, 0])
+
+
+cdef void row_forward(
+    const floating* x, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q, Window w, Py_ssize_t p,
+    const floating* weights, const floating* bias,
+    floating* y,                             # OUT  (Q, C)
+) noexcept nogil:
+    cdef Py_ssize_t q, r, s, c, row, column
+    cdef const floating* pixel
+    cdef const floating* weight
+    for q in range(Q):
+        memcpy(y + q * C, bias, C * sizeof(floating))
+        for r in range(w.height):
+            row = p * w.stride_height - w.pad_top + r * w.dilation_height
+            if row < 0 or row >= H:
+                continue
+            for s in range(w.width):
+                column = q * w.stride_width - w.pad_left + s * w.dilation_width
+                if column < 0 or column >= W:
+                    continue
+                pixel = x + (row * W + column) * C
+                weight = weights + (r * w.width + s) * C
+                for c in range(C):
+                    y[q * C + c] += pixel[c] * weight[c]
+
+
+def depthwise_backward_weights(
+    const floating[:, :, :, ::1] x,          # IN   (N, H, W, C)
+    const floating[:, :, :, ::1] dy,         # IN   (N, P, Q, C)
+    floating[:, :, :, ::1] dweights,         # OUT  (R, S, 1, C)
+    floating[::1] dbias,                     # OUT  (C)
+    window,
+    int num_threads,
+):
+    """dweights[r, s, 0, c] = sum of x[p + r, q + s, c] dy[p, q, c]; dbias = sum of dy."""
+    cdef Window w = as_window(window, True)
+    cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
+    cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], K = w.height * w.width
+    check(w, C, dweights.shape, dy.shape, N, num_threads)
+    check_vector('dbias', dbias.shape, C)
+    if C == 0:
+        return
+    cdef Py_ssize_t parts = min(N, <Py_ssize_t> MAX_PARTS), size = (K + 1) * C, part, i, n
+    # A part is dweights followed by dbias.
+    cdef floating* partial = <floating*> calloc(max(<Py_ssize_t> 1, parts * size), sizeof(floating))
+    cdef floating* flat = &dweights[0, 0, 0, 0]
+    cdef floating total
+    if partial == NULL:
+        raise MemoryError('depthwise_backward_weights: no memory for partial gradients')
+    if P > 0 and Q > 0:
+        for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
+            for n in range(part_start(N, part, parts), part_start(N, part + 1, parts)):
+                add_weight_gradient(
+                    &x[n, 0, 0, 0], H, W, C, P, Q, w, &dy[n, 0, 0, 0], partial + part * size,
+                    partial + part * size + K * C)
+    for i in range(size):
+        total = 0
+        for part in range(parts):
+            total += partial[part * size + i]
+        if i < K * C:
+            flat[i] = total
+        else:
+            dbias[i - K * C] = total
+    free(partial)
+
+
+cdef void add_weight_gradient(
+    const floating* x, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t P, Py_ssize_t Q, Window w,
+    const floating* dy,
+    floating* dweights,                      # OUT  (R S, C), added to
+    floating* dbias,                         # OUT  (C), added to
+) noexcept nogil:
+    cdef Py_ssize_t p, q, r, s, c, row, column
+    cdef const floating* pixel
+    cdef const floating* gradient
+    cdef floating* weight
+    for p in range(P):
+        for q in range(Q):
+            gradient = dy + (p * Q + q) * C
+            for c in range(C):
+                dbias[c] += gradient[c]
+            for r in range(w.height):
+                row = p * w.stride_height - w.pad_top + r * w.dilation_height
+                if row < 0 or row >= H:
+                    continue
+                for s in range(w.width):
+                    column = q * w.stride_width - w.pad_left + s * w.dilation_width
+                    if column < 0 or column >= W:
+                        continue
+                    pixel = x + (row * W + column) * C
+                    weight = dweights + (r * w.width + s) * C
+                    for c in range(C):
+                        weight[c] += pixel[c] * gradient[c]
+
+
+def depthwise_backward_input(
+    const floating[:, :, :, ::1] weights,    # IN   (R, S, 1, C)
+    const floating[:, :, :, ::1] dy,         # IN   (N, P, Q, C)
+    floating[:, :, :, ::1] dx,               # OUT  (N, H, W, C)
+    window,
+    int num_threads,
+):
+    """dx: dy times each weight is added to the pixel that the weight was for."""
+    cdef Window w = as_window(window, True)
+    cdef Py_ssize_t N = dx.shape[0], H = dx.shape[1], W = dx.shape[2], C = dx.shape[3]
+    cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], n
+    check(w, C, weights.shape, dy.shape, N, num_threads)
+    if N == 0 or H == 0 or W == 0 or C == 0:
+        return
+    for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
+        memset(&dx[n, 0, 0, 0], 0, H * W * C * sizeof(floating))
+        if P > 0 and Q > 0:
+            sample_backward(&weights[0, 0, 0, 0], &dy[n, 0, 0, 0], H, W, C, P, Q, w, &dx[n, 0, 0, 0])
+
+
+cdef void sample_backward(
+    const floating* weights, const floating* dy, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C,
+    Py_ssize_t P, Py_ssize_t Q, Window w,
+    floating* dx,                            # OUT  (H, W, C), added to
+) noexcept nogil:
+    cdef Py_ssize_t p, q, r, s, c, row, column
+    cdef const floating* gradient
+    cdef const floating* weight
+    cdef floating* pixel
+    for p in range(P):
+        for q in range(Q):
+            gradient = dy + (p * Q + q) * C
+            for r in range(w.height):
+                row = p * w.stride_height - w.pad_top + r * w.dilation_height
+                if row < 0 or row >= H:
+                    continue
+                for s in range(w.width):
+                    column = q * w.stride_width - w.pad_left + s * w.dilation_width
+                    if column < 0 or column >= W:
+                        continue
+                    pixel = dx + (row * W + column) * C
+                    weight = weights + (r * w.width + s) * C
+                    for c in range(C):
+                        pixel[c] += gradient[c] * weight[c]
