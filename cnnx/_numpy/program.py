@@ -12,18 +12,24 @@ class Block:
 
 
 class Gather(Block):
-    """Copy the samples of a batch from the array of all samples."""
+    """Copy the samples of a batch from the array of all samples, or add them to what the batch holds."""
 
-    def __init__(self, batch):
+    def __init__(self, batch, add=False):
         self.batch = batch
+        self.add = add
         self.source = self.order = None
 
     def read_from(self, source):
         self.source = source
 
     def forward(self, samples, training):
-        if self.source is not None:
-            self.batch[:samples] = self.source[:samples] if self.order is None else self.source[self.order]
+        if self.source is None:
+            return
+        picked = self.source[:samples] if self.order is None else self.source[self.order]
+        if self.add:
+            self.batch[:samples] += picked
+        else:
+            self.batch[:samples] = picked
 
 
 class Program:
