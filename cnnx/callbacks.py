@@ -10,6 +10,7 @@ import os
 
 import numpy as np
 
+from cnnx._util.hints import explain_names
 from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import function_of, non_negative, path_of_file, positive_int, true_or_false
 from cnnx.checkpoint import write_whole
@@ -266,3 +267,6 @@ def absolute_path(path):
     if not os.path.isdir(folder):
         raise ValueError(f'path: {path}: there is no folder {folder}; make it first')
     return absolute
+
+
+__getattr__ = explain_names(__name__)

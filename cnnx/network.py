@@ -10,40 +10,54 @@ import numpy as np
 
 from cnnx import checkpoint, kernels
 from cnnx._util.arrays import as_numbers
+from cnnx._util.foreign_names import NETWORK_KEYWORDS, OF_NETWORK
+from cnnx._util.hints import Hinted, check_format, explained, hint_of_names
 from cnnx._util.validation import check_dtype, is_whole, true_or_false
 from cnnx.checkpoint import CheckpointError, state
 from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summary
 from cnnx.execution.fused_plan import FusedPlan
 from cnnx.execution.plan import Plan
-from cnnx.layers import Layer, Sigmoid, Softmax
-from cnnx.losses import CategoricalCrossEntropy, Loss
-from cnnx.optimizers import as_optimizer
-from cnnx.training import evaluation, fit, prediction, steps
+from cnnx.layers import Layer
+from cnnx.layers.parameter import ParametersByName
+from cnnx.training import compiling, evaluation, fit, prediction, steps
 
 _networks = weakref.WeakSet()
+# What training and diagnostics call, left out of `dir`.
+INTERNAL = {'check_samples', 'needs_loss', 'plan', 'prepared_update', 'reset_plan', 'reset_update'}
+INTERNAL |= {'runs_fused', 'set_up_training'}
 
 
-class Network:
+class Network(Hinted):
     """Layers in a row.
 
     Args:
+        layers: a list of them, as `add` takes them one by one; None for none yet.
         seed: where the random numbers for weights and shuffling start; None takes one from the system.
         dtype: 'float32' or 'float64', of weights and computation.
         fused: whether neighbouring layers run as one block, which is faster; False runs them one by one, by their own
             forward and backward passes, as does the environment variable CNNX_FUSED=0. The two agree within rounding.
 
     Raises:
-        ValueError: seed, dtype or fused is none of these.
+        TypeError: layers is no list of layers.
+        ValueError: seed, dtype or fused is none of these, or a layer does not fit the one before it.
 
     Attributes:
         layers: in order, a tuple; `add` appends, `pop` removes the last.
-        loss, optimizer: as given to `compile`, or None.
+        loss, optimizer, metrics: as given to `compile`.
         fused: as given; it can be changed.
         generator: the `numpy.random.Generator` that weights, shuffling and the layers' own random numbers
             come from; a new one can be assigned.
     """
 
-    def __init__(self, seed=None, dtype='float32', fused=True):
+    _elsewhere = OF_NETWORK
+
+    @explained(NETWORK_KEYWORDS, 'layers come in one list, Network([...])')
+    def __init__(self, layers=None, *, seed=None, dtype='float32', fused=True):
+        if layers is not None and not isinstance(layers, (list, tuple)):
+            hint = f'; for a seed, Network(seed={layers})' if is_whole(layers) else ''
+            raise TypeError(
+                f'Network: expected a list of layers, Network([Dense(3, 2), Softmax()]), got {layers!r}{hint}'
+            )
         if seed is not None and (not is_whole(seed) or seed < 0):
             raise ValueError(f'seed: expected a whole number of at least 0, or None, got {seed!r}')
         self.layers = ()
@@ -52,8 +66,18 @@ class Network:
         self.generator = np.random.default_rng(seed)
         self.loss = None
         self.optimizer = None
+        self.metrics = []
         self._changes = types.SimpleNamespace(any=True)  # shared with the layers; True: rebuild the plan
         self._own_what_is_not_copied()
+        for layer in layers or ():
+            self.add(layer)
+
+    def __call__(self, x, training=False):
+        """Return `forward` of a batch: net(x)."""
+        return self.forward(x, training)
+
+    def __dir__(self):
+        return [name for name in super().__dir__() if name not in INTERNAL]
 
     def __getstate__(self):
         own = ('_plan', '_plan_for', '_update', '_update_for', '_lock')
@@ -82,7 +106,8 @@ class Network:
                 layer is in a network already.
         """
         if not isinstance(layer, Layer):
-            raise TypeError(f'add: expected a layer such as ReLU(), got {layer!r}')
+            hint = f'; call it: {layer.__name__}()' if isinstance(layer, type) and issubclass(layer, Layer) else ''
+            raise TypeError(f'add: expected a layer such as ReLU(), got {layer!r}{hint}')
         if '_parameters' not in vars(layer):
             raise TypeError(f'{type(layer).__name__}.__init__: call super().__init__() first')
         for name in ('shape', 'dtype', 'index'):
@@ -120,28 +145,10 @@ class Network:
         layer.index = layer.network_changes = None
         return layer
 
-    def compile(self, loss=None, optimizer='sgd'):
-        """Choose the loss and the optimizer, and clear the optimizer's state.
-
-        Args:
-            loss: a loss such as `CategoricalCrossEntropy()`; None for a network that learns from the gradient that
-                another one's `backward` returns.
-            optimizer: one such as `Adam(beta_1=0.8)`, or the name of a kind of `cnnx.optimizers`, such as 'adam', in
-                capitals or not, for one with its defaults; None is plain `SGD()`.
-
-        Raises:
-            TypeError: what came is no loss or no optimizer.
-            ValueError: the last layer does not give what the loss takes, or no optimizer has that name.
-        """
-        if loss is not None and not isinstance(loss, Loss):
-            raise TypeError(f'compile: expected a loss such as CategoricalCrossEntropy(), got {loss!r}')
-        optimizer = as_optimizer('sgd' if optimizer is None else optimizer)
-        if not self.layers:
-            raise RuntimeError('the network has no layers; add some first')
-        if type(loss) is CategoricalCrossEntropy:
-            _check_cross_entropy_fits(self.layers[-1], loss)
+    def set_up_training(self, loss, optimizer, metrics):
+        """Take what `compile` has checked, and clear the optimizer's state."""
         with self._lock:
-            self.loss, self.optimizer = loss, optimizer
+            self.loss, self.optimizer, self.metrics = loss, optimizer, metrics
             self.reset_update()
             for parameter in self.parameters.values():
                 parameter.state.clear()
@@ -170,7 +177,9 @@ class Network:
     @property
     def parameters(self):
         """The parameters of all layers, by the name that files give them: 'weights_0', 'bias_0', ..."""
-        return {f'{p.name}_{index}': p for index, layer in enumerate(self.layers) for p in layer.parameters}
+        return ParametersByName(
+            (f'{p.name}_{index}', p) for index, layer in enumerate(self.layers) for p in layer.parameters
+        )
 
     @property
     def trainable_parameters(self):
@@ -233,6 +242,7 @@ class Network:
         return self._update
 
     # Methods whose code is in other modules: `train` in training/fit.py, `evaluate` in training/evaluation.py, ...
+    compile = compiling.compile
     train = fit.train
     evaluate = evaluation.evaluate
     forward = steps.forward
@@ -241,11 +251,13 @@ class Network:
     train_on_batch = steps.train_on_batch
     predict = prediction.predict
     predict_classes = prediction.predict_classes
-    summary = summary.summary
     profile = profiler.profile
     find_learning_rate = lr_finder.find_learning_rate
     check_gradients = gradient_check.check_gradients
     doctor = doctor.doctor
+    __repr__ = summary.describe
+    _repr_html_ = summary.as_html
+    summary = summary.summary
 
     def check_samples(self, x, what):
         """Return x as an array of samples that the first layer takes, in the dtype that it came in."""
@@ -258,7 +270,9 @@ class Network:
 
         Raises:
             OSError: the file cannot be written.
+            ValueError: the name ends as files of another library do: .h5, .pt, ...
         """
+        check_format(path, 'save_weights')
         checkpoint.write(path, state.weights(self))
 
     def load_weights(self, path):
@@ -268,11 +282,12 @@ class Network:
             CheckpointError: the file is damaged, or its weights are not this network's; none is changed then.
             OSError: there is no such file, or it cannot be opened.
         """
+        check_format(path, 'load_weights')
         arrays, _ = checkpoint.read(path)
         try:
             state.assign(self, state.match_weights(self.layers, arrays))
         except ValueError as error:
-            raise CheckpointError(f'{path}: not the weights of this network: {error}') from None
+            raise CheckpointError(f'{path}: not the weights of this network: {error}{hint_of_names(arrays)}') from None
 
     def save(self, path, optimizer_state=False):
         """Write weights, architecture, loss, optimizer and the generator's state to an .npz file.
@@ -288,6 +303,7 @@ class Network:
             OSError: the file cannot be written.
             TypeError: a setting of a layer, loss or optimizer is not what JSON can hold.
         """
+        check_format(path, 'save')
         if optimizer_state and self.optimizer is None:
             raise RuntimeError('save: optimizer_state needs an optimizer; call compile first')
         arrays = state.arrays(self) if optimizer_state else state.weights(self)
@@ -313,6 +329,7 @@ class Network:
         custom_objects = {} if custom_objects is None else custom_objects
         if not isinstance(custom_objects, dict) or not all(isinstance(kind, type) for kind in custom_objects.values()):
             raise TypeError(f"custom_objects: expected classes by name, {{'Swish': Swish}}, got {custom_objects!r:.60}")
+        check_format(path, 'load')
         arrays, description = checkpoint.read(path)
         if 'architecture' not in description:
             raise CheckpointError(
@@ -328,23 +345,6 @@ class Network:
         """Raise a RuntimeError, which names what was to be done, unless the network is compiled with a loss."""
         if self.loss is None:
             raise RuntimeError(f'{action} needs a loss; call compile(CategoricalCrossEntropy()) first')
-
-
-def _check_cross_entropy_fits(last, loss):
-    """Raise a ValueError if the last layer does not give what cross-entropy takes."""
-    if len(last.shape) != 1 or last.shape[0] < 2:
-        raise ValueError(f'CategoricalCrossEntropy: expected at least 2 classes, {last.where} gives {last.shape}')
-    if loss.from_logits and isinstance(last, Softmax):
-        raise ValueError(
-            f'CategoricalCrossEntropy(from_logits=True) after {last.where} would take the softmax twice; '
-            'leave out one of the two'
-        )
-    # What a layer of the user's own returns is not known.
-    if not loss.from_logits and type(last).__module__.startswith('cnnx.') and not isinstance(last, (Softmax, Sigmoid)):
-        raise ValueError(
-            f'CategoricalCrossEntropy: expected probabilities, {last.where} gives any numbers; '
-            'add Softmax(), or use CategoricalCrossEntropy(from_logits=True)'
-        )
 
 
 def _after_fork_in_child():

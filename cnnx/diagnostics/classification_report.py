@@ -1,10 +1,12 @@
 """Classification report: confusion matrix, precision, recall and F1 by class, the worst mistakes."""
 
+import html
 from collections.abc import Sized
 
 import numpy as np
 
 from cnnx._util.figures import new_figure
+from cnnx._util.representation import html_table
 from cnnx._util.validation import path_of_file, whole_number
 from cnnx.losses import class_labels
 from cnnx.metrics import ConfusionMatrix, class_scores
@@ -17,7 +19,7 @@ COLUMNS = 5
 class ClassificationReport:
     """The quality of a classifier by class.
 
-    `print` shows the confusion matrix, metrics by class, and the classes that are confused most often; `plot` draws.
+    It shows the confusion matrix, metrics by class, and the classes that are confused most often; `plot` draws.
 
     Args:
         network: a `cnnx.Network` with outputs (N, classes), or (N, 1), the probability of class 1.
@@ -36,7 +38,7 @@ class ClassificationReport:
             the wrong class first.
     """
 
-    def __init__(self, network, x, y, batch_size=256, examples=20, classes=None):
+    def __init__(self, network, x, y, *, batch_size=256, examples=20, classes=None):
         examples = whole_number(examples, 'examples')
         outputs = network.predict(x, batch_size)
         self.confusion = ConfusionMatrix()
@@ -49,8 +51,15 @@ class ClassificationReport:
         self.pairs = [(true, predicted, int(matrix[true, predicted])) for true, predicted in wrong]
         self.mistakes = _mistakes(outputs, class_labels(y, len(matrix), 'y'), examples)
 
-    def __str__(self):
+    def __repr__(self):
         return '\n'.join([*self._matrix_lines(), '', *self._class_lines(), '', *self._pair_lines()])
+
+    def _repr_html_(self):
+        rows = ((name, *counts) for name, counts in zip(self._names, self.confusion.result(), strict=True))
+        matrix = html_table(('true \\ predicted', *self._names), rows)
+        rows = ((name, count, *(f'{x:.4f}' for x in metrics)) for name, count, *metrics in self._classes())
+        classes = html_table(('class', 'samples', 'precision', 'recall', 'f1'), rows)
+        return f'{matrix}{classes}<p>{"<br>".join(map(html.escape, self._pair_lines()))}</p>'
 
     def plot(self, path):
         """Draw the confusion matrix into a file, and the mistakes beside it if the samples are images.
@@ -83,14 +92,17 @@ class ClassificationReport:
         return lines if undecided == 0 else [*lines, f'{undecided} more have NaN outputs, so no predicted class']
 
     def _class_lines(self):
-        confusion = self.confusion
-        samples = confusion.result().sum(axis=1) + confusion.undecided
-        columns = samples, confusion.precision(), confusion.recall(), confusion.f1()
         width = max(len('class'), *map(len, self._names))
         return [f'{"class":{width}}  samples  precision  recall      f1'] + [
             f'{name:>{width}}  {count:7}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}'
-            for name, count, precision, recall, f1 in zip(self._names, *columns, strict=True)
+            for name, count, precision, recall, f1 in self._classes()
         ]
+
+    def _classes(self):
+        """Return (name, samples, precision, recall, f1) of each class."""
+        confusion = self.confusion
+        samples = confusion.result().sum(axis=1) + confusion.undecided
+        return zip(self._names, samples, confusion.precision(), confusion.recall(), confusion.f1(), strict=True)
 
     def _pair_lines(self):
         if not self.pairs:

@@ -65,7 +65,7 @@ class RangeTest:
         figure.savefig(path, dpi=120)
 
 
-def find_learning_rate(network, x, y, batch_size=32, lowest=1e-6, highest=10.0, steps=100):
+def find_learning_rate(network, x, y, *, batch_size=32, lowest=1e-6, highest=10.0, steps=100):
     """Run a learning-rate range test: train while the learning rate rises exponentially, and record the loss.
 
     The test ends when the loss is 4 times its lowest value, or not finite. Then the weights, the state of the optimizer

@@ -5,6 +5,13 @@ import numpy as np
 from cnnx._util.arrays import array_with_slack, as_numbers, copy_with_slack
 
 
+class ParametersByName(dict):
+    """Parameters by name, what `Network.parameters` returns."""
+
+    def __call__(self):
+        raise TypeError('parameters: a dict, without parentheses: net.parameters.values(); compile takes no parameters')
+
+
 class Parameter:
     """An array that training changes, with its gradient.
 

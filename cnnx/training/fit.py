@@ -7,7 +7,9 @@ import sys
 import numpy as np
 
 from cnnx import kernels
-from cnnx._util.validation import positive, positive_int, true_or_false
+from cnnx._util.foreign_names import TRAIN_KEYWORDS
+from cnnx._util.hints import explained
+from cnnx._util.validation import is_number, positive, positive_int, true_or_false
 from cnnx._version import __version__
 from cnnx.augmentation.transforms import as_augmentations, describe
 from cnnx.schedules import as_schedule
@@ -15,6 +17,7 @@ from cnnx.training.array_data import split_off
 from cnnx.training.augmented_data import AugmentedData
 from cnnx.training.batch_data import BatchData, as_data, as_validation
 from cnnx.training.callback_list import CallbackList
+from cnnx.training.evaluation import Measurement
 from cnnx.training.history import History, Position
 from cnnx.training.loop import Loop
 from cnnx.training.progress import Progress
@@ -22,14 +25,27 @@ from cnnx.training.resume import Every, Run
 from cnnx.training.signals import Interruption
 
 
+def _check_places(arguments):
+    """Raise an error about arguments of `train` by place that mean something else in another library."""
+    if len(arguments) > 1 and isinstance(arguments[1], bool):
+        raise TypeError('train: there is no mode to set; leave it out: dropout and the like work in train alone')
+    if len(arguments) > 4 and is_number(arguments[4]) and arguments[4] > 1:
+        epochs, rate = arguments[3:5]
+        raise ValueError(
+            f'train(x, y, {epochs}, {rate}): that is {epochs} epochs at learning rate {rate}; give a batch size '
+            f'by name, batch_size=..., and so large a rate too, learning_rate={rate}'
+        )
+
+
+@explained(TRAIN_KEYWORDS, 'train(x, y, epochs, learning_rate) trains; there is no training mode', _check_places)
 def train(
     network,
     x,
     y=None,
     epochs=10,
     learning_rate=None,
-    batch_size=32,
     *,
+    batch_size=32,
     sample_weight=None,
     class_weight=None,
     augment=None,
@@ -67,7 +83,8 @@ def train(
         augment: a list of `cnnx.augmentation` objects, which change the images of each batch before it is learned
             from; x itself and validation data stay as they are. For networks of images (H, W, C). None
             changes nothing.
-        validation_data: a tuple (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
+        validation_data: a tuple (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None. The
+            metrics of `compile` are computed on it; of those that are one number a class, the mean over classes.
         validation_split: this fraction of the samples, the last ones, is the validation data.
         shuffle: a new random order each epoch.
         steps_per_epoch: how many batches make up an epoch, where x gives batches; by default all, which must come to an
@@ -120,7 +137,7 @@ def train(
         data = AugmentedData(data, augment, network)
     if not (network.trainable_parameters or callbacks):  # which may set layers free
         raise ValueError('train: no layer learns: set layer.trainable, or add one with parameters')
-    names = _names_of_metrics(data, validation)
+    names = _names_of_metrics(network, data, validation)
     schedule.check(epochs, names)
     schedule.restore({})  # it may have been used before
     progress, history = Progress(verbose, epochs), History()
@@ -174,11 +191,14 @@ def _settings(given, data, network, schedule):
     return now
 
 
-def _names_of_metrics(data, validation):
-    """Return the names of an epoch's metrics."""
+def _names_of_metrics(network, data, validation):
+    """Return the names of an epoch's metrics, after checking that those of `compile` fit the validation data."""
     names = ['loss', 'accuracy'] if data.measures_accuracy else ['loss']
     if validation is not None:
         names += ['val_loss', 'val_accuracy'] if validation.measures_accuracy else ['val_loss']
+        if network.metrics:
+            Measurement(network, validation, network.metrics)
+            names += [f'val_{metric.name}' for metric in network.metrics]
     return names
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cnnx._util.figures import new_figure
+from cnnx._util.representation import html_table
 from cnnx._util.validation import path_of_file
 
 
@@ -34,7 +35,14 @@ class History(Mapping):
         return len(self.history)
 
     def __repr__(self):
-        return f'History({self.history!r})'
+        epochs = max(map(len, self.history.values()), default=0)
+        last = ', '.join(f'{name} {values[-1]:.4g}' for name, values in self.history.items())
+        return f'<History: {epochs} epoch{"" if epochs == 1 else "s"}{", at the end " if last else ""}{last}>'
+
+    def _repr_html_(self):
+        epochs = enumerate(zip(*self.history.values(), strict=True), 1)
+        rows = [(number, *(f'{value:.4g}' for value in values)) for number, values in epochs]
+        return html_table(('epoch', *self.history), rows)
 
     def append(self, metrics):
         """Add an epoch's metrics; NaN stands for those that other epochs have and this one has not."""

@@ -12,7 +12,7 @@ from cnnx.training.augmented_data import AugmentedData
 from cnnx.training.batch_data import BatchData
 from cnnx.training.callback_list import CallbackList
 from cnnx.training.divergence import DivergenceError, check_weights, diverged
-from cnnx.training.evaluation import evaluate_batches
+from cnnx.training.evaluation import Measurement, evaluate_batches
 from cnnx.training.history import History, Mean, Position
 from cnnx.training.progress import Progress
 from cnnx.training.resume import Every, Run
@@ -165,13 +165,15 @@ class Loop:
     def validate(self, unseen):
         """Return the metrics of the validation data."""
         batches = self.validation.batches(VALIDATION_BATCH, epoch=self.position.epoch, unseen=unseen)
-        mean = Mean(self.validation.measures_accuracy)
+        mean, wanted = Mean(self.validation.measures_accuracy), self.network.metrics
+        measurement = Measurement(self.network, self.validation, wanted) if wanted else None
         try:
-            metrics = evaluate_batches(self.network, self._awaited(batches), mean)
+            metrics = evaluate_batches(self.network, self._awaited(batches), mean, measurement)
         except Exception:  # what fails in making a batch has been saved before already
             self._save_place()
             raise
-        return {f'val_{name}': value for name, value in metrics.items()}
+        # Precision and the like are one number a class: their mean.
+        return {f'val_{name}': float(np.mean(value)) for name, value in metrics.items()}
 
     def _learning_rate(self):
         """Return the learning rate of the next step."""

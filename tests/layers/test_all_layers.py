@@ -183,7 +183,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(threads, monkeypatch):
             cnnx.BatchNormalization(),
             cnnx.LeakyReLU(),
             cnnx.MaxPooling(3, 2),
-            cnnx.AveragePooling(2, 1, 'same'),
+            cnnx.AveragePooling(2, stride=1, padding='same'),
             cnnx.Dropout(0.3),
             cnnx.Tanh(),
             cnnx.Flatten(),
