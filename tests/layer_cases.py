@@ -64,7 +64,7 @@ class Row(NamedTuple):
 
     drawn: st.SearchStrategy
     shape: tuple = (3, 2)
-    arguments: dict = {}
+    arguments: dict | None = None
 
 
 IMAGE = (3, 4, 2)
@@ -93,7 +93,7 @@ KINDS = {kind: row.drawn for kind, row in ROWS.items()}
 
 def example(kind):
     """Return a layer of a kind that is not built, and the shape of its samples."""
-    return LAYERS[kind](**ROWS[kind].arguments), ROWS[kind].shape
+    return LAYERS[kind](**(ROWS[kind].arguments or {})), ROWS[kind].shape
 
 
 def distinct(shape, seed, dtype=np.float64):

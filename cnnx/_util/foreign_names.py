@@ -22,7 +22,7 @@ _CONVOLUTION = 'Convolutional(num_filters, kernel_size)'
 _NETWORK = 'Network([Convolutional(...), ReLU(), ...])'
 _NO_TENSOR = 'not needed: NumPy arrays are used as they are'
 _OWN_LOSS = 'a subclass of cnnx.Loss that you write; there are CategoricalCrossEntropy and MeanSquaredError'
-_NO_1D = 'not there; images (N, H, W, C) with H = 1 serve'
+_NO_1D = 'not available; images (N, H, W, C) with H = 1 serve'
 _BATCHES = 'not needed: train(x, y) cuts arrays into batches, and train(batches) takes an iterable of (x, y)'
 _CROSS_ENTROPY = 'CategoricalCrossEntropy(), for class indices and for one-hot rows'
 _TWO_CLASSES = "two classes: Dense(output_size=2), Softmax(), and loss='categorical_crossentropy'"
@@ -33,7 +33,7 @@ _DATA = 'cnnx.data.load_dataset(name), or cnnx.data.load_folder(path) for images
 NAMES = {
     'Activation': _LAYER_AFTER,
     'AdaptiveAvgPool2d': 'GlobalAveragePooling()',
-    'Add': 'not there: layers stand in a row',
+    'Add': 'not available: layers stand in a row',
     'AvgPool2d': 'AveragePooling(pool_size)',
     'AveragePooling2D': 'AveragePooling(pool_size)',
     'BCELoss': _TWO_CLASSES,
@@ -43,7 +43,7 @@ NAMES = {
     'BatchNorm2d': 'BatchNormalization()',
     'BinaryCrossentropy': _TWO_CLASSES,
     'CategoricalCrossentropy': _CROSS_ENTROPY,
-    'Concatenate': 'not there: layers stand in a row',
+    'Concatenate': 'not available: layers stand in a row',
     'Conv1D': _NO_1D,
     'Conv1d': _NO_1D,
     'Conv2D': _CONVOLUTION,
@@ -88,9 +88,9 @@ NAMES = {
     'ZeroPadding2D': "padding='same' of Convolutional, or np.pad before training",
     'applications': 'cnnx.models',
     'backend': 'use_backend(name)',
-    'cuda': 'not there: cnnx runs on the CPU',
+    'cuda': 'not available: cnnx runs on the CPU',
     'datasets': _DATA,
-    'device': 'not there: cnnx runs on the CPU',
+    'device': 'not available: cnnx runs on the CPU',
     'from_numpy': _NO_TENSOR,
     'functional': 'layers, such as ReLU()',
     'keras': 'cnnx itself: cnnx.Network, cnnx.Dense, ...',
@@ -110,7 +110,7 @@ NAMES = {
     'tensor': _NO_TENSOR,
     'to_categorical': 'not needed: class indices (N,) are taken as they are',
     'transforms': 'cnnx.augmentation',
-    'utils': 'not there; cnnx.data has what reads images and data sets',
+    'utils': 'not available; class indices (N,) need no to_categorical',
 }
 
 _WEIGHTS = 'weights of each layer: layer.weights, layer.bias, to read and to write'
@@ -136,7 +136,7 @@ OF_NETWORK = {
     'fit_generator': 'train(batches), an iterable of (x, y)',
     'float': _DTYPE,
     'get_layer': 'net.layers[index]',
-    'get_params': 'not there; settings are arguments of the layers and of train',
+    'get_params': 'not available; settings are arguments of the layers and of train',
     'get_weights': _WEIGHTS,
     'half': _DTYPE,
     'input_shape': 'net.layers[0].input_shape',
@@ -152,7 +152,7 @@ OF_NETWORK = {
     'requires_grad_': 'trainable = False, of the network or of a layer',
     'save_model': 'save(path)',
     'score': "evaluate(x, y)['accuracy']",
-    'set_params': 'not there; settings are arguments of the layers and of train',
+    'set_params': 'not available; settings are arguments of the layers and of train',
     'set_weights': _WEIGHTS,
     'state_dict': 'save_weights(path); net.parameters is the dict',
     'test_on_batch': 'evaluate(x, y)',
@@ -200,13 +200,13 @@ LAYER_KEYWORDS = {
     'bias_initializer': _BIAS,
     'ceil_mode': "padding='same'",
     'data_format': _NHWC,
-    'dilation': 'not there',
-    'dilation_rate': 'not there',
+    'dilation': 'not available',
+    'dilation_rate': 'not available',
     'dim': 'left out: a softmax goes over the classes, the last axis',
     'dtype': "an argument of the network: Network(dtype='float64')",
     'eps': 'epsilon=',
     'filters': 'num_filters=',
-    'groups': 'not there',
+    'groups': 'not available',
     'in_channels': _INPUT,
     'in_features': 'input_size=, or left out',
     'inplace': 'left out',
@@ -276,14 +276,14 @@ EVALUATE_KEYWORDS = {
 }
 OPTIMIZER_KEYWORDS = {
     'alpha': 'rho=',
-    'amsgrad': 'not there',
+    'amsgrad': 'not available',
     'beta1': 'beta_1=',
     'beta2': 'beta_2=',
     'betas': 'beta_1= and beta_2=',
-    'centered': 'not there',
+    'centered': 'not available',
     'clipnorm': 'clip_norm=, of all gradients together',
     'clipvalue': 'clip_norm=, of all gradients together',
-    'dampening': 'not there',
+    'dampening': 'not available',
     'decay': 'a schedule: train(learning_rate=cnnx.schedules.Exponential(...))',
     'eps': 'epsilon=',
     'global_clipnorm': 'clip_norm=',
