@@ -178,14 +178,6 @@ def test_one_class_or_an_image_has_no_cross_entropy():
         net.compile(CategoricalCrossEntropy(from_logits=True))
 
 
-def test_compile_takes_a_loss_and_an_optimizer():
-    net = small_network()
-    with pytest.raises(TypeError, match='expected a cnnx.Loss'):
-        net.compile(3)
-    with pytest.raises(TypeError, match='expected an optimizer'):
-        net.compile(MeanSquaredError(), 0.01)
-
-
 def test_weights_go_to_a_file_and_back(tmp_path):
     net, other, path = small_network(0), small_network(1), tmp_path / 'weights'
     net.save_weights(path)

@@ -5,17 +5,17 @@ Each value completes a line such as 'Dense(units=...): here ...' or 'cnnx.Conv2D
 
 # Endings of files that are another library's.
 FORMATS = {
-    'keras': 'Keras',
-    'h5': 'Keras',
-    'hdf5': 'Keras',
-    'pt': 'PyTorch',
-    'pth': 'PyTorch',
-    'onnx': 'ONNX',
-    'pb': 'TensorFlow',
-    'tflite': 'TensorFlow',
-    'pkl': 'pickle',
-    'pickle': 'pickle',
-    'joblib': 'joblib',
+    '.keras': 'Keras',
+    '.h5': 'Keras',
+    '.hdf5': 'Keras',
+    '.pt': 'PyTorch',
+    '.pth': 'PyTorch',
+    '.onnx': 'ONNX',
+    '.pb': 'TensorFlow',
+    '.tflite': 'TensorFlow',
+    '.pkl': 'pickle',
+    '.pickle': 'pickle',
+    '.joblib': 'joblib',
 }
 
 _CONVOLUTION = 'Convolutional(num_filters, kernel_size)'

@@ -6,6 +6,7 @@ The names themselves, and the lines, are in cnnx/_util/foreign_names.py.
 import functools
 import inspect
 import opcode
+import os
 import sys
 from types import MappingProxyType
 
@@ -31,11 +32,15 @@ def explained(keywords, note='', check=None):
             if check is not None:
                 check(arguments)
             try:
-                signature.bind(*arguments, **settings)
-            except TypeError as error:
-                name = type(arguments[0]).__name__ if function.__name__ == '__init__' else function.__name__
-                raise TypeError(_explanation(name, signature, error, arguments, settings, keywords, note)) from None
-            return function(*arguments, **settings)
+                return function(*arguments, **settings)
+            except TypeError:
+                try:
+                    signature.bind(*arguments, **settings)
+                except TypeError as error:
+                    name = type(arguments[0]).__name__ if function.__name__ == '__init__' else function.__name__
+                    line = _explanation(name, signature, error, arguments, settings, keywords, note)
+                    raise TypeError(line) from None
+                raise  # it is of what the function does
 
         return checked
 
@@ -123,6 +128,6 @@ def check_format(path, action):
         path: a string or an `os.PathLike`; anything else passes.
         action: what is done with the file: 'save', 'load', ...
     """
-    ending = str(path).lower().rpartition('.')[2]
-    if ending in FORMATS and '.' in str(path):
+    ending = os.path.splitext(str(path))[1].lower()
+    if ending in FORMATS:
         raise ValueError(f'{action}: {path} is the name of a file of {FORMATS[ending]}; cnnx has .npz files: model.npz')

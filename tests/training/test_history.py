@@ -79,3 +79,12 @@ def test_what_cannot_be_drawn_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match='pip install matplotlib'):
         History({'loss': [1.0]}).plot(tmp_path / 'history.png')
     assert not list(tmp_path.iterdir())
+
+
+def test_a_history_shows_its_end_and_a_notebook_its_epochs():
+    history = History({'loss': [2.0, 1.0], 'accuracy': [0.5, 0.75]})
+    assert repr(history) == '<History: 2 epochs, at the end loss 1, accuracy 0.75>'
+    assert history._repr_html_().count('<tr>') == 3
+    assert '<tr><td>2</td><td>1</td><td>0.75</td></tr>' in history._repr_html_()
+    assert repr(History()) == '<History: 0 epochs>'
+    assert repr(History({'loss': [2.0]})) == '<History: 1 epoch, at the end loss 2>'
