@@ -10,7 +10,8 @@ import os
 
 import numpy as np
 
-from cnnx._util.hints import explain_names
+from cnnx._util.foreign_names import CALLBACK_KEYWORDS
+from cnnx._util.hints import explain_names, explained
 from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import function_of, non_negative, path_of_file, positive_int, true_or_false
 from cnnx.checkpoint import write_whole
@@ -157,6 +158,7 @@ class EarlyStopping(BestCallback):
         best, best_epoch: the best value of the metric, and its epoch.
     """
 
+    @explained(CALLBACK_KEYWORDS)
     def __init__(self, monitor='val_loss', patience=5, min_delta=0.0, restore_best=True):
         super().__init__(monitor, min_delta)
         self.patience = positive_int(patience, 'patience')
@@ -212,6 +214,7 @@ class BestCheckpoint(BestCallback):
             metric of that name.
     """
 
+    @explained(CALLBACK_KEYWORDS)
     def __init__(self, path, monitor='val_loss', min_delta=0.0):
         super().__init__(monitor, min_delta)
         self.path = path_of_file(path)

@@ -103,6 +103,13 @@ def threads_for(multiply_adds, least=SERIAL_WORK):
     return threads
 
 
+class Configuration(dict):
+    """What `show_config` has printed, by name."""
+
+    def __repr__(self):
+        return f'<Configuration of cnnx {self["cnnx"]}>'
+
+
 def show_config(file=None):
     """Print versions, backend, SIMD tier and threads, for a bug report, and return them as a dict."""
     with warnings.catch_warnings():
@@ -120,7 +127,7 @@ def show_config(file=None):
     }
     for key, value in config.items():
         print(f'{key + ":":10} {value}', file=file or sys.stdout)
-    return config
+    return Configuration(config)
 
 
 @functools.cache

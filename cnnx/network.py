@@ -93,7 +93,7 @@ class Network(Hinted):
         self._lock = threading.RLock()
         _networks.add(self)
 
-    def add(self, layer, weights=None):
+    def add(self, layer, *, weights=None):
         """Append a layer and draw its weights.
 
         Args:
@@ -106,7 +106,9 @@ class Network(Hinted):
                 layer is in a network already.
         """
         if not isinstance(layer, Layer):
-            hint = f'; call it: {layer.__name__}()' if isinstance(layer, type) and issubclass(layer, Layer) else ''
+            hint = '; add one at a time, or make Network([...])' if isinstance(layer, (list, tuple)) else ''
+            if isinstance(layer, type) and issubclass(layer, Layer):
+                hint = f'; call it: {layer.__name__}()'
             raise TypeError(f'add: expected a layer such as ReLU(), got {layer!r}{hint}')
         if '_parameters' not in vars(layer):
             raise TypeError(f'{type(layer).__name__}.__init__: call super().__init__() first')

@@ -2,6 +2,8 @@
 
 import math
 
+from cnnx._util.foreign_names import SCHEDULE_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.representation import Configurable
 from cnnx._util.validation import MAX_SIZE, function_of, is_whole, non_negative, positive, positive_int, whole_number
 
@@ -77,6 +79,7 @@ class StepDecay(Schedule):
         ValueError: an argument is out of its range.
     """
 
+    @explained(SCHEDULE_KEYWORDS)
     def __init__(self, initial, factor=0.1, every=10):
         self.initial = non_negative(initial, 'initial')
         self.factor = positive(factor, 'factor', below=1)
@@ -101,6 +104,7 @@ class Exponential(Schedule):
         ValueError: an argument is out of its range.
     """
 
+    @explained(SCHEDULE_KEYWORDS)
     def __init__(self, initial, factor=0.9):
         self.initial = non_negative(initial, 'initial')
         self.factor = positive(factor, 'factor', below=1)
@@ -130,6 +134,7 @@ class Cosine(Schedule):
         ValueError: an argument is out of its range, or, when a run begins, the warm-up is as long as the run.
     """
 
+    @explained(SCHEDULE_KEYWORDS)
     def __init__(self, initial, final=0.0, warmup=0):
         self.initial = non_negative(initial, 'initial')
         self.final = non_negative(final, 'final')
@@ -165,6 +170,7 @@ class OneCycle(Schedule):
         ValueError: an argument is out of its range.
     """
 
+    @explained(SCHEDULE_KEYWORDS)
     def __init__(self, maximum, initial_factor=25, final_factor=1e4, rise=0.3):
         self.maximum = non_negative(maximum, 'maximum')
         self.initial_factor = _at_least_1(initial_factor, 'initial_factor')
@@ -201,6 +207,7 @@ class ReduceOnPlateau(Schedule):
         ValueError: an argument is out of its range, or, when a run begins, it has no metric of that name.
     """
 
+    @explained(SCHEDULE_KEYWORDS)
     def __init__(self, initial, factor=0.1, patience=10, monitor='val_loss', threshold=1e-4, cooldown=0, minimum=0.0):
         self.initial = non_negative(initial, 'initial')
         self.factor = positive(factor, 'factor', below=1)

@@ -68,6 +68,9 @@ NETWORKS = {
     'cnnx.Network(42)': 'for a seed, Network(seed=42)',
     'cnnx.Network(random_state=0)': 'Network(random_state=...): here seed=',
     'net.add(cnnx.ReLU)': 'call it: ReLU()',
+    'net.add([cnnx.ReLU()])': 'add one at a time, or make Network([...])',
+    'net.add(cnnx.ReLU(), cnnx.ReLU())': 'takes 2 positional arguments',
+    'net.layers[0](x)': 'put layers into a Network([...]); layer.forward(x) runs one alone',
     'net(x)': WORKS,
     'net(x, training=True)': WORKS,
     'net.eval()': 'Network.eval: here not needed: train trains; predict, evaluate and net(x) do not',
@@ -122,6 +125,13 @@ TRAINING = {
     'net.predict(x, verbose=0)': 'predict(verbose=...): here left out: nothing is printed',
     'net.evaluate(x, y, verbose=0)': 'evaluate(verbose=...): here left out: nothing is printed',
     'net.evaluate(x, y, 64)': 'only x, y can be given without a name, got 3',
+    'net.evaluate(x, y)[1]': '1: evaluate returns a dict with loss, accuracy',
+    'net.train(x, ["cat", "dog"] * 25)': 'for names, use names, indices = np.unique(values, return_inverse=True)',
+    'net.train(x, y, x, y)': 'epochs: expected a whole number of at least 1, got array(',
+    'cnnx.callbacks.EarlyStopping(monitor="val_loss", patience=3)': WORKS,
+    'cnnx.callbacks.EarlyStopping(patience=3, restore_best_weights=True)': 'here restore_best=',
+    'cnnx.schedules.StepDecay(0.1, step_size=3, gamma=0.1)': 'StepDecay(step_size=...): here every=',
+    'cnnx.schedules.Cosine(0.1, T_max=10)': 'Cosine(T_max=...): here left out: it ends with the run',
     'net.predict(x.transpose(0, 3, 1, 2))': 'move the channels to the end: x.transpose(0, 2, 3, 1)',
     'net.predict(x[0, ..., 0])': 'add batch and channel axes: x[np.newaxis, ..., np.newaxis]',
     'net.predict(x[0])': 'add a batch axis: x[np.newaxis]',
@@ -138,7 +148,7 @@ def test_it_works_or_says_how(line, message, tmp_path, monkeypatch):
     if message is WORKS:
         exec(line, names)
         return
-    with pytest.raises((TypeError, ValueError, AttributeError, ImportError)) as caught:
+    with pytest.raises((TypeError, ValueError, AttributeError, ImportError, KeyError)) as caught:
         exec(line, names)
     assert message in str(caught.value)
     assert '\n' not in str(caught.value)

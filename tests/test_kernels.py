@@ -138,6 +138,7 @@ def test_show_config_prints_what_it_returns(capsys):
     assert config.keys() == {'cnnx', 'backend', 'why', 'cpu tier', 'threads', 'compiler', 'numpy', 'python'}
     for value in config.values():
         assert str(value) in out
+    assert repr(config) == f'<Configuration of cnnx {cnnx.__version__}>'  # it is printed already
 
 
 @needs_compiled_kernels

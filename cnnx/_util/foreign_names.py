@@ -291,6 +291,30 @@ OPTIMIZER_KEYWORDS = {
     'lr_decay': 'a schedule: train(learning_rate=cnnx.schedules.Exponential(...))',
     'params': 'left out: the network that is compiled with it gives them',
 }
+CALLBACK_KEYWORDS = {
+    'filepath': 'path=',
+    'mode': 'left out: larger is better for accuracy and the like, smaller for a loss',
+    'restore_best_weights': 'restore_best=',
+    'save_best_only': 'left out: BestCheckpoint saves the best alone',
+    'verbose': 'left out: train(verbose=...) is for all',
+}
+SCHEDULE_KEYWORDS = {
+    'T_max': 'left out: it ends with the run',
+    'base_lr': 'initial=',
+    'decay_rate': 'factor=',
+    'decay_steps': 'left out: it ends with the run',
+    'eta_min': 'final=',
+    'gamma': 'factor=',
+    'initial_learning_rate': 'initial=',
+    'learning_rate': 'initial=',
+    'lr': 'initial=',
+    'max_lr': 'maximum=',
+    'min_delta': 'threshold=, a fraction',
+    'min_lr': 'minimum=',
+    'optimizer': 'left out: train(learning_rate=schedule) takes it',
+    'step_size': 'every=',
+    'total_steps': 'left out: it ends with the run',
+}
 # Names of losses that are not there.
 LOSSES = {
     'bce': _TWO_CLASSES,

@@ -88,7 +88,7 @@ def rebuild(network_class, description, arrays, custom_objects):
             return arrays[name]
 
         layer = _make_layer(settings, custom_objects)
-        network.add(layer, weights_of_file)
+        network.add(layer, weights=weights_of_file)
         restore_trainable(layer, settings)
     assign(network, match_weights(network.layers, arrays))
     if description['optimizer'] is not None:

@@ -78,6 +78,9 @@ class Layer(Hinted):
     def __getstate__(self):
         return {**vars(self), '_saved': None, 'buffers': None}
 
+    def __call__(self, *arguments, **settings):
+        raise TypeError(f'{type(self).__name__}: put layers into a Network([...]); layer.forward(x) runs one alone')
+
     def __repr__(self):
         arguments = {'input_shape': self.input_shape, **self.settings()}
         return f'{type(self).__name__}({", ".join(f"{key}={value!r}" for key, value in arguments.items())})'

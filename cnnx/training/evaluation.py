@@ -38,6 +38,13 @@ def evaluate(network, x, y=None, *, batch_size=256, sample_weight=None, metrics=
     return evaluate_batches(network, batches, Mean(data.measures_accuracy), measurement)
 
 
+class Results(dict):
+    """Numbers by name, of `evaluate`."""
+
+    def __missing__(self, key):
+        raise KeyError(f'{key!r}: evaluate returns a dict with {", ".join(self)}')
+
+
 def evaluate_batches(network, batches, mean, measurement=None):
     """Return {'loss': ..., 'accuracy': ...} of batches, (samples, index), and what a `Measurement` counts."""
     plan = network.plan
@@ -47,7 +54,7 @@ def evaluate_batches(network, batches, mean, measurement=None):
         mean.add(len(index), loss, correct)
         if measurement is not None:
             measurement.update(samples, index)
-    return mean.metrics() | (measurement.results() if measurement else {})
+    return Results(mean.metrics() | (measurement.results() if measurement else {}))
 
 
 class Measurement:

@@ -31,6 +31,9 @@ def test_no_name_hides_one_of_cnnx():
         (cnnx.Network.train, foreign_names.TRAIN_KEYWORDS),
         (cnnx.Network.evaluate, foreign_names.EVALUATE_KEYWORDS),
         (cnnx.Network.predict, foreign_names.EVALUATE_KEYWORDS),
+        *((kind, foreign_names.SCHEDULE_KEYWORDS) for kind in cnnx.schedules.SCHEDULES[1:]),
+        (cnnx.callbacks.EarlyStopping, foreign_names.CALLBACK_KEYWORDS),
+        (cnnx.callbacks.BestCheckpoint, foreign_names.CALLBACK_KEYWORDS),
         *((kind, foreign_names.OPTIMIZER_KEYWORDS) for kind in OPTIMIZERS.values()),
     ],
 )
@@ -40,7 +43,10 @@ def test_no_keyword_hides_an_argument(function, keywords):
 
 def test_what_the_lines_name_is_there():
     known = cnnx.Network, cnnx.Network.train, cnnx.Network.compile, cnnx.Network.forward, cnnx.CategoricalCrossEntropy
-    known = set().union(*(inspect.signature(f).parameters for f in (*known, *LAYERS.values(), *OPTIMIZERS.values())))
+    known = (*known, *LAYERS.values(), *OPTIMIZERS.values(), *cnnx.schedules.SCHEDULES, cnnx.callbacks.EarlyStopping)
+    known = set().union(
+        *(inspect.signature(function).parameters for function in (*known, cnnx.callbacks.BestCheckpoint))
+    )
     for line in {line for table in TABLES.values() for line in table.values()}:
         for path in re.findall(r'\bcnnx\.([\w.]*\w)', line):
             assert functools.reduce(getattr, path.split('.'), cnnx), line

@@ -46,6 +46,15 @@ def test_a_report_in_words():
     ]
 
 
+def test_a_report_shows_itself_and_a_notebook_its_tables():
+    report = ClassificationReport(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=['<a>', 'b', 'c'])
+    assert repr(report) == str(report)
+    html = report._repr_html_()
+    assert '<tr><td>&lt;a&gt;</td><td>2</td><td>1</td><td>0</td></tr>' in html
+    assert '<tr><td>b</td><td>2</td><td>0.5000</td><td>0.5000</td><td>0.5000</td></tr>' in html
+    assert '&lt;a&gt; predicted as b: 1 time<br>' in html
+
+
 def test_a_report_names_the_most_frequent_pairs_and_the_surest_mistakes():
     outputs, labels = Fixed(OUTPUTS * 2 + [[0, 1, 0]]), [*LABELS, *LABELS, 0]
     report = ClassificationReport(outputs, np.zeros((13, 2)), labels, examples=3)
