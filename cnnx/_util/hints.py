@@ -8,14 +8,18 @@ import inspect
 import opcode
 import os
 import sys
+from collections.abc import Callable
 from types import MappingProxyType
+from typing import TypeVar
 
 from cnnx._util.foreign_names import FORMATS, NAMES
 
+Function = TypeVar('Function')
 IMPORT_FROM = opcode.opmap['IMPORT_FROM']
 
 
-def explained(keywords, note='', check=None):
+# The types have editors show the arguments of the function that is decorated.
+def explained(keywords, note='', check=None) -> Callable[[Function], Function]:
     """Return a decorator of a function or method: a call that does not fit raises a TypeError with a hint.
 
     Args:
