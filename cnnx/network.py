@@ -64,9 +64,9 @@ class Network(Hinted):
         self._dtype = check_dtype(dtype)
         self.fused = fused
         self.generator = np.random.default_rng(seed)
+        self.metrics = []
         self.loss = None
         self.optimizer = None
-        self.metrics = []
         self._changes = types.SimpleNamespace(any=True)  # shared with the layers; True: rebuild the plan
         self._own_what_is_not_copied()
         for layer in layers or ():

@@ -54,13 +54,6 @@ class ClassificationReport:
     def __repr__(self):
         return '\n'.join([*self._matrix_lines(), '', *self._class_lines(), '', *self._pair_lines()])
 
-    def _repr_html_(self):
-        rows = ((name, *counts) for name, counts in zip(self._names, self.confusion.result(), strict=True))
-        matrix = html_table(('true \\ predicted', *self._names), rows)
-        rows = ((name, count, *(f'{x:.4f}' for x in metrics)) for name, count, *metrics in self._classes())
-        classes = html_table(('class', 'samples', 'precision', 'recall', 'f1'), rows)
-        return f'{matrix}{classes}<p>{"<br>".join(map(html.escape, self._pair_lines()))}</p>'
-
     def plot(self, path):
         """Draw the confusion matrix into a file, and the mistakes beside it if the samples are images.
 
@@ -79,6 +72,13 @@ class ClassificationReport:
             _draw_mistakes(right, self._x, drawn, self._names)
         _draw_matrix((left if drawn else figure).subplots(), self.confusion.result(), self._names)
         figure.savefig(path, dpi=120)
+
+    def _repr_html_(self):
+        rows = ((name, *counts) for name, counts in zip(self._names, self.confusion.result(), strict=True))
+        matrix = html_table(('true \\ predicted', *self._names), rows)
+        rows = ((name, count, *(f'{x:.4f}' for x in metrics)) for name, count, *metrics in self._classes())
+        classes = html_table(('class', 'samples', 'precision', 'recall', 'f1'), rows)
+        return f'{matrix}{classes}<p>{"<br>".join(map(html.escape, self._pair_lines()))}</p>'
 
     def _matrix_lines(self):
         matrix = self.confusion.result()

@@ -83,8 +83,7 @@ def train(
         augment: a list of `cnnx.augmentation` objects, which change the images of each batch before it is learned
             from; x itself and validation data stay as they are. For networks of images (H, W, C). None
             changes nothing.
-        validation_data: a tuple (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None. The
-            metrics of `compile` are computed on it; of those that are one number a class, the mean over classes.
+        validation_data: a tuple (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
         validation_split: this fraction of the samples, the last ones, is the validation data.
         shuffle: a new random order each epoch.
         steps_per_epoch: how many batches make up an epoch, where x gives batches; by default all, which must come to an
@@ -105,7 +104,8 @@ def train(
             prints the lines alone.
 
     Returns:
-        A `History`, over all epochs, those before a resume included.
+        A `History`, over all epochs, those before a resume included. With validation data, it has the metrics of
+        `compile` too; of those that are one number a class, the mean over classes.
 
     Raises:
         ValueError: an argument is wrong; nothing is trained then.
