@@ -61,7 +61,7 @@ class Optimizer(Hinted, ReprFromArguments):
     def _no_learning_rate(self, *value):
         raise AttributeError(f'{type(self).__name__}: has no learning_rate; it goes to train(learning_rate=...)')
 
-    learning_rate = property(_no_learning_rate, _no_learning_rate)
+    learning_rate = lr = property(_no_learning_rate, _no_learning_rate)
 
     def settings(self):
         """Return the arguments of the constructor, by name, as values that JSON can hold."""

@@ -33,6 +33,8 @@ IMPORTS = {
     'cnnx.tensor([1.0])': 'here not needed: NumPy arrays are used as they are',
     'cnnx.load_model("m.npz")': 'here Network.load(path)',
     'cnnx.no_such_thing': "module 'cnnx' has no attribute 'no_such_thing'",
+    'cnnx.EarlyStopping(patience=3)': 'cnnx.EarlyStopping: here cnnx.callbacks.EarlyStopping()',
+    'cnnx.LSTM(10)': 'here a subclass of cnnx.Layer that you write',
     'cnnx.data.load_dataset, cnnx.models.lenet5': WORKS,
 }
 LAYERS = {
@@ -73,6 +75,9 @@ NETWORKS = {
     'net.layers[0](x)': 'put layers into a Network([...]); layer.forward(x) runs one alone',
     'net(x)': WORKS,
     'net(x, training=True)': WORKS,
+    'net.parameters["weights_0"].requires_grad = False': 'Parameter.requires_grad: here trainable',
+    'net.layers[0].trainable = False': WORKS,
+    'net.optimizer.lr = 0.1': 'it goes to train(learning_rate=...)',
     'net.eval()': 'Network.eval: here not needed: train trains; predict, evaluate and net(x) do not',
     'net.train()': 'there is no training mode',
     'net.train(False)': 'there is no mode to set',

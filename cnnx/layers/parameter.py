@@ -55,6 +55,11 @@ class Parameter:
         if changed and self.layer is not None:
             self.layer.report_change()
 
+    def _no_requires_grad(self, *value):
+        raise AttributeError('Parameter.requires_grad: here trainable, of a parameter or of a layer')
+
+    requires_grad = property(_no_requires_grad, _no_requires_grad)
+
     @property
     def learns(self):
         """Whether optimizers change it: neither it nor its layer is frozen."""
