@@ -74,7 +74,7 @@ NAMES = {
     'LayerNormalization': _OWN_LAYER,
     'LeakyRelu': 'LeakyReLU()',
     'LearningRateScheduler': 'train(learning_rate=schedule) with one of cnnx.schedules, or a function of (step, steps)',
-    'Linear': 'Dense(input_size, output_size), or Dense(output_size=...)',
+    'Linear': 'Dense(input_size, output_size), or Dense(output_size)',
     'LogSoftmax': 'Softmax() with CategoricalCrossEntropy(), which computes with logits',
     'MLPClassifier': _NETWORK,
     'MNIST': _DATA,
