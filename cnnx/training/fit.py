@@ -28,9 +28,7 @@ from cnnx.training.signals import Interruption
 def _check_places(arguments):
     """Raise an error about arguments of `train` by place that mean something else in another library."""
     if len(arguments) > 1 and isinstance(arguments[1], bool):
-        raise TypeError(
-            'train: there is no training mode to set; leave it out: dropout and the like work in train alone'
-        )
+        raise TypeError('train: there is no training mode to set; leave it out: dropout works in train alone')
     if len(arguments) > 4 and is_number(arguments[4]) and arguments[4] > 1:
         epochs, rate = arguments[3:5]
         raise ValueError(
