@@ -182,7 +182,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(threads, monkeypatch):
             cnnx.Convolutional(7, (3, 5), padding='same'),
             cnnx.BatchNormalization(),
             cnnx.LeakyReLU(),
-            cnnx.MaxPooling(3, 2),
+            cnnx.MaxPooling(3, stride=2),
             cnnx.AveragePooling(2, stride=1, padding='same'),
             cnnx.Dropout(0.3),
             cnnx.Tanh(),
