@@ -38,6 +38,8 @@ SPIN_COUNT = '1000'
 # that runs in blocks, which does more of them in the same time.
 SERIAL_WORK = 2_000_000
 SERIAL_STEP_WORK = 8_000_000
+# NumPy warns of overflow, the compiled kernels do not: both return inf or NaN, and training checks for these.
+QUIET = np.errstate(over='ignore', invalid='ignore')
 
 _chosen = contextvars.ContextVar('cnnx backend', default=None)
 _threads = SimpleNamespace(wanted=None, woken=False, forked=False)
@@ -199,6 +201,8 @@ def _backend(name, package, *, reason, tier=None, compiler=None, openmp=False):
         compiled_once = name == 'cython' and module_name in COMPILED_ONCE
         module = importlib.import_module(f'{"cnnx._ext" if compiled_once else package}.{module_name}')
         kernels |= {key: value for key, value in vars(module).items() if _is_kernel(value, module)}
+    if name == 'numpy':
+        kernels = {key: value if isinstance(value, type) else QUIET(value) for key, value in kernels.items()}
     return SimpleNamespace(name=name, reason=reason, tier=tier, compiler=compiler, openmp=openmp, **kernels)
 
 
