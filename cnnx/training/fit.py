@@ -88,7 +88,8 @@ def train(
             prints the lines alone.
 
     Returns:
-        A `History`, over all epochs, those before a resume included.
+        A `History`, over all epochs, those before a resume included. It is also the network's `history`, where an
+        error or Ctrl-C leaves it, up to the last whole epoch.
 
     Raises:
         ValueError: an argument is wrong; nothing is trained then.
@@ -124,7 +125,7 @@ def train(
     schedule.check(epochs, names)
     schedule.restore({})  # it may have been used before
     progress, history = Progress(verbose, epochs), History()
-    callbacks.begin(network, history, names)
+    callbacks.begin(network, history, names, progress.note)
     run = None
     if checkpoint_dir is not None:
         given = {'epochs': epochs, 'batch_size': batch_size, 'shuffle': shuffle, 'steps_per_epoch': steps_per_epoch}
@@ -138,7 +139,7 @@ def train(
             position = start(network, schedule, callbacks, progress, interruption)
         if position.epoch > epochs:
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
-        history.history = position.history
+        history.history, network.history = position.history, history
         network.reset_update()  # the optimizer's state may be other arrays now
         parts = network, data, validation, schedule, callbacks, history
         loop = Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption)

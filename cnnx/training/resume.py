@@ -151,7 +151,12 @@ class Run:
         if position.batch:
             epoch, batch = position.epoch, position.batch
             order = as_json(position.order, 'generator')
-            description['within_epoch'] = {'batch': batch, 'order': order, 'mean': position.mean}
+            description['within_epoch'] = {
+                'batch': batch,
+                'order': order,
+                'mean': position.mean,
+                'learning_rate': position.learning_rate,
+            }
         path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch, batch)
         checkpoint.write(path, network_state.arrays(network) | callbacks.arrays(), description)
         checkpoint.read(path)
@@ -276,4 +281,5 @@ def _position(description):
     if 'within_epoch' in description:
         within = description['within_epoch']
         position.batch, position.order, position.mean = within['batch'], within['order'], within['mean']
+        position.learning_rate = within.get('learning_rate', math.nan)
     return position
