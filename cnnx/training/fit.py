@@ -132,7 +132,7 @@ def train(
         given |= {'class_weight': class_weight, 'max_seconds': max_seconds, 'augment': augment}
         run = Run(checkpoint_dir, checkpoint_prefix, _settings(given, data, network, schedule), keep)
     # From here on signals are noted: a Ctrl-C while the lock is taken or released would leave it locked.
-    with Interruption() as interruption, run or contextlib.nullcontext():
+    with contextlib.closing(progress), Interruption() as interruption, run or contextlib.nullcontext():
         position = Position()
         if run is not None:
             start = run.resume if resume else run.begin

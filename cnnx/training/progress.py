@@ -26,9 +26,10 @@ class Progress:
         self.verbose = bool(verbose)
         self.epochs = epochs
         self.bars, self._bar, self._notes = False, None, None
+        self._in_notebook = verbose == 1 and in_notebook()
         if verbose == 1:
             with self._failures_noted():
-                self.bars = getattr(sys.stdout, 'isatty', bool)() or in_notebook()
+                self.bars = getattr(sys.stdout, 'isatty', bool)() or self._in_notebook
 
     def say(self, line):
         """Print a line."""
@@ -57,25 +58,36 @@ class Progress:
     def epoch(self, number, samples):
         """A context of an epoch: it has a bar, where there are bars, and its notes are printed at the end."""
         self._notes = []
+        if self.bars:
+            self._show_bar(number, samples)
         try:
-            with self._shown_bar(number, samples) if self.bars else contextlib.nullcontext():
-                yield
+            yield
         finally:
+            self._close_between_epochs()
             notes, self._notes = self._notes, None
             for line in notes:
                 self.say(line)
 
-    @contextlib.contextmanager
-    def _shown_bar(self, number, samples):
-        options = {'unit': ' samples', 'file': sys.stdout, 'dynamic_ncols': True, 'leave': False}
+    def _show_bar(self, number, samples):
+        """Show an epoch's bar: on a terminal a new one; in a notebook, whose lines come below it, the same again."""
+        description = f'epoch {number}/{self.epochs}'
+        options = {'unit': ' samples', 'file': sys.stdout, 'dynamic_ncols': True, 'leave': self._in_notebook}
         with self._failures_noted():
-            self._bar = _tqdm()(total=samples, desc=f'epoch {number}/{self.epochs}', **options)
-        try:
-            yield
-        finally:
-            if self._bar is not None:
-                self._change_bar(self._bar.close)
-                self._bar = None  # it holds the output, which cannot be copied with a callback
+            if self._bar is None:
+                self._bar = _tqdm(self._in_notebook)(total=samples, desc=description, **options)
+            else:
+                self._bar.set_description(description, refresh=False)
+                self._bar.reset(samples)
+
+    def _close_between_epochs(self):
+        if not self._in_notebook:
+            self.close()
+
+    def close(self):
+        """Remove the bar, if there is one."""
+        if self._bar is not None:
+            self._change_bar(self._bar.close)
+            self._bar = None  # it holds the output, which cannot be copied with a callback
 
     def advance(self, samples, mean):
         """Move the bar on by some samples, and show the metrics so far."""
@@ -85,8 +97,7 @@ class Progress:
     def finish(self, number, metrics, seconds):
         """Report an epoch."""
         if self.verbose:
-            if self.bars:
-                self._change_bar(self._bar.close)
+            self._close_between_epochs()
             self.say(f'epoch {number}/{self.epochs}: {describe(metrics)} ({seconds:.2f} s)')
 
     def _change_bar(self, change, *arguments):
@@ -110,9 +121,9 @@ def in_notebook():
     return 'IPKernelApp' in getattr(shell, 'config', ()) and importlib.util.find_spec('ipywidgets') is not None
 
 
-def _tqdm():
+def _tqdm(in_notebook):
     """Return the bar's class. Importing it takes 30 ms, which silent runs need not spend."""
-    if in_notebook():
+    if in_notebook:
         from tqdm.notebook import tqdm
     else:
         from tqdm import tqdm
