@@ -6,7 +6,8 @@ use:
 
     CNNX_BACKEND      auto (the default: compiled if possible), cython or numpy
     CNNX_SIMD         v2, v3 or v4: the SIMD tier of the compiled kernels; the default is the fastest that runs
-    CNNX_NUM_THREADS  the number of threads of the compiled kernels; the default is one for each processor
+    CNNX_NUM_THREADS  the number of threads of the compiled kernels; the default is OMP_NUM_THREADS, or one for each
+                      processor that the process, or its container, may use
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from cnnx import _numpy
+from cnnx._util.processors import available_processors
 from cnnx._util.validation import positive_int
 from cnnx._version import __version__
 
@@ -81,7 +83,9 @@ def num_threads():
         if value:
             set_num_threads(int(value) if value.isdecimal() else value, 'CNNX_NUM_THREADS')
         else:
-            _threads.wanted = min(_processors(), MAX_THREADS)
+            openmp = os.environ.get('OMP_NUM_THREADS', '').partition(',')[0].strip()  # one number a level of nesting
+            wanted = int(openmp) if openmp.isdecimal() else 0
+            _threads.wanted = min(wanted or available_processors(), MAX_THREADS)
     return _threads.wanted
 
 
@@ -215,12 +219,6 @@ def _is_kernel(value, module):
         return value.__module__ == module.__name__
     code = getattr(value, '__code__', None)
     return code is not None and code.co_varnames[: code.co_argcount][-1:] == ('num_threads',)
-
-
-def _processors():
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _after_fork_in_child():
