@@ -84,8 +84,8 @@ def train(
         keep: how many checkpoints of epochs stay; None for all.
         resume_from_checkpoint: continue from the newest of these files, exactly as if the run that wrote it
             had not been interrupted; start from epoch 1 where there is none.
-        verbose: 0 prints nothing; 1 prints a line an epoch, and on a terminal shows a progress bar before it; 2
-            prints the lines alone.
+        verbose: 0 prints nothing; 1 prints a line an epoch, and shows a progress bar on a terminal, and in a
+            notebook that has ipywidgets; 2 prints the lines alone.
 
     Returns:
         A `History`, over all epochs, those before a resume included. It is also the network's `history`, where an
