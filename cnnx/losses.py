@@ -179,6 +179,7 @@ class CategoricalCrossEntropy(Loss):
     def count_correct(self, y, targets):
         return int((y.argmax(axis=1) == targets).sum())
 
+    @np.errstate(over='ignore', invalid='ignore')
     def value_and_gradient(self, y, targets, sample_weight=None):
         known = None if self.from_logits else logits.logits_by_probabilities.find(y)
         y, targets, sample_weight = self._checked(y, targets, sample_weight)
@@ -241,6 +242,7 @@ class MeanSquaredError(Loss):
             return int(((y > 0.5) == (targets > 0.5)).sum())
         return int((y.argmax(axis=1) == targets.argmax(axis=1)).sum())
 
+    @np.errstate(over='ignore', invalid='ignore')
     def value_and_gradient(self, y, targets, sample_weight=None):
         y, targets, sample_weight = self._checked(y, targets, sample_weight)
         difference = np.subtract(y, targets, dtype=y.dtype)

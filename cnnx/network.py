@@ -39,6 +39,8 @@ class Network:
         layers: in order, a tuple; `add` appends, `pop` removes the last.
         loss, optimizer: as given to `compile`, or None.
         fused: as given; it can be changed.
+        history: the `cnnx.History` of the last call of `train`, also of one that an error or Ctrl-C ended; or None.
+            Files do not hold it.
         generator: the `numpy.random.Generator` that weights, shuffling and the layers' own random numbers
             come from; a new one can be assigned.
     """
@@ -52,6 +54,7 @@ class Network:
         self.generator = np.random.default_rng(seed)
         self.loss = None
         self.optimizer = None
+        self.history = None
         self._changes = types.SimpleNamespace(any=True)  # shared with the layers; True: rebuild the plan
         self._own_what_is_not_copied()
 
