@@ -184,8 +184,9 @@ class CategoricalCrossEntropy(Loss):
     def count_correct(self, y, targets):
         return int((y.argmax(axis=1) == targets).sum())
 
+    @np.errstate(over='ignore', invalid='ignore')
     def value_and_gradient(self, y, targets, sample_weight=None):
-        known = None if self.from_logits else logits.of_probabilities.of(y)
+        known = None if self.from_logits else logits.logits_by_probabilities.find(y)
         y, targets, sample_weight = self._checked(y, targets, sample_weight)
         if self.from_logits:
             losses, gradient = self._of_logits(y, targets)
@@ -196,7 +197,7 @@ class CategoricalCrossEntropy(Loss):
         gradient = weigh(gradient, sample_weight)
         if known is not None:  # Softmax.backward will take this gradient instead
             losses, dlogits = self._of_logits(known, targets)
-            logits.gradients.keep(gradient, weigh(dlogits, sample_weight))
+            logits.dlogits_by_dy.remember(gradient, weigh(dlogits, sample_weight))
         return mean_of(losses, sample_weight), gradient
 
     def _of_logits(self, x, labels):
@@ -246,6 +247,7 @@ class MeanSquaredError(Loss):
             return int(((y > 0.5) == (targets > 0.5)).sum())
         return int((y.argmax(axis=1) == targets.argmax(axis=1)).sum())
 
+    @np.errstate(over='ignore', invalid='ignore')
     def value_and_gradient(self, y, targets, sample_weight=None):
         y, targets, sample_weight = self._checked(y, targets, sample_weight)
         difference = np.subtract(y, targets, dtype=y.dtype)

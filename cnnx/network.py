@@ -45,6 +45,8 @@ class Network(Hinted):
         layers: in order, a tuple; `add` appends, `pop` removes the last.
         loss, optimizer, metrics: as given to `compile`.
         fused: as given; it can be changed.
+        history: the `cnnx.History` of the last call of `train`, also of one that an error or Ctrl-C ended; or None.
+            Files do not hold it.
         generator: the `numpy.random.Generator` that weights, shuffling and the layers' own random numbers
             come from; a new one can be assigned.
     """
@@ -67,6 +69,7 @@ class Network(Hinted):
         self.metrics = []
         self.loss = None
         self.optimizer = None
+        self.history = None
         self._changes = types.SimpleNamespace(any=True)  # shared with the layers; True: rebuild the plan
         self._own_what_is_not_copied()
         for layer in layers or ():

@@ -37,7 +37,11 @@ class Schedule(Configurable):
         """
 
     def observe(self, metrics):
-        """Update the state by the metrics of an epoch, {'loss': ..., 'val_loss': ...}, as in `cnnx.History`."""
+        """Update the state by the metrics of an epoch, {'loss': ..., 'val_loss': ...}, as in `cnnx.History`.
+
+        Returns:
+            A line to print about what has changed, or None.
+        """
 
     def state(self):
         """Return the state as values that JSON can hold; checkpoints save it, within epochs as well."""
@@ -235,8 +239,12 @@ class ReduceOnPlateau(Schedule):
         if self._resting:
             self._resting -= 1
             self._waited = 0
-        if self._waited >= self.patience:
-            self._times, self._waited, self._resting = self._times + 1, 0, self.cooldown
+        if self._waited < self.patience:
+            return None
+        before = self(0, 1, 1)
+        self._times, self._waited, self._resting = self._times + 1, 0, self.cooldown
+        rate = self(0, 1, 1)
+        return None if rate == before else f'ReduceOnPlateau: learning rate now {rate:g}, by {self.monitor}'
 
     def state(self):
         return {

@@ -39,7 +39,7 @@ def names(folder):
     return sorted(path.name for path in folder.glob('*.npz'))
 
 
-def signal_at(net, call, number=signal.SIGINT, method='write_gradients'):
+def signal_at(net, call, number=signal.SIGINT, method='forward_and_backward'):
     """Have a signal come while a network's plan learns or evaluates a batch, the call-th from now on."""
     plan, calls = net.plan, []
     real = getattr(plan, method)

@@ -4,7 +4,7 @@ Letters, here and in the NumPy twin:
     N samples; H, W, C rows, columns and channels of the input; P, Q rows and columns of the output;
     R, S rows and columns of the filter; F filters; K = R S C, the numbers that one window covers.
 
-The matrix of windows, (N P Q, K), is never stored whole: a tile of `tile_rows(K)` windows is copied
+The matrix of windows, (N P Q, K), is never stored whole: a strip of `strip_rows(K)` windows is copied
 into scratch that fits the first-level cache, multiplied, and written over by the next.
 """
 
@@ -22,20 +22,20 @@ cdef extern from "simd/short_copy.h" nogil:
     void copy_short(void* to, const void* source, size_t size)
 
 cdef enum:
-    TILE_BYTES = 24576
+    STRIP_BYTES = 24576
     # Large windows fill those bytes with few rows; a product of fewer than this wastes registers.
-    LEAST_TILE_ROWS = 12
+    LEAST_STRIP_ROWS = 12
     # A weight gradient is summed in this many parts, each over its own samples, and the parts are added
     # in order: the bits do not depend on the number of threads.
     MAX_PARTS = 16
 
 
-cdef inline Py_ssize_t tile_rows(Py_ssize_t K, size_t itemsize) noexcept nogil:
-    return max(<Py_ssize_t> LEAST_TILE_ROWS, <Py_ssize_t> (TILE_BYTES // (K * itemsize)))
+cdef inline Py_ssize_t strip_rows(Py_ssize_t K, size_t itemsize) noexcept nogil:
+    return max(<Py_ssize_t> LEAST_STRIP_ROWS, <Py_ssize_t> (STRIP_BYTES // (K * itemsize)))
 
 
-cdef inline Py_ssize_t tiles_in(Py_ssize_t positions, Py_ssize_t tile) noexcept nogil:
-    return (positions + tile - 1) // tile
+cdef inline Py_ssize_t strips_in(Py_ssize_t positions, Py_ssize_t strip) noexcept nogil:
+    return (positions + strip - 1) // strip
 
 
 cdef void gather_windows(
@@ -43,7 +43,7 @@ cdef void gather_windows(
     Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q,
     Window window,
     Py_ssize_t first, Py_ssize_t last,
-    floating* columns,            # OUT  (last - first, K)
+    floating* windows,            # OUT  (last - first, K)
 ) noexcept nogil:
     """Copy the windows of output positions first to last - 1 into rows; padding reads as zero."""
     cdef Py_ssize_t position, top, left, r, row, begin, end
@@ -56,18 +56,18 @@ cdef void gather_windows(
         for r in range(window.height):
             row = top + r
             if row < 0 or row >= H or begin >= end:
-                memset(columns, 0, line * sizeof(floating))
+                memset(windows, 0, line * sizeof(floating))
             else:
                 if end - begin < window.width:
-                    memset(columns, 0, line * sizeof(floating))
+                    memset(windows, 0, line * sizeof(floating))
                 copy_short(
-                    columns + begin * C, image + (row * W + left + begin) * C,
+                    windows + begin * C, image + (row * W + left + begin) * C,
                     (end - begin) * C * sizeof(floating))
-            columns += line
+            windows += line
 
 
 cdef void scatter_windows(
-    const floating* columns,      # IN   (last - first, K)
+    const floating* windows,      # IN   (last - first, K)
     Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q,
     Window window,
     Py_ssize_t first, Py_ssize_t last,
@@ -87,8 +87,8 @@ cdef void scatter_windows(
             if 0 <= row < H:
                 pixels = image + (row * W + left) * C
                 for i in range(begin * C, end * C):
-                    pixels[i] += columns[i]
-            columns += line
+                    pixels[i] += windows[i]
+            windows += line
 
 
 cdef int check_convolution(
@@ -118,25 +118,25 @@ def convolution_forward(
     check_convolution(w, C, F, weights.shape, bias.shape, num_threads)
     check_images('y', y.shape, N, P, Q, F)
     cdef Py_ssize_t K = w.height * w.width * C
-    cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
-    cdef Py_ssize_t tiles = tiles_in(P * Q, tile)
+    cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
+    cdef Py_ssize_t strips = strips_in(P * Q, strip)
     cdef Py_ssize_t task, n, first, last
-    cdef Layout columns_layout = Layout(K, 1, 0, 0), weights_layout = Layout(F, 1, 0, 0)
-    cdef floating* columns = NULL
-    cdef Py_ssize_t per_thread = tile * K + panel_size(K, columns)
+    cdef Layout windows_layout = Layout(K, 1, 0, 0), weights_layout = Layout(F, 1, 0, 0)
+    cdef floating* windows = NULL
+    cdef Py_ssize_t per_thread = strip * K + panel_size(K, windows)
     cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
     if scratch == NULL:
-        raise MemoryError('convolution_forward: no memory for a tile of windows')
-    for task in prange(N * tiles, num_threads=num_threads, nogil=True, schedule='static'):
-        n = task // tiles
-        first = (task % tiles) * tile
-        last = min(first + tile, P * Q)
-        columns = scratch + threadid() * per_thread
-        gather_windows(&x[n, 0, 0, 0], H, W, C, Q, w, first, last, columns)
+        raise MemoryError('convolution_forward: no memory for a strip of windows')
+    for task in prange(N * strips, num_threads=num_threads, nogil=True, schedule='static'):
+        n = task // strips
+        first = (task % strips) * strip
+        last = min(first + strip, P * Q)
+        windows = scratch + threadid() * per_thread
+        gather_windows(&x[n, 0, 0, 0], H, W, C, Q, w, first, last, windows)
         multiply(
-            last - first, F, K, <const floating*> columns, columns_layout,
+            last - first, F, K, <const floating*> windows, windows_layout,
             &weights[0, 0, 0, 0], weights_layout,
-            &y[n, 0, 0, 0] + first * F, F, &bias[0], False, columns + tile * K)
+            &y[n, 0, 0, 0] + first * F, F, &bias[0], False, windows + strip * K)
     free(scratch)
 
 
@@ -154,12 +154,12 @@ def convolution_backward_weights(
     check_convolution(w, C, F, dweights.shape, dbias.shape, num_threads)
     check_images('dy', dy.shape, N, dy.shape[1], dy.shape[2], F)
     cdef Py_ssize_t K = w.height * w.width * C
-    cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
+    cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t parts = min(N, <Py_ssize_t> MAX_PARTS)
     cdef Py_ssize_t size = K * F + F, part, i
-    # A thread's scratch is its tile and its panel; a part is dweights followed by dbias.
-    cdef floating* columns = NULL
-    cdef Py_ssize_t per_thread = tile * K + panel_size(tile, columns)
+    # A thread's scratch is its strip and its panel; a part is dweights followed by dbias.
+    cdef floating* windows = NULL
+    cdef Py_ssize_t per_thread = strip * K + panel_size(strip, windows)
     cdef floating* scratch = <floating*> malloc(
         (num_threads * per_thread + parts * size) * sizeof(floating))
     cdef floating* partial = scratch + num_threads * per_thread
@@ -167,10 +167,10 @@ def convolution_backward_weights(
     if scratch == NULL:
         raise MemoryError('convolution_backward_weights: no memory for partial gradients')
     for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
-        columns = scratch + threadid() * per_thread
+        windows = scratch + threadid() * per_thread
         add_weight_gradient(
             x, dy, w, part_start(N, part, parts), part_start(N, part + 1, parts),
-            partial + part * size, partial + part * size + K * F, columns, columns + tile * K)
+            partial + part * size, partial + part * size + K * F, windows, windows + strip * K)
     cdef floating* flat = &dweights[0, 0, 0, 0]
     for i in range(size):
         total = 0
@@ -190,32 +190,32 @@ cdef void add_weight_gradient(
     Py_ssize_t first_sample, Py_ssize_t last_sample,
     floating* dweights,                      # OUT      (K, F)
     floating* dbias,                         # OUT      (F)
-    floating* columns,                       # SCRATCH  (tile, K)
-    floating* packed,                        # SCRATCH  (tile, panel)
+    floating* windows,                       # SCRATCH  (strip, K)
+    floating* packed,                        # SCRATCH  (strip, panel)
 ) noexcept nogil:
     """Sum the gradient over samples first_sample to last_sample - 1."""
     cdef Py_ssize_t H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], F = dy.shape[3]
     cdef Py_ssize_t K = window.height * window.width * C
-    cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
+    cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t n, t, first, last, position, f
-    cdef Layout transposed_columns = Layout(1, K, 0, 0), dy_layout = Layout(F, 1, 0, 0)
-    cdef const floating* dy_tile
+    cdef Layout transposed_windows = Layout(1, K, 0, 0), dy_layout = Layout(F, 1, 0, 0)
+    cdef const floating* dy_strip
     cdef const floating* no_bias = NULL
     memset(dweights, 0, K * F * sizeof(floating))
     memset(dbias, 0, F * sizeof(floating))
     for n in range(first_sample, last_sample):
-        for t in range(tiles_in(P * Q, tile)):
-            first = t * tile
-            last = min(first + tile, P * Q)
-            dy_tile = &dy[n, 0, 0, 0] + first * F
-            gather_windows(&x[n, 0, 0, 0], H, W, C, Q, window, first, last, columns)
+        for t in range(strips_in(P * Q, strip)):
+            first = t * strip
+            last = min(first + strip, P * Q)
+            dy_strip = &dy[n, 0, 0, 0] + first * F
+            gather_windows(&x[n, 0, 0, 0], H, W, C, Q, window, first, last, windows)
             multiply(
-                K, F, last - first, <const floating*> columns, transposed_columns, dy_tile, dy_layout,
+                K, F, last - first, <const floating*> windows, transposed_windows, dy_strip, dy_layout,
                 dweights, F, no_bias, True, packed)
             for position in range(last - first):
                 for f in range(F):
-                    dbias[f] += dy_tile[position * F + f]
+                    dbias[f] += dy_strip[position * F + f]
 
 
 def convolution_backward_input(
@@ -232,23 +232,23 @@ def convolution_backward_input(
     check_convolution(w, C, F, weights.shape, NULL, num_threads)
     check_images('dy', dy.shape, N, P, Q, F)
     cdef Py_ssize_t K = w.height * w.width * C
-    cdef Py_ssize_t tile = tile_rows(K, sizeof(floating))
+    cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t n, t, first, last
     cdef Layout dy_layout = Layout(F, 1, 0, 0), transposed_weights = Layout(1, F, 0, 0)
     cdef const floating* no_bias = NULL
-    cdef floating* columns = NULL
-    cdef Py_ssize_t per_thread = tile * K + panel_size(F, columns)
+    cdef floating* windows = NULL
+    cdef Py_ssize_t per_thread = strip * K + panel_size(F, windows)
     cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
     if scratch == NULL:
-        raise MemoryError('convolution_backward_input: no memory for a tile of windows')
+        raise MemoryError('convolution_backward_input: no memory for a strip of windows')
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
-        columns = scratch + threadid() * per_thread
+        windows = scratch + threadid() * per_thread
         memset(&dx[n, 0, 0, 0], 0, H * W * C * sizeof(floating))
-        for t in range(tiles_in(P * Q, tile)):
-            first = t * tile
-            last = min(first + tile, P * Q)
+        for t in range(strips_in(P * Q, strip)):
+            first = t * strip
+            last = min(first + strip, P * Q)
             multiply(
                 last - first, K, F, &dy[n, 0, 0, 0] + first * F, dy_layout,
-                &weights[0, 0, 0, 0], transposed_weights, columns, K, no_bias, False, columns + tile * K)
-            scatter_windows(<const floating*> columns, H, W, C, Q, w, first, last, &dx[n, 0, 0, 0])
+                &weights[0, 0, 0, 0], transposed_weights, windows, K, no_bias, False, windows + strip * K)
+            scatter_windows(<const floating*> windows, H, W, C, Q, w, first, last, &dx[n, 0, 0, 0])
     free(scratch)

@@ -47,11 +47,11 @@ def im2col(x, window, positions):
     return windows.reshape(N * P * Q, window.height * window.width * C)
 
 
-def col2im(columns, window, positions, dx):
+def col2im(windows, window, positions, dx):
     """Add rows (N P Q, R S C) to the pixels of dx (N, H, W, C) that im2col copies them from: its transpose."""
     N, H, W, C = dx.shape
     P, Q = positions
-    windows = columns.reshape(N, P, Q, window.height, window.width, C)
+    windows = windows.reshape(N, P, Q, window.height, window.width, C)
     padded = np.zeros((N, *padded_size(window, positions), C), dx.dtype)
     for r, s in np.ndindex(window.height, window.width):
         padded[:, *pixels_under(window, positions, r, s)] += windows[:, :, :, r, s]
@@ -70,27 +70,27 @@ def check_filters(window, weights):
 def convolution_forward(x, weights, bias, y, window, num_threads):
     """Compute y = windows of x times weights, plus bias."""
     check_filters(window, weights)
-    multiply_columns(im2col(x, window, y.shape[1:3]), weights, bias, y)
+    multiply_windows(im2col(x, window, y.shape[1:3]), weights, bias, y)
 
 
-def multiply_columns(columns, weights, bias, y):
+def multiply_windows(windows, weights, bias, y):
     """Compute y (N, P, Q, F) = the rows of im2col times weights, plus bias."""
     F = weights.shape[-1]
-    np.matmul(columns, weights.reshape(-1, F), out=y.reshape(-1, F))
+    np.matmul(windows, weights.reshape(-1, F), out=y.reshape(-1, F))
     y += bias
 
 
 def convolution_backward_weights(x, dy, dweights, dbias, window, num_threads):
     """Compute dweights = windows of x, transposed, times dy; dbias = sum of dy."""
     check_filters(window, dweights)
-    multiply_transposed(im2col(x, window, dy.shape[1:3]), dy, dweights, dbias)
+    multiply_windows_transposed(im2col(x, window, dy.shape[1:3]), dy, dweights, dbias)
 
 
-def multiply_transposed(columns, dy, dweights, dbias):
+def multiply_windows_transposed(windows, dy, dweights, dbias):
     """Compute dweights = the rows of im2col, transposed, times dy (N, P, Q, F); dbias = sum of dy."""
     F = dy.shape[-1]
     rows = dy.reshape(-1, F)
-    np.matmul(columns.T, rows, out=dweights.reshape(-1, F))
+    np.matmul(windows.T, rows, out=dweights.reshape(-1, F))
     np.sum(rows, axis=0, out=dbias)
 
 
@@ -98,5 +98,5 @@ def convolution_backward_input(weights, dy, dx, window, num_threads):
     """Compute dx: each row of dy times weights, transposed, is added to the pixels of its window."""
     check_filters(window, weights)
     F = weights.shape[-1]
-    columns = dy.reshape(-1, F) @ weights.reshape(-1, F).T
-    col2im(columns, window, dy.shape[1:3], dx)
+    windows = dy.reshape(-1, F) @ weights.reshape(-1, F).T
+    col2im(windows, window, dy.shape[1:3], dx)

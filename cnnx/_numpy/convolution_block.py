@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnx._numpy.activations import relu_backward, relu_forward
-from cnnx._numpy.convolution import convolution_backward_input, im2col, multiply_columns, multiply_transposed
+from cnnx._numpy.convolution import convolution_backward_input, im2col, multiply_windows, multiply_windows_transposed
 from cnnx._numpy.pooling import maxpool_backward, maxpool_forward
 from cnnx._numpy.program import Block
 
@@ -15,14 +15,14 @@ class ConvolutionBlock(Block):
         self.x, self.weights, self.bias, self.y = x, weights, bias, y
         self.window, self.positions, self.pool, self.relu = window, positions, pool, relu
         self.dy, self.dx, self.dweights, self.dbias = dy, dx, dweights, dbias
-        self.columns = self.map = self.argmax = None
+        self.windows = self.map = self.argmax = None
 
     def forward(self, samples, training):
         y = self.y[:samples]
         self.map = np.empty((samples, *self.positions, y.shape[-1]), y.dtype)
-        columns = im2col(self.x[:samples], self.window, self.positions)
-        multiply_columns(columns, self.weights, self.bias, self.map)
-        self.columns = columns if training else None
+        windows = im2col(self.x[:samples], self.window, self.positions)
+        multiply_windows(windows, self.weights, self.bias, self.map)
+        self.windows = windows if training else None
         if self.relu:
             relu_forward(self.map, self.map, 1)
         if self.pool is None:
@@ -41,6 +41,6 @@ class ConvolutionBlock(Block):
             dy = dmap
         if self.relu:
             relu_backward(self.map, dy, dy, 1)
-        multiply_transposed(self.columns, dy, self.dweights, self.dbias)
+        multiply_windows_transposed(self.windows, dy, self.dweights, self.dbias)
         if self.dx is not None:
             convolution_backward_input(self.weights, dy, self.dx[:samples], self.window, 1)

@@ -16,17 +16,17 @@ class Companions:
     def __init__(self):
         self._found = {}
 
-    def keep(self, array, companion):
+    def remember(self, array, companion):
         """Remember an array's companion until the array is gone."""
         key = id(array)
         gone = weakref.ref(array, lambda _: self._found.pop(key, None))
         self._found[key] = gone, array.copy(), companion.copy()
 
-    def of(self, array):
+    def find(self, array):
         """Return an array's companion, or None where it has none or holds other numbers now."""
         _, numbers, companion = self._found.get(id(array), (None, None, None))
         return companion if companion is not None and np.array_equal(numbers, array) else None
 
 
-of_probabilities = Companions()
-gradients = Companions()
+logits_by_probabilities = Companions()
+dlogits_by_dy = Companions()

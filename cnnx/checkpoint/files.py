@@ -32,7 +32,7 @@ NUMBERS = 'biuf'
 
 
 def write(path, arrays, description=None):
-    """Write an .npz file, as `write_whole` does: it is whole, or, whatever happens meanwhile, not there.
+    """Write an .npz file, as `write_whole` does: whole, or, whatever happens meanwhile, as it was before.
 
     Args:
         path: where to; used as it is, no suffix is added. A link is followed.

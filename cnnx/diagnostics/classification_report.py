@@ -5,7 +5,7 @@ from collections.abc import Sized
 
 import numpy as np
 
-from cnnx._util.figures import new_figure
+from cnnx._util.figures import drawn, new_figure
 from cnnx._util.representation import html_table
 from cnnx._util.validation import path_of_file, whole_number
 from cnnx.losses import class_labels
@@ -54,24 +54,27 @@ class ClassificationReport:
     def __repr__(self):
         return '\n'.join([*self._matrix_lines(), '', *self._class_lines(), '', *self._pair_lines()])
 
-    def plot(self, path):
-        """Draw the confusion matrix into a file, and the mistakes beside it if the samples are images.
+    def plot(self, path=None):
+        """Draw the confusion matrix, and the mistakes beside it if the samples are images.
 
         Args:
-            path: a file such as report.png; its ending sets the format.
+            path: the file to draw into: .png, .svg or .pdf; or None.
+
+        Returns:
+            The figure, a `matplotlib.figure.Figure`, where there is no path: a notebook shows it.
 
         Raises:
             ImportError: matplotlib is not installed.
             OSError, ValueError: the file cannot be written, or its ending is not that of a picture.
         """
-        path = path_of_file(path)
-        drawn = self.mistakes if self._x.ndim == 4 and self._x.shape[3] in (1, 3) else []
-        figure = new_figure(figsize=(13 if drawn else 6.5, 6))
-        if drawn:
+        path = None if path is None else path_of_file(path)
+        mistakes = self.mistakes if self._x.ndim == 4 and self._x.shape[3] in (1, 3) else []
+        figure = new_figure(figsize=(13 if mistakes else 6.5, 6))
+        if mistakes:
             left, right = figure.subfigures(1, 2)
-            _draw_mistakes(right, self._x, drawn, self._names)
-        _draw_matrix((left if drawn else figure).subplots(), self.confusion.result(), self._names)
-        figure.savefig(path, dpi=120)
+            _draw_mistakes(right, self._x, mistakes, self._names)
+        _draw_matrix((left if mistakes else figure).subplots(), self.confusion.result(), self._names)
+        return drawn(figure, path)
 
     def _repr_html_(self):
         rows = ((name, *counts) for name, counts in zip(self._names, self.confusion.result(), strict=True))

@@ -92,9 +92,9 @@ def profile(network, x, y, *, batch_size=64, repeats=30):
     update = network.optimizer.prepare(network.trainable_parameters)
     steps, updates, times = [], [], []
     with plan.lock:
-        plan.write_gradients(data, index)
+        plan.forward_and_backward(data, index)
         for _ in range(repeats):
-            steps.append(_seconds(lambda: plan.write_gradients(data, index)))
+            steps.append(_seconds(lambda: plan.forward_and_backward(data, index)))
             updates.append(_seconds(lambda: update(0.0)))
             times.append(plan.times(data, index))
         names, multiply_adds = plan.timed_parts(len(index))

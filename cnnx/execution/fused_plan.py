@@ -18,7 +18,7 @@ class Route(NamedTuple):
     """How a batch goes through a network for one purpose.
 
     Attributes:
-        steps: in order, `Step` and `Sweep` objects.
+        steps: in order, `LayerRun` and `Sweep` objects.
         loss_sweep: a `Sweep` after them that computes the loss too, and goes back from it; or None.
     """
 
@@ -43,7 +43,7 @@ class FusedPlan(Plan):
         super().__init__(layers, loss, lock)
         self._routes = {}
 
-    def write_gradients(self, data, index):
+    def forward_and_backward(self, data, index):
         route = self._route('learn')
         loss, correct, dy = self._run_batch(route, data, index, training=True)
         # The sweep with the loss has been back already. In LeNet-5 that is all: there are no other steps.

@@ -14,7 +14,7 @@ from cnnx.execution.buffers import Buffers
 from cnnx.losses import value_and_gradient
 
 
-class Step:
+class LayerRun:
     """A layer that runs by its own forward and backward pass, with the arrays that it writes into.
 
     Args:
@@ -82,11 +82,11 @@ class Plan:
         self._penalized = [layer for layer in layers if layer.l2 > 0]
         # The backward pass need not go further back than to the first layer that learns.
         self._first = next((i for i, layer in enumerate(layers) if layer.learns), len(layers))
-        self._steps = [Step(layer, i >= self._first) for i, layer in enumerate(layers)]
+        self._steps = [LayerRun(layer, i >= self._first) for i, layer in enumerate(layers)]
         self._kept = None
 
-    def write_gradients(self, data, index):
-        """Write the gradients of all parameters that learn, for a batch.
+    def forward_and_backward(self, data, index):
+        """Run a batch forward, through the loss, and backward; the gradients are then in each `parameter.grad`.
 
         Args:
             data: a `cnnx.training.array_data.ArrayData`.
@@ -101,7 +101,7 @@ class Plan:
         return loss, correct
 
     def evaluate(self, data, index):
-        """Return what `write_gradients` does, for a batch that nothing is learned from."""
+        """Return what `forward_and_backward` does, for a batch that nothing is learned from."""
         loss, correct, _ = self._loss(data, index, training=False)
         return loss, correct
 
@@ -136,8 +136,8 @@ class Plan:
         return math.fsum(layer.penalty() for layer in self._penalized)  # sum rounds by the version of Python
 
     def times(self, data, index):
-        """Return the seconds of the forward and the backward pass of each part of `write_gradients`, one by one."""
-        self.write_gradients(data, index)
+        """Return the seconds of both passes of each part of `forward_and_backward`, one by one."""
+        self.forward_and_backward(data, index)
         (x, *others), seconds = data.batch(index), []
         for step in self._timed_steps():
             taken, x = step.times(x)

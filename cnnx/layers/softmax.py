@@ -23,11 +23,12 @@ class Softmax(Layer):
         y = self.empty('y', x.shape)
         self._saved = (y,)
         kernels.current().softmax_forward(x, y, kernels.threads_for(x.size))
-        logits.of_probabilities.keep(y, x)
+        logits.logits_by_probabilities.remember(y, x)
         return y
 
     def backward(self, dy):
-        dlogits = logits.gradients.of(dy)
+        # Where dy came from cross-entropy, the loss has left (p - target) / N for it: exact, and dy is not used.
+        dlogits = logits.dlogits_by_dy.find(dy)
         dy = self.check_gradient(dy)
         if dlogits is not None:
             return dlogits

@@ -48,6 +48,8 @@ class ArrayData:
     def batches(self, batch_size, order=None, epoch=1, done=0, unseen=0):
         """Yield (data, index) for each batch of an epoch that is not done: `data.batch(index)` reads it.
 
+        Here `data` is `self` each time; other kinds of data make a new object for each batch.
+
         Args:
             batch_size: samples to a batch; the last one has what is left.
             order: of the samples, (N,) int64; None for the one that they are in.

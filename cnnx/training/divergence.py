@@ -6,7 +6,10 @@ import numpy as np
 
 
 class DivergenceError(ArithmeticError):
-    """A loss or a gradient is NaN or infinite. The weights are those from before the batch that made it so."""
+    """A loss or a gradient is NaN or infinite. The weights are those from before the batch that made it so.
+
+    Where an `EarlyStopping` restores the best weights, the network has those of the best epoch instead.
+    """
 
 
 def diverged(network, samples, index, loss, learning_rate):

@@ -100,12 +100,13 @@ def train(
         keep: how many checkpoints of epochs stay; None for all.
         resume_from_checkpoint: continue from the newest of these files, exactly as if the run that wrote it
             had not been interrupted; start from epoch 1 where there is none.
-        verbose: 0 prints nothing; 1 prints a line an epoch, and on a terminal shows a progress bar before it; 2
-            prints the lines alone.
+        verbose: 0 prints nothing; 1 prints a line an epoch, and shows a progress bar on a terminal, and in a
+            notebook that has ipywidgets; 2 prints the lines alone.
 
     Returns:
         A `History`, over all epochs, those before a resume included. With validation data, it has the metrics of
-        `compile` too; of those that are one number a class, the mean over classes.
+        `compile` too; of those that are one number a class, the mean over classes. It is also the network's `history`,
+        where an error or Ctrl-C leaves it, up to the last whole epoch.
 
     Raises:
         ValueError: an argument is wrong; nothing is trained then.
@@ -141,21 +142,21 @@ def train(
     schedule.check(epochs, names)
     schedule.restore({})  # it may have been used before
     progress, history = Progress(verbose, epochs), History()
-    callbacks.begin(network, history, names)
+    callbacks.begin(network, history, names, progress.note)
     run = None
     if checkpoint_dir is not None:
         given = {'epochs': epochs, 'batch_size': batch_size, 'shuffle': shuffle, 'steps_per_epoch': steps_per_epoch}
         given |= {'class_weight': class_weight, 'max_seconds': max_seconds, 'augment': augment}
         run = Run(checkpoint_dir, checkpoint_prefix, _settings(given, data, network, schedule), keep)
     # From here on signals are noted: a Ctrl-C while the lock is taken or released would leave it locked.
-    with Interruption() as interruption, run or contextlib.nullcontext():
+    with contextlib.closing(progress), Interruption() as interruption, run or contextlib.nullcontext():
         position = Position()
         if run is not None:
             start = run.resume if resume else run.begin
             position = start(network, schedule, callbacks, progress, interruption)
         if position.epoch > epochs:
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
-        history.history = position.history
+        history.history, network.history = position.history, history
         network.reset_update()  # the optimizer's state may be other arrays now
         parts = network, data, validation, schedule, callbacks, history
         loop = Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption)

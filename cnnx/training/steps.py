@@ -31,8 +31,8 @@ def forward(network, x, training=False):
     with plan.lock:
         lent = plan.forward(x, true_or_false(training, 'training'))
         y = lent.copy()
-        if (of_softmax := logits.of_probabilities.of(lent)) is not None:
-            logits.of_probabilities.keep(y, of_softmax)
+        if (of_softmax := logits.logits_by_probabilities.find(lent)) is not None:
+            logits.logits_by_probabilities.remember(y, of_softmax)
     return y
 
 

@@ -76,6 +76,12 @@ def test_a_report_is_drawn(shape, tmp_path):
     assert (tmp_path / 'report.png').read_bytes().startswith(b'\x89PNG')
 
 
+def test_without_a_path_the_drawing_is_returned():
+    pytest.importorskip('matplotlib')
+    figure = ClassificationReport(Fixed(OUTPUTS), np.zeros((6, 7)), LABELS).plot()
+    assert figure._repr_png_().startswith(b'\x89PNG')
+
+
 def test_a_report_of_many_classes_is_drawn_without_numbers(tmp_path):
     pytest.importorskip('matplotlib')
     ClassificationReport(Fixed(np.eye(60)), np.zeros((60, 2)), np.arange(60)).plot(tmp_path / 'report.svg')

@@ -106,9 +106,9 @@ def test_it_stops_where_the_loss_is_too_high_or_not_finite():
 
 def test_orders_are_new_each_time_through_the_data_and_batches_are_whole(monkeypatch):
     indices, net = [], small_network()
-    learn = net.plan.write_gradients
+    learn = net.plan.forward_and_backward
     monkeypatch.setattr(
-        net.plan, 'write_gradients', lambda samples, index: indices.append(index) or learn(samples, index)
+        net.plan, 'forward_and_backward', lambda samples, index: indices.append(index) or learn(samples, index)
     )
     find(net, n=30, highest=1e-5, steps=50)
     assert {len(index) for index in indices} == {8}
@@ -119,14 +119,14 @@ def test_orders_are_new_each_time_through_the_data_and_batches_are_whole(monkeyp
 
 def test_layers_that_draw_numbers_draw_the_same_before_the_steps_and_at_the_lowest_rates():
     net, drawn = small_network(), []
-    learn = net.plan.write_gradients
+    learn = net.plan.forward_and_backward
 
     def learn_with_noise(*arguments):
         loss, correct = learn(*arguments)
         drawn.append(net.generator.random())
         return loss + drawn[-1], correct
 
-    net.plan.write_gradients = learn_with_noise
+    net.plan.forward_and_backward = learn_with_noise
     before = everything(net)
     find(net, n=20)
     assert drawn[:10] == drawn[10:20]
@@ -157,7 +157,7 @@ def test_what_does_not_train_and_what_optimizers_keep_elsewhere_is_put_back():
     net = small_network()
     statistic = net.layers[0].parameters[1]
     statistic.trainable, statistic.steps = False, np.array([7])
-    before, learn = everything(net), net.plan.write_gradients
+    before, learn = everything(net), net.plan.forward_and_backward
 
     def learn_and_count(*arguments):
         statistic.value[...] += 1
@@ -165,7 +165,7 @@ def test_what_does_not_train_and_what_optimizers_keep_elsewhere_is_put_back():
         statistic.other = 'new'
         return learn(*arguments)
 
-    net.plan.write_gradients = learn_and_count
+    net.plan.forward_and_backward = learn_and_count
     find(net)
     assert everything(net) == before
     assert statistic.steps.tolist() == [7]
@@ -176,14 +176,14 @@ def test_what_does_not_train_and_what_optimizers_keep_elsewhere_is_put_back():
 def test_an_error_in_the_middle_leaves_the_network_as_it_is(call):
     net = small_network()
     net.train(*small_data(), epochs=1, verbose=0)
-    before, learn, calls = everything(net), net.plan.write_gradients, iter(range(call))
+    before, learn, calls = everything(net), net.plan.forward_and_backward, iter(range(call))
 
     def fail(*arguments):
         if next(calls, None) is None:
             raise MemoryError
         return learn(*arguments)
 
-    net.plan.write_gradients = fail
+    net.plan.forward_and_backward = fail
     with pytest.raises(MemoryError):
         find(net)
     assert everything(net) == before
@@ -195,7 +195,7 @@ def test_an_error_in_the_middle_leaves_the_network_as_it_is(call):
 @pytest.mark.parametrize(('number', 'error'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_ctrl_c_ends_it_between_two_batches_and_leaves_the_network_as_it_is(call, number, error):
     net, calls = small_network(), []
-    before, learn = everything(net), net.plan.write_gradients
+    before, learn = everything(net), net.plan.forward_and_backward
 
     def interrupted(*arguments):
         calls.append(None)
@@ -203,7 +203,7 @@ def test_ctrl_c_ends_it_between_two_batches_and_leaves_the_network_as_it_is(call
             signal.raise_signal(number)
         return learn(*arguments)
 
-    net.plan.write_gradients = interrupted
+    net.plan.forward_and_backward = interrupted
     with pytest.raises(error):
         find(net)
     assert len(calls) == call
@@ -254,6 +254,11 @@ def test_the_curve_is_drawn(tmp_path):
     for options in ({}, {'highest': 1e-5}):
         find(small_network(), **options).plot(tmp_path / 'curve.svg')
         assert 'learning rate' in (tmp_path / 'curve.svg').read_text()
+
+
+def test_without_a_path_the_curve_is_returned():
+    pytest.importorskip('matplotlib')
+    assert find(small_network()).plot().axes[0].get_xlabel() == 'learning rate'
 
 
 def test_drawing_needs_matplotlib(monkeypatch, tmp_path):

@@ -36,7 +36,7 @@ def test_blocks_compute_what_layers_do(name, backend, compiled_kernels):
             for net in (fused, plain):
                 samples = ArrayData(net, x, y)
                 found.append(
-                    (net.plan.write_gradients(samples, index), gradients(net), net.plan.evaluate(samples, index))
+                    (net.plan.forward_and_backward(samples, index), gradients(net), net.plan.evaluate(samples, index))
                 )
             assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
             assert found[0][2] == pytest.approx(found[1][2], rel=1e-12)
@@ -52,7 +52,7 @@ def learned(net):
     x, y = data(net, 6)
     for parameter in net.parameters.values():
         parameter.grad = np.full(parameter.grad.shape, np.nan)
-    found = net.plan.write_gradients(ArrayData(net, x, y), np.array([4, 0, 1, 5]))
+    found = net.plan.forward_and_backward(ArrayData(net, x, y), np.array([4, 0, 1, 5]))
     for layer in net.layers:
         for p in layer.parameters:
             assert np.isfinite(p.grad).all() if layer.trainable and p.trainable else np.isnan(p.grad).all()
@@ -122,7 +122,7 @@ def test_gradients_are_those_of_the_loss(name, change):
 
     def learn():
         net.generator.bit_generator.state = state
-        return net.plan.write_gradients(samples, index)[0]
+        return net.plan.forward_and_backward(samples, index)[0]
 
     learn()
     analytic = gradients(net)

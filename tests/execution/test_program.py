@@ -131,7 +131,7 @@ def test_a_step_allocates_nothing_of_the_batchs_size(name, compiled_kernels):
     samples, index = ArrayData(net, x, y), np.arange(256)
 
     def step():
-        net.plan.write_gradients(samples, index)
+        net.plan.forward_and_backward(samples, index)
         net.optimizer.update(net.parameters.values(), 0.01)
         net.plan.evaluate(samples, index)
 
@@ -158,7 +158,7 @@ def test_training_does_not_keep_the_data(name):
     held = weakref.ref(x)
     samples = ArrayData(net, x, y)
     targets = weakref.ref(samples.targets)
-    net.plan.write_gradients(samples, np.arange(7))
+    net.plan.forward_and_backward(samples, np.arange(7))
     net.plan.evaluate(samples, np.arange(7))
     net.train(x, y, epochs=1, verbose=0)
     net.evaluate(x, y)

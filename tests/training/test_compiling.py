@@ -43,7 +43,7 @@ def test_metrics_are_those_of_validation_data_after_each_epoch_and_of_evaluate()
     net, data, validation = small_network(), small_data(30), small_data(20, seed=1)
     net.compile('categorical_crossentropy', 'adam', metrics=['accuracy', 'f1', 'top_2_accuracy'])
     history = net.train(*data, epochs=3, validation_data=validation, verbose=0)
-    assert list(history) == ['loss', 'accuracy', 'val_loss', 'val_accuracy', 'val_f1', 'val_top_2']
+    assert list(history) == ['loss', 'accuracy', 'val_loss', 'val_accuracy', 'val_f1', 'val_top_2', 'learning_rate']
     found = net.evaluate(*validation)
     assert list(found) == ['loss', 'accuracy', 'f1', 'top_2']
     assert history['val_f1'][-1] == found['f1'].mean()

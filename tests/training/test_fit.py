@@ -52,7 +52,7 @@ def test_regression_has_no_accuracy():
     net.compile(MeanSquaredError(), cnnx.SGD())
     x = np.random.default_rng(0).normal(size=(40, 3))
     history = net.train(x, x @ [1, -2, 3], epochs=30, learning_rate=0.1, verbose=0)
-    assert history.history.keys() == {'loss'}
+    assert history.history.keys() == {'loss', 'learning_rate'}
     assert history['loss'][-1] < 1e-4
     assert net.evaluate(x, x @ [1, -2, 3]).keys() == {'loss'}
 

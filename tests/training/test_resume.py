@@ -82,7 +82,7 @@ def craft(path, **description):
 
 def stop_at(net, call):
     """Have a network's plan fail at the call-th batch that it learns from now on."""
-    learn, calls = net.plan.write_gradients, []
+    learn, calls = net.plan.forward_and_backward, []
 
     def stopped(*arguments):
         calls.append(None)
@@ -90,7 +90,7 @@ def stop_at(net, call):
             raise StopError
         return learn(*arguments)
 
-    net.plan.write_gradients = stopped
+    net.plan.forward_and_backward = stopped
 
 
 def plainest_and_fullest(kind):
@@ -952,7 +952,7 @@ with Run({str(tmp_path)!r}, 'model', dict):
 
 
 @POSIX
-@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOTSUP])
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOTSUP, errno.EACCES, errno.EPERM])
 def test_a_file_system_that_refuses_locks_is_reported(tmp_path, monkeypatch, number):
     def refuse(*arguments):
         raise OSError(number, os.strerror(number))

@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnx.diagnostics.doctor.findings import Finding, Row
 from cnnx.execution.fusion import fuses_loss
-from cnnx.execution.plan import Step
+from cnnx.execution.plan import LayerRun
 from cnnx.layers import Convolutional, Dense, ReLU, Sigmoid, Tanh
 from cnnx.losses import CategoricalCrossEntropy, value_and_gradient
 
@@ -36,7 +36,7 @@ class FirstPass:
     def __init__(self, network, data, index):
         x, targets, *weights = data.batch(index)
         layers, self.rows, self.spread, self.without_gradient = network.layers, {}, _spread(x), []
-        steps = {layer: Step(layer, True) for layer in layers}
+        steps = {layer: LayerRun(layer, True) for layer in layers}
         for layer in layers:
             x = steps[layer].forward(x, True)
             self.rows[layer.index] = Row(f'{layer.index} {type(layer).__name__}', _spread(x), _idle(layer, x))

@@ -74,7 +74,7 @@ def train(network, data, batches, rate, steps, chance):
     losses, ratios = [], {layer.index: [] for layer in weighted}
     with network.plan.lock:
         for step, index in zip(range(steps), batches, strict=False):
-            loss = network.plan.write_gradients(data, index)[0] / len(index)
+            loss = network.plan.forward_and_backward(data, index)[0] / len(index)
             loss -= network.plan.penalty()
             if not (math.isfinite(loss) and update.gradients_are_finite()):
                 return Trial(network, np.array(losses), False, {}, chance)
