@@ -12,8 +12,8 @@ def split(x, y, fraction=0.2, stratify=True, seed=0):
         x: samples (N, ...).
         y: class labels (N,) or one-hot rows (N, classes); with stratify=False, any targets (N, ...).
         fraction: how much of the samples to test on.
-        stratify: True takes that fraction of each class, rounded, and leaves both parts at least one sample of each
-            class that has two or more; False takes it of all samples, whatever their classes.
+        stratify: True takes that fraction of each class, but for one sample more or less, and gives both parts at least
+            one sample of each class that has two; False takes it of all samples, whatever their classes.
         seed: of the random choice; the same one gives the same parts.
 
     Returns:
@@ -31,11 +31,13 @@ def split(x, y, fraction=0.2, stratify=True, seed=0):
     order = np.random.default_rng(seed).permutation(len(x))
     tested = np.zeros(len(x), bool)  # by place in the order
     if stratify:
-        labels = _labels(y)[order]
-        for label in np.unique(labels):
-            places = np.flatnonzero(labels == label)
-            count = max(round(fraction * len(places)), 1)
-            tested[places[: min(count, len(places) - 1)]] = True
+        _, labels, counts = np.unique(_labels(y)[order], return_inverse=True, return_counts=True)
+        wanted = fraction * counts
+        taken = np.floor(wanted).astype(int)
+        # The classes with the largest remainders make up the number that the fraction of all comes to.
+        taken[np.argsort(taken - wanted, kind='stable')[: round(fraction * len(x)) - taken.sum()]] += 1
+        for label, count in enumerate(np.minimum(np.maximum(taken, 1), counts - 1)):
+            tested[np.flatnonzero(labels == label)[:count]] = True
     else:
         tested[: round(fraction * len(x))] = True
     train, test = order[~tested], order[tested]
