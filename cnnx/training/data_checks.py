@@ -35,7 +35,9 @@ def warn_of_data(network, data, validation):
     """Warn, a line each, of what looks wrong with the `ArrayData` that `train` was given; not of batches."""
     if not isinstance(data, ArrayData):
         return
-    problems = [_pixels(network, data.x)]
+    problems = [_pixels(network, data.x, 'x')]
+    if problems == [None] and isinstance(validation, ArrayData):
+        problems = [_pixels(network, validation.x, 'validation_data: x')]
     if isinstance(network.loss, CategoricalCrossEntropy):
         (classes,) = network.layers[-1].shape
         problems.append(find_missing_classes(data.targets, classes))
@@ -68,12 +70,12 @@ def takes_any_scale(network):
     return False
 
 
-def _pixels(network, x):
+def _pixels(network, x, what):
     some = x[spread_over(x)]
     if takes_any_scale(network) or not look_like_bytes(some):
         return None
-    message = f'x goes up to {some.max():g}.'
-    return Problem('input_scale', message, f'{BYTES} Scale alike what you validate with and predict later.', {})
+    message = f'{what} goes up to {some.max():g}.'
+    return Problem('input_scale', message, f'{BYTES} Scale all alike: to train on, to validate with, to predict.', {})
 
 
 def find_missing_classes(labels, classes):

@@ -69,6 +69,13 @@ def test_pixels_of_0_to_255_are_warned_of_once_and_left_as_they_are(images, dtyp
     assert x.dtype == dtype
 
 
+def test_validation_images_that_were_not_scaled(images):
+    x, y = images
+    (message,) = warned(dense(6), x / 255, y, validation_data=(x, y))
+    assert message.startswith('validation_data: x goes up to 255. These look like pixels')
+    assert len(warned(dense(6), x, y, validation_data=(x, y))) == 1
+
+
 @pytest.mark.parametrize(
     'change',
     [
