@@ -3,6 +3,7 @@
 Pillow decodes and scales images. It is imported at first use, and installed by the extra `images`.
 """
 
+import contextlib
 import os
 import stat
 import struct
@@ -27,7 +28,7 @@ def read_image(path, size=None, channels=1):
     """Read a PNG, JPEG, BMP, WebP or TIFF file, rotated by its EXIF tag, with transparent parts on white.
 
     Args:
-        path: the path of the file.
+        path: the path of the file, or a binary file that is open, such as io.BytesIO(content).
         size: (height, width) to scale it to, antialiased, without keeping its aspect ratio; a number for both; None
             does not scale.
         channels: 1 for grey, 3 for red, green and blue.
@@ -129,10 +130,7 @@ def pillow():
 def _decode(path, mode):
     """Read an image file; return an upright image of 8 bits, in mode L or RGB."""
     images = pillow()
-    # Opening a named pipe would wait for a writer.
-    with open(path, 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise DataError(f'{path}: not a file')
+    with _opened(path) as (file, path):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore', UserWarning)  # of unusual metadata
@@ -149,6 +147,19 @@ def _decode(path, mode):
             raise DataError(f'{path}: too many pixels ({error}); scale it down') from error
         except DAMAGE as error:
             raise DataError(f'{path}: damaged image ({error}); get a new copy') from error
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """A context with a file for reading, and what errors call it."""
+    if hasattr(path, 'read'):
+        yield path, 'picture'
+        return
+    # Opening a named pipe would wait for a writer.
+    with open(path, 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise DataError(f'{path}: not a file')
+        yield file, path
 
 
 def _upright(image, mode):

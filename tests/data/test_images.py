@@ -139,6 +139,14 @@ def test_a_size_that_cannot_be(tmp_path, size):
         read_image(tmp_path / 'image.png', channels=2)
 
 
+def test_a_file_that_is_open(tmp_path):
+    Image.fromarray(gradient()).save(tmp_path / 'image.png')
+    content = (tmp_path / 'image.png').read_bytes()
+    np.testing.assert_array_equal(read_image(io.BytesIO(content)), read_image(tmp_path / 'image.png'))
+    with pytest.raises(DataError, match='^picture: expected a PNG, JPEG'):
+        read_image(io.BytesIO(b'hello'))
+
+
 # Hostile files
 
 
