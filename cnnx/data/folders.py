@@ -17,7 +17,7 @@ def load_folder(folder, size=(28, 28), channels=1, prepare=None, *, shuffle=Fals
 
     Classes are numbered by the order of their names: digits, capital letters, small letters. Pictures are files that
     `read_image` reads, known by their suffix, .png, .jpg, .jpeg, .bmp, .webp, .tif or .tiff. Other files, and names
-    that begin with a dot or with two underscores, are passed over.
+    that begin with a dot or with two underscores, are skipped.
 
     Args:
         folder: the folder that holds the folders of the classes.

@@ -38,7 +38,8 @@ def warn_of_data(network, data, validation):
     problems = [_pixels(network, data.x, 'x')]
     if problems == [None] and isinstance(validation, ArrayData):
         problems = [_pixels(network, validation.x, 'validation_data: x')]
-    if isinstance(network.loss, CategoricalCrossEntropy):
+    # What a loss of the user's own makes of targets is not known.
+    if type(network.loss).prepare is CategoricalCrossEntropy.prepare:
         (classes,) = network.layers[-1].shape
         problems.append(find_missing_classes(data.targets, classes))
         if isinstance(validation, ArrayData):

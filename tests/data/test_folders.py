@@ -1,4 +1,4 @@
-"""Folders of pictures by class: their order, what is passed over, refused or left out."""
+"""Folders of pictures by class: their order, what is skipped, refused or left out."""
 
 from pathlib import PurePath
 

@@ -183,6 +183,18 @@ def test_random_parts_of_random_labels_are_hardly_ever_warned_of():
     assert found <= 10, 'one in a hundred'
 
 
+def test_targets_of_a_loss_of_ones_own_are_not_looked_at(images):
+    class Halves(CategoricalCrossEntropy):
+        """Takes labels that count by two."""
+
+        def prepare(self, targets, *arguments):
+            return super().prepare(np.asarray(targets) // 2, *arguments)
+
+    net = dense(6)
+    net.compile(Halves())
+    assert warned(net, images[0] / 255, images[1]) == []
+
+
 def test_batches_are_not_looked_at():
     x, y = small_data(24)
     assert warned(small_network(), [(255 * abs(x), y)], None) == []
