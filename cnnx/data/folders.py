@@ -9,6 +9,7 @@ from cnnx.data.idx import DataError, DataWarning
 from cnnx.data.images import checked_size, read_image, scaled
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
+UNREAD = ('.heic', '.heif', '.avif', '.gif')  # pictures of other kinds
 NAMED = 3  # pictures in a warning
 
 
@@ -17,7 +18,8 @@ def load_folder(folder, size=(28, 28), channels=1, prepare=None, *, shuffle=Fals
 
     Classes are numbered by the order of their names: digits, capital letters, small letters. Pictures are files that
     `read_image` reads, known by their suffix, .png, .jpg, .jpeg, .bmp, .webp, .tif or .tiff. Other files, and names
-    that begin with a dot or with two underscores, are skipped.
+    that begin with a dot or with two underscores, are skipped; of pictures of other kinds, such as .heic, a warning
+    says so.
 
     Args:
         folder: the folder that holds the folders of the classes.
@@ -43,6 +45,10 @@ def load_folder(folder, size=(28, 28), channels=1, prepare=None, *, shuffle=Fals
     classes = class_folders(folder)
     if len(classes) < 2:
         raise DataError(_too_few_classes(folder, classes))
+    unread = [path for inside in classes for path in inside.iterdir() if path.suffix.lower() in UNREAD]
+    if unread:
+        message = f'skipped {len(unread):,} pictures of a kind that is not read, such as {unread[0].name}'
+        warnings.warn(f'{folder}: {message}; export them as JPEG', DataWarning, stacklevel=2)
     files = [(path, label) for label, inside in enumerate(classes) for path in _pictures_of_class(inside)]
     if shuffle:
         files = [files[i] for i in np.random.default_rng(seed).permutation(len(files))]

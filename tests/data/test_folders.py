@@ -96,6 +96,14 @@ def test_classes_are_in_the_order_of_their_names_on_every_system(tmp_path, monke
     np.testing.assert_allclose(x[:, 0, 0, 0] * 255, [100, 200, 0], rtol=1e-6)
 
 
+def test_pictures_of_other_kinds_are_skipped_with_a_warning(tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / 'dog' / 'IMG_1.HEIC').write_bytes(b'')
+    with pytest.warns(DataWarning, match='skipped 1 pictures .* such as IMG_1.HEIC; export them as JPEG') as caught:
+        assert len(load_folder(tmp_path)[0]) == 4
+    assert caught[0].filename == __file__
+
+
 def test_what_cannot_be_read_is_left_out_and_counted(tmp_path):
     make_folder(tmp_path)
     for name in 'wxyz':
