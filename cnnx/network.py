@@ -12,7 +12,7 @@ from cnnx import checkpoint, kernels
 from cnnx._util.arrays import as_numbers
 from cnnx._util.foreign_names import NETWORK_KEYWORDS, OF_NETWORK
 from cnnx._util.hints import Hinted, check_format, explained, hint_of_names
-from cnnx._util.validation import check_dtype, is_whole, true_or_false
+from cnnx._util.validation import check_dtype, is_whole, names_of_classes, true_or_false
 from cnnx.checkpoint import CheckpointError, state
 from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summary
 from cnnx.execution.fused_plan import FusedPlan
@@ -47,6 +47,8 @@ class Network(Hinted):
         fused: as given; it can be changed.
         history: the `cnnx.History` of the last call of `train`, also of one that an error or Ctrl-C ended; or None.
             Files do not hold it.
+        class_names: the names of the classes in the order of the outputs, a tuple, or None. They can be set, are saved
+            with the network, and stand in reports and in what `cnnx predict` prints.
         generator: the `numpy.random.Generator` that weights, shuffling and the layers' own random numbers
             come from; a new one can be assigned.
     """
@@ -65,6 +67,7 @@ class Network(Hinted):
         self.layers = ()
         self._dtype = check_dtype(dtype)
         self.fused = fused
+        self._class_names = None
         self.generator = np.random.default_rng(seed)
         self.metrics = []
         self.loss = None
@@ -178,6 +181,15 @@ class Network(Hinted):
         if setting not in ('', '0', '1'):
             raise ValueError(f'CNNX_FUSED: expected 0 or 1, got {setting!r}')
         return self._fused and setting != '0'
+
+    @property
+    def class_names(self):
+        return self._class_names
+
+    @class_names.setter
+    def class_names(self, names):
+        outputs = self.layers[-1].shape if self.layers else ()
+        self._class_names = names_of_classes(names, outputs[0] if len(outputs) == 1 else None)
 
     @property
     def parameters(self):
@@ -295,7 +307,7 @@ class Network(Hinted):
             raise CheckpointError(f'{path}: not the weights of this network: {error}{hint_of_names(arrays)}') from None
 
     def save(self, path, optimizer_state=False):
-        """Write weights, architecture, loss, optimizer and the generator's state to an .npz file.
+        """Write weights, architecture, names of classes, loss, optimizer and the generator's state to an .npz file.
 
         Where `load` will need `custom_objects`, a warning says so.
 

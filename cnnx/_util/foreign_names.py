@@ -126,7 +126,7 @@ NAMES = {
     'softmax': 'a layer: Softmax()',
     'tensor': _NO_TENSOR,
     'to_categorical': 'not needed: class indices (N,) are taken as they are',
-    'train_test_split': 'train(validation_split=0.2), for samples in random order',
+    'train_test_split': 'cnnx.data.split(x, y)',
     'transforms': 'cnnx.augmentation',
     'utils': 'not available; class indices (N,) need no to_categorical',
 }

@@ -5,6 +5,7 @@ import inspect
 import math
 import numbers
 import os
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -94,6 +95,25 @@ def true_or_false(value, name):
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f'{name}: expected True or False, got {shown(value)}')
     return bool(value)
+
+
+def names_of_classes(names, outputs=None):
+    """Return the names of classes as a tuple, or None, or raise a ValueError unless they are strings that differ.
+
+    Args:
+        names: what the user passed; None for no names.
+        outputs: how many outputs there are, one a class, or a single one for two classes; None if not known.
+    """
+    if names is None:
+        return None
+    found = () if isinstance(names, (str, bytes)) or not isinstance(names, Iterable) else tuple(names)
+    if not found or not all(isinstance(name, str) for name in found) or len(set(found)) < len(found):
+        raise ValueError(f"class_names: expected names that differ, such as ('cat', 'dog'), got {names!r:.60}")
+    if outputs is not None and len(found) != max(outputs, 2):
+        raise ValueError(
+            f'class_names: expected {max(outputs, 2)} names, in the order of the outputs, got {len(found)}'
+        )
+    return tuple(map(str, found))
 
 
 def path_of_file(path):

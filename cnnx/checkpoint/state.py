@@ -37,7 +37,7 @@ def arrays(network):
 
 
 def describe(network):
-    """Return architecture, loss, optimizer and the generator's state of a network, as JSON can hold them."""
+    """Return architecture, loss, optimizer, generator's state and class names of a network, as JSON can hold them."""
     layers = [
         {**_describe_layer(layer), 'frozen_parameters': [p.name for p in layer.parameters if not p.trainable]}
         for layer in network.layers
@@ -48,6 +48,7 @@ def describe(network):
         'loss': _describe_part(network.loss),
         'optimizer': _describe_part(network.optimizer),
         'generator': describe_generator(network.generator),
+        'class_names': network.class_names,
     }
 
 
@@ -78,6 +79,7 @@ def rebuild(network_class, description, arrays, custom_objects):
     """
     architecture = description['architecture']
     network = network_class(dtype=architecture['dtype'], fused=architecture['fused'])
+    network.class_names = description.get('class_names')
     for index, settings in enumerate(architecture['layers']):
 
         def weights_of_file(name, shape, kind=settings['kind'], index=index):
@@ -110,6 +112,8 @@ def restore(network, arrays, description):
     """
     matching = match_checkpoint(network, description, arrays)
     restore_generator(network, description['generator'])
+    if network.class_names is None:
+        network.class_names = description.get('class_names')
     assign(network, matching)
     for layer, settings in zip(network.layers, description['architecture']['layers'], strict=True):
         restore_trainable(layer, settings)

@@ -26,7 +26,8 @@ class ClassificationReport:
         x, y: samples, and their classes as indices (N,) or one-hot rows (N, classes).
         batch_size: the number of samples in each forward pass.
         examples: the largest number of mistakes to keep.
-        classes: the names of the classes, in the order of the outputs; None takes their numbers.
+        classes: the names of the classes, in the order of the outputs; None takes the network's `class_names`, or their
+            numbers where it has none.
 
     Raises:
         ValueError: x and y do not fit the network or each other, or there are not as many names as classes.
@@ -45,7 +46,7 @@ class ClassificationReport:
         self.confusion.update(outputs, y)
         self._x = np.asarray(x)
         matrix = self.confusion.result()
-        self._names = _names(classes, len(matrix))
+        self._names = _names(network.class_names if classes is None else classes, len(matrix))
         wrong = np.argwhere((matrix > 0) & ~np.eye(len(matrix), dtype=bool))
         wrong = sorted(wrong.tolist(), key=lambda pair: (-matrix[*pair], pair))
         self.pairs = [(true, predicted, int(matrix[true, predicted])) for true, predicted in wrong]

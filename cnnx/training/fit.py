@@ -17,6 +17,7 @@ from cnnx.training.array_data import split_off
 from cnnx.training.augmented_data import AugmentedData
 from cnnx.training.batch_data import BatchData, as_data, as_validation
 from cnnx.training.callback_list import CallbackList
+from cnnx.training.data_checks import warn_of_data
 from cnnx.training.evaluation import Measurement
 from cnnx.training.history import History, Position
 from cnnx.training.loop import Loop
@@ -64,6 +65,9 @@ def train(
     verbose=1,
 ):
     """Fit a compiled network to samples by gradient descent, batch by batch.
+
+    Arrays that look wrong are trained on as they are, after a `DataWarning`: pixels of 0 to 255, labels from 1, classes
+    without samples, validation data of one class.
 
     Args:
         network: a `cnnx.Network`.
@@ -131,6 +135,7 @@ def train(
     data, validation = as_data(network, x, y, sample_weight, steps_per_epoch, epochs), None
     if validation_data is not None or validation_split is not None or validation_steps is not None:
         data, validation = _with_validation(network, data, validation_data, validation_split, validation_steps, epochs)
+    warn_of_data(network, data, validation)
     if class_weight is not None:
         data.weigh_classes(class_weight, network)
     augment = [] if augment is None else as_augmentations(augment)

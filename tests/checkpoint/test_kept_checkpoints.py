@@ -38,6 +38,7 @@ def test_this_version_has_its_checkpoints():
 def test_a_network_is_read(version, name):
     path, metrics = written(version, name)
     net = cnnx.Network.load(path)
+    assert net.class_names is None
     assert_close(kept.metrics(net), metrics['saved'], READ[net.dtype.name])
 
 

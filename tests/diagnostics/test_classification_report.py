@@ -16,6 +16,8 @@ LABELS = np.array([0, 0, 0, 1, 1, 2])
 class Fixed:
     """A network that gives the outputs that it is made with."""
 
+    class_names = None
+
     def __init__(self, outputs):
         self.outputs = np.array(outputs)
 
@@ -91,6 +93,14 @@ def test_a_report_of_many_classes_is_drawn_without_numbers(tmp_path):
 def test_a_report_needs_labels_that_fit():
     with pytest.raises(ValueError, match='3 at position 0 is not a class'):
         ClassificationReport(small_network(), small_data(2)[0], [3, 0])
+
+
+def test_a_report_takes_the_names_that_the_network_has():
+    net = Fixed(OUTPUTS)
+    net.class_names = ('cat', 'dog', 'bee')
+    x = np.zeros((6, 2, 2, 1))
+    assert 'bee' in str(ClassificationReport(net, x, LABELS))
+    assert 'bee' not in str(ClassificationReport(net, x, LABELS, classes=['x', 'y', 'z']))
 
 
 def test_a_report_names_the_classes():
