@@ -7,6 +7,8 @@ import numpy as np
 from cnnx import kernels
 from cnnx._util import logits
 from cnnx._util.arrays import as_kernels_read, as_numbers, in_chunks
+from cnnx._util.foreign_names import LOSSES as FOREIGN_LOSSES
+from cnnx._util.hints import explain_names
 from cnnx._util.representation import ReprFromArguments, arguments_of
 from cnnx._util.validation import non_negative, true_or_false
 from cnnx._util.windows import batch_shape
@@ -102,6 +104,9 @@ class Loss(ReprFromArguments):
         """Return the constructor's arguments as JSON can hold them."""
         return arguments_of(self)
 
+    def __call__(self, *arguments, **settings):
+        raise TypeError(f'{type(self).__name__}: no function; call its value_and_gradient(y, targets)')
+
     def _checked(self, y, targets, sample_weight):
         """Return predictions, targets and weights, or None for these, as arrays that fit each other."""
         y = as_numbers(y, 'predictions')
@@ -179,6 +184,7 @@ class CategoricalCrossEntropy(Loss):
     def count_correct(self, y, targets):
         return int((y.argmax(axis=1) == targets).sum())
 
+    @np.errstate(over='ignore', invalid='ignore')
     def value_and_gradient(self, y, targets, sample_weight=None):
         known = None if self.from_logits else logits.logits_by_probabilities.find(y)
         y, targets, sample_weight = self._checked(y, targets, sample_weight)
@@ -241,6 +247,7 @@ class MeanSquaredError(Loss):
             return int(((y > 0.5) == (targets > 0.5)).sum())
         return int((y.argmax(axis=1) == targets.argmax(axis=1)).sum())
 
+    @np.errstate(over='ignore', invalid='ignore')
     def value_and_gradient(self, y, targets, sample_weight=None):
         y, targets, sample_weight = self._checked(y, targets, sample_weight)
         difference = np.subtract(y, targets, dtype=y.dtype)
@@ -277,3 +284,35 @@ def weigh(gradient, weights):
 
 
 LOSSES = {kind.__name__: kind for kind in (CategoricalCrossEntropy, MeanSquaredError)}
+# Names that `as_loss` knows.
+NAMES = {
+    'categorical_crossentropy': CategoricalCrossEntropy,
+    'sparse_categorical_crossentropy': CategoricalCrossEntropy,
+    'cross_entropy': CategoricalCrossEntropy,
+    'mean_squared_error': MeanSquaredError,
+    'mse': MeanSquaredError,
+    **{name.lower(): kind for name, kind in LOSSES.items()},
+}
+
+
+def as_loss(loss):
+    """Return a `Loss` as it is; for a name such as 'categorical_crossentropy' or 'mse', a new one with its defaults.
+
+    Raises:
+        TypeError: it is neither a loss nor a name.
+        ValueError: no loss has that name.
+    """
+    if isinstance(loss, str):
+        if loss.lower() in FOREIGN_LOSSES:
+            raise ValueError(f'loss: {loss!r} is here {FOREIGN_LOSSES[loss.lower()]}')
+        if loss.lower() not in NAMES:
+            raise ValueError(f'loss: expected one of {", ".join(map(repr, NAMES))}, got {loss!r}')
+        return NAMES[loss.lower()]()
+    if isinstance(loss, type) and issubclass(loss, Loss):
+        raise TypeError(f'loss: {loss.__name__} is a class; call it: {loss.__name__}()')
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss: expected a cnnx.Loss such as CategoricalCrossEntropy(), or 'mse', got {loss!r}")
+    return loss
+
+
+__getattr__ = explain_names(__name__)

@@ -1,11 +1,14 @@
 """Networks that are known by name, and recipes: settings that train them to the best accuracy on MNIST."""
 
+from cnnx._util.hints import explain_names
 from cnnx.augmentation import Elastic, Rotate, Scale, Shear, Shift
 from cnnx.layers import Convolutional, Dense, Dropout, Flatten, MaxPooling, ReLU, Softmax
 from cnnx.losses import CategoricalCrossEntropy
 from cnnx.network import Network
 from cnnx.optimizers import SGD
 from cnnx.schedules import OneCycle
+
+__getattr__ = explain_names(__name__)
 
 
 def lenet5(seed=None, dtype='float32', momentum=0.9, fused=True, *, classes=10):

@@ -72,6 +72,21 @@ def test_a_variable_that_makes_no_sense_is_an_error(variable, value, message):
     assert message in err
 
 
+@pytest.mark.parametrize(
+    ('openmp', 'ours', 'expected'),
+    [('3', None, '3'), (' 5, 2', None, '5'), ('9999', None, '256'), ('3', '2', '2')],
+)
+def test_threads_are_those_of_openmp_where_ours_are_not_given(openmp, ours, expected):
+    given = {'CNNX_NUM_THREADS': ours} if ours else {}
+    assert python('import cnnx; print(cnnx.num_threads())', OMP_NUM_THREADS=openmp, **given)[1].strip() == expected
+
+
+@pytest.mark.parametrize('openmp', ['', '0', 'many', '-1'])
+def test_without_a_number_each_processor_has_a_thread(openmp):
+    code = 'import cnnx; print(cnnx.num_threads() == cnnx.kernels.available_processors())'
+    assert python(code, OMP_NUM_THREADS=openmp)[1] == 'True\n'
+
+
 @needs_compiled_kernels
 def test_a_tier_can_be_chosen_and_a_wrong_one_is_refused():
     code = 'import cnnx; print(cnnx.show_config()["cpu tier"])'
@@ -138,6 +153,7 @@ def test_show_config_prints_what_it_returns(capsys):
     assert config.keys() == {'cnnx', 'backend', 'why', 'cpu tier', 'threads', 'compiler', 'numpy', 'python'}
     for value in config.values():
         assert str(value) in out
+    assert repr(config) == f'<Configuration of cnnx {cnnx.__version__}>'  # it is printed already
 
 
 @needs_compiled_kernels

@@ -178,14 +178,6 @@ def test_one_class_or_an_image_has_no_cross_entropy():
         net.compile(CategoricalCrossEntropy(from_logits=True))
 
 
-def test_compile_takes_a_loss_and_an_optimizer():
-    net = small_network()
-    with pytest.raises(TypeError, match='expected a loss'):
-        net.compile('mse')
-    with pytest.raises(TypeError, match='expected an optimizer'):
-        net.compile(MeanSquaredError(), 0.01)
-
-
 def test_weights_go_to_a_file_and_back(tmp_path):
     net, other, path = small_network(0), small_network(1), tmp_path / 'weights'
     net.save_weights(path)
@@ -453,3 +445,48 @@ def test_no_image_at_all():
     for use in (net.evaluate, net.train):
         with pytest.raises(ValueError, match='at least one sample'):
             use(np.empty((0, 4)), np.empty(0, int))
+
+
+# Names of classes
+
+
+def test_names_of_classes_are_kept_in_files_and_copies(tmp_path):
+    net = small_network()
+    assert net.class_names is None
+    net.class_names = np.array(['cat', 'dog', 'bee'])
+    assert net.class_names == ('cat', 'dog', 'bee')
+    assert all(type(name) is str for name in net.class_names)
+    net.save(tmp_path / 'net.npz')
+    assert Network.load(tmp_path / 'net.npz').class_names == copy.deepcopy(net).class_names == net.class_names
+    net.class_names = None
+    net.save(tmp_path / 'net.npz')
+    assert Network.load(tmp_path / 'net.npz').class_names is None
+
+
+def test_a_resumed_run_has_the_names_of_its_checkpoint_unless_it_has_some(tmp_path):
+    x, y = small_data()
+    settings = {'checkpoint_dir': tmp_path, 'verbose': 0, 'resume_from_checkpoint': True}
+    net = small_network()
+    net.class_names = ('cat', 'dog', 'bee')
+    net.train(x, y, epochs=1, **settings)
+    without, other = small_network(), small_network()
+    other.class_names = ('a', 'b', 'c')
+    for resumed in (without, other):
+        resumed.train(x, y, epochs=1, **settings)
+    assert without.class_names == ('cat', 'dog', 'bee')
+    assert other.class_names == ('a', 'b', 'c')
+
+
+def test_a_network_of_one_output_has_two_classes():
+    net = Network(seed=0)
+    net.class_names = ('no', 'yes', 'maybe')
+    net.add(Dense(3, 1))
+    with pytest.raises(ValueError, match='class_names: expected 2 names, in the order of the outputs, got 3'):
+        net.class_names = ('no', 'yes', 'maybe')
+    net.class_names = ('no', 'yes')
+
+
+@pytest.mark.parametrize('names', ['abc', ('a', 'b', 1), ('a', 'b', 'a'), (), 3])
+def test_names_that_are_none(names):
+    with pytest.raises(ValueError, match='class_names: expected names that differ'):
+        small_network().class_names = names

@@ -1,5 +1,7 @@
 """Programs: sequences of blocks that run forward and backward over a batch."""
 
+import numpy as np
+
 
 class Block:
     """One or several layers that run as one unit: a forward and a backward pass."""
@@ -44,6 +46,7 @@ class Program:
         self.blocks = blocks
         self.capacity = capacity
 
+    @np.errstate(over='ignore', invalid='ignore')
     def run(self, samples, training, forward, backward, num_threads, order=None, begin=0, end=None):
         if not 0 <= samples <= self.capacity:
             raise ValueError(f'a program for {self.capacity} samples was given {samples}')

@@ -14,6 +14,7 @@ class CrossEntropyBlock(Block):
         self.smoothing, self.weights = smoothing, weights
         self.losses = np.empty(len(logits), logits.dtype)
 
+    @np.errstate(over='ignore', invalid='ignore')
     def totals(self, samples):
         right = self.logits[:samples].argmax(axis=1) == self.labels[:samples]
         return float(self.losses[:samples].sum(dtype=np.float64)), int(right.sum())

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import sys
+import warnings
 
 from cnnx.cli import augment, checkpoint, compare, config, doctor, find_learning_rate, predict, profile, report, train
 from cnnx.cli.options import complete
@@ -67,10 +68,22 @@ def main(arguments=None, prog='cnnx'):
     try:
         if threads:
             set_num_threads(threads, '--threads')
-        with closed_pipes_are_quiet(), use_backend(backend) if backend else contextlib.nullcontext():
+        with (
+            closed_pipes_are_quiet(),
+            _warnings_in_a_line(f'{prog} {options.command}'),
+            use_backend(backend) if backend else contextlib.nullcontext(),
+        ):
             return options.run(options) or 0
     except (ValueError, OSError, ImportError, DivergenceError) as error:
         print(f'{prog} {options.command}: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line(command):
+    """A context in which warnings are printed as errors are, without the place in the code that gave them."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f'{command}: {message}', file=sys.stderr)
+        yield

@@ -9,6 +9,7 @@ import numpy as np
 from cnnx.cli.drawing import draw_sheet, save_picture
 from cnnx.data import DataError, class_names, prepare_digit, read_image
 from cnnx.data.datasets import NAMES
+from cnnx.data.folders import class_folders
 from cnnx.metrics import class_scores
 from cnnx.network import Network
 
@@ -18,7 +19,7 @@ NAMED = 3
 def add_arguments(parser):
     parser.epilog = 'Status: 0; 1 where a picture could not be read; 2 where none could be predicted.'
     parser.add_argument('model', metavar='MODEL', help='a file of Network.save, or a checkpoint')
-    parser.add_argument('images', nargs='+', metavar='IMAGE', help='PNG or JPEG files')
+    parser.add_argument('images', nargs='+', metavar='IMAGE', help='PNG, JPEG, BMP, WebP or TIFF files')
     parser.add_argument(
         '--prepare',
         choices=['digit', 'scale'],
@@ -28,7 +29,7 @@ def add_arguments(parser):
     parser.add_argument(
         '--classes',
         metavar='NAMES',
-        help=f'a,b,c, or the FOLDER trained on, or one of {", ".join(NAMES)} (numbers)',
+        help=f'a,b,c, or the FOLDER trained on, or one of {", ".join(NAMES)} (those saved with MODEL, or numbers)',
     )
     parser.add_argument('--json', action='store_true', help='print JSON, with the probabilities of all classes')
     parser.add_argument('--show', metavar='FILE.png', help='draw each picture beside the pixels that the network took')
@@ -44,7 +45,7 @@ def run(options):
     classes = network.layers[-1].shape
     if len(classes) != 1:
         raise ValueError(f'expected a network with one output a class, its outputs are {classes}')
-    names = _names(options.classes, max(classes[0], 2))
+    names = _names(options.classes, network.class_names, max(classes[0], 2))
     found = [_read(path, prepare) for path in options.images]
     good = [picture for picture in found if 'pixels' in picture]
     if good:
@@ -85,13 +86,14 @@ def _preparation(shape, wanted):
     return prepare
 
 
-def _names(given, count):
+def _names(given, known, count):
+    """Return the names of the classes: those given by the user, or known to the network, or numbers."""
     if given is None:
-        return [str(number) for number in range(count)]
+        return [str(number) for number in range(count)] if known is None else list(known)
     if given in NAMES:
         names = class_names(given)
     elif Path(given).is_dir():
-        names = sorted(path.name for path in Path(given).iterdir() if path.is_dir() and not path.name.startswith('.'))
+        names = [path.name for path in class_folders(given)]
     else:
         names = given.split(',')
     if len(names) != count:

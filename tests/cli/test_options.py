@@ -79,6 +79,7 @@ def test_commands_take_the_same_options_for_data(command):
         (('--optimizer', 'lion'), '--optimizer: invalid choice'),
         (('--prepare',), '--prepare goes with --data FOLDER'),
         (('--prepare', '--data', 'nowhere.npz'), '--prepare goes with --data FOLDER'),
+        (('--on-error', 'skip', '--data', 'nowhere.npz'), '--on-error goes with --data FOLDER'),
         (('--epochs', '0'), "--epochs: expected a whole number of at least 1, got '0'"),
         (('--epochs', '1.5'), '--epochs: expected'),
         (('--batch-size', 'x'), '--batch-size: expected'),

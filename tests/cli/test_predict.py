@@ -131,6 +131,21 @@ def test_what_the_network_was_given_can_be_seen(model, photos, tmp_path):
         assert image.width > 3 * 280
 
 
+def test_names_that_are_saved_with_the_network(reader, photos, tmp_path, capsys):
+    named = Network.load(_saved(reader, tmp_path / 'plain.npz'))
+    named.class_names = [f'digit {number}' for number in range(10)]
+    model = _saved(named, tmp_path / 'named.npz')
+    assert main(['predict', model, photos[0]]) == 0
+    assert ': digit ' in capsys.readouterr().out
+    assert main(['predict', model, photos[0], '--classes', 'a,b,c,d,e,f,g,h,i,j']) == 0
+    assert 'digit' not in capsys.readouterr().out, '--classes wins'
+
+
+def _saved(net, path):
+    net.save(path)
+    return str(path)
+
+
 def test_a_bad_image_is_reported_and_the_others_are_predicted(model, photos, tmp_path, capsys):
     white = tmp_path / 'white.png'
     Image.new('L', (99, 99), 255).save(white)
@@ -139,7 +154,7 @@ def test_a_bad_image_is_reported_and_the_others_are_predicted(model, photos, tmp
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1
     assert f'{white}: no digit to be seen' in err
-    assert 'broken.png: expected a PNG or JPEG' in err
+    assert 'broken.png: expected a PNG, JPEG' in err
 
 
 def test_notes_name_their_image(model, digits, tmp_path, capsys):

@@ -959,7 +959,7 @@ with Run({str(tmp_path)!r}, 'model', dict):
 
 
 @POSIX
-@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOTSUP])
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOTSUP, errno.EACCES, errno.EPERM])
 def test_a_file_system_that_refuses_locks_is_reported(tmp_path, monkeypatch, number):
     def refuse(*arguments):
         raise OSError(number, os.strerror(number))

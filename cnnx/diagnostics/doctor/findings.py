@@ -1,7 +1,10 @@
 """Findings of the doctor, and the report that holds them."""
 
+import html
 import textwrap
 from dataclasses import dataclass, field
+
+from cnnx._util.representation import html_table
 
 SEVERITIES = ('error', 'warning', 'note')
 WIDTH = 110
@@ -78,6 +81,11 @@ class Diagnosis:
     def __repr__(self):
         parts = [*map(str, self.findings), self._table(), self._conclusion()]
         return '\n\n'.join(part for part in parts if part)
+
+    def _repr_html_(self):
+        findings = [(finding.severity, finding.message, finding.advice) for finding in self.findings]
+        table = html_table(('severity', 'finding', 'advice'), findings, self._conclusion())
+        return f'{table}<pre>{html.escape(self._table())}</pre>'
 
     def _table(self):
         if not self.layers:

@@ -104,7 +104,7 @@ class Trials:
 
     def _range_test(self):
         x, targets = self._data.x, self._data.targets
-        return find_learning_rate(self._network, x, targets, self._batch_size)
+        return find_learning_rate(self._network, x, targets, batch_size=self._batch_size)
 
     def _part(self):
         """Train on a part of the samples, check predictions for the others, and return findings."""
