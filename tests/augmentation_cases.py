@@ -23,6 +23,7 @@ AUGMENTATION_ARGUMENTS = {
     'Contrast': (0.5,),
     'Colour': (0.5, 0.1),
     'Erase': (0.5, 0.4, (0, 1)),
+    'DigitShapes': (0.5,),
 }
 TOLERANCES = {'float32': 1e-5, 'float64': 1e-12}
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx.augmentation.base import InPlace
+from cnnx.augmentation.digit_shapes import DigitShapes
 from cnnx.augmentation.geometric import Affine, Elastic, identities
 from cnnx.augmentation.photometric import Erase
 from cnnx.augmentation.transforms import as_augmentations
@@ -40,10 +41,9 @@ class Pipeline:
         self._stages = []
         for augmentation in augmentations:
             augmentation.check(shape)
-            if isinstance(augmentation, InPlace):
-                self._stages.append(_InPlace(augmentation))
-            elif isinstance(augmentation, Erase):
-                self._stages.append(_Erasing(augmentation))
+            single = next((stage for kind, stage in SINGLE.items() if isinstance(augmentation, kind)), None)
+            if single:
+                self._stages.append(single(augmentation))
             elif not (self._stages and self._stages[-1].add(augmentation)):
                 self._stages.append(_Resampling(augmentation, shape, dtype))
         self._buffers = Buffers()
@@ -57,14 +57,21 @@ class Pipeline:
             generator: a `numpy.random.Generator`.
         """
         x = self._gathered(data, index)
-        self.change(x, generator)
-        return x, *(array[index] for array in data.arrays[1:])
+        targets, *weights = (array[index] for array in data.arrays[1:])
+        self.change(x, generator, targets)
+        return x, targets, *weights
 
-    def change(self, x, generator):
-        """Augment images (N, H, W, C), which are contiguous and of the dtype, in place."""
+    def change(self, x, generator, targets=None):
+        """Augment images (N, H, W, C), which are contiguous and of the dtype, in place.
+
+        Args:
+            x: the images.
+            generator: a `numpy.random.Generator`.
+            targets: labels (N,) or one-hot rows, for `DigitShapes`.
+        """
         numbers, taken = generator.random((self._numbers, len(x))), 0
         for stage in self._stages:
-            stage.change(x, numbers[taken : taken + stage.numbers], generator, self._buffers.empty)
+            stage.change(x, numbers[taken : taken + stage.numbers], targets, generator, self._buffers.empty)
             taken += stage.numbers
 
     def _gathered(self, data, index):
@@ -108,7 +115,7 @@ class _Resampling:
             self._weights = augmentation.weights(max(self._height, self._width)).astype(self._dtype)
         return True
 
-    def change(self, x, numbers, generator, empty):
+    def change(self, x, numbers, targets, generator, empty):
         displacements = None
         if self._elastic is not None:
             displacements = empty('displacements', (len(x), 2, self._height, self._width), self._dtype)
@@ -146,16 +153,25 @@ class _InPlace:
         """Return False: no other augmentation is applied together with it."""
         return False
 
-    def change(self, x, numbers, generator, empty):
+    def change(self, x, numbers, targets, generator, empty):
         self._augmentation.change(x, numbers, generator)
 
 
+class _DigitShapes(_InPlace):
+    def change(self, x, numbers, targets, generator, empty):
+        self._augmentation.change(x, numbers, targets)
+
+
 class _Erasing(_InPlace):
-    def change(self, x, numbers, generator, empty):
+    def change(self, x, numbers, targets, generator, empty):
         erase = self._augmentation
         fill, boxes = erase.fill, erase.boxes(numbers, *x.shape[1:3])
         low, high = fill if isinstance(fill, list) else (fill, fill)
         kernels.current().erase(x, boxes, _key(generator), low, high, kernels.threads_for(ERASE_WORK * x.size))
+
+
+# Stages of a single augmentation.
+SINGLE = {InPlace: _InPlace, DigitShapes: _DigitShapes, Erase: _Erasing}
 
 
 def _key(generator):

@@ -1,10 +1,11 @@
 """All kinds of augmentation by name, and checks of the list that `train(augment=...)` takes."""
 
 from cnnx.augmentation.base import Custom
+from cnnx.augmentation.digit_shapes import DigitShapes
 from cnnx.augmentation.geometric import Crop, Elastic, Flip, Rotate, Scale, Shear, Shift
 from cnnx.augmentation.photometric import Brightness, Colour, Contrast, Erase
 
-KINDS = Shift, Rotate, Scale, Shear, Flip, Crop, Elastic, Brightness, Contrast, Colour, Erase
+KINDS = Shift, Rotate, Scale, Shear, Flip, Crop, Elastic, Brightness, Contrast, Colour, Erase, DigitShapes
 AUGMENTATIONS = {kind.__name__: kind for kind in KINDS}
 
 

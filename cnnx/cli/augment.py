@@ -8,6 +8,7 @@ from cnnx.augmentation import (
     Colour,
     Contrast,
     Crop,
+    DigitShapes,
     Elastic,
     Erase,
     Flip,
@@ -38,7 +39,15 @@ ROWS = {
     'Colour(0.5, 0.2)': [Colour(0.5, 0.2)],
     'Erase(1, 0.2)': [Erase(1, 0.2)],
     'Erase(1, 0.2, fill=(0, 1))': [Erase(1, 0.2, fill=(0, 1))],
-    'all five that suit digits': [Shift(3), Rotate(20), Scale(0.25, each_axis=True), Shear(20), Elastic(34, 4)],
+    'DigitShapes(1)': [DigitShapes(1)],
+    'those that suit digits': [
+        DigitShapes(1),
+        Shift(3),
+        Rotate(20),
+        Scale(0.25, each_axis=True),
+        Shear(20),
+        Elastic(34, 4),
+    ],
 }
 COLUMNS = 10
 INK, PAPER = np.array([1, 0.8, 0.3]), np.array([0.15, 0.25, 0.5])  # colours, so that every kind can be seen
@@ -58,15 +67,18 @@ def run(options):
 def show(path, seed=0):
     """Draw the first image of each digit, and below it a row for each entry of `ROWS`."""
     (x, y), _ = preprocess_mnist_data()
-    digits = x[[int(column.argmax()) for column in y.T]]
-    digits = (PAPER + (INK - PAPER) * digits).astype(x.dtype)
+    first = [int(column.argmax()) for column in y.T]
+    digits, labels = x[first], y[first]
+    coloured = (PAPER + (INK - PAPER) * digits).astype(x.dtype)
     figure = new_figure(figsize=(COLUMNS, len(ROWS)))
     grid = figure.subplots(len(ROWS), COLUMNS)
     for line, (name, augmentations) in zip(grid, ROWS.items(), strict=True):
-        images = digits.copy()
-        Pipeline(augmentations, images.shape[1:], images.dtype).change(images, np.random.default_rng(seed))
+        for_digits = any(isinstance(augmentation, DigitShapes) for augmentation in augmentations)
+        images = (digits if for_digits else coloured).copy()
+        pipeline = Pipeline(augmentations, images.shape[1:], images.dtype)
+        pipeline.change(images, np.random.default_rng(seed), labels)
         for axes, image in zip(line, images, strict=True):
-            axes.imshow(image.clip(0, 1))
+            axes.imshow(np.broadcast_to(image.clip(0, 1), coloured.shape[1:]))
             axes.set(xticks=[], yticks=[])
         line[0].set_title(name, loc='left', fontsize=9)
     figure.savefig(path, dpi=60)
