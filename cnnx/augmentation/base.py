@@ -26,7 +26,7 @@ class InPlace(Augmentation):
         """Change images.
 
         Args:
-            x: images (N, H, W, C), which are overwritten.
+            x: images (N, H, W, C), contiguous, which are overwritten.
             numbers: random numbers, at least 0 and less than 1, (self.numbers, N).
             generator: a `numpy.random.Generator`, for what needs more of them.
         """

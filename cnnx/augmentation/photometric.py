@@ -51,7 +51,12 @@ class Contrast(InPlace):
         self.fraction = non_negative(fraction, 'fraction', below=math.nextafter(1, 2))
 
     def change(self, x, numbers, generator):
-        x += _per_image(self.fraction * (2 * numbers[0] - 1), x) * (x - x.mean(axis=(1, 2), keepdims=True))
+        N, H, W, C = x.shape
+        change = (self.fraction * (2 * numbers[0] - 1)).astype(x.dtype)[:, None]
+        rows = x.reshape(N, H, W * C)  # NumPy is much faster along these than along a few channels
+        mean = rows.sum(axis=1).reshape(N, W, C).sum(axis=1) / (H * W)
+        rows *= 1 + change[:, None]
+        rows -= np.tile(change * mean, W)[:, None]
 
 
 class Colour(InPlace):
