@@ -4,7 +4,8 @@ Everything else about the package stands in pyproject.toml. What was compiled is
 where nothing that it depends on has changed (tools/kernel_cache.py). Environment variables:
     CNNX_NO_EXT=1       build none: the package then runs on its NumPy kernels
     CNNX_REQUIRE_EXT=1  fail where a kernel does not compile, instead of leaving it out
-    CNNX_TIERS=v3       build only these of the tiers v2, v3 and v4, separated by commas: faster, for development
+    CNNX_TIERS=v2,v3    build these of the tiers v2, v3 and v4, or all; by default, an editable install has the fastest
+                        that this processor runs, and a wheel has all
     CNNX_BOUNDSCHECK=1  check every index in the kernels: slow, for debugging
     CNNX_CFLAGS=...     flags that come after all others, such as the -O1 of .ci/sanitize, or -DCNNX_PLAIN, which
                         does not use the compiler's vector extensions, as if it had none
@@ -14,6 +15,7 @@ import os
 import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -45,9 +47,11 @@ def tiers():
     """Return the tiers to build and their flags; the platform that is built for decides on them."""
     if not sysconfig.get_platform().endswith('-x86_64'):
         return {'portable': []}
-    names = os.environ.get('CNNX_TIERS') or ','.join(TIERS)
+    names = os.environ.get('CNNX_TIERS') or 'all'
+    if names == 'all':
+        return TIERS
     if unknown := set(names.split(',')) - set(TIERS):
-        raise ValueError(f'CNNX_TIERS: expected some of {", ".join(TIERS)}, got {", ".join(sorted(unknown))}')
+        raise ValueError(f'CNNX_TIERS: expected all, or some of {", ".join(TIERS)}, got {", ".join(sorted(unknown))}')
     return {tier: TIERS[tier] for tier in names.split(',')}
 
 
@@ -71,10 +75,9 @@ def extensions():
 
 
 def remove_compiled():
-    """Remove compiled modules from among the sources, where an editable install keeps them."""
-    for path in SOURCES.rglob('*'):
-        if path.suffix in ('.so', '.pyd'):
-            path.unlink()
+    """Remove this Python's compiled modules from among the sources, where an editable install keeps them."""
+    for path in SOURCES.rglob(f'*{sysconfig.get_config_var("EXT_SUFFIX")}'):
+        path.unlink()
 
 
 class BuildPackage(build_py):
@@ -116,6 +119,8 @@ class BuildKernels(build_ext):
             extension.extra_link_args = link_flags
         if self.among_sources:
             remove_compiled()
+            if not os.environ.get('CNNX_TIERS'):
+                self.extensions = self.for_this_processor()
         self.tools = self.describe_tools()
         super().build_extensions()
 
@@ -129,19 +134,36 @@ class BuildKernels(build_ext):
 
     def has_openmp(self, flag):
         """Compile, link and run a parallel program."""
-        folder = Path(self.build_temp, 'openmp')
-        folder.mkdir(parents=True, exist_ok=True)
-        source = folder / 'probe.c'
-        source.write_text('#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n')
+        code = '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n'
         try:
-            objects = self.compiler.compile([str(source)], output_dir=str(folder), extra_postargs=[flag])
-            link_flags = [flag, *shlex.split(os.environ.get('LDFLAGS', ''))]
-            self.compiler.link_executable(objects, 'probe', output_dir=str(folder), extra_postargs=link_flags)
-            self.spawn([str(folder / 'probe')])
+            self.output_of('openmp', code, flag)
         except Exception as error:
             self.warn(f'no OpenMP ({error}): the kernels are built without threads')
             return False
         return True
+
+    def for_this_processor(self):
+        """Return the extensions without tiers but the fastest that this processor runs; all where that is unknown."""
+        calls = ''.join(f'    if (cpu_has_{tier}()) puts("{tier}");\n' for tier in TIERS)
+        code = f'#include <stdio.h>\n#include "cpu.h"\nint main(void) {{\n{calls}    return 0;\n}}\n'
+        try:
+            supported = self.output_of('tiers', code, f'-I{SOURCES}').split()
+        except Exception as error:
+            self.warn(f'cannot ask the processor ({error}): the kernels are built for all tiers')
+            supported = []
+        others = set(TIERS) - {*supported[-1:]} if supported else set()
+        return [extension for extension in self.extensions if extension.name.split('.')[2] not in others]
+
+    def output_of(self, name, code, flag):
+        """Compile, link and run a program; return what it prints."""
+        folder = Path(self.build_temp, 'probes')
+        folder.mkdir(parents=True, exist_ok=True)
+        source = folder / f'{name}.c'
+        source.write_text(code)
+        objects = self.compiler.compile([str(source)], output_dir=str(folder), extra_postargs=[flag])
+        link_flags = [flag, *shlex.split(os.environ.get('LDFLAGS', ''))]
+        self.compiler.link_executable(objects, name, output_dir=str(folder), extra_postargs=link_flags)
+        return subprocess.run([str(folder / name)], check=True, capture_output=True, text=True).stdout
 
     def build_extension(self, ext):
         sources = [Path(source) for source in ext.sources]
