@@ -18,12 +18,16 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+from Cython import __version__ as cython_version
+from Cython.Compiler.Main import compile as translate
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.errors import CompileError
 
 TIERS = {
     'v2': ['-march=x86-64-v2'],
@@ -122,6 +126,7 @@ class BuildKernels(build_ext):
             if not os.environ.get('CNNX_TIERS'):
                 self.extensions = self.for_this_processor()
         self.tools = self.describe_tools()
+        self.translating = threading.Lock()
         super().build_extensions()
 
     def describe_tools(self):
@@ -129,7 +134,7 @@ class BuildKernels(build_ext):
         if self.compiler.compiler_type != 'unix':
             return None
         compiler = self.compiler.compiler_so
-        versions = sys.version, cache.version([sys.executable, '-m', 'cython']), cache.version(compiler)
+        versions = sys.version, cython_version, cache.version(compiler)
         return versions, compiler, self.compiler.linker_so, sysconfig.get_platform(), Path('setup.py').read_text()
 
     def has_openmp(self, flag):
@@ -195,7 +200,11 @@ class BuildKernels(build_ext):
             (folder / f'{source.stem}.pyi').write_text(stub_of(source), encoding='utf-8')
 
     def generate_c(self, ext):
-        """Translate the .pyx under the extension's own name, so that tiers share no file."""
+        """Translate the .pyx under the extension's own name, so that tiers share no file.
+
+        In this process, one at a time: Cython takes longer to start than to translate a kernel, and is not made for
+        threads.
+        """
         target = Path(self.build_temp, 'c', *ext.name.split('.')[1:]).with_suffix('.c')
         target.parent.mkdir(parents=True, exist_ok=True)
         checked = wanted('CNNX_BOUNDSCHECK')
@@ -206,12 +215,14 @@ class BuildKernels(build_ext):
             'initializedcheck': checked,
             'cdivision': True,
         }
-        options = ','.join(f'{name}={value}' for name, value in directives.items())
         if ext.name == SHARED:
-            arguments = ['--generate-shared', str(target)]
+            self.spawn([sys.executable, '-m', 'cython', '--module-name', SHARED, '--generate-shared', str(target)])
         else:
-            arguments = ['--shared', SHARED, '-I', '.', '-o', str(target), *ext.sources]
-        self.spawn([sys.executable, '-m', 'cython', '--module-name', ext.name, '-X', options, *arguments])
+            options = {'output_file': str(target), 'include_path': ['.'], 'shared_utility_qualified_name': SHARED}
+            with self.translating:
+                made = translate(ext.sources[0], full_module_name=ext.name, compiler_directives=directives, **options)
+            if made.num_errors:
+                raise CompileError(f'Cython found {made.num_errors} errors')
         ext.sources = [str(target)]
 
 
