@@ -490,7 +490,9 @@ def test_other_settings_of_the_users_own_are_refused(tmp_path, part, monkeypatch
     ('part', 'where'),
     [(OwnLayer, r'layer 1 \(OwnLayer\): what'), (OwnLoss, 'OwnLoss: what'), (OwnSchedule, 'settings: what')],
 )
-@pytest.mark.parametrize('value', [object(), {1: 2}, b'x', 1j, np.array([None, {2}])], ids=str)
+@pytest.mark.parametrize(
+    'value', [object(), {1: 2}, b'x', 1j, np.array([None, {2}])], ids=lambda value: type(value).__name__
+)
 def test_what_json_cannot_hold_is_reported_before_anything_is_trained(tmp_path, part, where, value, monkeypatch):
     monkeypatch.setattr(part, 'given', {'what': value})
     net = own_network()
