@@ -181,13 +181,19 @@ def _load_compiled():
     failures = []
     for tier in (wanted,) if wanted else (*supported, 'portable'):
         reason = f'CNNX_SIMD={wanted}' if wanted else 'compiled kernels found'
+        if failures:
+            reason += f', but not of {", ".join(supported[: len(failures)])}, which this processor runs'
         try:
             with _spin_count():
                 return _backend('cython', f'cnnx._ext.{tier}', reason=reason, tier=tier, **cpu.build_info())
         except ImportError as error:
             failures.append(str(error))
-    none = f'this processor runs none of {", ".join(TIERS)}'
-    what = 'no tier of the compiled kernels could be loaded' if supported else none
+    if wanted:
+        what = f'CNNX_SIMD={wanted}: this tier was not compiled; CNNX_TIERS=all pip install -e . compiles all of them'
+    elif supported:
+        what = f'no kernels were compiled for this processor, which runs {", ".join(supported)}'
+    else:
+        what = f'this processor runs none of {", ".join(TIERS)}'
     raise BackendError(f'{what} ({"; ".join(failures)})')
 
 

@@ -72,7 +72,7 @@ NETWORKS = {
     'net.add(cnnx.ReLU)': 'call it: ReLU()',
     'net.add([cnnx.ReLU()])': 'add one at a time, or make Network([...])',
     'net.add(cnnx.ReLU(), cnnx.ReLU())': 'takes 2 positional arguments',
-    'net.layers[0](x)': 'put layers into a Network([...]); layer.forward(x) runs one alone',
+    'net.layers[0](x)': WORKS,
     'net(x)': WORKS,
     'net(x, training=True)': WORKS,
     'net.parameters["weights_0"].requires_grad = False': 'Parameter.requires_grad: here trainable',

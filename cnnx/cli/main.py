@@ -27,7 +27,8 @@ COMMANDS = {  # in the order in which a user meets them
 EXAMPLES = """examples:
   LeNet-5 on 1,000 images of MNIST:    {prog} train
   on your own digits, photos/3/*.jpg:  {prog} train --data photos --prepare
-  the class of one picture:            {prog} predict model.npz photo.jpg
+  the digit on a photograph:           {prog} predict photo.jpg
+  the same by a network of your own:   {prog} predict model.npz photo.jpg
 
 {prog} COMMAND --help lists the options of a command.
 Status: 0; 1 as that help says; 2 where a command could not do its work.

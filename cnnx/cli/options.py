@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
+from cnnx.augmentation import Brightness, Contrast, Crop, Elastic, Erase, Flip, Rotate, Scale, Shear, Shift
 from cnnx.data import class_names, load_dataset, load_folder, load_npz, prepare_digit, preprocess_mnist_data, split
 from cnnx.data.datasets import NAMES
 from cnnx.kernels import BACKENDS
@@ -33,7 +33,11 @@ AUGMENTATIONS = {
     'rotate': Rotate(10),
     'scale': Scale(0.1),
     'shear': Shear(10),
+    'flip': Flip(),
+    'crop': Crop(2),
     'elastic': Elastic(34, 4),
+    'brightness': Brightness(0.2),
+    'contrast': Contrast(0.2),
     'erase': Erase(0.5, 0.1),
 }
 

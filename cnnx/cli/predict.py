@@ -1,4 +1,4 @@
-"""`cnnx predict`: the classes of pictures, and their probabilities, by a saved network."""
+"""`cnnx predict`: the classes of pictures, and their probabilities, by a saved network or the one in the package."""
 
 import json
 import sys
@@ -11,14 +11,21 @@ from cnnx.data import DataError, class_names, prepare_digit, read_image
 from cnnx.data.datasets import NAMES
 from cnnx.data.folders import class_folders
 from cnnx.metrics import class_scores
+from cnnx.models import PRETRAINED, pretrained
 from cnnx.network import Network
 
 NAMED = 3
+PACKAGED = 'lenet5-mnist'
 
 
 def add_arguments(parser):
     parser.epilog = 'Status: 0; 1 where a picture could not be read; 2 where none could be predicted.'
-    parser.add_argument('model', metavar='MODEL', help='a file of Network.save, or a checkpoint')
+    parser.add_argument(
+        'model',
+        metavar='MODEL',
+        nargs='?',
+        help=f'a file of Network.save, or a checkpoint, whose name ends in .npz ({PACKAGED}, which reads digits)',
+    )
     parser.add_argument('images', nargs='+', metavar='IMAGE', help='PNG, JPEG, BMP, WebP or TIFF files')
     parser.add_argument(
         '--prepare',
@@ -38,7 +45,7 @@ def add_arguments(parser):
 
 def run(options):
     """Print the classes of pictures and their probabilities; return 1 where a picture could not be read."""
-    network = Network.load(options.model)
+    network, images = _network_and_images(options)
     if options.show and (Path(options.show).suffix != '.png' or not Path(options.show).parent.is_dir()):
         raise ValueError(f'--show {options.show}: expected a file ending in .png, in a folder that exists')
     prepare = _preparation(network.input_shape, options.prepare)
@@ -46,7 +53,7 @@ def run(options):
     if len(classes) != 1:
         raise ValueError(f'expected a network with one output a class, its outputs are {classes}')
     names = _names(options.classes, network.class_names, max(classes[0], 2))
-    found = [_read(path, prepare) for path in options.images]
+    found = [_read(path, prepare) for path in images]
     good = [picture for picture in found if 'pixels' in picture]
     if good:
         rows = _probabilities(network.predict(np.stack([picture['pixels'] for picture in good])))
@@ -66,6 +73,17 @@ def run(options):
             ],
         )
     return int(len(good) < len(found))
+
+
+def _network_and_images(options):
+    """Return the network and the paths of the pictures; without a MODEL, the network that comes with the package."""
+    given = [*([] if options.model is None else [options.model]), *options.images]
+    if Path(given[0]).suffix == '.npz':
+        if len(given) == 1:
+            raise ValueError(f'expected pictures after {given[0]}')
+        return Network.load(given[0]), given[1:]
+    print(f'{PACKAGED}, {PRETRAINED[PACKAGED]}', file=sys.stderr)
+    return pretrained(PACKAGED), given
 
 
 def _preparation(shape, wanted):

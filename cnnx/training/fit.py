@@ -84,9 +84,9 @@ def train(
         sample_weight: how much each sample counts in the loss and its gradient, (N,); 1 by default. The loss is the
             sum of the weighted losses, divided by the number of samples, as in Keras.
         class_weight: how much the samples of each class count, a dict by class; others count 1.
-        augment: a list of `cnnx.augmentation` objects, which change the images of each batch before it is learned
-            from; x itself and validation data stay as they are. For networks of images (H, W, C). None
-            changes nothing.
+        augment: a list of `cnnx.augmentation` objects, or functions of (images, generator) that return images, which
+            change the images of each batch before it is learned from; x itself and validation data stay as they are.
+            For networks of images (H, W, C). None changes nothing.
         validation_data: a tuple (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
         validation_split: this fraction of the samples, the last ones, is the validation data.
         shuffle: a new random order each epoch.

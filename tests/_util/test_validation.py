@@ -42,7 +42,7 @@ def test_values_come_out_as_pythons_own(check, value, result):
     [
         (
             positive_int,
-            [0, -1, 1.0, '3', None, True, np.timedelta64(3), [1]],
+            [0, -1, 1.0, '3', None, True, np.timedelta64(3, 's'), [1]],
             'n: expected a whole number of at least 1',
         ),
         (UP_TO_5, [-1, 6, 2.0, False, None], 'n: expected a whole number of at least 0'),

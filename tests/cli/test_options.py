@@ -96,7 +96,7 @@ def test_commands_take_the_same_options_for_data(command):
         (('--hold-out', '0'), '--hold-out: expected'),
         (('--average-shifts', '28'), '--average-shifts: expected a whole number from 1 to 27'),
         (('--schedule', 'linear'), '--schedule: invalid choice'),
-        (('--augment', 'flip'), '--augment: invalid choice'),
+        (('--augment', 'blur'), '--augment: invalid choice'),
         (('--plot', 'nowhere/loss.png'), '--plot: expected a file ending in .png, .pdf, .svg, in a folder that exists'),
         (('--plot', 'loss.surprise'), '--plot: expected a file ending in .png'),
     ],

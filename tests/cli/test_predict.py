@@ -106,6 +106,19 @@ def test_prints_the_class_and_the_next_two_of_each_image(model, digits, photos, 
         assert sum(probabilities) < 100.2
 
 
+def test_without_a_model_the_packaged_network_reads_digits(digits, photos, capsys):
+    assert main(['predict', *photos]) == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines()[0] == 'lenet5-mnist, trained on MNIST: 99.6 % of its test images'
+    lines = out.splitlines()
+    assert [line.partition(': ')[0] for line in lines] == photos
+    read = [line.partition(': ')[2][0] == str(label) for line, label in zip(lines, digits[1], strict=True)]
+    assert np.mean(read) >= 0.95
+    assert main(['predict', photos[0], '--json']) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found['class'] == str(digits[1][0])
+
+
 def test_json(model, digits, photos, reader, capsys):
     assert main(['predict', model, photos[0], 'nothing.png', '--json']) == 1
     found, failed = json.loads(capsys.readouterr().out)
@@ -252,7 +265,10 @@ def test_a_model_that_is_none(photos, tmp_path, capsys):
     (tmp_path / 'x.npz').write_bytes(b'PK')
     assert main(['predict', str(tmp_path / 'x.npz'), photos[0]]) == 2
     assert main(['predict', str(tmp_path / 'nothing.npz'), photos[0]]) == 2
-    assert capsys.readouterr().err.count('cnnx predict: ') == 2
+    assert main(['predict', str(tmp_path / 'x.npz')]) == 2
+    err = capsys.readouterr().err
+    assert err.count('cnnx predict: ') == 3
+    assert f'expected pictures after {tmp_path / "x.npz"}' in err
 
 
 def test_without_pillow_the_command_says_what_to_install(model, photos):
