@@ -16,6 +16,7 @@ from cnnx.training.augmented_data import AugmentedData
 from cnnx.training.batch_data import BatchData, as_data, as_validation
 from cnnx.training.callback_list import CallbackList
 from cnnx.training.history import History, Position
+from cnnx.training.learned_nothing import say_if_nothing_is_learned
 from cnnx.training.loop import Loop
 from cnnx.training.progress import Progress
 from cnnx.training.resume import Every, Run
@@ -115,7 +116,7 @@ def train(
         data, validation = _with_validation(network, data, validation_data, validation_split, validation_steps, epochs)
     if class_weight is not None:
         data.weigh_classes(class_weight, network)
-    augment = [] if augment is None else as_augmentations(augment)
+    augment, samples = [] if augment is None else as_augmentations(augment), data
     if augment:
         data = AugmentedData(data, augment, network)
     if not (network.trainable_parameters or callbacks):  # which may set layers free
@@ -143,6 +144,7 @@ def train(
         parts = network, data, validation, schedule, callbacks, history
         loop = Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption)
         loop.run_from(position)
+        say_if_nothing_is_learned(network, samples, history, progress)
     return history
 
 
