@@ -78,7 +78,7 @@ def doctor(network, x, y, *, learning_rate=None, batch_size=32, epochs=10, seed=
     if trials.trial is None:
         settings += '; nothing was trained'
     elif not trials.trial.finite:
-        settings += f'; not measured (-), since the loss is NaN or infinite after {len(trials.trial.losses)} steps'
+        settings += f'; -: not measured, since the loss is NaN or infinite after {len(trials.trial.losses)} steps'
     return Diagnosis(findings, rows, settings)
 
 

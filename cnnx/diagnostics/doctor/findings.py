@@ -96,4 +96,4 @@ class Diagnosis:
         counts = [sum(finding.severity == severity for finding in self.findings) for severity in SEVERITIES]
         found = [f'{n} {name}{"" if n == 1 else "s"}' for n, name in zip(counts, SEVERITIES, strict=True) if n]
         healthy = 'no problems found' if self else ''
-        return f'{"; ".join(filter(None, [healthy, ", ".join(found)]))} ({self.settings})'
+        return textwrap.fill(f'{"; ".join(filter(None, [healthy, ", ".join(found)]))} ({self.settings})', WIDTH)
