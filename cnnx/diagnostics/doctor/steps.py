@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnx.layers import Convolutional, Dense
-from cnnx.losses import CategoricalCrossEntropy
+from cnnx.losses import CategoricalCrossEntropy, MeanSquaredError
 from cnnx.optimizers import Adam
 
 # A loss has jumped if it is so many times the usual one.
@@ -88,10 +88,16 @@ def train(network, data, batches, rate, steps, chance, earlier=None):
 
 
 def loss_of_chance(network, data, index):
-    """Return the loss of a constant prediction: equal probabilities for classes, else the mean target."""
+    """Return the loss of a constant prediction: equal probabilities for classes, or the mean target.
+
+    For other losses, where the best constant is not known, it is that of the network as it is.
+    """
     if isinstance(network.loss, CategoricalCrossEntropy):
         return math.log(network.layers[-1].shape[0])
-    return float(np.asarray(data.targets[index], np.float64).var(axis=0).mean())
+    if isinstance(network.loss, MeanSquaredError):
+        return float(np.asarray(data.targets[index], np.float64).var(axis=0).mean())
+    with network.plan.lock:
+        return network.plan.evaluate(data, index)[0] / len(index) - network.plan.penalty()
 
 
 def fit_beyond_chance(network, data, index, generator):

@@ -56,8 +56,8 @@ class Trials:
 
     def examine(self):
         """Train as the user will, and return findings about what this leads to."""
-        self._chance = loss_of_chance(self._network, self._data, self._own)
-        if self._chance == 0:  # equal targets
+        self._chance = loss_of_chance(self._network, self._data, self._own[:MOST_HELD_OUT])
+        if not self._chance > 0:  # equal targets, or a loss of one's own that says nothing
             return []
         batches, network = self._batches(self._own), copy.deepcopy(self._network)
         self._train(network, batches, STEPS[0])

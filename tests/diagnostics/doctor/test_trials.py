@@ -4,10 +4,10 @@ import copy
 
 import numpy as np
 import pytest
-from doctor_cases import dense, names, network, numbers, regression, the
+from doctor_cases import assert_clean, dense, names, network, numbers, regression, the
 from models import lenet5
 
-from cnnx import SGD, Dense, DivergenceError, ReLU, Softmax
+from cnnx import SGD, Dense, DivergenceError, Loss, ReLU, Softmax
 from cnnx.optimizers import Update
 
 
@@ -103,3 +103,18 @@ def test_whether_a_rate_is_too_low_depends_on_the_epochs():
     x, y = numbers()
     assert names(regression(optimizer='adam').doctor(x, y, learning_rate=1e-5)) == {'rate_too_low'}
     assert regression(optimizer='adam').doctor(x, y, learning_rate=1e-5, epochs=500)
+
+
+class AbsoluteError(Loss):
+    def value_and_gradient(self, y, targets):
+        difference = y - targets[:, np.newaxis]
+        return np.abs(difference).mean(), np.sign(difference) / np.float32(len(y))
+
+
+def test_a_loss_of_ones_own_is_compared_with_that_of_the_first_weights():
+    x, y = numbers()
+    layers = Dense(5, 32), ReLU(), Dense(output_size=1)
+    assert_clean(network(*layers, loss=AbsoluteError()).doctor(x, y.astype('float32')))
+    layers = Dense(5, 32), ReLU(), Dense(output_size=1)
+    report = network(*layers, loss=AbsoluteError()).doctor(x, y.astype('float32'), learning_rate=1e-7)
+    assert names(report, 'error') == {'rate_too_low'}
