@@ -12,6 +12,8 @@ from cnnx.optimizers import Adam
 
 # A loss has jumped if it is so many times the usual one.
 JUMPED = 2
+# A loss is far above that of a constant prediction if it is so many times that.
+FAR = 1.2
 PERMUTATIONS = 200
 
 
@@ -37,11 +39,18 @@ class Trial(NamedTuple):
         """The mean of the last losses: a sixth of them, at least ten."""
         return float(self.losses[-max(10, len(self.losses) // 6) :].mean()) if len(self.losses) else math.nan
 
-    def forecast(self, steps):
-        """Return the loss after so many steps in all, if it goes on to fall as in the second half: exponentially."""
+    def forecast(self, steps, chance):
+        """Return the loss after so many steps in all, if it goes on to fall as in the second half.
+
+        It falls exponentially; or, far above the loss of a constant prediction, as a power of the steps, which slows
+        down.
+        """
+        done = np.arange(len(self.losses) // 2, len(self.losses)) + 1.0
+        if self.end > FAR * chance:
+            done, steps = np.log(done), math.log(steps)
         late = np.log(np.maximum(self.losses[len(self.losses) // 2 :], np.finfo(float).tiny))
-        gradient = np.polyfit(np.arange(len(late)), late, 1)[0]
-        return self.end * math.exp(min(0, gradient * (steps - len(self.losses))))
+        gradient = np.polyfit(done, late, 1)[0]
+        return self.end * math.exp(min(0, gradient * (steps - done[-1])))
 
     @property
     def jumped(self):

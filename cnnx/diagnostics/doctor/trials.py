@@ -88,8 +88,11 @@ class Trials:
         """Whether the network will not have learned at the end of the user's run."""
         trial = self.trial
         return not trial.finite or not (
-            self._loss <= LEARNED or (trial.forecast(self._total) <= LEARNED * self._chance and not trial.jumped)
+            self._loss <= LEARNED or (self._forecast(self._total) <= LEARNED * self._chance and not trial.jumped)
         )
+
+    def _forecast(self, steps):
+        return self.trial.forecast(steps, self._chance)
 
     def _range_test(self):
         """Return a range test, or None if too few steps are left for it."""
@@ -109,16 +112,18 @@ class Trials:
         if self._loss <= LEARNED:
             steps = len(self.trial.losses)
             return [_unrelated(len(self._own), len(self._others), steps, certainty)] if certainty < UNCERTAIN else []
+        related = certainty >= UNCERTAIN
+        fails = self._fails or not related
         own, network = self._own[:PART], with_adam(self._network)
         chance = loss_of_chance(network, self._data, own)
         trial = train(network, self._data, self._batches(own), ADAM_RATE, ADAM_STEPS, chance)
         certainty = self._certainty(network)
         if trial.finite and certainty < UNCERTAIN and trial.end < OVERFITTED * chance:
             return [_unrelated(len(own), len(self._others), ADAM_STEPS, certainty)]
-        if not self._fails:
+        if not fails:
             return []
         if trial.finite and trial.end < LEARNABLE * chance:
-            return [self._wrong_rate(None, related=False)]
+            return [self._wrong_rate(None, related)]
         return [self._cannot_learn(len(own), trial.end if trial.finite else math.inf)]
 
     def _batches(self, own):
@@ -161,7 +166,7 @@ class Trials:
             if before.value.ndim > 1:  # weights
                 change = np.linalg.norm(after.value - before.value)
                 moved = max(moved, change / max(np.linalg.norm(before.value), 1e-30))
-        enough = trial.forecast(MANY_TIMES * len(trial.losses)) <= LEARNED * self._chance
+        enough = self._forecast(MANY_TIMES * len(trial.losses)) <= LEARNED * self._chance
         return moved < HARDLY_MOVED or (related and enough)
 
     def _outcome(self):
@@ -171,7 +176,7 @@ class Trials:
         guess = f'a constant prediction has {self._chance:.3g}'
         if trial.jumped:
             return f'in {steps} steps the loss rises to {trial.highest:.3g}, and ends at {trial.end:.3g}; {guess}'
-        after = f'; {self._epochs} epochs would bring it to {trial.forecast(self._total):.3g}'
+        after = f'; {self._epochs} epochs would bring it to {self._forecast(self._total):.3g}'
         return f'in {steps} steps the loss goes from {trial.losses[:10].mean():.3g} to {trial.end:.3g}{after}; {guess}'
 
     def _cannot_learn(self, size, loss):

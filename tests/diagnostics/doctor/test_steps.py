@@ -74,12 +74,14 @@ def test_steps_that_continue_others_are_those_of_one_run(flat):
     assert both.usual == whole.usual
 
 
-def test_a_loss_that_falls_is_continued_exponentially_and_one_that_rises_is_not():
+def test_a_loss_that_falls_is_continued_and_one_that_rises_is_not():
     falling = steps.Trial(None, 2 * np.exp(-np.arange(100) / 200), True, {}, 2.0)
-    assert falling.forecast(200) == pytest.approx(falling.end * math.exp(-0.5))
-    assert falling.forecast(100) == falling.end
+    assert falling.forecast(200, 2.0) == pytest.approx(falling.end * math.exp(-0.5))
+    assert falling.forecast(100, 2.0) == falling.end
     rising = falling._replace(losses=falling.losses[::-1])
-    assert rising.forecast(200) == rising.end
+    assert rising.forecast(200, 2.0) == rising.end
+    far = falling._replace(losses=100 / (1 + np.arange(100)))
+    assert far.forecast(200, 0.5) == pytest.approx(far.end / 2)
 
 
 def test_predictions_fit_their_own_targets_better_than_exchanged_ones_only_after_learning(flat):
