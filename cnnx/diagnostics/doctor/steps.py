@@ -13,7 +13,7 @@ from cnnx.optimizers import Adam
 # A loss has jumped if it is so many times the usual one.
 JUMPED = 2
 # A loss is far above that of a constant prediction if it is so many times that.
-FAR = 1.2
+FAR = 2
 PERMUTATIONS = 200
 
 

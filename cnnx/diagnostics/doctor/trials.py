@@ -19,7 +19,8 @@ LEAST_TOTAL = 50
 # A range test has at most so many steps. Rates of more than TOO_HIGH times its suggestion are too high.
 RANGE_TEST, TOO_HIGH = 100, 10
 # Overfitting a part of the samples with Adam: their number, steps, rate, and the loss at which the network can learn
-# them, and at which it has overfitted them, as fractions of that of a constant prediction.
+# them, and at which it has overfitted them, as fractions of that of a constant prediction. The first one also is what a
+# forecast has to reach where predictions for samples held out are no better than chance.
 PART, ADAM_STEPS, ADAM_RATE, LEARNABLE, OVERFITTED = 32, 100, 0.003, 0.8, 0.5
 # A rate is too low if all steps together change the weights of each layer by less than this fraction, or if so many
 # times the steps would be enough.
@@ -113,7 +114,7 @@ class Trials:
             steps = len(self.trial.losses)
             return [_unrelated(len(self._own), len(self._others), steps, certainty)] if certainty < UNCERTAIN else []
         related = certainty >= UNCERTAIN
-        fails = self._fails or not related
+        fails = self._fails or (not related and self._forecast(self._total) > LEARNABLE * self._chance)
         own, network = self._own[:PART], with_adam(self._network)
         chance = loss_of_chance(network, self._data, own)
         trial = train(network, self._data, self._batches(own), ADAM_RATE, ADAM_STEPS, chance)
