@@ -101,6 +101,8 @@ def _examine(network, data, trials, generator):
     found = trials.examine()
     if trials.trial is not None and trials.trial.finite:
         died = _after_training(network, data, trials.trial, index, first.rows)
+        if not found:  # it learns nevertheless
+            died = [replace(f, severity='note') if f.severity == 'warning' else f for f in died]
         if len(index) >= LEAST_TO_DIE and 'rate_too_high' not in {finding.name for finding in found}:
             found += died
     return [*findings, *(_scale_first(finding, names) for finding in found)], rows
