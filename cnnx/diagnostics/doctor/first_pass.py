@@ -39,7 +39,10 @@ class FirstPass:
         steps = {layer: LayerRun(layer, True) for layer in layers}
         for layer in layers:
             x = steps[layer].forward(x, True)
-            self.rows[layer.index] = Row(f'{layer.index} {type(layer).__name__}', _spread(x), _idle(layer, x))
+            self.rows[layer.index] = row = Row(f'{layer.index} {type(layer).__name__}', _spread(x), _idle(layer, x))
+            # Not known before some training steps.
+            row.idle_later = None if row.idle is None else math.nan
+            row.update = math.nan if isinstance(layer, (Convolutional, Dense)) and layer.learns else None
         self.loss, gradient = value_and_gradient(network.loss, x, targets, *weights)
         if fuses_loss(layers, network.loss):  # Softmax counts as a part of the loss
             del self.rows[layers[-1].index]
