@@ -3,17 +3,16 @@
 import os
 import threading
 import types
-import warnings
 import weakref
 
 import numpy as np
 
-from cnnx import checkpoint, kernels
+from cnnx import kernels
 from cnnx._util.arrays import as_numbers
 from cnnx._util.foreign_names import NETWORK_KEYWORDS, OF_NETWORK
-from cnnx._util.hints import Hinted, check_format, explained, hint_of_names
+from cnnx._util.hints import Hinted, explained
 from cnnx._util.validation import check_dtype, is_whole, names_of_classes, true_or_false
-from cnnx.checkpoint import CheckpointError, state
+from cnnx.checkpoint import networks
 from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summary
 from cnnx.execution.fused_plan import FusedPlan
 from cnnx.execution.plan import Plan
@@ -309,6 +308,10 @@ class Network(Hinted):
     train_on_batch = steps.train_on_batch
     predict = prediction.predict
     predict_classes = prediction.predict_classes
+    save_weights = networks.save_weights
+    load_weights = networks.load_weights
+    save = networks.save
+    load = classmethod(networks.load)
     profile = profiler.profile
     find_learning_rate = lr_finder.find_learning_rate
     check_gradients = gradient_check.check_gradients
@@ -322,82 +325,6 @@ class Network(Hinted):
         x = as_numbers(x, what)
         self.layers[0].check_shape(x, self.input_shape, what)
         return x
-
-    def save_weights(self, path):
-        """Write the parameters to an .npz file: `weights_{i}`, `bias_{i}` and so on, i being a layer's index.
-
-        Raises:
-            OSError: the file cannot be written.
-            ValueError: the name ends as files of another library do: .h5, .pt, ...
-        """
-        check_format(path, 'save_weights')
-        checkpoint.write(path, state.weights(self))
-
-    def load_weights(self, path):
-        """Take the weights from a file of `save_weights`, or of `save`, or from a checkpoint.
-
-        Raises:
-            CheckpointError: the file is damaged, or its weights are not this network's; none is changed then.
-            OSError: there is no such file, or it cannot be opened.
-        """
-        check_format(path, 'load_weights')
-        arrays, _ = checkpoint.read(path)
-        try:
-            state.assign(self, state.match_weights(self.layers, arrays))
-        except ValueError as error:
-            raise CheckpointError(f'{path}: not the weights of this network: {error}{hint_of_names(arrays)}') from None
-
-    def save(self, path, optimizer_state=False):
-        """Write weights, architecture, names of classes, loss, optimizer and the generator's state to an .npz file.
-
-        Where `load` will need `custom_objects`, a warning says so.
-
-        Args:
-            path: the file.
-            optimizer_state: whether to write what the optimizer keeps of past steps, too: with it, a training loop of
-                one's own goes on exactly as if it had not been interrupted.
-
-        Raises:
-            OSError: the file cannot be written.
-            TypeError: a setting of a layer, loss or optimizer is not what JSON can hold.
-        """
-        check_format(path, 'save')
-        if optimizer_state and self.optimizer is None:
-            raise RuntimeError('save: optimizer_state needs an optimizer; call compile first')
-        arrays = state.arrays(self) if optimizer_state else state.weights(self)
-        description = state.describe_training(self) if optimizer_state else state.describe(self)
-        checkpoint.write(path, arrays, description)
-        if custom := state.custom_kinds(self):
-            objects = ', '.join(f'{name!r}: {name}' for name in custom)
-            warnings.warn(f'{path}: Network.load needs custom_objects={{{objects}}}', UserWarning, stacklevel=2)
-
-    @classmethod
-    def load(cls, path, custom_objects=None, fused=None):
-        """Make a network from a file of `save`, or from a checkpoint.
-
-        Args:
-            path: the file.
-            custom_objects: classes of layers, losses and optimizers of your own, by their names: {'Swish': Swish}.
-            fused: whether neighbouring layers run as one block; None for what the file has.
-
-        Raises:
-            CheckpointError: the file is damaged, holds no architecture, or needs other custom_objects.
-            OSError: there is no such file, or it cannot be opened.
-        """
-        custom_objects = {} if custom_objects is None else custom_objects
-        if not isinstance(custom_objects, dict) or not all(isinstance(kind, type) for kind in custom_objects.values()):
-            raise TypeError(f"custom_objects: expected classes by name, {{'Swish': Swish}}, got {custom_objects!r:.60}")
-        check_format(path, 'load')
-        arrays, description = checkpoint.read(path)
-        if 'architecture' not in description:
-            raise CheckpointError(
-                f'{path}: holds no architecture; for a file of weights alone, build the network and use load_weights'
-            )
-        with checkpoint.as_checkpoint_error(path, 'cannot build its network'):
-            network = state.rebuild(cls, description, arrays, custom_objects)
-        if fused is not None:
-            network.fused = fused
-        return network
 
     def needs_loss(self, action):
         """Raise a RuntimeError, which names what was to be done, unless the network is compiled with a loss."""

@@ -20,6 +20,7 @@ from cnnx.training.callback_list import CallbackList
 from cnnx.training.data_checks import warn_of_data
 from cnnx.training.evaluation import Measurement
 from cnnx.training.history import History, Position
+from cnnx.training.learned_nothing import say_if_nothing_is_learned
 from cnnx.training.loop import Loop
 from cnnx.training.progress import Progress
 from cnnx.training.resume import Every, Run
@@ -138,7 +139,7 @@ def train(
     warn_of_data(network, data, validation)
     if class_weight is not None:
         data.weigh_classes(class_weight, network)
-    augment = [] if augment is None else as_augmentations(augment)
+    augment, samples = [] if augment is None else as_augmentations(augment), data
     if augment:
         data = AugmentedData(data, augment, network)
     if not (network.trainable_parameters or callbacks):  # which may set layers free
@@ -166,6 +167,7 @@ def train(
         parts = network, data, validation, schedule, callbacks, history
         loop = Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption)
         loop.run_from(position)
+        say_if_nothing_is_learned(network, samples, history, progress)
     return history
 
 

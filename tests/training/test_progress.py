@@ -71,7 +71,7 @@ def test_the_seconds_of_an_epoch_are_shown(capsys):
 
 
 def test_a_line_an_epoch_where_there_is_no_terminal(capsys):
-    train(small_network(), epochs=2, verbose=1)
+    train(small_network(), epochs=2, learning_rate=0.01, verbose=1)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(',')[0][:15] for line in lines] == ['epoch 1/2: loss', 'epoch 2/2: loss']
     train(small_network(), epochs=2)
@@ -157,7 +157,7 @@ def test_bar_interrupt_and_plot_in_a_notebook(tmp_path, monkeypatch):
 
 def test_verbose_2_prints_lines_and_no_bar(capsys, monkeypatch):
     monkeypatch.setattr('sys.stdout.isatty', lambda: True, raising=False)
-    train(small_network(), epochs=2, verbose=2)
+    train(small_network(), epochs=2, learning_rate=0.01, verbose=2)
     assert [line.split(':')[0] for line in capsys.readouterr().out.split('\n')] == ['epoch 1/2', 'epoch 2/2', '']
 
 
