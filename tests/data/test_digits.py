@@ -65,12 +65,8 @@ def test_a_digit_need_not_be_dark_on_light(digits, rng):
 
 def test_a_frame_is_put_aside(digits, rng):
     photo = on_paper(enlarged(digits[0][0]), rng)
-    assert (
-        np.abs(
-            prepare_digit(np.pad(photo[12:-12, 12:-12], 12, constant_values=0.08)).pixels - prepare_digit(photo).pixels
-        ).mean()
-        < 0.01
-    )
+    framed = np.pad(photo[12:-12, 12:-12], 12, constant_values=0.08)
+    assert np.abs(prepare_digit(framed).pixels - prepare_digit(photo).pixels).mean() < 0.01
 
 
 def test_the_largest_of_several_is_taken_with_a_note(digits, rng):
