@@ -9,6 +9,7 @@ LARGEST, SMALLEST = 400, 120  # pictures are scaled until their longer side is b
 PLAIN = 40  # the light on pictures with fewer pixels a side is taken to be even
 WIDEST = 0.65  # the widest mark that may be ink, as a fraction of the picture's longer side
 BORDER = 0.9  # where the border of a picture begins, from 0 in its middle to 1 at its edge
+EVEN = 0.1  # the light is even where the paper's brightness varies by less
 LEAST_CONTRAST = 0.08  # between ink and paper, where that of black and white is 1
 LEAST_CLEARNESS = 4  # contrast between ink and paper, in standard deviations of the paper
 
@@ -23,15 +24,15 @@ def scaled_to_work(grey):
 
 
 def dark_on_light(grey, even):
-    """Return the picture with dark ink on light paper; where it is light on dark, its negative.
+    """Return a picture (H, W) with dark ink on light paper; where it is light on dark, its negative.
 
-    Paper is what the border is like: a digit may fill most of the rest.
+    Paper is what the border is like, since a digit may fill most of the rest.
     """
     difference = _ground(grey, even) - grey
     return grey if (difference**3).sum() > 0 else 1 - grey
 
 
-def ink_of(grey):
+def ink_of(grey, even):
     """Return the ink at each pixel of a picture that is dark on light, from 0 for paper to 1, or None if none is seen.
 
     Light is taken out: the paper's brightness is what remains when all marks narrower than WIDEST are filled (a
@@ -39,7 +40,11 @@ def ink_of(grey):
     """
     smooth = _smoothed(grey)
     paper = _closed(smooth, int(max(grey.shape) * WIDEST) | 1)
+    if even or np.ptp(np.percentile(paper, (10, 90))) < EVEN:
+        paper = np.median(paper)
     ink = (paper - smooth) / np.maximum(paper, 0.5)
+    if np.ptp(ink) < LEAST_CONTRAST:
+        return None
     threshold = _otsu(ink)
     inked, plain = ink[ink > threshold], ink[ink <= threshold]
     if not inked.size or inked.mean() - plain.mean() < max(LEAST_CONTRAST, LEAST_CLEARNESS * plain.std()):
@@ -94,16 +99,16 @@ def _smoothed(grey):
 
 def dilated(grey, by=1):
     """Return the largest value in the square that reaches so many pixels to all sides of each pixel."""
-    return _largest_in_squares(np.pad(grey, by), 2 * by + 1)
+    return largest_in_squares(np.pad(grey, by), 2 * by + 1)
 
 
 def _closed(grey, width):
     """Fill what is dark and narrower than so many pixels, an odd number; what is dark along a whole edge stays."""
-    around = _largest_in_squares(np.pad(grey, width - 1, constant_values=-1), width)
-    return -_largest_in_squares(-around, width)
+    around = largest_in_squares(np.pad(grey, width - 1, constant_values=-1), width)
+    return -largest_in_squares(-around, width)
 
 
-def _largest_in_squares(grey, width):
+def largest_in_squares(grey, width):
     """Return the largest value in each square of so many pixels that lies in (H, W).
 
     The square is doubled until it has its width: a few passes rather than one for each pixel of it.

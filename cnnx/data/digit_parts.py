@@ -3,10 +3,12 @@
 import numpy as np
 
 from cnnx.data.connected_components import bounding_boxes, connected_components
+from cnnx.data.digit_ink import largest_in_squares
 
 OUTER = 0.25  # how far from the edge a printed frame may be, in lengths of the picture
 THINNEST_PART = 0.04  # the least area of a loose stroke, in areas of the main one
 NEAR, SIDE_BY_SIDE = 0.3, 0.12  # the widest gap to a loose stroke, in lengths of the main one
+SOLID, FILLED = 0.33, 0.65  # strokes are narrower, in lengths of the digit, and fill less of their box
 LEAST_SIZE = 0.1  # of a digit, as a fraction of the picture's longer side
 
 
@@ -18,7 +20,7 @@ def digit_mask(mask, notes):
     if not len(areas):
         return None
     at_edge = _is_at_edge(boxes, mask.shape)
-    outside = at_edge & _is_outside(labels, boxes, mask.shape)
+    outside = at_edge & _is_outside(labels, boxes)
     sizes = np.max(boxes[:, [1, 3]] - boxes[:, [0, 2]], axis=1, initial=0)
     candidates = ~outside & (sizes >= LEAST_SIZE * max(mask.shape))
     if not candidates.any():
@@ -35,15 +37,41 @@ def digit_mask(mask, notes):
     return np.isin(labels, np.flatnonzero(belongs) + 1)
 
 
+def stroke_width(mask):
+    """Return the mean width of the strokes of a mask (H, W), in lengths of the digit: area by half of the outline."""
+    padded = np.pad(mask, 1)
+    outline = (padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum()
+    top, bottom, left, right = box_of(mask)
+    return 2 * mask.sum() / outline / max(bottom - top, right - left)
+
+
+def is_sheet(mask):
+    """Return whether a mask (H, W) may be a sheet of paper, not strokes: it fills its box, or a large square in it."""
+    top, bottom, left, right = box_of(mask)
+    height, width = bottom - top, right - left
+    side = int(SOLID * max(height, width)) + 1
+    has_square = min(height, width) >= side and not largest_in_squares(~mask[top:bottom, left:right], side).all()
+    return has_square or mask.sum() > FILLED * height * width
+
+
+def box_of(mask):
+    """Return the bounding box of a mask: top, bottom, left, right."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+
+
 def _is_at_edge(boxes, shape):
     return (boxes[:, [0, 2]] == 0).any(axis=1) | (boxes[:, [1, 3]] == shape).any(axis=1)
 
 
-def _is_outside(labels, boxes, shape):
+def _is_outside(labels, boxes):
     """Return which components do not reach the middle of the picture, such as a shadow or the edge of a table."""
-    height, width = shape
-    middle = labels[int(height * 0.3) : int(np.ceil(height * 0.7)), int(width * 0.3) : int(np.ceil(width * 0.7))]
-    return ~np.isin(np.arange(1, len(boxes) + 1), middle)
+    return ~np.isin(np.arange(1, len(boxes) + 1), _middle(labels))
+
+
+def _middle(picture):
+    height, width = picture.shape
+    return picture[int(height * 0.3) : int(np.ceil(height * 0.7)), int(width * 0.3) : int(np.ceil(width * 0.7))]
 
 
 def _without_frame(mask):
@@ -54,13 +82,13 @@ def _without_frame(mask):
     cleaned = mask.copy()
     for axis, line, _ in lines:
         (cleaned if axis == 0 else cleaned.T)[line] = False
-    return cleaned if cleaned.any() else mask
+    return cleaned if _middle(cleaned).any() else mask
 
 
 def _long_lines(mask):
     """Return straight lines across a mask, near its upper and lower edge: a list of (rows, length)."""
     height, width = mask.shape
-    thickest = max(2, round(0.06 * max(height, width)))
+    thickest = max(2, round(0.09 * max(height, width)))
     tolerant = mask | np.roll(mask, 1, axis=0) | np.roll(mask, -1, axis=0)
     lengths = _longest_runs(tolerant) / width
     found = []

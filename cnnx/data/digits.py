@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cnnx.data.digit_ink import PLAIN, dark_on_light, dilated, ink_of, resized, scaled_to_work, strokes
-from cnnx.data.digit_parts import digit_mask
+from cnnx.data.digit_parts import box_of, digit_mask, is_sheet, stroke_width
 from cnnx.data.idx import DataError
 from cnnx.data.images import read_image
 
@@ -60,17 +60,42 @@ def prepare_digit(picture, size=28):
     grey = _checked_grey(picture if isinstance(picture, np.ndarray) else read_image(picture))
     if not isinstance(size, (int, np.integer)) or size < 4:
         raise ValueError(f'size: expected a whole number of at least 4, got {size!r}')
-    notes = []
     even = max(grey.shape) < PLAIN
-    ink = ink_of(dark_on_light(scaled_to_work(grey), even))
-    mask = None if ink is None else digit_mask(strokes(ink), notes)
-    if mask is None:
+    work = dark_on_light(scaled_to_work(grey), even)
+    found = _found(work, even)
+    if found is None or is_sheet(found[1]):
+        found = _found_on_negative(1 - work, even, found) or found
+    if found is None:
         raise DataError(
             f'{where}: no digit to be seen: expected one digit, clearly darker or clearly lighter than a plain '
             'background'
         )
+    ink, mask, notes = found
     digit = _bolder(_cropped(ink, mask))
     return PreparedDigit(_placed(_scaled(digit, round(size * BOX)), size), notes)
+
+
+def _found(work, even):
+    """Return the ink on a picture that is dark on light, the mask of the digit, and notes, or None without a digit."""
+    ink, notes = ink_of(work, even), []
+    mask = None if ink is None else digit_mask(strokes(ink), notes)
+    return None if mask is None else (ink, mask, notes)
+
+
+def _found_on_negative(work, even, wide):
+    """Return what is found on the negative, if it is the digit, and wide, what was found before, the paper around it.
+
+    The border was a table or a frame then. The digit has thinner strokes than the paper, and is not the paper's edge
+    nor a hole in a stroke.
+    """
+    found = _found(work, even)
+    if found is None or wide is None:
+        return found
+    top, bottom, left, right = box_of(found[1])
+    outer = box_of(wide[1])
+    is_around = top <= outer[0] and left <= outer[2] and bottom >= outer[1] and right >= outer[3]
+    is_hole = max(bottom - top, right - left) < 0.35 * max(outer[1] - outer[0], outer[3] - outer[2])
+    return found if not (is_around or is_hole or is_sheet(found[1])) else None
 
 
 def _checked_grey(grey):
@@ -82,13 +107,13 @@ def _checked_grey(grey):
 
 
 def _in_0_to_1(grey):
-    """Scale whole numbers by the range of their type, and real numbers that are not in [0, 1] by what they look like."""
+    """Scale whole numbers by the range of their type, and other real numbers by what they look like."""
     lowest, highest = grey.min(), grey.max()
     if grey.dtype.kind in 'iu' and grey.dtype.itemsize <= 2:
         highest = np.iinfo(grey.dtype).max
     elif lowest >= 0 and 1 < highest <= 255:
         highest = 255
-    if 0 <= lowest and highest <= 1:
+    if lowest >= 0 and highest <= 1:
         lowest, highest = 0, 1
     elif lowest >= 0:
         lowest = 0
@@ -98,16 +123,13 @@ def _in_0_to_1(grey):
 def _cropped(ink, mask):
     """Return the ink of a mask, with its soft edge, cropped to it."""
     ink = np.where(dilated(mask), ink, 0)
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    top, bottom, left, right = box_of(ink > 0)
+    return ink[top:bottom, left:right]
 
 
 def _bolder(ink):
     """Return a digit (H, W) with strokes of at least THINNEST."""
-    mask = np.pad(ink > 0.5, 1)
-    outline = (mask[1:] != mask[:-1]).sum() + (mask[:, 1:] != mask[:, :-1]).sum()
-    width = 2 * mask.sum() / outline
-    by = round((THINNEST * max(ink.shape) - width) / 2)
+    by = round((THINNEST - stroke_width(ink > 0.5)) * max(ink.shape) / 2)
     return ink if by < 1 else dilated(np.pad(ink, by), by)
 
 
