@@ -9,7 +9,8 @@ LARGEST, SMALLEST = 400, 120  # pictures are scaled until their longer side is b
 PLAIN = 40  # the light on pictures with fewer pixels a side is taken to be even
 WIDEST = 0.65  # the widest mark that may be ink, as a fraction of the picture's longer side
 BORDER = 0.9  # where the border of a picture begins, from 0 in its middle to 1 at its edge
-EVEN = 0.1  # the light is even where the paper's brightness varies by less
+MIXED = 0.2  # of the border is not like the rest of it where it is of two kinds
+EVEN = 0.03  # the light is even where the paper's brightness varies by less
 LEAST_CONTRAST = 0.08  # between ink and paper, where that of black and white is 1
 LEAST_CLEARNESS = 4  # contrast between ink and paper, in standard deviations of the paper
 
@@ -72,21 +73,34 @@ def resized(grey, height, width):
 
 
 def _ground(grey, even):
-    """Fit a quadratic surface, or if the light is even a constant, to the border by least absolute deviations.
+    """Fit a quadratic surface, or if the light is even a constant, to the paper.
 
-    The fit is by iteratively reweighted least squares. The border is paper also where a digit fills most of a picture.
+    The paper is what the border is like, since a digit may fill most of the rest. Where the border is of two kinds,
+    such as paper and a table, the surface is fitted to the whole picture.
     """
     height, width = grey.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     terms = np.stack([np.ones_like(x)] if even else [np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
     border = np.maximum(np.abs(x), np.abs(y)) > BORDER
-    samples, values = terms[border], grey[border].astype(np.float64)
+    surface = terms @ _fitted(terms[border], grey[border])
+    if np.mean(np.abs(surface - grey)[border] > LEAST_CONTRAST) > MIXED:
+        step = max(1, max(height, width) // 64)
+        surface = terms @ _fitted(terms[::step, ::step].reshape(-1, terms.shape[2]), grey[::step, ::step].ravel())
+    return surface
+
+
+def _fitted(samples, values):
+    """Return the factors of the terms in samples (N, terms) that come closest to values, by least absolute deviations.
+
+    The fit is by iteratively reweighted least squares.
+    """
+    values = values.astype(np.float64)
     weights = np.ones(len(values))
     for _ in range(20):
         weighted = samples * weights[:, np.newaxis]
         factors = np.linalg.lstsq(weighted.T @ samples, weighted.T @ values, rcond=None)[0]
         weights = 1 / np.maximum(np.abs(values - samples @ factors), 1e-3)
-    return terms @ factors
+    return factors
 
 
 def _smoothed(grey):

@@ -8,7 +8,7 @@ from cnnx.data.digit_ink import largest_in_squares
 OUTER = 0.25  # how far from the edge a printed frame may be, in lengths of the picture
 THINNEST_PART = 0.04  # the least area of a loose stroke, in areas of the main one
 NEAR, SIDE_BY_SIDE = 0.3, 0.12  # the widest gap to a loose stroke, in lengths of the main one
-SOLID, FILLED = 0.33, 0.65  # strokes are narrower, in lengths of the digit, and fill less of their box
+SOLID, FILLED = 0.33, 0.75  # strokes are narrower, in lengths of the digit, and fill less of their box
 LEAST_SIZE = 0.1  # of a digit, as a fraction of the picture's longer side
 
 
@@ -51,7 +51,7 @@ def is_sheet(mask):
     height, width = bottom - top, right - left
     side = int(SOLID * max(height, width)) + 1
     has_square = min(height, width) >= side and not largest_in_squares(~mask[top:bottom, left:right], side).all()
-    return has_square or mask.sum() > FILLED * height * width
+    return has_square or (min(height, width) >= side and mask.sum() > FILLED * height * width)
 
 
 def box_of(mask):
@@ -88,11 +88,11 @@ def _without_frame(mask):
 def _long_lines(mask):
     """Return straight lines across a mask, near its upper and lower edge: a list of (rows, length)."""
     height, width = mask.shape
-    thickest = max(2, round(0.09 * max(height, width)))
+    thickest = max(2, round(0.08 * max(height, width)))
     tolerant = mask | np.roll(mask, 1, axis=0) | np.roll(mask, -1, axis=0)
     lengths = _longest_runs(tolerant) / width
     found = []
-    for rows in _runs(lengths > 0.6):
+    for rows in _runs(lengths > 0.68):
         near_edge = rows.stop <= OUTER * height or rows.start >= (1 - OUTER) * height
         if near_edge and rows.stop - rows.start <= thickest + 2:
             found.append((rows, lengths[rows].max()))
