@@ -106,7 +106,7 @@ def _fitted(samples, values):
 def _smoothed(grey):
     """Average each pixel with its eight neighbours, those in the middle counting most, against noise."""
     for _ in range(2):
-        padded = np.pad(grey, ((1, 1), (0, 0)), mode='edge')
+        padded = np.pad(grey, ((1, 1), (0, 0)), mode='reflect')
         grey = ((padded[:-2] + padded[2:]) / 2 + padded[1:-1]).T / 2
     return grey
 

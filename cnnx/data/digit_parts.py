@@ -20,8 +20,8 @@ def digit_mask(mask, notes):
     if not len(areas):
         return None
     at_edge = _is_at_edge(boxes, mask.shape)
-    outside = at_edge & _is_outside(labels, boxes)
-    sizes = np.max(boxes[:, [1, 3]] - boxes[:, [0, 2]], axis=1, initial=0)
+    sizes = np.max(boxes[:, [1, 3]] - boxes[:, [0, 2]], axis=1)
+    outside = (at_edge & _is_outside(labels, boxes)) | _surrounds(labels, boxes, sizes)
     candidates = ~outside & (sizes >= LEAST_SIZE * max(mask.shape))
     if not candidates.any():
         candidates = sizes >= LEAST_SIZE * max(mask.shape)
@@ -67,6 +67,16 @@ def _is_at_edge(boxes, shape):
 def _is_outside(labels, boxes):
     """Return which components do not reach the middle of the picture, such as a shadow or the edge of a table."""
     return ~np.isin(np.arange(1, len(boxes) + 1), _middle(labels))
+
+
+def _surrounds(labels, boxes, sizes):
+    """Return which components are hollow and have a digit in their middle: frames, also where they are not upright."""
+    found = np.zeros(len(boxes), bool)
+    for i in np.flatnonzero(sizes > 0.5 * max(labels.shape)):
+        top, bottom, left, right = boxes[i]
+        inside = np.unique(_middle(labels[top:bottom, left:right]))
+        found[i] = i + 1 not in inside and (sizes[inside[inside > 0] - 1] > 0.3 * sizes[i]).any()
+    return found
 
 
 def _middle(picture):

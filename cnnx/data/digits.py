@@ -16,8 +16,8 @@ from cnnx.data.idx import DataError
 from cnnx.data.images import read_image
 
 BOX = 20 / 28  # the fraction of the image's side that the digit fills
-# The least width of strokes, as a fraction of the digit's longer side. One in ten of MNIST's digits has thinner ones.
-THINNEST = 1.5 / 20
+THINNEST = 1.9 / 20  # the least width of strokes, as a fraction of the digit's longer side
+HALO = 0.2  # ink that is weaker, at the edge of strokes, does not count for the digit's size
 
 
 @dataclass
@@ -26,7 +26,7 @@ class PreparedDigit:
 
     Attributes:
         pixels: (size, size, 1) float32 in [0, 1]; 1 is ink.
-        notes: a list of sentences about what may be wrong with the picture.
+        notes: a list of sentences, each a reason to doubt that the digit was found; empty for most pictures.
     """
 
     pixels: np.ndarray
@@ -36,15 +36,22 @@ class PreparedDigit:
 def prepare_digit(picture, size=28):
     """Preprocess a picture of one digit, dark on light or light on dark, like the images of MNIST.
 
-    1. A quadratic surface is fitted to the background and subtracted.
-    2. Ink is what is darker, or lighter, than the background by more than Otsu's threshold.
-    3. The digit is the largest connected component of the ink, with the strokes and small pieces close to it. Ink that
-       touches the edge of the picture is ignored, unless there is nothing else.
-    4. The digit is cropped, its strokes are thickened if they are thinner than those of MNIST, it is scaled to 20/28
-       of `size`, and its centre of mass is placed in the middle.
+    1. The picture is scaled until its longer side has 120 to 400 pixels, and inverted if it is light on dark: paper is
+       what the border is like.
+    2. The paper's brightness is taken out, and what is darker than it by more than Otsu's threshold is ink. Weaker ink
+       is kept where it touches strong ink.
+    3. Printed frames, and marks at the edge that do not reach the middle, are left out. The digit is the largest
+       connected component of the rest, with loose strokes close to it.
+    4. If this is more like a sheet of paper than like strokes, steps 2 and 3 are tried on the negative.
+    5. Strokes are thickened if they are thinner than those of MNIST, the digit is scaled to 20/28 of `size`, and its
+       centre of mass is placed in the middle.
+
+    A picture of `size` that looks like MNIST's images already is returned as it is, light on dark.
 
     Args:
-        picture: a path, or grey values (H, W) or (H, W, 1) in [0, 1].
+        picture: a path, or grey values (H, W) or (H, W, 1): whole numbers over the range of their type, or real numbers
+            in [0, 1]. Those from 0 to more than 2 are taken to be in [0, 255], and others are scaled from their least
+            to their greatest.
         size: height and width of the result in pixels; 28 for networks that were trained on MNIST.
 
     Returns:
@@ -60,6 +67,9 @@ def prepare_digit(picture, size=28):
     grey = _checked_grey(picture if isinstance(picture, np.ndarray) else read_image(picture))
     if not isinstance(size, (int, np.integer)) or size < 4:
         raise ValueError(f'size: expected a whole number of at least 4, got {size!r}')
+    as_it_is = _like_mnist(grey, size)
+    if as_it_is is not None:
+        return PreparedDigit(as_it_is)
     even = max(grey.shape) < PLAIN
     work = dark_on_light(scaled_to_work(grey), even)
     found = _found(work, even)
@@ -73,6 +83,27 @@ def prepare_digit(picture, size=28):
     ink, mask, notes = found
     digit = _bolder(_cropped(ink, mask))
     return PreparedDigit(_placed(_scaled(digit, round(size * BOX)), size), notes)
+
+
+def _like_mnist(grey, size):
+    """Return a picture that looks like MNIST's images already, light on dark, (size, size, 1), or None if it does not.
+
+    Its border is plain, the digit has the size that MNIST's have, and its mass is in the middle.
+    """
+    if grey.shape != (size, size):
+        return None
+    pixels = grey if np.median(grey) < 0.5 else 1 - grey
+    if max(pixels[[0, -1]].max(), pixels[:, [0, -1]].max()) > 0.1 or pixels.max() < 0.5:
+        return None
+    top, bottom, left, right = box_of(pixels > 0.1)
+    is_of_size = abs(max(bottom - top, right - left) / size - BOX) < 0.1
+    is_central = all(abs(_centre_of_mass(pixels, axis) - size / 2) <= 1.5 for axis in (0, 1))
+    return pixels[..., np.newaxis] if is_of_size and is_central else None
+
+
+def _centre_of_mass(pixels, axis):
+    mass = pixels.sum(axis=1 - axis)
+    return (mass * np.arange(len(mass))).sum() / mass.sum()
 
 
 def _found(work, even):
@@ -107,23 +138,21 @@ def _checked_grey(grey):
 
 
 def _in_0_to_1(grey):
-    """Scale whole numbers by the range of their type, and other real numbers by what they look like."""
-    lowest, highest = grey.min(), grey.max()
+    """Scale whole numbers by the range of their type, and real ones, or those of 32 bits and more, by what they are."""
+    lowest, highest = float(grey.min()), float(grey.max())
     if grey.dtype.kind in 'iu' and grey.dtype.itemsize <= 2:
-        highest = np.iinfo(grey.dtype).max
-    elif lowest >= 0 and 1 < highest <= 255:
-        highest = 255
-    if lowest >= 0 and highest <= 1:
+        lowest, highest = min(lowest, 0), np.iinfo(grey.dtype).max
+    elif lowest >= 0 and highest <= 1:
         lowest, highest = 0, 1
-    elif lowest >= 0:
-        lowest = 0
-    return ((grey.astype(np.float64) - lowest) / (float(highest) - lowest)).astype(np.float32)
+    elif lowest >= 0 and highest > 2:
+        lowest, highest = 0, max(highest, 255)
+    return ((grey.astype(np.float64) - lowest) / ((highest - lowest) or 1)).astype(np.float32)
 
 
 def _cropped(ink, mask):
     """Return the ink of a mask, with its soft edge, cropped to it."""
     ink = np.where(dilated(mask), ink, 0)
-    top, bottom, left, right = box_of(ink > 0)
+    top, bottom, left, right = box_of(ink > HALO)
     return ink[top:bottom, left:right]
 
 
@@ -145,9 +174,7 @@ def _placed(digit, size):
     image = np.zeros((size, size, 1), np.float32)
     starts = []
     for axis, length in enumerate(digit.shape):
-        mass = digit.sum(axis=1 - axis)
-        centre = (mass * np.arange(length)).sum() / mass.sum()
-        starts.append(min(max(round(size / 2 - centre), 0), size - length))
+        starts.append(min(max(round(size / 2 - _centre_of_mass(digit, axis)), 0), size - length))
     top, left = starts
     image[top : top + digit.shape[0], left : left + digit.shape[1], 0] = digit
     return image
