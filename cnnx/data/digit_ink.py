@@ -6,6 +6,7 @@ from cnnx.data.connected_components import connected_components
 from cnnx.data.images import pillow
 
 LARGEST, SMALLEST = 400, 120  # pictures are scaled until their longer side is between these
+FEW = 16  # pixels a side
 PLAIN = 40  # the light on pictures with fewer pixels a side is taken to be even
 WIDEST = 0.65  # the widest mark that may be ink, as a fraction of the picture's longer side
 BORDER = 0.9  # where the border of a picture begins, from 0 in its middle to 1 at its edge
@@ -53,6 +54,19 @@ def ink_of(grey, even):
     middle = np.median(plain)
     faintest = middle + 3 * 1.48 * np.median(np.abs(plain - middle))
     return ((ink - faintest) / (inked.mean() - faintest)).clip(0, 1)
+
+
+def ink_of_few_pixels(grey):
+    """Return the ink of a picture of few pixels, enlarged, from 0 to 1, or None if none is seen.
+
+    It has no room for anything but the digit, so all that is darker than most of it counts. Enlarging blurs; the
+    stretch of the greys gives strokes their edges back.
+    """
+    ink = (np.median(grey) - grey).clip(0)
+    if ink.max() < LEAST_CONTRAST:
+        return None
+    height, width = (length * SMALLEST // max(grey.shape) for length in np.add(grey.shape, 2))
+    return ((resized(np.pad(ink / ink.max(), 1), height, width) - 0.1) / 0.5).clip(0, 1)
 
 
 def strokes(ink, weak=0.25, strong=0.5):

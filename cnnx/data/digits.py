@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cnnx.data.digit_ink import PLAIN, dark_on_light, dilated, ink_of, resized, scaled_to_work, strokes
+from cnnx.data.digit_ink import (
+    FEW,
+    PLAIN,
+    dark_on_light,
+    dilated,
+    ink_of,
+    ink_of_few_pixels,
+    resized,
+    scaled_to_work,
+    strokes,
+)
 from cnnx.data.digit_parts import box_of, digit_mask, is_sheet, stroke_width
 from cnnx.data.idx import DataError
 from cnnx.data.images import read_image
@@ -67,43 +77,52 @@ def prepare_digit(picture, size=28):
     grey = _checked_grey(picture if isinstance(picture, np.ndarray) else read_image(picture))
     if not isinstance(size, (int, np.integer)) or size < 4:
         raise ValueError(f'size: expected a whole number of at least 4, got {size!r}')
-    as_it_is = _like_mnist(grey, size)
-    if as_it_is is not None:
-        return PreparedDigit(as_it_is)
+    if _is_like_mnist(grey, size):
+        return PreparedDigit((grey if np.median(grey) < 0.5 else 1 - grey)[..., np.newaxis])
+    digit, notes = _digit_of_few_pixels(grey) if max(grey.shape) < FEW else _digit_on_paper(grey)
+    if digit is None:
+        raise DataError(
+            f'{where}: no digit to be seen: expected one digit, clearly darker or clearly lighter than a plain '
+            'background'
+        )
+    return PreparedDigit(_placed(_scaled(_cropped(digit), round(size * BOX)), size), notes)
+
+
+def _is_like_mnist(grey, size):
+    """Return whether a picture looks like MNIST's images already, or like the negative of one.
+
+    Its border is plain, the digit has the size that MNIST's have, and its mass is in the middle.
+    """
+    pixels = grey if np.median(grey) < 0.5 else 1 - grey
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    if grey.shape != (size, size) or border.max() > 0.1 or pixels.max() < 0.5:
+        return False
+    top, bottom, left, right = box_of(pixels > 0.1)
+    is_of_size = abs(max(bottom - top, right - left) / size - BOX) < 0.1
+    return is_of_size and all(abs(_centre_of_mass(pixels, axis) - size / 2) <= 1.5 for axis in (0, 1))
+
+
+def _centre_of_mass(pixels, axis):
+    mass = pixels.sum(axis=1 - axis)
+    return (mass * np.arange(len(mass))).sum() / mass.sum()
+
+
+def _digit_of_few_pixels(grey):
+    """Return (ink, notes): all that is on a picture of few pixels; ink is None if nothing is."""
+    return ink_of_few_pixels(dark_on_light(grey, even=True)), [f'the picture has less than {FEW} pixels a side']
+
+
+def _digit_on_paper(grey):
+    """Return (ink, notes): the ink of the digit on a picture, None if there is none."""
     even = max(grey.shape) < PLAIN
     work = dark_on_light(scaled_to_work(grey), even)
     found = _found(work, even)
     if found is None or is_sheet(found[1]):
         found = _found_on_negative(1 - work, even, found) or found
     if found is None:
-        raise DataError(
-            f'{where}: no digit to be seen: expected one digit, clearly darker or clearly lighter than a plain '
-            'background'
-        )
+        return None, []
     ink, mask, notes = found
-    digit = _bolder(_cropped(ink, mask))
-    return PreparedDigit(_placed(_scaled(digit, round(size * BOX)), size), notes)
-
-
-def _like_mnist(grey, size):
-    """Return a picture that looks like MNIST's images already, light on dark, (size, size, 1), or None if it does not.
-
-    Its border is plain, the digit has the size that MNIST's have, and its mass is in the middle.
-    """
-    if grey.shape != (size, size):
-        return None
-    pixels = grey if np.median(grey) < 0.5 else 1 - grey
-    if max(pixels[[0, -1]].max(), pixels[:, [0, -1]].max()) > 0.1 or pixels.max() < 0.5:
-        return None
-    top, bottom, left, right = box_of(pixels > 0.1)
-    is_of_size = abs(max(bottom - top, right - left) / size - BOX) < 0.1
-    is_central = all(abs(_centre_of_mass(pixels, axis) - size / 2) <= 1.5 for axis in (0, 1))
-    return pixels[..., np.newaxis] if is_of_size and is_central else None
-
-
-def _centre_of_mass(pixels, axis):
-    mass = pixels.sum(axis=1 - axis)
-    return (mass * np.arange(len(mass))).sum() / mass.sum()
+    return _bolder(_cropped(np.where(dilated(mask), ink, 0))), notes
 
 
 def _found(work, even):
@@ -149,9 +168,7 @@ def _in_0_to_1(grey):
     return ((grey.astype(np.float64) - lowest) / ((highest - lowest) or 1)).astype(np.float32)
 
 
-def _cropped(ink, mask):
-    """Return the ink of a mask, with its soft edge, cropped to it."""
-    ink = np.where(dilated(mask), ink, 0)
+def _cropped(ink):
     top, bottom, left, right = box_of(ink > HALO)
     return ink[top:bottom, left:right]
 
