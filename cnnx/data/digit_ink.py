@@ -59,14 +59,13 @@ def ink_of(grey, even):
 def ink_of_few_pixels(grey):
     """Return the ink of a picture of few pixels, enlarged, from 0 to 1, or None if none is seen.
 
-    It has no room for anything but the digit, so all that is darker than most of it counts. Enlarging blurs; the
-    stretch of the greys gives strokes their edges back.
+    It has no room for anything but the digit, so all that is darker than most of it counts.
     """
     ink = (np.median(grey) - grey).clip(0)
     if ink.max() < LEAST_CONTRAST:
         return None
     height, width = (length * SMALLEST // max(grey.shape) for length in np.add(grey.shape, 2))
-    return ((resized(np.pad(ink / ink.max(), 1), height, width) - 0.1) / 0.5).clip(0, 1)
+    return resized(np.pad(ink / ink.max(), 1), height, width, 'LANCZOS').clip(0, 1)
 
 
 def strokes(ink, weak=0.25, strong=0.5):
@@ -80,10 +79,10 @@ def strokes(ink, weak=0.25, strong=0.5):
     return touching if touching.sum() < 3 * firm.sum() else firm
 
 
-def resized(grey, height, width):
-    """Scale a picture (H, W), with antialiasing."""
+def resized(grey, height, width, way='BICUBIC'):
+    """Scale a picture (H, W), with antialiasing, in a way that Pillow has."""
     image = pillow().fromarray(np.ascontiguousarray(grey, np.float32))
-    return np.asarray(image.resize((width, height), pillow().Resampling.BICUBIC))
+    return np.asarray(image.resize((width, height), pillow().Resampling[way]))
 
 
 def _ground(grey, even):

@@ -27,6 +27,7 @@ from cnnx.data.images import read_image
 
 BOX = 20 / 28  # the fraction of the image's side that the digit fills
 THINNEST = 1.9 / 20  # the least width of strokes, as a fraction of the digit's longer side
+THICK = 0.17  # strokes of a digit that are wider may be gaps between strokes of another
 HALO = 0.2  # ink that is weaker, at the edge of strokes, does not count for the digit's size
 
 
@@ -132,20 +133,20 @@ def _found(work, even):
     return None if mask is None else (ink, mask, notes)
 
 
-def _found_on_negative(work, even, wide):
-    """Return what is found on the negative, if it is the digit, and wide, what was found before, the paper around it.
+def _found_on_negative(work, even, sheet):
+    """Return what is found on the negative, if it is a digit, and sheet, what was found before, the paper around it.
 
-    The border was a table or a frame then. The digit has thinner strokes than the paper, and is not the paper's edge
-    nor a hole in a stroke.
+    The border was a table or a frame then. A digit has thin strokes; else it may be a gap between thick ones. It is not
+    around the sheet, and not much smaller.
     """
     found = _found(work, even)
-    if found is None or wide is None:
+    if found is None or sheet is None:
         return found
     top, bottom, left, right = box_of(found[1])
-    outer = box_of(wide[1])
+    outer = box_of(sheet[1])
     is_around = top <= outer[0] and left <= outer[2] and bottom >= outer[1] and right >= outer[3]
-    is_hole = max(bottom - top, right - left) < 0.35 * max(outer[1] - outer[0], outer[3] - outer[2])
-    return found if not (is_around or is_hole or is_sheet(found[1])) else None
+    is_small = max(bottom - top, right - left) < 0.35 * max(outer[1] - outer[0], outer[3] - outer[2])
+    return None if is_around or is_small or stroke_width(found[1]) > THICK else found
 
 
 def _checked_grey(grey):
