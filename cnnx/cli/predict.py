@@ -13,7 +13,7 @@ from cnnx.metrics import class_scores
 from cnnx.network import Network
 
 NAMED = 3
-LEAST_PROBABILITY = 0.8  # of the predicted class, below which the reading is doubtful
+LEAST_PROBABILITY = 0.9  # of the predicted class, below which the reading is doubtful
 
 
 def add_arguments(parser):
