@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnx import Network
+from cnnx.cli.predict import LEAST_PROBABILITY, NOT_SURE
 from cnnx.data import DataError, prepare_digit, preprocess_mnist_data
 from tools.photograph_digits import add_options, made
 
@@ -30,6 +31,8 @@ def read(network, pictures):
     for row in rows:
         if row[1] >= 0:
             row[1], row[2] = int(probabilities[row[1]].argmax()), float(probabilities[row[1]].max())
+            if row[2] < LEAST_PROBABILITY:
+                row[3] = [*row[3], NOT_SURE]
     return rows
 
 
@@ -50,12 +53,12 @@ def labelled_files(folder):
 
 
 def report(name, rows, list_wrong):
-    """Print how many of rows are right, and how many of the right and of the wrong ones have notes."""
+    """Print how many of rows are right, and how many of the right and of the wrong ones are doubtful."""
     right, wrong = ([row for row in rows if (row[0] == row[1]) is same] for same in (True, False))
     noted = [sum(bool(row[3]) for row in part) for part in (right, wrong)]
     print(
         f'{name:12} {len(right):5}/{len(rows)} {len(right) / len(rows):6.1%}; '
-        f'with notes: {noted[0]} right, {noted[1]} of {len(wrong)} wrong',
+        f'doubtful: {noted[0]} right, {noted[1]} of {len(wrong)} wrong',
         flush=True,
     )
     if list_wrong:

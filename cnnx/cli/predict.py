@@ -14,6 +14,7 @@ from cnnx.network import Network
 
 NAMED = 3
 LEAST_PROBABILITY = 0.9  # of the predicted class, below which the reading is doubtful
+NOT_SURE = 'the network is not sure'
 
 
 def add_arguments(parser):
@@ -53,7 +54,7 @@ def run(options):
         for picture, row in zip(good, rows, strict=True):
             picture['probabilities'] = row
             if row.max() < LEAST_PROBABILITY:
-                picture['notes'].append('the network is not sure')
+                picture['notes'].append(NOT_SURE)
     _print(found, names, options.json)
     if options.save_prepared:
         options.save_prepared.mkdir(parents=True, exist_ok=True)

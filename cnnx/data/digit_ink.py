@@ -86,17 +86,18 @@ def resized(grey, height, width, way='BICUBIC'):
 
 
 def _ground(grey, even):
-    """Fit a quadratic surface, or if the light is even a constant, to the paper.
+    """Fit a plane, or if the light is even a constant, to the paper.
 
     The paper is what the border is like, since a digit may fill most of the rest. Where the border is of two kinds,
-    such as paper and a table, the surface is fitted to the whole picture.
+    such as paper and a table, a quadratic surface is fitted to the whole picture.
     """
     height, width = grey.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    terms = np.stack([np.ones_like(x)] if even else [np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
     border = np.maximum(np.abs(x), np.abs(y)) > BORDER
-    surface = terms @ _fitted(terms[border], grey[border])
-    if np.mean(np.abs(surface - grey)[border] > LEAST_CONTRAST) > MIXED:
+    plane = terms[..., : 1 if even else 3]
+    surface = plane @ _fitted(plane[border], grey[border])
+    if not even and np.mean(np.abs(surface - grey)[border] > LEAST_CONTRAST) > MIXED:
         step = max(1, max(height, width) // 64)
         surface = terms @ _fitted(terms[::step, ::step].reshape(-1, terms.shape[2]), grey[::step, ::step].ravel())
     return surface
