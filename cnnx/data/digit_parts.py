@@ -46,12 +46,16 @@ def stroke_width(mask):
 
 
 def is_sheet(mask):
-    """Return whether a mask (H, W) may be a sheet of paper, not strokes: it fills its box, or a large square in it."""
+    """Return whether a mask (H, W) may be a sheet of paper, not strokes.
+
+    A sheet is most of the picture, and fills most of its box, or a large square fits into it.
+    """
     top, bottom, left, right = box_of(mask)
     height, width = bottom - top, right - left
     side = int(SOLID * max(height, width)) + 1
-    has_square = min(height, width) >= side and not largest_in_squares(~mask[top:bottom, left:right], side).all()
-    return has_square or (min(height, width) >= side and mask.sum() > FILLED * height * width)
+    if min(height / mask.shape[0], width / mask.shape[1]) < 0.5 or min(height, width) < side:
+        return False
+    return mask.sum() > FILLED * height * width or not largest_in_squares(~mask[top:bottom, left:right], side).all()
 
 
 def box_of(mask):
