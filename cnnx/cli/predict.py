@@ -16,6 +16,8 @@ from cnnx.network import Network
 
 NAMED = 3
 PACKAGED = 'lenet5-mnist'
+LEAST_PROBABILITY = 0.9  # of the predicted class, below which the reading is doubtful
+NOT_SURE = 'the network is not sure'
 
 
 def add_arguments(parser):
@@ -59,6 +61,8 @@ def run(options):
         rows = _probabilities(network.predict(np.stack([picture['pixels'] for picture in good])))
         for picture, row in zip(good, rows, strict=True):
             picture['probabilities'] = row
+            if row.max() < LEAST_PROBABILITY:
+                picture['notes'].append(NOT_SURE)
     _print(found, names, options.json)
     if options.save_prepared:
         options.save_prepared.mkdir(parents=True, exist_ok=True)
@@ -146,9 +150,8 @@ def _print(found, names, as_json):
         if 'error' in picture:
             print(picture['error'], file=sys.stderr)
             continue
-        print(f'{picture["image"]}: {_in_short(picture, names, NAMED)}')
-        for note in picture['notes']:
-            print(f'{picture["image"]}: {note}', file=sys.stderr)
+        doubts = f' ? {"; ".join(picture["notes"])}' if picture['notes'] else ''
+        print(f'{picture["image"]}: {_in_short(picture, names, NAMED)}{doubts}')
 
 
 def _in_short(picture, names, count):
@@ -166,5 +169,6 @@ def _as_json(picture, names):
         'class': names[row.argmax()],
         'probability': row.max(),
         'probabilities': dict(zip(names, row.tolist(), strict=True)),
+        'doubtful': bool(picture['notes']),
         'notes': picture['notes'],
     }
