@@ -87,6 +87,12 @@ ROWS = {
     'Sigmoid': Row(of_any_shape(cnnx.Sigmoid)),
     'LeakyReLU': Row(of_any_shape(cnnx.LeakyReLU, st.floats(0, 2))),
     'Tanh': Row(of_any_shape(cnnx.Tanh)),
+    'ELU': Row(of_any_shape(cnnx.ELU, st.floats(0, 2))),
+    'Softplus': Row(of_any_shape(cnnx.Softplus)),
+    'SiLU': Row(of_any_shape(cnnx.SiLU)),
+    'GELU': Row(of_any_shape(cnnx.GELU)),
+    'HardSwish': Row(of_any_shape(cnnx.HardSwish)),
+    'PReLU': Row(of_any_shape(cnnx.PReLU, st.floats(0, 2))),
     'Dropout': Row(of_any_shape(cnnx.Dropout, st.floats(0, 0.9)), arguments=(0.4,)),
     'BatchNormalization': Row(
         st.tuples(st.builds(cnnx.BatchNormalization, momenta, st.floats(1e-5, 1)), st.tuples(sizes) | images), IMAGE

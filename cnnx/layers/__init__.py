@@ -1,6 +1,17 @@
 """The layers: one file for each kind, or for a few alike. A new kind is added to __all__, and is found there."""
 
-from cnnx.layers.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from cnnx.layers.activations import (
+    ELU,
+    GELU,
+    HardSwish,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 from cnnx.layers.base import Layer
 from cnnx.layers.batch_normalization import BatchNormalization
 from cnnx.layers.convolutional import Convolutional
@@ -13,6 +24,8 @@ from cnnx.layers.softmax import Softmax
 from cnnx.layers.wiring import Input
 
 __all__ = [
+    'ELU',
+    'GELU',
     'Add',
     'AveragePooling',
     'BatchNormalization',
@@ -22,14 +35,18 @@ __all__ = [
     'Dropout',
     'Flatten',
     'GlobalAveragePooling',
+    'HardSwish',
     'Input',
     'Layer',
     'LeakyReLU',
     'MaxPooling',
     'Multiply',
+    'PReLU',
     'ReLU',
+    'SiLU',
     'Sigmoid',
     'Softmax',
+    'Softplus',
     'Tanh',
 ]
 
