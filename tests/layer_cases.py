@@ -10,6 +10,9 @@ from cnnx.layers import LAYERS
 
 sizes = st.integers(1, 7)
 small = st.integers(1, 4)
+few = st.integers(0, 3)
+shapes = st.lists(small, min_size=1, max_size=3).map(tuple)
+images = st.tuples(small, small, small)
 
 
 @st.composite
@@ -37,6 +40,35 @@ def convolutional(draw):
 
 
 @st.composite
+def transposed_convolutional(draw):
+    kernel = draw(sizes), draw(small)
+    most = tuple((size - 1) // 2 for size in kernel)
+    layer = cnnx.TransposedConvolutional(
+        draw(st.integers(1, 3)),
+        kernel,
+        stride=(draw(small), draw(small)),
+        padding=draw(st.sampled_from(['valid', 'same', most])),
+        use_bias=draw(st.booleans()),
+    )
+    return layer, draw(images)
+
+
+@st.composite
+def cropping(draw):
+    sides = draw(st.tuples(*[st.tuples(few, few)] * 2))
+    return cnnx.Cropping(sides), (*(sum(pair) + draw(small) for pair in sides), draw(small))
+
+
+@st.composite
+def reshape(draw):
+    target = draw(shapes)
+    hidden = draw(st.sampled_from([None, *range(len(target))]))
+    size = int(np.prod(target))
+    shape = draw(st.sampled_from([(size,), (1, size), (size, 1, 1), target[::-1]]))
+    return cnnx.Reshape([-1 if axis == hidden else size for axis, size in enumerate(target)]), shape
+
+
+@st.composite
 def pooling(draw, kind):
     pool = draw(small), draw(small)
     padding = draw(st.sampled_from(['valid', 'same']))
@@ -49,10 +81,6 @@ def pooling(draw, kind):
 def dense(draw):
     inputs = draw(sizes)
     return cnnx.Dense(inputs, draw(sizes), use_bias=draw(st.booleans())), (inputs,)
-
-
-shapes = st.lists(small, min_size=1, max_size=3).map(tuple)
-images = st.tuples(small, small, small)
 
 
 def of_any_shape(kind, *arguments):
@@ -83,6 +111,16 @@ class Row(NamedTuple):
 IMAGE = (3, 4, 2)
 ROWS = {
     'Convolutional': Row(convolutional(), IMAGE, (2, 2, 1, 'same')),
+    'TransposedConvolutional': Row(transposed_convolutional(), IMAGE, (2, 3, 2, 'same')),
+    'UpSampling': Row(
+        st.tuples(
+            st.builds(cnnx.UpSampling, st.tuples(small, small), st.sampled_from(['nearest', 'bilinear'])), images
+        ),
+        IMAGE,
+        (2, 'bilinear'),
+    ),
+    'ZeroPadding': Row(st.tuples(st.builds(cnnx.ZeroPadding, st.tuples(few, few) | few), images), IMAGE),
+    'Cropping': Row(cropping(), IMAGE),
     'ReLU': Row(of_any_shape(cnnx.ReLU)),
     'Sigmoid': Row(of_any_shape(cnnx.Sigmoid)),
     'LeakyReLU': Row(of_any_shape(cnnx.LeakyReLU, st.floats(0, 2))),
@@ -101,6 +139,7 @@ ROWS = {
     'AveragePooling': Row(pooling(cnnx.AveragePooling), IMAGE, (3, 2, 'same')),
     'GlobalAveragePooling': Row(of_images(cnnx.GlobalAveragePooling), IMAGE),
     'Flatten': Row(of_any_shape(cnnx.Flatten)),
+    'Reshape': Row(reshape(), IMAGE, ((-1, 3),)),
     'Dense': Row(dense(), (3,), (None, 2)),
     'Softmax': Row(st.tuples(st.builds(cnnx.Softmax), st.tuples(sizes)), (3,)),
 }

@@ -17,10 +17,13 @@ from cnnx.layers.batch_normalization import BatchNormalization
 from cnnx.layers.convolutional import Convolutional
 from cnnx.layers.dense import Dense
 from cnnx.layers.dropout import Dropout
-from cnnx.layers.flatten import Flatten
+from cnnx.layers.flatten import Flatten, Reshape
 from cnnx.layers.merging import Add, Concatenate, Multiply
+from cnnx.layers.padding import Cropping, ZeroPadding
 from cnnx.layers.pooling import AveragePooling, GlobalAveragePooling, MaxPooling
 from cnnx.layers.softmax import Softmax
+from cnnx.layers.transposed_convolutional import TransposedConvolutional
+from cnnx.layers.upsampling import UpSampling
 from cnnx.layers.wiring import Input
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     'BatchNormalization',
     'Concatenate',
     'Convolutional',
+    'Cropping',
     'Dense',
     'Dropout',
     'Flatten',
@@ -43,11 +47,15 @@ __all__ = [
     'Multiply',
     'PReLU',
     'ReLU',
+    'Reshape',
     'SiLU',
     'Sigmoid',
     'Softmax',
     'Softplus',
     'Tanh',
+    'TransposedConvolutional',
+    'UpSampling',
+    'ZeroPadding',
 ]
 
 LAYERS = {name: globals()[name] for name in __all__ if name not in ('Input', 'Layer')}
