@@ -13,8 +13,8 @@ from cnnx.layers.base import WeightedLayer
 class TransposedConvolutional(WeightedLayer):
     """Enlarge an image: each pixel adds its filters, times itself, to a window of the output.
 
-    y[p sh + r, q sw + s, f] += x[p, q, c] weights[r, s, f, c], where p, q run over the pixels of the input, r, s over the
-    kernel, c over the channels, and (sh, sw) is the stride; then bias[f] is added everywhere. This is what
+    y[p sh + r, q sw + s, f] += x[p, q, c] weights[r, s, f, c], where p, q run over the pixels of the input, r, s over
+    the kernel, c over the channels, and (sh, sw) is the stride; then bias[f] is added everywhere. This is what
     `Convolutional` does in its backward pass, and its backward pass is a convolution.
 
     Shape: (N, H, W, C) -> (N, P, Q, num_filters). Rows, and likewise columns, with the sizes of Keras:
