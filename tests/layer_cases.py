@@ -78,6 +78,28 @@ def pooling(draw, kind):
 
 
 @st.composite
+def convolutional_1d(draw):
+    kernel, groups, dilation = draw(small), draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    layer = cnnx.Convolutional1D(
+        groups * draw(st.integers(1, 3)),
+        kernel,
+        stride=draw(small),
+        padding=draw(st.sampled_from(['valid', 'same', 2])),
+        dilation=dilation,
+        groups=groups,
+        use_bias=draw(st.booleans()),
+    )
+    return layer, (dilation * (kernel - 1) + draw(small), groups * draw(st.integers(1, 2)))
+
+
+@st.composite
+def pooling_1d(draw, kind):
+    pool, padding = draw(small), draw(st.sampled_from(['valid', 'same']))
+    shape = (draw(st.integers(pool if padding == 'valid' else 1, 9)), draw(st.integers(1, 3)))
+    return kind(pool, stride=draw(st.none() | small), padding=padding), shape
+
+
+@st.composite
 def dense(draw):
     inputs = draw(sizes)
     return cnnx.Dense(inputs, draw(sizes), use_bias=draw(st.booleans())), (inputs,)
@@ -87,8 +109,8 @@ def of_any_shape(kind, *arguments):
     return st.tuples(st.builds(kind, *arguments), shapes)
 
 
-def of_images(kind):
-    return st.tuples(st.builds(kind), images)
+def of_images_or_signals(kind):
+    return st.tuples(st.builds(kind), images | st.tuples(small, small))
 
 
 momenta = st.floats(0, 0.99)
@@ -133,11 +155,15 @@ ROWS = {
     'PReLU': Row(of_any_shape(cnnx.PReLU, st.floats(0, 2))),
     'Dropout': Row(of_any_shape(cnnx.Dropout, st.floats(0, 0.9)), arguments=(0.4,)),
     'BatchNormalization': Row(
-        st.tuples(st.builds(cnnx.BatchNormalization, momenta, st.floats(1e-5, 1)), st.tuples(sizes) | images), IMAGE
+        st.tuples(st.builds(cnnx.BatchNormalization, momenta, st.floats(1e-5, 1)), shapes), IMAGE
     ),
     'MaxPooling': Row(pooling(cnnx.MaxPooling), IMAGE, (3, 2, 'same')),
     'AveragePooling': Row(pooling(cnnx.AveragePooling), IMAGE, (3, 2, 'same')),
-    'GlobalAveragePooling': Row(of_images(cnnx.GlobalAveragePooling), IMAGE),
+    'GlobalAveragePooling': Row(of_images_or_signals(cnnx.GlobalAveragePooling), IMAGE),
+    'GlobalMaxPooling': Row(of_images_or_signals(cnnx.GlobalMaxPooling), IMAGE),
+    'Convolutional1D': Row(convolutional_1d(), (4, 2), (2, 3, 2, 'same')),
+    'MaxPooling1D': Row(pooling_1d(cnnx.MaxPooling1D), (4, 2), (3, 2, 'same')),
+    'AveragePooling1D': Row(pooling_1d(cnnx.AveragePooling1D), (4, 2), (3, 2, 'same')),
     'Flatten': Row(of_any_shape(cnnx.Flatten)),
     'Reshape': Row(reshape(), IMAGE, ((-1, 3),)),
     'Dense': Row(dense(), (3,), (None, 2)),

@@ -20,7 +20,8 @@ from cnnx.layers.dropout import Dropout
 from cnnx.layers.flatten import Flatten, Reshape
 from cnnx.layers.merging import Add, Concatenate, Multiply
 from cnnx.layers.padding import Cropping, ZeroPadding
-from cnnx.layers.pooling import AveragePooling, GlobalAveragePooling, MaxPooling
+from cnnx.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaxPooling, MaxPooling
+from cnnx.layers.signals import AveragePooling1D, Convolutional1D, MaxPooling1D
 from cnnx.layers.softmax import Softmax
 from cnnx.layers.transposed_convolutional import TransposedConvolutional
 from cnnx.layers.upsampling import UpSampling
@@ -31,19 +32,23 @@ __all__ = [
     'GELU',
     'Add',
     'AveragePooling',
+    'AveragePooling1D',
     'BatchNormalization',
     'Concatenate',
     'Convolutional',
+    'Convolutional1D',
     'Cropping',
     'Dense',
     'Dropout',
     'Flatten',
     'GlobalAveragePooling',
+    'GlobalMaxPooling',
     'HardSwish',
     'Input',
     'Layer',
     'LeakyReLU',
     'MaxPooling',
+    'MaxPooling1D',
     'Multiply',
     'PReLU',
     'ReLU',
