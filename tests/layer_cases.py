@@ -69,6 +69,12 @@ def reshape(draw):
 
 
 @st.composite
+def group_normalization(draw):
+    groups, shape = draw(small), draw(shapes)
+    return cnnx.GroupNormalization(groups, draw(st.floats(1e-3, 1))), (*shape[:-1], groups * draw(small))
+
+
+@st.composite
 def pooling(draw, kind):
     pool = draw(small), draw(small)
     padding = draw(st.sampled_from(['valid', 'same']))
@@ -157,6 +163,8 @@ ROWS = {
     'BatchNormalization': Row(
         st.tuples(st.builds(cnnx.BatchNormalization, momenta, st.floats(1e-5, 1)), shapes), IMAGE
     ),
+    'GroupNormalization': Row(group_normalization(), IMAGE, (1,)),
+    'LayerNormalization': Row(of_any_shape(cnnx.LayerNormalization, st.floats(1e-3, 1)), IMAGE),
     'MaxPooling': Row(pooling(cnnx.MaxPooling), IMAGE, (3, 2, 'same')),
     'AveragePooling': Row(pooling(cnnx.AveragePooling), IMAGE, (3, 2, 'same')),
     'GlobalAveragePooling': Row(of_images_or_signals(cnnx.GlobalAveragePooling), IMAGE),

@@ -18,6 +18,7 @@ from cnnx.layers.convolutional import Convolutional
 from cnnx.layers.dense import Dense
 from cnnx.layers.dropout import Dropout
 from cnnx.layers.flatten import Flatten, Reshape
+from cnnx.layers.group_normalization import GroupNormalization, LayerNormalization
 from cnnx.layers.merging import Add, Concatenate, Multiply
 from cnnx.layers.padding import Cropping, ZeroPadding
 from cnnx.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaxPooling, MaxPooling
@@ -43,9 +44,11 @@ __all__ = [
     'Flatten',
     'GlobalAveragePooling',
     'GlobalMaxPooling',
+    'GroupNormalization',
     'HardSwish',
     'Input',
     'Layer',
+    'LayerNormalization',
     'LeakyReLU',
     'MaxPooling',
     'MaxPooling1D',

@@ -54,6 +54,8 @@ KERNELS = {
     'batchnorm_forward': ('NC', 'C', 'C', 'C', 'C', 'NC', st.floats(1e-5, 1)),
     'batchnorm_backward_parameters': ('NC', 'C', 'C', 'NC', 'C', 'C', st.floats(1e-5, 1)),
     'batchnorm_backward_input': ('NC', 'C', 'C', 'C', 'NC', 'C', 'C', 'NC', st.floats(1e-5, 1), st.booleans()),
+    'groupnorm_forward': ('NP1C', 'C', 'C', 'N1', 'N1', 'NP1C', st.floats(1e-5, 1)),
+    'groupnorm_backward': ('NP1C', 'N1', 'N1', 'C', 'NP1C', 'C', 'C', 'NP1C'),
     'dense_forward': ('NI', 'IO', 'O', 'NO'),
     'dense_backward_weights': ('NI', 'NO', 'IO', 'O'),
     'dense_backward_input': ('IO', 'NO', 'NI'),
