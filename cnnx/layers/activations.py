@@ -230,17 +230,17 @@ class PReLU(Layer):
         x = self.check_input(x)
         self._saved = (x,)
         y = self.empty('y', x.shape)
-        np.multiply(x, self._parameters[0].value, out=y)
-        np.copyto(y, x, where=x > 0)
+        np.multiply(np.minimum(x, 0), self._parameters[0].value, out=y)
+        y += np.maximum(x, 0)
         return y
 
     def backward(self, dy):
         dy = self.check_gradient(dy)
         (x,) = self._saved
-        alpha, positive = self._parameters[0], x > 0
+        alpha = self._parameters[0]
         if self.trainable:
-            alpha.grad = np.where(positive, 0, dy * x).sum(axis=tuple(range(x.ndim - 1)), dtype=np.float64)
-        dx = self.empty('dx', x.shape)
-        np.multiply(dy, alpha.value, out=dx)
-        np.copyto(dx, dy, where=positive)
+            of_alpha = dy * np.minimum(x, 0)
+            alpha.grad = of_alpha.sum(axis=tuple(range(1, x.ndim - 1))).sum(axis=0)
+        dx, positive = self.empty('dx', x.shape), x > 0
+        np.multiply(positive + ~positive * alpha.value, dy, out=dx)  # several times faster than np.where
         return dx

@@ -46,29 +46,35 @@ class UpSampling(Layer):
     def forward(self, x, training=False):
         x = self.check_input(x)
         self._saved = (x,)
-        if self.interpolation == 'bilinear':
-            return self._multiply('y', x, self._rows, self._columns)
         (N, H, W, C), (height, width) = x.shape, self.size
         y = self.empty('y', (N, *self.shape))
-        y.reshape(N, H, height, W, width, C)[...] = x[:, :, np.newaxis, :, np.newaxis]
+        if self.interpolation == 'bilinear':
+            rows, columns, between = self._matrices(N)
+            np.matmul(columns, x, out=between)
+            line = W * width * C
+            np.matmul(rows, between.reshape(N, H, line), out=y.reshape(N, H * height, line))
+        else:
+            y.reshape(N, H, height, W, width, C)[...] = x[:, :, np.newaxis, :, np.newaxis]
         return y
 
     def backward(self, dy):
         dy = self.check_gradient(dy)
+        N, (H, W, C), (height, width) = len(dy), self.input_shape, self.size
+        dx = self.empty('dx', (N, H, W, C))
         if self.interpolation == 'bilinear':
-            return self._multiply('dx', dy, self._rows.T, self._columns.T)
-        dx = self.empty('dx', (len(dy), *self.input_shape))
-        kernels.current().averagepool_forward(dy, dx, self.window, kernels.threads_for(dy.size))
-        dx *= self.size[0] * self.size[1]
+            rows, columns, between = self._matrices(N)
+            line = W * width * C
+            np.matmul(rows.T, dy.reshape(N, H * height, line), out=between.reshape(N, H, line))
+            np.matmul(columns.T, between, out=dx)
+        else:
+            kernels.current().averagepool_forward(dy, dx, self.window, kernels.threads_for(dy.size))
+            dx *= height * width
         return dx
 
-    def _multiply(self, name, x, rows, columns):
-        """Return images whose rows and columns are sums of those of x: rows x columns^T, channel by channel."""
-        N, H, W, C = x.shape
-        between = self.empty('between', (N, len(rows), W * C))
-        np.matmul(rows.astype(self.dtype), x.reshape(N, H, W * C), out=between)
-        y = self.empty(name, (N, len(rows), len(columns), C))
-        return np.matmul(columns.astype(self.dtype), between.reshape(N, len(rows), W, C), out=y)
+    def _matrices(self, samples):
+        """Return how rows and columns are made, and an array for images of which the columns are made alone."""
+        between = self.empty('between', (samples, self.input_shape[0], *self.shape[1:]))
+        return self._rows.astype(self.dtype), self._columns.astype(self.dtype), between
 
 
 def _interpolation(size, factor):
