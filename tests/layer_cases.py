@@ -10,6 +10,9 @@ from cnnx.layers import LAYERS
 
 sizes = st.integers(1, 7)
 small = st.integers(1, 4)
+few = st.integers(0, 3)
+shapes = st.lists(small, min_size=1, max_size=3).map(tuple)
+images = st.tuples(small, small, small)
 
 
 @st.composite
@@ -37,6 +40,41 @@ def convolutional(draw):
 
 
 @st.composite
+def transposed_convolutional(draw):
+    kernel = draw(sizes), draw(small)
+    most = tuple((size - 1) // 2 for size in kernel)
+    layer = cnnx.TransposedConvolutional(
+        draw(st.integers(1, 3)),
+        kernel,
+        stride=(draw(small), draw(small)),
+        padding=draw(st.sampled_from(['valid', 'same', most])),
+        use_bias=draw(st.booleans()),
+    )
+    return layer, draw(images)
+
+
+@st.composite
+def cropping(draw):
+    sides = draw(st.tuples(*[st.tuples(few, few)] * 2))
+    return cnnx.Cropping(sides), (*(sum(pair) + draw(small) for pair in sides), draw(small))
+
+
+@st.composite
+def reshape(draw):
+    target = draw(shapes)
+    hidden = draw(st.sampled_from([None, *range(len(target))]))
+    size = int(np.prod(target))
+    shape = draw(st.sampled_from([(size,), (1, size), (size, 1, 1), target[::-1]]))
+    return cnnx.Reshape([-1 if axis == hidden else size for axis, size in enumerate(target)]), shape
+
+
+@st.composite
+def group_normalization(draw):
+    groups, shape = draw(small), draw(shapes)
+    return cnnx.GroupNormalization(groups, epsilon=draw(st.floats(1e-3, 1))), (*shape[:-1], groups * draw(small))
+
+
+@st.composite
 def pooling(draw, kind):
     pool = draw(small), draw(small)
     padding = draw(st.sampled_from(['valid', 'same']))
@@ -46,21 +84,39 @@ def pooling(draw, kind):
 
 
 @st.composite
+def convolutional_1d(draw):
+    kernel, groups, dilation = draw(small), draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    layer = cnnx.Convolutional1D(
+        groups * draw(st.integers(1, 3)),
+        kernel,
+        stride=draw(small),
+        padding=draw(st.sampled_from(['valid', 'same', 2])),
+        dilation=dilation,
+        groups=groups,
+        use_bias=draw(st.booleans()),
+    )
+    return layer, (dilation * (kernel - 1) + draw(small), groups * draw(st.integers(1, 2)))
+
+
+@st.composite
+def pooling_1d(draw, kind):
+    pool, padding = draw(small), draw(st.sampled_from(['valid', 'same']))
+    shape = (draw(st.integers(pool if padding == 'valid' else 1, 9)), draw(st.integers(1, 3)))
+    return kind(pool, stride=draw(st.none() | small), padding=padding), shape
+
+
+@st.composite
 def dense(draw):
     inputs = draw(sizes)
     return cnnx.Dense(inputs, draw(sizes), use_bias=draw(st.booleans())), (inputs,)
-
-
-shapes = st.lists(small, min_size=1, max_size=3).map(tuple)
-images = st.tuples(small, small, small)
 
 
 def of_any_shape(kind, *arguments):
     return st.tuples(st.builds(kind, *arguments), shapes)
 
 
-def of_images(kind):
-    return st.tuples(st.builds(kind), images)
+def of_images_or_signals(kind):
+    return st.tuples(st.builds(kind), images | st.tuples(small, small))
 
 
 momenta = st.floats(0, 0.99)
@@ -83,21 +139,52 @@ class Row(NamedTuple):
 IMAGE = (3, 4, 2)
 ROWS = {
     'Convolutional': Row(convolutional(), IMAGE, {'num_filters': 2, 'kernel_size': 2, 'padding': 'same'}),
+    'TransposedConvolutional': Row(
+        transposed_convolutional(), IMAGE, {'num_filters': 2, 'kernel_size': 3, 'stride': 2, 'padding': 'same'}
+    ),
+    'UpSampling': Row(
+        st.tuples(
+            st.builds(
+                cnnx.UpSampling,
+                st.tuples(small, small),
+                interpolation=st.sampled_from(['nearest', 'bilinear']),
+            ),
+            images,
+        ),
+        IMAGE,
+        {'size': 2, 'interpolation': 'bilinear'},
+    ),
+    'ZeroPadding': Row(st.tuples(st.builds(cnnx.ZeroPadding, st.tuples(few, few) | few), images), IMAGE),
+    'Cropping': Row(cropping(), IMAGE),
     'ReLU': Row(of_any_shape(cnnx.ReLU)),
     'Sigmoid': Row(of_any_shape(cnnx.Sigmoid)),
     'LeakyReLU': Row(of_any_shape(cnnx.LeakyReLU, st.floats(0, 2))),
     'Tanh': Row(of_any_shape(cnnx.Tanh)),
+    'ELU': Row(of_any_shape(cnnx.ELU, st.floats(0, 2))),
+    'Softplus': Row(of_any_shape(cnnx.Softplus)),
+    'SiLU': Row(of_any_shape(cnnx.SiLU)),
+    'GELU': Row(of_any_shape(cnnx.GELU)),
+    'HardSwish': Row(of_any_shape(cnnx.HardSwish)),
+    'PReLU': Row(of_any_shape(cnnx.PReLU, st.floats(0, 2))),
     'Dropout': Row(of_any_shape(cnnx.Dropout, st.floats(0, 0.9)), arguments={'rate': 0.4}),
     'BatchNormalization': Row(
-        st.tuples(
-            st.builds(cnnx.BatchNormalization, momentum=momenta, epsilon=st.floats(1e-5, 1)), st.tuples(sizes) | images
-        ),
-        IMAGE,
+        st.tuples(st.builds(cnnx.BatchNormalization, momentum=momenta, epsilon=st.floats(1e-5, 1)), shapes), IMAGE
     ),
+    'GroupNormalization': Row(group_normalization(), IMAGE, {'groups': 1}),
+    'LayerNormalization': Row(st.tuples(st.builds(cnnx.LayerNormalization, epsilon=st.floats(1e-3, 1)), shapes), IMAGE),
     'MaxPooling': Row(pooling(cnnx.MaxPooling), IMAGE, {'pool_size': 3, 'stride': 2, 'padding': 'same'}),
     'AveragePooling': Row(pooling(cnnx.AveragePooling), IMAGE, {'pool_size': 3, 'stride': 2, 'padding': 'same'}),
-    'GlobalAveragePooling': Row(of_images(cnnx.GlobalAveragePooling), IMAGE),
+    'GlobalAveragePooling': Row(of_images_or_signals(cnnx.GlobalAveragePooling), IMAGE),
+    'GlobalMaxPooling': Row(of_images_or_signals(cnnx.GlobalMaxPooling), IMAGE),
+    'Convolutional1D': Row(
+        convolutional_1d(), (4, 2), {'num_filters': 2, 'kernel_size': 3, 'stride': 2, 'padding': 'same'}
+    ),
+    'MaxPooling1D': Row(pooling_1d(cnnx.MaxPooling1D), (4, 2), {'pool_size': 3, 'stride': 2, 'padding': 'same'}),
+    'AveragePooling1D': Row(
+        pooling_1d(cnnx.AveragePooling1D), (4, 2), {'pool_size': 3, 'stride': 2, 'padding': 'same'}
+    ),
     'Flatten': Row(of_any_shape(cnnx.Flatten)),
+    'Reshape': Row(reshape(), IMAGE, {'target_shape': (-1, 3)}),
     'Dense': Row(dense(), (3,), {'output_size': 2}),
     'Softmax': Row(st.tuples(st.builds(cnnx.Softmax), st.tuples(sizes)), (3,)),
 }

@@ -1,8 +1,24 @@
-"""Activation functions and their gradients: ReLU, leaky ReLU, sigmoid, tanh. Arrays have one axis."""
+"""Activation functions and their gradients: ReLU, leaky ReLU, sigmoid, tanh, ELU, softplus, SiLU, GELU, hard swish.
+
+Arrays have one axis.
+"""
 
 from cython.parallel cimport prange
 
-from cnnx._ext.inline.activations cimport LEAKY_RELU, RELU, SIGMOID, TANH, activate, activate_backward, activation
+from cnnx._ext.inline.activations cimport (
+    ELU,
+    GELU,
+    HARD_SWISH,
+    LEAKY_RELU,
+    RELU,
+    SIGMOID,
+    SILU,
+    SOFTPLUS,
+    TANH,
+    activate,
+    activate_backward,
+    activation,
+)
 from cnnx._ext.inline.checks cimport check_threads, check_vector
 from cnnx._ext.inline.floating cimport floating
 
@@ -22,15 +38,15 @@ cdef int forward(
 
 
 cdef int backward(
-    activation kind, const floating[::1] y, const floating[::1] dy, floating[::1] dx, double slope, int num_threads,
+    activation kind, const floating[::1] known, const floating[::1] dy, floating[::1] dx, double slope, int num_threads,
 ) except -1:
-    cdef Py_ssize_t size = y.shape[0], part
+    cdef Py_ssize_t size = known.shape[0], part
     check_threads(num_threads)
     check_vector('dy', dy.shape, size)
     check_vector('dx', dx.shape, size)
     for part in prange((size + PART - 1) // PART, num_threads=num_threads, nogil=True, schedule='static'):
         activate_backward(
-            kind, min(<Py_ssize_t> PART, size - part * PART), &y[part * PART], &dy[part * PART], &dx[part * PART],
+            kind, min(<Py_ssize_t> PART, size - part * PART), &known[part * PART], &dy[part * PART], &dx[part * PART],
             slope)
     return 0
 
@@ -111,3 +127,100 @@ def tanh_backward(
 ):
     """dx = dy (1 - y^2)."""
     backward(TANH, y, dy, dx, 0, num_threads)
+
+
+def elu_forward(
+    const floating[::1] x,                   # IN   (size)
+    floating[::1] y,                         # OUT  (size)
+    double alpha,
+    int num_threads,
+):
+    """y = x where x is positive, else alpha (exp(x) - 1)."""
+    forward(ELU, x, y, alpha, num_threads)
+
+
+def elu_backward(
+    const floating[::1] y,                   # IN   (size) what elu_forward gave
+    const floating[::1] dy,                  # IN   (size)
+    floating[::1] dx,                        # OUT  (size)
+    double alpha,
+    int num_threads,
+):
+    """dx = dy where the output is positive, else dy (y + alpha)."""
+    backward(ELU, y, dy, dx, alpha, num_threads)
+
+
+def softplus_forward(
+    const floating[::1] x,                   # IN   (size)
+    floating[::1] y,                         # OUT  (size)
+    int num_threads,
+):
+    """y = log(1 + exp(x)), by way of exp(-|x|), which cannot overflow."""
+    forward(SOFTPLUS, x, y, 0, num_threads)
+
+
+def softplus_backward(
+    const floating[::1] x,                   # IN   (size) what softplus_forward read
+    const floating[::1] dy,                  # IN   (size)
+    floating[::1] dx,                        # OUT  (size)
+    int num_threads,
+):
+    """dx = dy / (1 + exp(-x))."""
+    backward(SOFTPLUS, x, dy, dx, 0, num_threads)
+
+
+def silu_forward(
+    const floating[::1] x,                   # IN   (size)
+    floating[::1] y,                         # OUT  (size)
+    int num_threads,
+):
+    """y = x / (1 + exp(-x))."""
+    forward(SILU, x, y, 0, num_threads)
+
+
+def silu_backward(
+    const floating[::1] x,                   # IN   (size) what silu_forward read
+    const floating[::1] dy,                  # IN   (size)
+    floating[::1] dx,                        # OUT  (size)
+    int num_threads,
+):
+    """dx = dy s (1 + x (1 - s)), s = 1 / (1 + exp(-x))."""
+    backward(SILU, x, dy, dx, 0, num_threads)
+
+
+def gelu_forward(
+    const floating[::1] x,                   # IN   (size)
+    floating[::1] y,                         # OUT  (size)
+    int num_threads,
+):
+    """y = x F(x), F(x) = (1 + erf(x / sqrt(2))) / 2."""
+    forward(GELU, x, y, 0, num_threads)
+
+
+def gelu_backward(
+    const floating[::1] x,                   # IN   (size) what gelu_forward read
+    const floating[::1] dy,                  # IN   (size)
+    floating[::1] dx,                        # OUT  (size)
+    int num_threads,
+):
+    """dx = dy (F(x) + x exp(-x^2 / 2) / sqrt(2 pi))."""
+    backward(GELU, x, dy, dx, 0, num_threads)
+
+
+def hard_swish_forward(
+    const floating[::1] x,                   # IN   (size)
+    floating[::1] y,                         # OUT  (size)
+    int num_threads,
+):
+    """y = x min(max(x + 3, 0), 6) / 6."""
+    forward(HARD_SWISH, x, y, 0, num_threads)
+
+
+def hard_swish_backward(
+    const floating[::1] x,                   # IN   (size) what hard_swish_forward read
+    const floating[::1] dy,                  # IN   (size)
+    floating[::1] dx,                        # OUT  (size)
+    int num_threads,
+):
+    """dx = 0 where x < -3, dy where x > 3, else dy (2 x + 3) / 6."""
+    backward(HARD_SWISH, x, dy, dx, 0, num_threads)

@@ -58,6 +58,11 @@ def check_image(input_shape):
         raise ValueError(f'expected input (height, width, channels), got {input_shape}')
 
 
+def as_images(batch):
+    """Return images as they are, signals (N, L, C) as (N, 1, L, C), and rows (N, C) as (N, 1, 1, C)."""
+    return batch if batch.ndim == 4 else batch.reshape(len(batch), *(1,) * (4 - batch.ndim), *batch.shape[1:])
+
+
 def shape_of_sample(value, name):
     """Return the shape of one sample, without the batch axis, as a tuple of ints from 1 to MAX_SIZE."""
     if is_whole(value):

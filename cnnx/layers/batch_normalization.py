@@ -18,7 +18,7 @@ class BatchNormalization(Layer):
     number less one, as in PyTorch. Otherwise, and where the layer is not trainable, they are the running ones.
     A batch of one row says nothing of the variance, and leaves the running one as it is.
 
-    Shape: (N, C) -> (N, C), or (N, H, W, C) -> (N, H, W, C). gamma, beta, running_mean and running_variance:
+    Shape: (N, ..., C) -> (N, ..., C), such as (N, C) or (N, H, W, C). gamma, beta, running_mean and running_variance:
     (C,); the two last are no parameters to optimizers. Gradient, with s = gamma / sqrt(variance + epsilon) and
     n for the normalized x: dgamma = sum of dy n; dbeta = sum of dy; in training dx = s (dy - mean of dy - n
     times the mean of dy n), else dx = s dy.
@@ -30,7 +30,7 @@ class BatchNormalization(Layer):
         momentum: how much of the running mean and variance stays in a step, at least 0 and less than 1.
             (PyTorch calls the rest momentum: its 0.1 is 0.9 here.)
         epsilon: what is added to a variance, more than 0.
-        input_shape: (C,) or (H, W, C); needed where it cannot be inferred from the layer before.
+        input_shape: such as (C,) or (H, W, C); needed where it cannot be inferred from the layer before.
 
     Raises:
         ValueError: an argument is none of these.
@@ -44,11 +44,6 @@ class BatchNormalization(Layer):
         super().__init__(input_shape)
         self.momentum = non_negative(momentum, 'momentum', below=1)
         self.epsilon = positive(epsilon, 'epsilon')  # so that a channel of equal numbers stays finite
-
-    def output_shape(self, input_shape):
-        if len(input_shape) not in (1, 3):
-            raise ValueError(f'expected input (size,) or (height, width, channels), got {input_shape}')
-        return input_shape
 
     def build(self, input_shape):
         channels = input_shape[-1:]
@@ -104,5 +99,5 @@ class BatchNormalization(Layer):
 
 
 def _rows(array):
-    """Return (N, C) or (N, H, W, C) as rows of channels, which kernels take."""
+    """Return (N, ..., C) as rows of channels, which kernels take."""
     return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])

@@ -4,7 +4,7 @@ from cnnx import kernels
 from cnnx._util.foreign_names import LAYER_KEYWORDS
 from cnnx._util.hints import explained
 from cnnx._util.validation import checked_size
-from cnnx._util.windows import check_image, checked_padding, pair, window_over
+from cnnx._util.windows import as_images, check_image, checked_padding, pair, window_over
 from cnnx.layers.base import WeightedLayer
 
 
@@ -72,7 +72,7 @@ class Convolutional(WeightedLayer):
     @property
     def is_depthwise(self):
         """Whether each channel has one filter of its own."""
-        return self.groups == self.num_filters == self.input_shape[2] > 1
+        return self.groups == self.num_filters == self.input_shape[-1] > 1
 
     def output_shape(self, input_shape):
         check_image(input_shape)
@@ -90,11 +90,11 @@ class Convolutional(WeightedLayer):
         x = self.check_input(x)
         y = self.empty('y', (len(x), *self.shape))
         self._saved = (x,)
-        bias, _ = self.bias_arrays()
+        arrays = as_images(x), self.weights, self.bias_arrays()[0], as_images(y)
         if self.is_depthwise:
-            kernels.current().depthwise_forward(x, self.weights, bias, y, self.window, self._threads(x))
+            kernels.current().depthwise_forward(*arrays, self.window, self._threads(x))
         else:
-            kernels.current().convolution_forward(x, self.weights, bias, y, self.window, self._threads(x))
+            kernels.current().convolution_forward(*arrays, self.window, self._threads(x))
         return y
 
     def backward(self, dy):
@@ -102,16 +102,16 @@ class Convolutional(WeightedLayer):
         (x,) = self._saved
         weights, (_, dbias) = self.parameters[0], self.bias_arrays()
         dx = self.empty('dx', x.shape)
+        for_weights = as_images(x), as_images(dy), weights.grad, dbias, self.window, self._threads(x)
+        for_input = weights.value, as_images(dy), as_images(dx), self.window, self._threads(x)
         if self.is_depthwise:
             if self.trainable:
-                kernels.current().depthwise_backward_weights(x, dy, weights.grad, dbias, self.window, self._threads(x))
-            kernels.current().depthwise_backward_input(weights.value, dy, dx, self.window, self._threads(x))
+                kernels.current().depthwise_backward_weights(*for_weights)
+            kernels.current().depthwise_backward_input(*for_input)
         else:
             if self.trainable:
-                kernels.current().convolution_backward_weights(
-                    x, dy, weights.grad, dbias, self.window, self._threads(x)
-                )
-            kernels.current().convolution_backward_input(weights.value, dy, dx, self.window, self._threads(x))
+                kernels.current().convolution_backward_weights(*for_weights)
+            kernels.current().convolution_backward_input(*for_input)
         return dx
 
     def _window(self, input_shape):

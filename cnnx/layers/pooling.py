@@ -6,7 +6,7 @@ from cnnx import kernels
 from cnnx._util.foreign_names import LAYER_KEYWORDS
 from cnnx._util.hints import explained
 from cnnx._util.validation import MAX_SIZE
-from cnnx._util.windows import Window, check_image, checked_padding, pair, window_over
+from cnnx._util.windows import Window, as_images, check_image, checked_padding, pair, window_over
 from cnnx.layers.base import Layer
 
 
@@ -39,7 +39,63 @@ class Pooling(Layer):
         self.window, _ = window_over(input_shape[:2], self.pool_size, self.stride, self.padding)
 
 
-class MaxPooling(Pooling):
+class GlobalPooling(Layer):
+    """One window over a whole image, or a whole signal, that makes one number of each channel."""
+
+    @property
+    def is_plain(self):
+        """Whether it pools images: blocks compute no others."""
+        return len(self.input_shape) == 3
+
+    def output_shape(self, input_shape):
+        if len(input_shape) not in (2, 3):
+            raise ValueError(f'expected input (height, width, channels) or (length, channels), got {input_shape}')
+        return input_shape[-1:]
+
+    def build(self, input_shape):
+        height, width = input_shape[:-1] if len(input_shape) == 3 else (1, input_shape[0])
+        self.window = Window(height, width)
+
+
+class Maximum:
+    """The passes of a pooling that keeps the largest number of each window."""
+
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        shape = (len(x), *self.shape)
+        y, argmax = self.empty('y', shape), self.empty('argmax', shape, np.int32)
+        self._saved = (argmax,)
+        images = as_images(x), as_images(y), as_images(argmax)
+        kernels.current().maxpool_forward(*images, self.window, kernels.threads_for(x.size))
+        return y
+
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
+        (argmax,) = self._saved
+        dx = self.empty('dx', (len(dy), *self.input_shape))
+        images = as_images(dy), as_images(argmax), as_images(dx)
+        kernels.current().maxpool_backward(*images, self.window, kernels.threads_for(dx.size))
+        return dx
+
+
+class Average:
+    """The passes of a pooling that takes the mean of each window."""
+
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        y = self.empty('y', (len(x), *self.shape))
+        self._saved = (x,)
+        kernels.current().averagepool_forward(as_images(x), as_images(y), self.window, kernels.threads_for(x.size))
+        return y
+
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
+        dx = self.empty('dx', (len(dy), *self.input_shape))
+        kernels.current().averagepool_backward(as_images(dy), as_images(dx), self.window, kernels.threads_for(dx.size))
+        return dx
+
+
+class MaxPooling(Maximum, Pooling):
     """Keep the largest number of each window, channel by channel.
 
     Shape: (N, H, W, C) -> (N, P, Q, C), with P, Q after `cnnx._util.windows.window_over`.
@@ -56,23 +112,8 @@ class MaxPooling(Pooling):
         ValueError: an argument is none of these; or the window is larger than the input and padding is 'valid'.
     """
 
-    def forward(self, x, training=False):
-        x = self.check_input(x)
-        shape = (len(x), *self.shape)
-        y, argmax = self.empty('y', shape), self.empty('argmax', shape, np.int32)
-        self._saved = (argmax,)
-        kernels.current().maxpool_forward(x, y, argmax, self.window, kernels.threads_for(x.size))
-        return y
 
-    def backward(self, dy):
-        dy = self.check_gradient(dy)
-        (argmax,) = self._saved
-        dx = self.empty('dx', (len(dy), *self.input_shape))
-        kernels.current().maxpool_backward(dy, argmax, dx, self.window, kernels.threads_for(dx.size))
-        return dx
-
-
-class AveragePooling(Pooling):
+class AveragePooling(Average, Pooling):
     """Take the mean of each window, channel by channel.
 
     Shape: as for `MaxPooling`. Gradient: each pixel of a window gets dy / the number of its pixels; where
@@ -85,46 +126,20 @@ class AveragePooling(Pooling):
         ValueError: as for `MaxPooling`.
     """
 
-    def forward(self, x, training=False):
-        x = self.check_input(x)
-        y = self.empty('y', (len(x), *self.shape))
-        self._saved = (x,)
-        kernels.current().averagepool_forward(x, y, self.window, kernels.threads_for(x.size))
-        return y
 
-    def backward(self, dy):
-        dy = self.check_gradient(dy)
-        dx = self.empty('dx', (len(dy), *self.input_shape))
-        kernels.current().averagepool_backward(dy, dx, self.window, kernels.threads_for(dx.size))
-        return dx
+class GlobalMaxPooling(Maximum, GlobalPooling):
+    """Keep the largest number of each channel of the whole image, or of a whole signal.
+
+    Shape: (N, H, W, C) -> (N, C), or (N, L, C) -> (N, C). Gradient, ties and NaN: as for `MaxPooling`.
+
+    Source: Oquab et al., "Is object localization for free?", 2015, section 3.
+    """
 
 
-class GlobalAveragePooling(Layer):
-    """Take the mean of each channel over the whole image.
+class GlobalAveragePooling(Average, GlobalPooling):
+    """Take the mean of each channel over the whole image, or over a whole signal.
 
-    Shape: (N, H, W, C) -> (N, C). Gradient: dx = dy / (H W) at every pixel.
+    Shape: (N, H, W, C) -> (N, C), or (N, L, C) -> (N, C). Gradient: dx = dy / (H W) at every pixel, or dy / L.
 
     Source: Lin et al., "Network in network", 2014, section 3.2.
     """
-
-    def output_shape(self, input_shape):
-        check_image(input_shape)
-        return input_shape[2:]
-
-    def build(self, input_shape):
-        self.window = Window(*input_shape[:2])
-
-    def forward(self, x, training=False):
-        x = self.check_input(x)
-        y = self.empty('y', (len(x), *self.shape))
-        self._saved = (x,)
-        images = y.reshape(len(y), 1, 1, *self.shape)
-        kernels.current().averagepool_forward(x, images, self.window, kernels.threads_for(x.size))
-        return y
-
-    def backward(self, dy):
-        dy = self.check_gradient(dy)
-        dx = self.empty('dx', (len(dy), *self.input_shape))
-        images = dy.reshape(len(dy), 1, 1, *self.shape)
-        kernels.current().averagepool_backward(images, dx, self.window, kernels.threads_for(dx.size))
-        return dx

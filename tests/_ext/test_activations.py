@@ -30,11 +30,13 @@ def exact(kind, x):
     with np.errstate(all='ignore'):
         x = x.astype(np.float64)
         small = np.exp(-np.abs(x))
+        if kind == 'softplus':
+            return np.logaddexp(0, x).astype(np.float32)
         return (np.tanh(x) if kind == 'tanh' else np.where(x > 0, 1, small) / (1 + small)).astype(np.float32)
 
 
 @every_tier
-@pytest.mark.parametrize(('kind', 'most'), [('tanh', 1), ('sigmoid', 2)])
+@pytest.mark.parametrize(('kind', 'most'), [('tanh', 1), ('sigmoid', 2), ('softplus', 3)])
 def test_they_are_as_near_as_floats_get(tier, kind, most):
     x = numbers()
     ours, expected = forward(tier, kind, x), exact(kind, x)
@@ -55,7 +57,7 @@ def test_the_ends_are_exact(tier, kind):
 
 @every_tier
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('kind', ['tanh', 'sigmoid'])
+@pytest.mark.parametrize('kind', ['tanh', 'sigmoid', 'softplus', 'silu', 'gelu', 'hard_swish'])
 def test_a_numbers_place_changes_no_bit(tier, kind, dtype):
     x = 4 * np.random.default_rng(0).normal(size=150).astype(dtype)
     whole = forward(tier, kind, x)

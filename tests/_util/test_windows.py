@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnx._util.windows import Window, checked_padding, pair, shape_of_sample, window_over
+from cnnx._util.windows import Window, as_images, checked_padding, pair, shape_of_sample, window_over
 
 sizes = st.integers(1, 40)
 pairs = st.tuples(sizes, sizes)
@@ -73,3 +73,13 @@ def test_dilation_widens_a_window():
     assert (window.pad_top, positions) == (2, (4, 4))
     with pytest.raises(ValueError, match='does not fit'):
         window_over((4, 4), (3, 3), (1, 1), 'valid', (2, 2))
+
+
+@pytest.mark.parametrize(
+    ('shape', 'expected'), [((2, 3), (2, 1, 1, 3)), ((2, 5, 3), (2, 1, 5, 3)), ((0, 4, 5, 3), (0, 4, 5, 3))]
+)
+def test_signals_are_images_of_one_row_and_rows_of_one_pixel(shape, expected):
+    batch = np.zeros(shape)
+    images = as_images(batch)
+    assert images.shape == expected
+    assert images is batch or np.shares_memory(images, batch)

@@ -1,9 +1,9 @@
-"""Pooling layers: ties, padding, averages."""
+"""Pooling layers: ties, padding, averages, whole images."""
 
 import numpy as np
 import pytest
 
-from cnnx import AveragePooling, GlobalAveragePooling, MaxPooling
+from cnnx import AveragePooling, GlobalAveragePooling, GlobalMaxPooling, MaxPooling
 from cnnx._util.validation import MAX_SIZE
 
 CASES = [((5, 6), 2, None), ((5, 6), 3, 1), ((7, 4), (3, 2), (2, 3)), ((1, 9), (4, 4), 3), ((3, 3), 7, 2)]
@@ -73,7 +73,7 @@ def test_averages_are_those_of_pytorch(size, pool, stride):
 def pads_of(shape, layer):
     """Return what 'same' adds as PyTorch takes it: left, right, top, bottom."""
     whole = padded(np.zeros(shape), layer, 1)
-    before = [layer._window.pad_top, layer._window.pad_left]
+    before = [layer.window.pad_top, layer.window.pad_left]
     after = [whole.shape[axis + 1] - shape[axis + 1] - before[axis] for axis in (0, 1)]
     return before[1], after[1], before[0], after[0]
 
@@ -107,6 +107,26 @@ def test_a_global_average_is_the_mean_of_each_channel():
     np.testing.assert_allclose(dx, np.full(x.shape, 1 / 20), rtol=1e-12)
     with pytest.raises(ValueError, match=r'GlobalAveragePooling: expected input \(height, width, channels\)'):
         GlobalAveragePooling(input_shape=(3,)).set_up()
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_a_global_maximum_is_the_first_largest_of_each_channel():
+    x = np.array([[[[1, 8], [7, 8]], [[7, 2], [0, 5]]]], float)
+    for images in (x, x.reshape(1, 4, 2)):
+        layer = GlobalMaxPooling()
+        assert layer.forward(images).tolist() == [[7, 8]]
+        assert layer.backward(np.array([[1, 2]])).reshape(4, 2).tolist() == [[0, 2], [1, 0], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize('kind', [GlobalMaxPooling, GlobalAveragePooling])
+def test_poolings_of_whole_images_are_those_of_pytorch(kind):
+    torch = pytest.importorskip('torch')
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 5, 4, 3))).requires_grad_()
+    expected = x.amax(dim=(1, 2)) if kind is GlobalMaxPooling else x.mean(dim=(1, 2))
+    layer, dy = kind(), np.random.default_rng(1).normal(size=(2, 3))
+    np.testing.assert_allclose(layer.forward(x.detach().numpy()), expected.detach().numpy(), rtol=1e-12)
+    expected.backward(torch.from_numpy(dy))
+    np.testing.assert_allclose(layer.backward(dy), x.grad.numpy(), rtol=1e-12)
 
 
 @pytest.mark.parametrize('kind', [MaxPooling, AveragePooling])

@@ -132,6 +132,8 @@ def network_with(kind, seed=0, channels=1):
     layer, shape = example(kind)
     if len(shape) == 1:
         net.add(cnnx.Flatten())
+    if kind.endswith('1D'):
+        net.add(cnnx.Reshape((16, 3)))
     for each in (layer, cnnx.Flatten(), cnnx.Dense(output_size=3), cnnx.Softmax()):
         net.add(each)
     net.compile(cnnx.CategoricalCrossEntropy(), cnnx.SGD(momentum=0.9))

@@ -1,0 +1,234 @@
+"""Normalization of each sample by itself, in groups of channels: forward pass and gradients.
+
+Letters: N samples; P positions, such as pixels; G groups of K channels, C = G K in all.
+
+Sums are made in double, channel by channel, and then added up for each group.
+"""
+
+from libc.math cimport sqrt
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+from cython.parallel cimport prange, threadid
+
+from cnnx._ext.inline.checks cimport check_images, check_matrix, check_threads, check_vector
+from cnnx._ext.inline.even_parts cimport part_start
+from cnnx._ext.inline.floating cimport floating
+
+cdef enum:
+    MAX_PARTS = 64                # that samples are cut into; each has sums of its own for the parameters' gradients
+
+
+cdef struct Sizes:
+    Py_ssize_t N, P, G, K, C
+
+
+cdef int check_arrays(
+    Sizes* sizes, const Py_ssize_t* x, const Py_ssize_t* mean, const Py_ssize_t* scale, const Py_ssize_t* gamma,
+    const Py_ssize_t* y, int num_threads,
+) except -1:
+    sizes.N, sizes.P, sizes.G, sizes.K, sizes.C = x[0], x[1], x[2], x[3], x[2] * x[3]
+    check_threads(num_threads)
+    check_matrix('mean', mean, sizes.N, sizes.G)
+    check_matrix('scale', scale, sizes.N, sizes.G)
+    check_vector('gamma', gamma, sizes.C)
+    check_images('y', y, sizes.N, sizes.P, sizes.G, sizes.K)
+    return 0
+
+
+cdef double* room(Py_ssize_t numbers) except NULL:
+    cdef double* memory = <double*> malloc((numbers + 1) * sizeof(double))
+    if memory == NULL:
+        raise MemoryError('group normalization: no memory for sums')
+    return memory
+
+
+def groupnorm_forward(
+    const floating[:, :, :, ::1] x,          # IN   (N, P, G, K)
+    const floating[::1] gamma,               # IN   (C)
+    const floating[::1] beta,                # IN   (C)
+    floating[:, ::1] mean,                   # OUT  (N, G)
+    floating[:, ::1] scale,                  # OUT  (N, G) 1 / sqrt(variance + epsilon)
+    floating[:, :, :, ::1] y,                # OUT  (N, P, G, K)
+    double epsilon,
+    int num_threads,
+):
+    """y = gamma (x - mean) scale + beta; mean and (biased) variance are those of each group of each sample."""
+    cdef Sizes sizes
+    cdef Py_ssize_t n
+    cdef double* scratch
+    check_arrays(&sizes, x.shape, mean.shape, scale.shape, gamma.shape, y.shape, num_threads)
+    check_vector('beta', beta.shape, sizes.C)
+    if sizes.N * sizes.P * sizes.C == 0:
+        return
+    scratch = room(2 * num_threads * sizes.C)
+    for n in prange(sizes.N, num_threads=num_threads, nogil=True, schedule='static'):
+        normalize_sample(
+            &sizes, &x[n, 0, 0, 0], &gamma[0], &beta[0], &mean[n, 0], &scale[n, 0], &y[n, 0, 0, 0], epsilon,
+            scratch + 2 * threadid() * sizes.C)
+    free(scratch)
+
+
+cdef void normalize_sample(
+    const Sizes* sizes,
+    const floating* x,                       # IN   (P, C)
+    const floating* gamma,                   # IN   (C)
+    const floating* beta,                    # IN   (C)
+    floating* mean,                          # OUT  (G)
+    floating* scale,                         # OUT  (G)
+    floating* y,                             # OUT  (P, C)
+    double epsilon,
+    double* scratch,                         # OUT  (2, C)
+) noexcept nogil:
+    cdef Py_ssize_t P = sizes.P, C = sizes.C, K = sizes.K, p, c, group
+    cdef double* means = scratch
+    cdef double* factors = scratch + C
+    cdef double distance, root
+    memset(scratch, 0, 2 * C * sizeof(double))
+    for p in range(P):
+        for c in range(C):
+            means[c] += x[p * C + c]
+    average_groups(sizes, means)
+    for p in range(P):
+        for c in range(C):
+            distance = x[p * C + c] - means[c]
+            factors[c] += distance * distance
+    average_groups(sizes, factors)
+    for group in range(sizes.G):
+        root = 1 / sqrt(factors[group * K] + epsilon)
+        mean[group], scale[group] = <floating> means[group * K], <floating> root
+        for c in range(group * K, (group + 1) * K):
+            factors[c] = root * gamma[c]
+    for p in range(P):
+        for c in range(C):
+            y[p * C + c] = <floating> ((x[p * C + c] - means[c]) * factors[c] + beta[c])
+
+
+cdef inline double total_of(const double* numbers, Py_ssize_t size) noexcept nogil:
+    """Add numbers up, in four sums, so that the next addition need not wait for the one before."""
+    cdef double[4] sums = [0, 0, 0, 0]
+    cdef Py_ssize_t i, lane
+    for i in range(size // 4):
+        for lane in range(4):
+            sums[lane] += numbers[4 * i + lane]
+    for i in range(size // 4 * 4, size):
+        sums[0] += numbers[i]
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
+
+
+cdef inline void average_groups(const Sizes* sizes, double* sums) noexcept nogil:
+    """Turn sums over the positions, (C), into the mean of each group, at each of its channels."""
+    cdef Py_ssize_t K = sizes.K, group, c
+    cdef double mean
+    for group in range(sizes.G):
+        mean = total_of(sums + group * K, K) / (sizes.P * K)
+        for c in range(group * K, (group + 1) * K):
+            sums[c] = mean
+
+
+def groupnorm_backward(
+    const floating[:, :, :, ::1] x,          # IN   (N, P, G, K)
+    const floating[:, ::1] mean,             # IN   (N, G) what groupnorm_forward gave
+    const floating[:, ::1] scale,            # IN   (N, G) likewise
+    const floating[::1] gamma,               # IN   (C)
+    const floating[:, :, :, ::1] dy,         # IN   (N, P, G, K)
+    floating[::1] dgamma,                    # OUT  (C)
+    floating[::1] dbeta,                     # OUT  (C)
+    floating[:, :, :, ::1] dx,               # OUT  (N, P, G, K)
+    int num_threads,
+):
+    """dgamma = sum of dy z, z = (x - mean) scale; dbeta = sum of dy; dx = scale (g - mean of g - z mean of g z).
+
+    g = gamma dy; the means are those of each group of each sample.
+    """
+    cdef Sizes sizes
+    cdef Py_ssize_t part, parts, size, c
+    cdef double* sums
+    cdef double* scratch
+    check_arrays(&sizes, x.shape, mean.shape, scale.shape, gamma.shape, dy.shape, num_threads)
+    check_vector('dgamma', dgamma.shape, sizes.C)
+    check_vector('dbeta', dbeta.shape, sizes.C)
+    check_images('dx', dx.shape, sizes.N, sizes.P, sizes.G, sizes.K)
+    dgamma[:] = 0
+    dbeta[:] = 0
+    if sizes.N * sizes.P * sizes.C == 0:
+        return
+    parts, size = min(sizes.N, <Py_ssize_t> MAX_PARTS), 2 * sizes.C
+    sums = room((parts + 3 * num_threads) * size)
+    scratch = sums + parts * size
+    memset(sums, 0, parts * size * sizeof(double))
+    for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
+        gradients_of_part(
+            &sizes, part_start(sizes.N, part, parts), part_start(sizes.N, part + 1, parts), &x[0, 0, 0, 0],
+            &mean[0, 0], &scale[0, 0], &gamma[0], &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], sums + part * size,
+            scratch + 3 * threadid() * size)
+    for part in range(1, parts):
+        for c in range(size):
+            sums[c] += sums[part * size + c]
+    for c in range(sizes.C):
+        dgamma[c] = <floating> sums[c]
+        dbeta[c] = <floating> sums[sizes.C + c]
+    free(sums)
+
+
+cdef void gradients_of_part(
+    const Sizes* sizes, Py_ssize_t first, Py_ssize_t last,
+    const floating* x,                       # IN   (N, P, C)
+    const floating* mean,                    # IN   (N, G)
+    const floating* scale,                   # IN   (N, G)
+    const floating* gamma,                   # IN   (C)
+    const floating* dy,                      # IN   (N, P, C)
+    floating* dx,                            # OUT  (N, P, C) of the samples from first to last
+    double* sums,                            # OUT  (2, C) of the part: what dgamma and dbeta get is added
+    double* scratch,                         # OUT  (6, C)
+) noexcept nogil:
+    cdef Py_ssize_t n, c, C = sizes.C, size = sizes.P * sizes.C
+    for n in range(first, last):
+        gradients_of_sample(
+            sizes, x + n * size, mean + n * sizes.G, scale + n * sizes.G, gamma, dy + n * size, dx + n * size, scratch)
+        for c in range(2 * C):
+            sums[c] += scratch[c]
+
+
+cdef void gradients_of_sample(
+    const Sizes* sizes,
+    const floating* x,                       # IN   (P, C)
+    const floating* mean,                    # IN   (G)
+    const floating* scale,                   # IN   (G)
+    const floating* gamma,                   # IN   (C)
+    const floating* dy,                      # IN   (P, C)
+    floating* dx,                            # OUT  (P, C)
+    double* scratch,                         # OUT  (6, C) first the sums of dy z, and of dy
+) noexcept nogil:
+    cdef Py_ssize_t P = sizes.P, C = sizes.C, K = sizes.K, p, c, group
+    cdef double* products = scratch
+    cdef double* gradients = scratch + C
+    cdef double* means = scratch + 2 * C
+    cdef double* of_dy = scratch + 3 * C
+    cdef double* shifts = scratch + 4 * C
+    cdef double* of_x = scratch + 5 * C
+    cdef double gradient, root
+    memset(scratch, 0, 2 * C * sizeof(double))
+    for group in range(sizes.G):
+        for c in range(group * K, (group + 1) * K):
+            means[c] = mean[group]
+    for p in range(P):
+        for c in range(C):
+            gradient = dy[p * C + c]
+            products[c] += gradient * (x[p * C + c] - means[c])
+            gradients[c] += gradient
+    for group in range(sizes.G):
+        for c in range(group * K, (group + 1) * K):
+            products[c] *= scale[group]
+            shifts[c] = gamma[c] * gradients[c]
+            of_x[c] = gamma[c] * products[c]
+    average_groups(sizes, shifts)
+    average_groups(sizes, of_x)
+    for group in range(sizes.G):
+        root = scale[group]
+        for c in range(group * K, (group + 1) * K):
+            of_dy[c] = root * gamma[c]
+            shifts[c] *= root
+            of_x[c] *= root * root
+    for p in range(P):
+        for c in range(C):
+            dx[p * C + c] = <floating> (of_dy[c] * dy[p * C + c] - shifts[c] - (x[p * C + c] - means[c]) * of_x[c])
