@@ -233,8 +233,8 @@ cdef void add_weight_gradient(
                 f = group * (F // groups)
                 gather_windows(&x[n, 0, 0, group * G], H, W, C, Q, G, window, first, last, windows)
                 multiply(
-                    K, F // groups, last - first, <const floating*> windows, transposed_windows, dy_strip + f, dy_layout,
-                    dweights + f, F, no_bias, True, packed)
+                    K, F // groups, last - first, <const floating*> windows, transposed_windows,
+                    dy_strip + f, dy_layout, dweights + f, F, no_bias, True, packed)
             for position in range(last - first):
                 for f in range(F):
                     dbias[f] += dy_strip[position * F + f]
