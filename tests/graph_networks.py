@@ -8,8 +8,8 @@ from cnnx import Add, BatchNormalization, Concatenate, Convolutional, Dense, Dro
 SHAPE = (7, 6, 2)
 
 
-def random_graph(seed, most_layers=12, dtype='float64', fused=True, shape=SHAPE):
-    """Return a compiled classifier with random branches, merges and layers; the same for the same seed."""
+def random_graph(seed, most_layers=12, dtype='float64', fused=True, shape=SHAPE, weights=None):
+    """Return a compiled classifier with random branches, merges and layers; the same for the same seed. `weights` is another seed, of the weights."""
     rng = np.random.default_rng(seed)
     x = Input(shape)
     values = [x]
@@ -28,7 +28,8 @@ def random_graph(seed, most_layers=12, dtype='float64', fused=True, shape=SHAPE)
             values.append(random_layer(rng)(value))
     ends = [cnnx.GlobalAveragePooling()(value) for value in unread(values[1:])]
     h = Concatenate()(ends) if len(ends) > 1 else ends[0]
-    net = cnnx.Network(inputs=x, outputs=Softmax()(Dense(output_size=3)(h)), seed=seed, dtype=dtype, fused=fused)
+    y = Softmax()(Dense(output_size=3)(h))
+    net = cnnx.Network(inputs=x, outputs=y, seed=seed if weights is None else weights, dtype=dtype, fused=fused)
     net.compile(cnnx.CategoricalCrossEntropy(), cnnx.SGD(momentum=0.9))
     return net
 

@@ -259,7 +259,10 @@ def _load_own(options, shape):
     if Path(options.data).suffix == '.npz':
         x, labels, classes = load_npz(options.data)
         if x.shape[1:] != shape:
-            raise ValueError(f'{options.data}: the network takes images {shape}, these are {x.shape[1:]}')
+            raise ValueError(
+                f'{options.data}: the network takes images {shape}, these are {x.shape[1:]}; '
+                'for others, train in Python: docs/own_images.md'
+            )
     else:
         if options.prepare and (shape[0], 1) != shape[1:]:
             raise ValueError(f'--prepare: expected a network that takes grey squares, this one takes {shape}')

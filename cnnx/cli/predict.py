@@ -33,7 +33,7 @@ def add_arguments(parser):
         '--prepare',
         choices=['digit', 'scale'],
         help='find the digit and prepare it as MNIST did, or only scale the picture '
-        '(digit where the network takes grey squares)',
+        '(digit where the network takes grey squares and its classes are digits)',
     )
     parser.add_argument(
         '--classes',
@@ -50,11 +50,12 @@ def run(options):
     network, images = _network_and_images(options)
     if options.show and (Path(options.show).suffix != '.png' or not Path(options.show).parent.is_dir()):
         raise ValueError(f'--show {options.show}: expected a file ending in .png, in a folder that exists')
-    prepare = _preparation(network.input_shape, options.prepare)
     classes = network.layers[-1].shape
     if len(classes) != 1:
         raise ValueError(f'expected a network with one output a class, its outputs are {classes}')
     names = _names(options.classes, network.class_names, max(classes[0], 2))
+    reads_digits = all(name.isdigit() for name in network.class_names or '0')
+    prepare = _preparation(network.input_shape, options.prepare, reads_digits)
     found = [_read(path, prepare) for path in images]
     good = [picture for picture in found if 'pixels' in picture]
     if good:
@@ -90,7 +91,7 @@ def _network_and_images(options):
     return pretrained(PACKAGED), given
 
 
-def _preparation(shape, wanted):
+def _preparation(shape, wanted, reads_digits):
     """Return a function of a path that returns (pixels, notes) for a network that takes this shape."""
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise ValueError(f'expected a network that takes images (height, width, 1 or 3), this one takes {shape}')
@@ -98,7 +99,7 @@ def _preparation(shape, wanted):
     is_grey_square = channels == 1 and height == width
     if wanted == 'digit' and not is_grey_square:
         raise ValueError(f'--prepare digit: expected a network that takes grey squares, this one takes {shape}')
-    if wanted == 'scale' or not is_grey_square:
+    if wanted == 'scale' or not is_grey_square or not (wanted or reads_digits):
         return lambda path: (read_image(path, (height, width), channels), [])
 
     def prepare(path):
@@ -124,8 +125,12 @@ def _names(given, known, count):
 
 
 def _read(path, prepare):
+    if Path(path).is_dir():
+        return {'image': path, 'error': f'{path}: a folder; name the pictures in it: {path}/*.jpg'}
     try:
         pixels, notes = prepare(path)
+    except FileNotFoundError:
+        return {'image': path, 'error': f'{path}: there is no such file'}
     except (DataError, OSError) as error:
         return {'image': path, 'error': str(error)}
     return {'image': path, 'pixels': pixels, 'notes': notes}

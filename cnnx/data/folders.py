@@ -104,6 +104,8 @@ def _pictures_of_class(folder):
             f'; there are some one folder deeper, in {deeper}: if {deeper.name} is a class, load {folder}; '
             f'if {folder.name} is one, move them up into {folder}'
         )
+    else:
+        message += '; remove the folder if it is no class'
     raise DataError(message)
 
 
@@ -113,7 +115,7 @@ def _too_few_classes(folder, classes):
     if classes and len(class_folders(classes[0])) > 1:
         return f'{message}; the classes seem to be one folder deeper: load {classes[0]}'
     if not classes and _pictures_in(folder):
-        return f'{message}; move its pictures into a folder for each class'
+        return f'{message}; these seem to be pictures of one class: load the folder above, {folder.resolve().parent}'
     return message
 
 

@@ -152,7 +152,7 @@ def test_json(model, digits, photos, reader, capsys):
     assert found['notes'] == []
     assert found['doubtful'] is False
     assert failed['image'] == 'nothing.png'
-    assert 'nothing.png' in failed['error']
+    assert failed['error'] == 'nothing.png: there is no such file'
 
 
 def test_what_the_network_was_given_can_be_seen(model, photos, tmp_path):
@@ -310,3 +310,18 @@ def test_without_pillow_the_command_says_what_to_install(model, photos):
     assert result.returncode == 2
     assert 'pip install pillow' in result.stderr
     assert 'Traceback' not in result.stderr
+
+
+def test_a_folder_in_place_of_a_picture(model, tmp_path, capsys):
+    assert main(['predict', model, str(tmp_path)]) == 1
+    assert f'{tmp_path}: a folder; name the pictures in it: {tmp_path}/*.jpg' in capsys.readouterr().err
+
+
+def test_a_network_of_other_classes_than_digits_gets_pictures_as_they_are(model, photos, tmp_path, capsys):
+    net = Network.load(model)
+    net.class_names = [f'kind {i}' for i in range(10)]
+    net.save(tmp_path / 'kinds.npz')
+    main(['predict', str(tmp_path / 'kinds.npz'), photos[0], '--json'])
+    by_default = json.loads(capsys.readouterr().out)[0]['probabilities']
+    main(['predict', str(tmp_path / 'kinds.npz'), photos[0], '--json', '--prepare', 'scale'])
+    assert json.loads(capsys.readouterr().out)[0]['probabilities'] == by_default

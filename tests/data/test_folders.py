@@ -127,7 +127,7 @@ def test_classes_one_folder_deeper_are_pointed_at(tmp_path):
     make_folder(tmp_path / 'animals')
     with pytest.raises(DataError, match=r'got 1; the classes seem to be one folder deeper: load .*animals$'):
         load_folder(tmp_path)
-    with pytest.raises(DataError, match='got 0; move its pictures into a folder for each class'):
+    with pytest.raises(DataError, match='got 0; these seem to be pictures of one class: load the folder above'):
         load_folder(tmp_path / 'animals' / 'cat')
 
 

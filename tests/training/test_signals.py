@@ -346,7 +346,9 @@ def test_a_signal_ends_the_skipping_of_batches_that_are_done(tmp_path, number, e
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_worker_processes_that_the_signal_ends_too_do_not_keep_a_run_from_stopping(tmp_path, number):
-    script = textwrap.dedent("""
+    # In a file: from Python 3.14 on workers begin afresh, and import it.
+    script, folder = tmp_path / 'run.py', tmp_path / 'checkpoints'
+    code = textwrap.dedent("""
         import os, sys, time
         from multiprocessing import Pool
         import numpy as np
@@ -371,7 +373,8 @@ def test_worker_processes_that_the_signal_ends_too_do_not_keep_a_run_from_stoppi
                 # Not by way of the pool: it waits for locks that a worker has died with.
                 os._exit(9)
     """)
-    command = [sys.executable, '-W', 'error', '-c', script, str(tmp_path)]
+    script.write_text(code)
+    command = [sys.executable, '-W', 'error', str(script), str(folder)]
     environment = {**os.environ, 'CNNX_NUM_THREADS': '1', 'PYTHONPATH': str(Path(__file__).parents[2])}
     quiet = {'stdout': subprocess.PIPE, 'stderr': subprocess.DEVNULL}
     with subprocess.Popen(command, start_new_session=True, env=environment, **quiet) as process:
@@ -388,8 +391,8 @@ def test_worker_processes_that_the_signal_ends_too_do_not_keep_a_run_from_stoppi
             with contextlib.suppress(ProcessLookupError):  # none of the group is left
                 os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 9
-    assert len(names(tmp_path)) == 1
-    assert 'model_epoch_1_batch_' in names(tmp_path)[0]
+    assert len(names(folder)) == 1
+    assert 'model_epoch_1_batch_' in names(folder)[0]
 
 
 @SIGNALS

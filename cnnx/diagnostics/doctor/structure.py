@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from cnnx.diagnostics.doctor.findings import Finding
+from cnnx.execution import graph
 from cnnx.layers import (
     AveragePooling,
     BatchNormalization,
@@ -17,10 +18,11 @@ from cnnx.layers import (
     Sigmoid,
     Softmax,
     Tanh,
+    TransposedConvolutional,
 )
 from cnnx.losses import CategoricalCrossEntropy
 
-WEIGHTED = (Convolutional, Dense)
+WEIGHTED = (Convolutional, Dense, TransposedConvolutional)
 # Two layers with weights and only these between them are together linear.
 LINEAR = (AveragePooling, BatchNormalization, Dropout, Flatten, GlobalAveragePooling)
 # Each Sigmoid multiplies the gradient by 1/4 or less.
@@ -29,7 +31,9 @@ MANY_SIGMOIDS = 3
 
 def examine_structure(network):
     """Return findings about layers, loss and weights."""
-    return [*_output(network), *_order(network.layers), *_weights(network)]
+    chains = [[network.layers[i] for i in chain] for chain in graph.chains(network.reads)]
+    orders = [finding for chain in chains for finding in _order(chain)]
+    return [*_output(network), *orders, *_weights(network)]
 
 
 def _output(network):
@@ -80,7 +84,8 @@ def _output(network):
 
 def _order(layers):
     for layer, after in _neighbours(layers, LINEAR):
-        if isinstance(layer, WEIGHTED) and isinstance(after, WEIGHTED):
+        depthwise = isinstance(layer, Convolutional) and layer.is_depthwise  # and pointwise: separable convolutions
+        if isinstance(layer, WEIGHTED) and isinstance(after, WEIGHTED) and not depthwise:
             yield Finding(
                 'linear_in_a_row',
                 'warning',
@@ -156,7 +161,7 @@ def _weights(network):
 
 def _symmetric(weighted):
     for layer in weighted[:-1]:
-        weights, bias = layer.weights.reshape(-1, layer.weights.shape[-1]), layer.bias
+        weights, (bias, _) = layer.weights.reshape(-1, layer.weights.shape[-1]), layer.bias_arrays()
         if len(bias) > 1 and (weights == weights[:, :1]).all() and (bias == bias[0]).all():
             what = f'All weights of {layer.where} are {weights[0, 0]:g}'
             if (weights != weights[0, 0]).any():
