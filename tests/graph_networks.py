@@ -9,7 +9,10 @@ SHAPE = (7, 6, 2)
 
 
 def random_graph(seed, most_layers=12, dtype='float64', fused=True, shape=SHAPE, weights=None):
-    """Return a compiled classifier with random branches, merges and layers; the same for the same seed. `weights` is another seed, of the weights."""
+    """Return a compiled classifier with random branches, merges and layers, the same for the same seed.
+
+    `weights` is another seed, of the weights.
+    """
     rng = np.random.default_rng(seed)
     x = Input(shape)
     values = [x]
