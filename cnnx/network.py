@@ -15,11 +15,12 @@ from cnnx.checkpoint import CheckpointError, state
 from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summary
 from cnnx.execution.fused_plan import FusedPlan
 from cnnx.execution.plan import Plan
-from cnnx.layers import Layer, Sigmoid, Softmax
+from cnnx.layers import Layer
 from cnnx.layers.wiring import check_reads, layers_between
-from cnnx.losses import CategoricalCrossEntropy, Loss
+from cnnx.losses import Loss
 from cnnx.optimizers import as_optimizer
 from cnnx.training import evaluation, fit, prediction, steps
+from cnnx.training.loss_check import check_loss_fits
 
 _networks = weakref.WeakSet()
 
@@ -183,8 +184,7 @@ class Network:
         optimizer = as_optimizer('sgd' if optimizer is None else optimizer)
         if not self.layers:
             raise RuntimeError('the network has no layers; add some first')
-        if type(loss) is CategoricalCrossEntropy:
-            _check_cross_entropy_fits(self.layers[-1], loss)
+        check_loss_fits(loss, self.layers[-1])
         with self._lock:
             self.loss, self.optimizer = loss, optimizer
             self.reset_update()
@@ -373,23 +373,6 @@ class Network:
         """Raise a RuntimeError, which names what was to be done, unless the network is compiled with a loss."""
         if self.loss is None:
             raise RuntimeError(f'{action} needs a loss; call compile(CategoricalCrossEntropy()) first')
-
-
-def _check_cross_entropy_fits(last, loss):
-    """Raise a ValueError if the last layer does not give what cross-entropy takes."""
-    if len(last.shape) != 1 or last.shape[0] < 2:
-        raise ValueError(f'CategoricalCrossEntropy: expected at least 2 classes, {last.where} gives {last.shape}')
-    if loss.from_logits and isinstance(last, Softmax):
-        raise ValueError(
-            f'CategoricalCrossEntropy(from_logits=True) after {last.where} would take the softmax twice; '
-            'leave out one of the two'
-        )
-    # What a layer of the user's own returns is not known.
-    if not loss.from_logits and type(last).__module__.startswith('cnnx.') and not isinstance(last, (Softmax, Sigmoid)):
-        raise ValueError(
-            f'CategoricalCrossEntropy: expected probabilities, {last.where} gives any numbers; '
-            'add Softmax(), or use CategoricalCrossEntropy(from_logits=True)'
-        )
 
 
 def _after_fork_in_child():

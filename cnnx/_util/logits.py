@@ -1,8 +1,9 @@
-"""Exact softmax and cross-entropy: the logits that probabilities were made from, and the gradient by the logits.
+"""Exact cross-entropy after softmax or sigmoid: the logits of probabilities, and the gradient by the logits.
 
 The cross-entropy of probabilities loses digits, and its gradient 1 / p all of them where p rounds to 0. So the loss
-asks for the logits of the array that it is given, and `Softmax.backward` for the gradient by the logits that belongs to
-the array that it is given. Both are found by the array itself, as long as it holds the same numbers.
+asks for the logits of the array that it is given, and `backward` of `Softmax` or `Sigmoid` for the gradient by the
+logits that belongs to the array that it is given. Both are found by the array itself, as long as it holds the same
+numbers.
 """
 
 import weakref

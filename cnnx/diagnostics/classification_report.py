@@ -39,6 +39,8 @@ class ClassificationReport:
     def __init__(self, network, x, y, batch_size=256, examples=20, classes=None):
         examples = whole_number(examples, 'examples')
         outputs = network.predict(x, batch_size)
+        if outputs.ndim != 2:
+            raise ValueError(f'ClassificationReport: expected a class a sample, the network gives {outputs.shape}')
         self.confusion = ConfusionMatrix()
         self.confusion.update(outputs, y)
         self._x = np.asarray(x)

@@ -11,8 +11,8 @@ from cnnx.execution import graph
 from cnnx.execution.fusion import Fusion, fuse
 from cnnx.execution.plan import Plan
 from cnnx.execution.program import Sweep
-from cnnx.layers import Softmax
-from cnnx.losses import CategoricalCrossEntropy, value_and_gradient
+from cnnx.layers import Sigmoid, Softmax
+from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy
 
 
 class Route(NamedTuple):
@@ -62,14 +62,14 @@ class FusedPlan(Plan):
 
     def forward_and_backward(self, data, index):
         route = self._route('learn')
-        loss, correct, dy = self._run_batch(route, data, index, training=True)
+        *totals, dy = self._run_batch(route, data, index, training=True)
         # The sweep with the loss has been back already. In LeNet-5 that is all: there are no other steps.
         self._backward(route.reads, route.steps, dy, route.learning)
-        return loss, correct
+        return tuple(totals)
 
     def evaluate(self, data, index):
-        loss, correct, _ = self._run_batch(self._route('evaluate'), data, index, training=False)
-        return loss, correct
+        *totals, _ = self._run_batch(self._route('evaluate'), data, index, training=False)
+        return tuple(totals)
 
     def predict(self, x):
         return self._route('predict').forward(x, training=False)
@@ -84,8 +84,8 @@ class FusedPlan(Plan):
         """Run a batch up to its loss, and, in training, back through the sweep that computes the loss.
 
         Returns:
-            The sum of the losses, how many samples are right, and the gradient of what the last step gave: None where
-            nothing before that sweep learns.
+            What `forward_and_backward` does, and the gradient of what the last step gave: None where nothing before
+            that sweep learns.
         """
         if route.picks_samples and data.direct:
             (x, *others), order = data.arrays, index  # the sweep picks the samples itself
@@ -95,14 +95,12 @@ class FusedPlan(Plan):
             x = route.forward(x, training, order)
             others, order = [array if order is None else array[order] for array in others], None
         if route.loss_sweep is not None:
-            loss, correct, dy = route.loss_sweep.run_with_loss((x, *others), order)
+            loss, correct, count, dy = route.loss_sweep.run_with_loss((x, *others), order)
         else:
-            loss, dy = value_and_gradient(self.loss, x, *others)
-            loss *= len(index)
-            correct = int(self.loss.count_correct(x, others[0])) if data.measures_accuracy else 0
+            loss, correct, count, dy = self._loss_of(x, data, *others)
         if self._penalized:
-            loss += len(index) * self.penalty()
-        return loss, correct, dy
+            loss += count * self.penalty()
+        return loss, correct, count, dy
 
     def _route(self, purpose):
         """Return the `Route` to 'learn', 'evaluate', 'predict', or for `forward` in 'training' or 'inference'."""
@@ -137,6 +135,8 @@ class FusedPlan(Plan):
         backward = first < len(self._layers)
         # A block writes the gradients of all its weights: a frozen layer runs by itself.
         apart = [layer for layer in layers if backward and layer.parameters and not layer.learns]
+        if last and purpose != 'predict' and type(self.loss) is BinaryCrossEntropy and type(layers[-1]) is Sigmoid:
+            apart.append(layers[-1])  # which keeps its input for the loss
         parts = fuse(layers, apart, training or backward)
         loss, softmax = self._end(purpose, parts, backward) if last else (None, False)
         steps = []

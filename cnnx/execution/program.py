@@ -4,6 +4,7 @@ A block computes a few layers in one sweep, so that what lies between them is ne
 max-pooling; or a dense layer and ReLU. A program carries a tile of samples through all of its blocks, forward and back.
 """
 
+import math
 import time
 
 import numpy as np
@@ -38,7 +39,7 @@ class BoundProgram:
         first: the first fusion that the backward pass goes through; as many as there are for no backward pass.
         input_gradient: whether the backward pass computes the gradient of the first fusion's input.
         loss: a `CategoricalCrossEntropy`, computed from the last block's output in the same sweep, or None.
-        weighted: whether the loss weighs samples differently.
+        weight_shape: of the weights of a sample, () for a number, where the loss has weights; else None.
         softmax: whether to compute the softmax of the last block's output.
 
     Attributes:
@@ -51,7 +52,7 @@ class BoundProgram:
     """
 
     def __init__(
-        self, fusions, capacity, *, training, first, input_gradient=False, loss=None, weighted=False, softmax=False
+        self, fusions, capacity, *, training, first, input_gradient=False, loss=None, weight_shape=None, softmax=False
     ):
         self.capacity = capacity
         self.training = training
@@ -66,7 +67,7 @@ class BoundProgram:
         self.blocks, self.names, self._gathers, self._dropouts = [], [], [], []
         self._add_fusions(fusions, first, input_gradient, softmax)
         if loss:
-            self._add_loss(loss, weighted)
+            self._add_loss(loss, weight_shape)
         if softmax:
             self._add_softmax()
         self._kernel_program = self._backend.Program(self.blocks, capacity, self.threads)
@@ -112,12 +113,12 @@ class BoundProgram:
             whole[i] = whole[i + 1]
         return [not each for each in whole]
 
-    def _add_loss(self, loss, weighted):
-        labels, weights = np.zeros(self.capacity, np.int32), None
+    def _add_loss(self, loss, weight_shape):
+        labels, weights = np.zeros((self.capacity, *self.y.shape[1:-1]), np.int32), None
         dlogits = np.empty_like(self.y) if self.dy is None else self.dy
         self._add('labels', self._backend.Gather(labels))
-        if weighted:
-            weights = np.zeros(self.capacity, self._dtype)
+        if weight_shape is not None:
+            weights = np.zeros((self.capacity, *weight_shape), self._dtype)
             self._add('weights', self._backend.Gather(weights))
         self.loss = self._backend.CrossEntropyBlock(self.y, labels, dlogits, loss.label_smoothing, weights)
         self._add('CategoricalCrossEntropy', self.loss)
@@ -187,14 +188,14 @@ class Sweep:
         self._programs = {}
         self._latest = None
 
-    def program(self, samples, weighted=False):
+    def program(self, samples, weight_shape=None):
         """Return the program for a batch."""
         loss = self._settings.get('loss')
-        key = kernels.current().name, weighted, loss and loss.label_smoothing
+        key = kernels.current().name, weight_shape, loss and loss.label_smoothing
         program = self._programs.get(key)
         if program is None or program.capacity < samples or program.threads < kernels.num_threads():
             program = self._programs[key] = BoundProgram(
-                self.fusions, max(samples, 1), weighted=weighted, **self._settings
+                self.fusions, max(samples, 1), weight_shape=weight_shape, **self._settings
             )
         self._latest = program
         return program
@@ -216,16 +217,20 @@ class Sweep:
         """Run a batch up to the loss, and back where the sweep learns.
 
         Returns:
-            The sum of the losses, how many samples are classified right, and the gradient of x or None.
+            The sum of the losses, how many predictions are right, how many targets count, and the gradient of x or
+            None.
 
         Args:
             arrays: x, labels, and weights or not.
             order: as for `BoundProgram.run`.
         """
-        samples = len(arrays[0] if order is None else order)
-        program = self.program(samples, len(arrays) == 3)
+        samples, (_, labels, *weights) = len(arrays[0] if order is None else order), arrays
+        program, loss = self.program(samples, *(array.shape[1:] for array in weights)), self._settings['loss']
+        count = samples * math.prod(labels.shape[1:])
+        if loss.ignore_label is not None:
+            count = program.loss.count = loss.count_targets(labels if order is None else labels[order])
         program.run(samples, backward=self.learns, sources=arrays, order=order)
-        return *program.loss.totals(samples), None if program.dx is None else program.dx[:samples]
+        return *program.loss.totals(samples), count, None if program.dx is None else program.dx[:samples]
 
     def backward(self, dy):
         """Write the parameters' gradients for the latest batch, and return that of its x, or None."""

@@ -1,6 +1,7 @@
 """Activation functions: ReLU, leaky ReLU, sigmoid and tanh."""
 
 from cnnx import kernels
+from cnnx._util import logits
 from cnnx._util.validation import non_negative
 from cnnx.layers.base import Layer
 
@@ -77,8 +78,19 @@ class LeakyReLU(Activation):
 class Sigmoid(Activation):
     """1 / (1 + exp(-x)), element by element: any number becomes one between 0 and 1.
 
-    Shape: (N, ...) -> (N, ...). Gradient: dx = dy y (1 - y).
+    Shape: (N, ...) -> (N, ...). Gradient: dx = dy y (1 - y). Before `BinaryCrossEntropy` it is exact also where
+    probabilities round to 0 or 1: the loss works on the layer's input, and the layer takes the gradient by it from the
+    loss (see cnnx/_util/logits.py).
     """
+
+    def forward(self, x, training=False):
+        y = super().forward(x, training)
+        logits.logits_by_probabilities.remember(y, self.check_input(x))
+        return y
+
+    def backward(self, dy):
+        dlogits = logits.dlogits_by_dy.find(dy)
+        return super().backward(dy) if dlogits is None else dlogits
 
     def _apply(self, x, y, threads):
         kernels.current().sigmoid_forward(x, y, threads)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnx.layers import Convolutional, Dense
-from cnnx.losses import CategoricalCrossEntropy
+from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence
 from cnnx.optimizers import Adam
 
 # A loss is still falling if its end is less than this fraction of its value half-way.
@@ -74,8 +74,8 @@ def train(network, data, batches, rate, steps, chance):
     losses, ratios = [], {layer.index: [] for layer in weighted}
     with network.plan.lock:
         for step, index in zip(range(steps), batches, strict=False):
-            loss = network.plan.forward_and_backward(data, index)[0] / len(index)
-            loss -= network.plan.penalty()
+            loss, _, count = network.plan.forward_and_backward(data, index)
+            loss = loss / max(count, 1) - network.plan.penalty()
             if not (math.isfinite(loss) and update.gradients_are_finite()):
                 return Trial(network, np.array(losses), False, {}, chance)
             losses.append(loss)
@@ -90,10 +90,14 @@ def train(network, data, batches, rate, steps, chance):
 
 
 def loss_of_chance(network, data, index):
-    """Return the loss of a constant prediction: equal probabilities for classes, else the mean target."""
+    """Return about the loss of a constant prediction: equal probabilities for classes, else the mean target."""
     if isinstance(network.loss, CategoricalCrossEntropy):
-        return math.log(network.layers[-1].shape[0])
-    return float(np.asarray(data.targets[index], np.float64).var(axis=0).mean())
+        return math.log(network.layers[-1].shape[-1])
+    targets = np.asarray(data.targets[index], np.float64)
+    if isinstance(network.loss, (BinaryCrossEntropy, KLDivergence)):
+        mean = np.broadcast_to(targets.mean(axis=0), targets.shape)
+        return type(network.loss)().value_and_gradient(mean, targets)[0]
+    return float(targets.var(axis=0).mean())
 
 
 def _floor(network):
@@ -101,7 +105,7 @@ def _floor(network):
     smoothing = getattr(network.loss, 'label_smoothing', 0)
     if smoothing == 0:
         return 0
-    classes = network.layers[-1].shape[0]
+    classes = network.layers[-1].shape[-1]
     true, other = 1 - smoothing + smoothing / classes, smoothing / classes
     return -true * math.log(true) - (classes - 1) * other * math.log(other)
 
@@ -110,8 +114,8 @@ def loss_left(trial, data, index):
     """Return the loss after training, or that in prediction if it is smaller, less the lowest possible loss."""
     network = trial.network
     with network.plan.lock:
-        loss = network.plan.evaluate(data, index)[0] / len(index)
-    loss -= network.plan.penalty()
+        loss, _, count = network.plan.evaluate(data, index)
+    loss = loss / max(count, 1) - network.plan.penalty()
     return min(trial.end, loss if math.isfinite(loss) else math.inf) - _floor(network)
 
 
@@ -121,15 +125,16 @@ def fit_beyond_chance(network, data, index, generator):
     This is a permutation test: if targets do not depend on the samples, a permutation of them changes nothing, whatever
     the network is. Source: Good, "Permutation, parametric, and bootstrap tests of hypotheses", 2005, chapter 3.
     """
-    outputs = np.asarray(_outputs(network, data, index), np.float64).reshape(len(index), -1)
-    targets = data.targets[index]
+    outputs, targets = np.asarray(_outputs(network, data, index), np.float64), data.targets[index]
     if isinstance(network.loss, CategoricalCrossEntropy):
 
         def agreement(order):
-            return outputs[np.arange(len(index)), targets[order]].mean()
+            labels = targets[order][..., np.newaxis]
+            return np.take_along_axis(outputs, np.maximum(labels, 0), -1)[labels >= 0].mean()
 
     else:
         values = np.asarray(targets, np.float64).reshape(len(index), -1)
+        outputs = outputs.reshape(len(index), -1)
         values, outputs = values - values.mean(axis=0), outputs - outputs.mean(axis=0)
 
         def agreement(order):
@@ -151,6 +156,6 @@ def with_adam(network):
 def _outputs(network, data, index):
     outputs = network.predict(data.x[index])
     if isinstance(network.loss, CategoricalCrossEntropy) and network.loss.from_logits:
-        outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        outputs /= outputs.sum(axis=1, keepdims=True)
+        outputs = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        outputs /= outputs.sum(axis=-1, keepdims=True)
     return outputs

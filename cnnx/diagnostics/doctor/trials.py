@@ -32,7 +32,8 @@ OVERFIT_CHECKS, OVERFITTED = 12, 0.3
 # Predictions that fit by more than CERTAIN standard deviations are better than chance, by less than UNCERTAIN they are
 # not; with fewer than FEWEST samples held out, nothing is concluded.
 CERTAIN, UNCERTAIN, FEWEST = 3.5, 2, 50
-MOST_HELD_OUT = 1000
+# The largest number of samples held out, and of outputs for them.
+MOST_HELD_OUT, MOST_NUMBERS = 1000, 1_000_000
 INFINITE = 'becomes NaN or infinite'
 
 
@@ -110,7 +111,8 @@ class Trials:
         """Train on a part of the samples, check predictions for the others, and return findings."""
         order = self._generator.permutation(len(self._data))
         size = min(max(PART, 2 * self._batch_size), len(order) // 2)
-        own, others = np.sort(order[:size]), np.sort(order[size:][:MOST_HELD_OUT])
+        most = max(FEWEST, min(MOST_HELD_OUT, MOST_NUMBERS // math.prod(self._network.layers[-1].shape)))
+        own, others = np.sort(order[:size]), np.sort(order[size:][:most])
         network, batches = copy.deepcopy(self._network), self._batches(own)
         chance = loss_of_chance(network, self._data, own)
         for _ in range(PART_CHECKS):
