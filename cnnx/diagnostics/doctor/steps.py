@@ -100,8 +100,11 @@ def loss_of_chance(network, data, index):
     return float(targets.var(axis=0).mean())
 
 
-def _floor(network):
-    """Return the lowest possible loss, which is above 0 with label smoothing."""
+def _floor(network, targets):
+    """Return the lowest possible loss, which is above 0 with label smoothing, and with targets between 0 and 1."""
+    if isinstance(network.loss, BinaryCrossEntropy):
+        exact = np.asarray(targets, np.float64)
+        return BinaryCrossEntropy().value_and_gradient(exact, exact)[0]
     smoothing = getattr(network.loss, 'label_smoothing', 0)
     if smoothing == 0:
         return 0
@@ -116,7 +119,7 @@ def loss_left(trial, data, index):
     with network.plan.lock:
         loss, _, count = network.plan.evaluate(data, index)
     loss = loss / max(count, 1) - network.plan.penalty()
-    return min(trial.end, loss if math.isfinite(loss) else math.inf) - _floor(network)
+    return min(trial.end, loss if math.isfinite(loss) else math.inf) - _floor(network, data.targets[index])
 
 
 def fit_beyond_chance(network, data, index, generator):
