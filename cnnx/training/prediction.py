@@ -47,10 +47,14 @@ def predict_classes(network, x, batch_size=256):
     Raises:
         ValueError: x does not fit the first layer.
     """
-    outputs = predict(network, x, batch_size)
-    if network.loss is not None:
-        outputs = network.loss.as_scores(outputs)
+    outputs = predict_scores(network, x, batch_size)
     return (outputs[..., 0] > 0.5).astype(np.intp) if outputs.shape[-1] == 1 else outputs.argmax(axis=-1)
+
+
+def predict_scores(network, x, batch_size=256):
+    """Return what `predict` does, as metrics take it: logits of a binary cross-entropy as probabilities."""
+    outputs = network.predict(x, batch_size)
+    return outputs if network.loss is None else network.loss.as_scores(outputs)
 
 
 def _predict(network, plan, batch, out):
