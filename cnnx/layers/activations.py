@@ -1,5 +1,7 @@
 """Activation functions: ReLU, leaky ReLU, sigmoid and tanh."""
 
+import numpy as np
+
 from cnnx import kernels
 from cnnx._util import logits
 from cnnx._util.validation import non_negative
@@ -84,8 +86,10 @@ class Sigmoid(Activation):
     """
 
     def forward(self, x, training=False):
+        x = self.check_input(x)
         y = super().forward(x, training)
-        logits.logits_by_probabilities.remember(y, self.check_input(x))
+        # Most sigmoids are not the last layer: copies of x and y would be for nothing.
+        logits.logits_by_probabilities.remember_source(y, x, _sigmoid)
         return y
 
     def backward(self, dy):
@@ -97,6 +101,12 @@ class Sigmoid(Activation):
 
     def _differentiate(self, y, dy, dx, threads):
         kernels.current().sigmoid_backward(y, dy, dx, threads)
+
+
+def _sigmoid(x):
+    y = np.empty_like(x)
+    kernels.current().sigmoid_forward(x.reshape(-1), y.reshape(-1), kernels.threads_for(x.size))
+    return y
 
 
 class Tanh(Activation):
