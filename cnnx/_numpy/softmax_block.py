@@ -30,7 +30,7 @@ class CrossEntropyBlock(Block):
         known = np.where(kept, labels, 0)
         softmax_cross_entropy_forward(logits, known, dlogits, losses, self.smoothing, 1)
         softmax_cross_entropy_backward(dlogits, known, dlogits, self.smoothing, 1)
-        if self.count:
+        if self.count not in (0, len(labels)):
             dlogits *= len(labels) / self.count
         losses[~kept], dlogits[~kept] = 0, 0
         if self.weights is not None:

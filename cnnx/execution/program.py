@@ -228,7 +228,8 @@ class Sweep:
         program, loss = self.program(samples, *(array.shape[1:] for array in weights)), self._settings['loss']
         count = samples * math.prod(labels.shape[1:])
         if loss.ignore_label is not None:
-            count = program.loss.count = loss.count_targets(labels if order is None else labels[order])
+            count = loss.count_targets(labels if order is None else labels[order])
+        program.loss.count = count
         program.run(samples, backward=self.learns, sources=arrays, order=order)
         return *program.loss.totals(samples), count, None if program.dx is None else program.dx[:samples]
 

@@ -42,7 +42,7 @@ class Loss(ReprFromArguments):
     def prepare(self, targets, output_shape, dtype, what='targets'):
         """Return targets as `value_and_gradient` takes them, or raise a ValueError that says which one does not fit.
 
-        What it returned, it returns again.
+        Prepared targets are prepared again before each batch is computed by itself: they must come out as they are.
         """
         return as_numbers(targets, what)
 

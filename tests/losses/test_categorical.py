@@ -299,6 +299,18 @@ def test_maps_are_exact_where_probabilities_round_to_0(fused):
     assert hard['loss'] > 100
 
 
+@pytest.mark.usefixtures('each_backend')
+def test_what_is_ignored_counts_as_it_is_set():
+    net, (x, labels) = segmentation(ignore_label=0), maps_data()
+    net.evaluate(x, labels)
+    net.loss.ignore_label = None
+    assert net.evaluate(x, labels) == pytest.approx(segmentation().evaluate(x, labels))
+    net.train(x, labels, epochs=1, shuffle=False, verbose=0)
+    other = segmentation()
+    other.train(x, labels, epochs=1, shuffle=False, verbose=0)
+    np.testing.assert_allclose(net.predict(x), other.predict(x), rtol=1e-6)
+
+
 @pytest.mark.parametrize('weights', [False, True])
 def test_class_weights_are_those_of_positions(weights):
     x, labels = maps_data(12)
