@@ -4,7 +4,8 @@ Everything else about the package stands in pyproject.toml. What was compiled is
 where nothing that it depends on has changed (tools/kernel_cache.py). Environment variables:
     CNNX_NO_EXT=1       build none: the package then runs on its NumPy kernels
     CNNX_REQUIRE_EXT=1  fail where a kernel does not compile, instead of leaving it out
-    CNNX_TIERS=v3       build only these of the tiers v2, v3 and v4, separated by commas: faster, for development
+    CNNX_TIERS=v2,v3    build these of the tiers v2, v3 and v4, or all; by default, an editable install has the fastest
+                        that this processor runs, and a wheel has all
     CNNX_BOUNDSCHECK=1  check every index in the kernels: slow, for debugging
     CNNX_CFLAGS=...     flags that come after all others, such as the -O1 of .ci/sanitize, or -DCNNX_PLAIN, which
                         does not use the compiler's vector extensions, as if it had none
@@ -14,14 +15,19 @@ import os
 import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 import sysconfig
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+from Cython import __version__ as cython_version
+from Cython.Compiler.Main import compile as translate
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.errors import CompileError
 
 TIERS = {
     'v2': ['-march=x86-64-v2'],
@@ -45,9 +51,11 @@ def tiers():
     """Return the tiers to build and their flags; the platform that is built for decides on them."""
     if not sysconfig.get_platform().endswith('-x86_64'):
         return {'portable': []}
-    names = os.environ.get('CNNX_TIERS') or ','.join(TIERS)
+    names = os.environ.get('CNNX_TIERS') or 'all'
+    if names == 'all':
+        return TIERS
     if unknown := set(names.split(',')) - set(TIERS):
-        raise ValueError(f'CNNX_TIERS: expected some of {", ".join(TIERS)}, got {", ".join(sorted(unknown))}')
+        raise ValueError(f'CNNX_TIERS: expected all, or some of {", ".join(TIERS)}, got {", ".join(sorted(unknown))}')
     return {tier: TIERS[tier] for tier in names.split(',')}
 
 
@@ -71,10 +79,9 @@ def extensions():
 
 
 def remove_compiled():
-    """Remove compiled modules from among the sources, where an editable install keeps them."""
-    for path in SOURCES.rglob('*'):
-        if path.suffix in ('.so', '.pyd'):
-            path.unlink()
+    """Remove this Python's compiled modules from among the sources, where an editable install keeps them."""
+    for path in SOURCES.rglob(f'*{sysconfig.get_config_var("EXT_SUFFIX")}'):
+        path.unlink()
 
 
 class BuildPackage(build_py):
@@ -116,7 +123,10 @@ class BuildKernels(build_ext):
             extension.extra_link_args = link_flags
         if self.among_sources:
             remove_compiled()
+            if not os.environ.get('CNNX_TIERS'):
+                self.extensions = self.for_this_processor()
         self.tools = self.describe_tools()
+        self.translating = threading.Lock()
         super().build_extensions()
 
     def describe_tools(self):
@@ -124,24 +134,41 @@ class BuildKernels(build_ext):
         if self.compiler.compiler_type != 'unix':
             return None
         compiler = self.compiler.compiler_so
-        versions = sys.version, cache.version([sys.executable, '-m', 'cython']), cache.version(compiler)
+        versions = sys.version, cython_version, cache.version(compiler)
         return versions, compiler, self.compiler.linker_so, sysconfig.get_platform(), Path('setup.py').read_text()
 
     def has_openmp(self, flag):
         """Compile, link and run a parallel program."""
-        folder = Path(self.build_temp, 'openmp')
-        folder.mkdir(parents=True, exist_ok=True)
-        source = folder / 'probe.c'
-        source.write_text('#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n')
+        code = '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n'
         try:
-            objects = self.compiler.compile([str(source)], output_dir=str(folder), extra_postargs=[flag])
-            link_flags = [flag, *shlex.split(os.environ.get('LDFLAGS', ''))]
-            self.compiler.link_executable(objects, 'probe', output_dir=str(folder), extra_postargs=link_flags)
-            self.spawn([str(folder / 'probe')])
+            self.output_of('openmp', code, flag)
         except Exception as error:
             self.warn(f'no OpenMP ({error}): the kernels are built without threads')
             return False
         return True
+
+    def for_this_processor(self):
+        """Return the extensions without tiers but the fastest that this processor runs; all where that is unknown."""
+        calls = ''.join(f'    if (cpu_has_{tier}()) puts("{tier}");\n' for tier in TIERS)
+        code = f'#include <stdio.h>\n#include "cpu.h"\nint main(void) {{\n{calls}    return 0;\n}}\n'
+        try:
+            supported = self.output_of('tiers', code, f'-I{SOURCES}').split()
+        except Exception as error:
+            self.warn(f'cannot ask the processor ({error}): the kernels are built for all tiers')
+            supported = []
+        others = set(TIERS) - {*supported[-1:]} if supported else set()
+        return [extension for extension in self.extensions if extension.name.split('.')[2] not in others]
+
+    def output_of(self, name, code, flag):
+        """Compile, link and run a program; return what it prints."""
+        folder = Path(self.build_temp, 'probes')
+        folder.mkdir(parents=True, exist_ok=True)
+        source = folder / f'{name}.c'
+        source.write_text(code)
+        objects = self.compiler.compile([str(source)], output_dir=str(folder), extra_postargs=[flag])
+        link_flags = [flag, *shlex.split(os.environ.get('LDFLAGS', ''))]
+        self.compiler.link_executable(objects, name, output_dir=str(folder), extra_postargs=link_flags)
+        return subprocess.run([str(folder / name)], check=True, capture_output=True, text=True).stdout
 
     def build_extension(self, ext):
         sources = [Path(source) for source in ext.sources]
@@ -173,7 +200,11 @@ class BuildKernels(build_ext):
             (folder / f'{source.stem}.pyi').write_text(stub_of(source), encoding='utf-8')
 
     def generate_c(self, ext):
-        """Translate the .pyx under the extension's own name, so that tiers share no file."""
+        """Translate the .pyx under the extension's own name, so that tiers share no file.
+
+        In this process, one at a time: Cython takes longer to start than to translate a kernel, and is not made for
+        threads.
+        """
         target = Path(self.build_temp, 'c', *ext.name.split('.')[1:]).with_suffix('.c')
         target.parent.mkdir(parents=True, exist_ok=True)
         checked = wanted('CNNX_BOUNDSCHECK')
@@ -184,12 +215,14 @@ class BuildKernels(build_ext):
             'initializedcheck': checked,
             'cdivision': True,
         }
-        options = ','.join(f'{name}={value}' for name, value in directives.items())
         if ext.name == SHARED:
-            arguments = ['--generate-shared', str(target)]
+            self.spawn([sys.executable, '-m', 'cython', '--module-name', SHARED, '--generate-shared', str(target)])
         else:
-            arguments = ['--shared', SHARED, '-I', '.', '-o', str(target), *ext.sources]
-        self.spawn([sys.executable, '-m', 'cython', '--module-name', ext.name, '-X', options, *arguments])
+            options = {'output_file': str(target), 'include_path': ['.'], 'shared_utility_qualified_name': SHARED}
+            with self.translating:
+                made = translate(ext.sources[0], full_module_name=ext.name, compiler_directives=directives, **options)
+            if made.num_errors:
+                raise CompileError(f'Cython found {made.num_errors} errors')
         ext.sources = [str(target)]
 
 

@@ -1,6 +1,7 @@
 """Convolutional networks for the CPU, from scratch: Python layers over compiled Cython kernels."""
 
-from cnnx import augmentation, callbacks, initializers, layers, metrics, optimizers, schedules
+from cnnx import augmentation, callbacks, data, initializers, layers, losses, metrics, models, optimizers, schedules
+from cnnx._util.hints import explain_names
 from cnnx._version import __version__
 from cnnx.callbacks import Callback
 from cnnx.checkpoint import CheckpointError
@@ -42,9 +43,14 @@ __all__ = [
     '__version__',
     'augmentation',
     'callbacks',
+    'data',
     'initializers',
+    'layers',
+    'losses',
     'metrics',
+    'models',
     'num_threads',
+    'optimizers',
     'schedules',
     'set_num_threads',
     'show_config',
@@ -52,3 +58,9 @@ __all__ = [
 ]
 __all__ += layers.__all__
 __all__ += optimizers.__all__
+
+__getattr__ = explain_names(__name__)
+
+
+def __dir__():
+    return __all__

@@ -10,12 +10,14 @@ import os
 
 import numpy as np
 
+from cnnx._util.foreign_names import CALLBACK_KEYWORDS
+from cnnx._util.hints import explain_names, explained
 from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import function_of, non_negative, path_of_file, positive_int, true_or_false
 from cnnx.checkpoint import write_whole
 from cnnx.schedules import check_monitored, checked_monitor, is_better
 
-HOOKS = tuple(f'on_{part}_{end}' for part in ('train', 'epoch', 'batch') for end in ('begin', 'end'))
+HOOKS = *(f'on_{part}_{end}' for part in ('train', 'epoch', 'batch') for end in ('begin', 'end')), 'on_train_error'
 
 
 class Callback(ReprFromArguments):
@@ -23,8 +25,8 @@ class Callback(ReprFromArguments):
 
     Epochs and batches count from 1. A run that resumes calls `on_epoch_begin` once more for the epoch that it goes
     on with, and `on_batch_begin` for the batches that are left of it. A run that ends by an error, Ctrl-C, SIGTERM or
-    SIGHUP does not come to `on_train_end`. A run that saves calls `state` and `arrays` before it begins, to see
-    whether they can be saved.
+    SIGHUP calls `on_train_error` in place of `on_train_end`. A run that saves calls `state` and `arrays` before it
+    begins, to see whether they can be saved.
 
     Attributes:
         network: the one in training.
@@ -34,6 +36,12 @@ class Callback(ReprFromArguments):
 
     network = history = None
     stopped = False
+    _print = None
+
+    def say(self, line):
+        """Print a line, beside the lines of epochs; not where the run has verbose=0."""
+        if self._print is not None:
+            self._print(line)
 
     def stop(self):
         """Let the run end: after this batch, or after this epoch.
@@ -48,11 +56,14 @@ class Callback(ReprFromArguments):
     def on_train_end(self):
         """The run is over."""
 
+    def on_train_error(self, error):
+        """The run is ended by an exception, such as DivergenceError or KeyboardInterrupt, which is raised next."""
+
     def on_epoch_begin(self, epoch):
         """An epoch begins."""
 
     def on_epoch_end(self, epoch, metrics):
-        """An epoch ends, with metrics {'loss': ..., 'val_accuracy': ...}; it is not saved yet."""
+        """An epoch ends, with what the history has of it: {'loss': ..., 'learning_rate': ...}; it is not saved yet."""
 
     def on_batch_begin(self, batch):
         """A batch begins."""
@@ -146,8 +157,9 @@ class EarlyStopping(BestCallback):
         monitor: the metric's name, as for `ReduceOnPlateau`.
         patience: after so many epochs in a row without a better metric the run ends.
         min_delta: a metric is better if it beats the best by more than this.
-        restore_best: whether the network has the weights of the best epoch in the end, also where the run ends by
-            itself; else it has the last ones. Checkpoints always hold those of their own epoch.
+        restore_best: whether the network has the weights of the best epoch in the end, however the run ends: also
+            after its last epoch, divergence or Ctrl-C; else it has the last ones. Checkpoints always hold those of
+            their own epoch.
 
     Raises:
         ValueError: an argument is none of these, or, when a run begins, it has no metric of that name.
@@ -156,6 +168,7 @@ class EarlyStopping(BestCallback):
         best, best_epoch: the best value of the metric, and its epoch.
     """
 
+    @explained(CALLBACK_KEYWORDS)
     def __init__(self, monitor='val_loss', patience=5, min_delta=0.0, restore_best=True):
         super().__init__(monitor, min_delta)
         self.patience = positive_int(patience, 'patience')
@@ -178,8 +191,20 @@ class EarlyStopping(BestCallback):
             self.stop()
 
     def on_train_end(self):
-        for name, value in self._weights.items():
-            self.network.parameters[name].value = value
+        stopped = [f'stopped after epoch {len(self.history["loss"])}'] if self._waited >= self.patience else []
+        self._restore_best(stopped)
+
+    def on_train_error(self, error):
+        self._restore_best([])
+
+    def _restore_best(self, lines):
+        """Give the network the weights of the best epoch, if they are kept, and say so after `lines`."""
+        if self._weights:
+            for name, parameter in self.network.parameters.items():
+                parameter.value = self._weights[name]
+            lines = [*lines, f'weights of epoch {self.best_epoch} restored, {self.monitor} {self.best:.4f}']
+        if lines:
+            self.say(f'EarlyStopping: {", ".join(lines)}')
 
     def state(self):
         return {**super().state(), 'waited': self._waited}
@@ -211,6 +236,7 @@ class BestCheckpoint(BestCallback):
             metric of that name.
     """
 
+    @explained(CALLBACK_KEYWORDS)
     def __init__(self, path, monitor='val_loss', min_delta=0.0):
         super().__init__(monitor, min_delta)
         self.path = path_of_file(path)
@@ -224,6 +250,7 @@ class BestCheckpoint(BestCallback):
 
     def on_better(self):
         self.network.save(self._file)
+        self.say(f'BestCheckpoint: {self.monitor} {self.best:.4f}, saved {self.path}')
 
 
 class CSVLogger(Callback):
@@ -266,3 +293,6 @@ def absolute_path(path):
     if not os.path.isdir(folder):
         raise ValueError(f'path: {path}: there is no folder {folder}; make it first')
     return absolute
+
+
+__getattr__ = explain_names(__name__)

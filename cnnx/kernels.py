@@ -6,7 +6,8 @@ use:
 
     CNNX_BACKEND      auto (the default: compiled if possible), cython or numpy
     CNNX_SIMD         v2, v3 or v4: the SIMD tier of the compiled kernels; the default is the fastest that runs
-    CNNX_NUM_THREADS  the number of threads of the compiled kernels; the default is one for each processor
+    CNNX_NUM_THREADS  the number of threads of the compiled kernels; the default is OMP_NUM_THREADS, or one for each
+                      processor that the process, or its container, may use
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from cnnx import _numpy
+from cnnx._util.processors import available_processors
 from cnnx._util.validation import positive_int
 from cnnx._version import __version__
 
@@ -38,6 +40,8 @@ SPIN_COUNT = '1000'
 # that runs in blocks, which does more of them in the same time.
 SERIAL_WORK = 2_000_000
 SERIAL_STEP_WORK = 8_000_000
+# NumPy warns of overflow, the compiled kernels do not: both return inf or NaN, and training checks for these.
+QUIET = np.errstate(over='ignore', invalid='ignore')
 
 _chosen = contextvars.ContextVar('cnnx backend', default=None)
 _threads = SimpleNamespace(wanted=None, woken=False, forked=False)
@@ -79,7 +83,9 @@ def num_threads():
         if value:
             set_num_threads(int(value) if value.isdecimal() else value, 'CNNX_NUM_THREADS')
         else:
-            _threads.wanted = min(_processors(), MAX_THREADS)
+            openmp = os.environ.get('OMP_NUM_THREADS', '').partition(',')[0].strip()  # one number a level of nesting
+            wanted = int(openmp) if openmp.isdecimal() else 0
+            _threads.wanted = min(wanted or available_processors(), MAX_THREADS)
     return _threads.wanted
 
 
@@ -103,6 +109,13 @@ def threads_for(multiply_adds, least=SERIAL_WORK):
     return threads
 
 
+class Configuration(dict):
+    """What `show_config` has printed, by name."""
+
+    def __repr__(self):
+        return f'<Configuration of cnnx {self["cnnx"]}>'
+
+
 def show_config(file=None):
     """Print versions, backend, SIMD tier and threads, for a bug report, and return them as a dict."""
     with warnings.catch_warnings():
@@ -120,7 +133,7 @@ def show_config(file=None):
     }
     for key, value in config.items():
         print(f'{key + ":":10} {value}', file=file or sys.stdout)
-    return config
+    return Configuration(config)
 
 
 @functools.cache
@@ -168,13 +181,19 @@ def _load_compiled():
     failures = []
     for tier in (wanted,) if wanted else (*supported, 'portable'):
         reason = f'CNNX_SIMD={wanted}' if wanted else 'compiled kernels found'
+        if failures:
+            reason += f', but not of {", ".join(supported[: len(failures)])}, which this processor runs'
         try:
             with _spin_count():
                 return _backend('cython', f'cnnx._ext.{tier}', reason=reason, tier=tier, **cpu.build_info())
         except ImportError as error:
             failures.append(str(error))
-    none = f'this processor runs none of {", ".join(TIERS)}'
-    what = 'no tier of the compiled kernels could be loaded' if supported else none
+    if wanted:
+        what = f'CNNX_SIMD={wanted}: this tier was not compiled; CNNX_TIERS=all pip install -e . compiles all of them'
+    elif supported:
+        what = f'no kernels were compiled for this processor, which runs {", ".join(supported)}'
+    else:
+        what = f'this processor runs none of {", ".join(TIERS)}'
     raise BackendError(f'{what} ({"; ".join(failures)})')
 
 
@@ -199,6 +218,8 @@ def _backend(name, package, *, reason, tier=None, compiler=None, openmp=False):
         compiled_once = name == 'cython' and module_name in COMPILED_ONCE
         module = importlib.import_module(f'{"cnnx._ext" if compiled_once else package}.{module_name}')
         kernels |= {key: value for key, value in vars(module).items() if _is_kernel(value, module)}
+    if name == 'numpy':
+        kernels = {key: value if isinstance(value, type) else QUIET(value) for key, value in kernels.items()}
     return SimpleNamespace(name=name, reason=reason, tier=tier, compiler=compiler, openmp=openmp, **kernels)
 
 
@@ -211,12 +232,6 @@ def _is_kernel(value, module):
         return value.__module__ == module.__name__
     code = getattr(value, '__code__', None)
     return code is not None and code.co_varnames[: code.co_argcount][-1:] == ('num_threads',)
-
-
-def _processors():
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _after_fork_in_child():

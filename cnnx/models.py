@@ -1,11 +1,16 @@
-"""Networks that are known by name, and recipes: settings that train them to the best accuracy on MNIST."""
+"""Networks that are known by name, recipes that train them to the best accuracy on MNIST, and a trained network."""
 
-from cnnx.augmentation import Elastic, Rotate, Scale, Shear, Shift
+from pathlib import Path
+
+from cnnx._util.hints import explain_names
+from cnnx.augmentation import DigitShapes, Elastic, Rotate, Scale, Shear, Shift
 from cnnx.layers import Convolutional, Dense, Dropout, Flatten, MaxPooling, ReLU, Softmax
 from cnnx.losses import CategoricalCrossEntropy
 from cnnx.network import Network
 from cnnx.optimizers import SGD
 from cnnx.schedules import OneCycle
+
+__getattr__ = explain_names(__name__)
 
 
 def lenet5(seed=None, dtype='float32', momentum=0.9, fused=True, *, classes=10):
@@ -80,6 +85,36 @@ SHARED = {
     'weight_decay': 5e-4,
 }
 RECIPES = {
-    'lenet': {**SHARED, 'network': lenet5, 'epochs': 60, 'learning_rate': 0.05, 'average_shifts': 0},
+    'lenet': {
+        **SHARED,
+        'network': lenet5,
+        'epochs': 60,
+        'learning_rate': 0.05,
+        'average_shifts': 0,
+        'augment': [DigitShapes(0.25), *SHARED['augment']],
+    },
     'accurate': {**SHARED, 'network': accurate, 'epochs': 34, 'learning_rate': 0.03, 'average_shifts': 1},
 }
+
+# Networks that ship trained, by name, with what they were trained on; tools/train_pretrained.py makes them.
+PRETRAINED_FOLDER = Path(__file__).parent / 'data' / 'pretrained'
+PRETRAINED = {'lenet5-mnist': 'trained on MNIST: 99.6 % of its test images'}
+
+
+def pretrained(name):
+    """Return a trained network that comes with the package.
+
+    'lenet5-mnist' is LeNet-5, trained by the recipe `lenet` on the 60,000 training images of MNIST. It reads 99.6 % of
+    the 10,000 test images right. It takes images (N, 28, 28, 1): white digits on black, from 0 to 1, as
+    `cnnx.data.prepare_digit` makes them of photographs.
+
+    Args:
+        name: 'lenet5-mnist'.
+
+    Raises:
+        ValueError: there is no network of that name.
+        CheckpointError: its file is damaged.
+    """
+    if name not in PRETRAINED:
+        raise ValueError(f'pretrained: expected one of {", ".join(PRETRAINED)}, got {name!r}')
+    return Network.load(PRETRAINED_FOLDER / f'{name}.npz')

@@ -3,29 +3,31 @@
 import os
 import threading
 import types
-import warnings
 import weakref
 
 import numpy as np
 
-from cnnx import checkpoint, kernels
+from cnnx import kernels
 from cnnx._util.arrays import as_numbers
-from cnnx._util.validation import check_dtype, is_whole, true_or_false
-from cnnx.checkpoint import CheckpointError, state
+from cnnx._util.foreign_names import NETWORK_KEYWORDS, OF_NETWORK
+from cnnx._util.hints import Hinted, explained
+from cnnx._util.validation import check_dtype, is_whole, names_of_classes, true_or_false
+from cnnx.checkpoint import networks
 from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summary
 from cnnx.execution.fused_plan import FusedPlan
 from cnnx.execution.plan import Plan
 from cnnx.layers import Layer
+from cnnx.layers.parameter import ParametersByName
 from cnnx.layers.wiring import check_reads, layers_between
-from cnnx.losses import Loss
-from cnnx.optimizers import as_optimizer
-from cnnx.training import evaluation, fit, prediction, steps
-from cnnx.training.loss_check import check_loss_fits
+from cnnx.training import compiling, evaluation, fit, prediction, steps
 
 _networks = weakref.WeakSet()
+# What training and diagnostics call, left out of `dir`.
+INTERNAL = {'check_samples', 'needs_loss', 'plan', 'prepared_update', 'reset_plan', 'reset_update'}
+INTERNAL |= {'runs_fused', 'set_up_training'}
 
 
-class Network:
+class Network(Hinted):
     """Layers in a row, or in a graph that branches and merges.
 
     A chain is made of a list of layers, or by `add`, layer by layer. A graph is made as in Keras: call layers on an
@@ -34,14 +36,14 @@ class Network:
         x = Input((28, 28, 1))
         h = ReLU()(Convolutional(8, 3, padding='same')(x))
         h = Add()([h, Convolutional(8, 3, padding='same')(h)])
-        y = Softmax()(Dense(output_size=10)(GlobalAveragePooling()(h)))
+        y = Softmax()(Dense(10)(GlobalAveragePooling()(h)))
         net = Network(inputs=x, outputs=y, seed=0)
 
     The weights are drawn then, in the order of the calls, which is that of `layers`. What does not lead to the output
     is left out.
 
     Args:
-        layers: a list of layers, of a chain; by default none yet.
+        layers: a list of layers, as `add` takes them one by one; None for none yet.
         inputs, outputs: an `Input`, and what the last layer gave.
         seed: where the random numbers for weights and shuffling start; None takes one from the system.
         dtype: 'float32' or 'float64', of weights and computation.
@@ -49,36 +51,58 @@ class Network:
             forward and backward passes, as does the environment variable CNNX_FUSED=0. The two agree within rounding.
 
     Raises:
-        TypeError: layers, inputs or outputs are none.
+        TypeError: layers is no list of layers, or inputs or outputs are no such values.
         ValueError: seed, dtype or fused is none of these, or a layer does not fit.
 
     Attributes:
         layers: in order, a tuple; `add` appends, `pop` removes the last.
         reads: for each layer the places of those that it reads, before it; -1 is the network's input.
-        loss, optimizer: as given to `compile`, or None.
+        loss, optimizer, metrics: as given to `compile`.
         fused: as given; it can be changed.
+        history: the `cnnx.History` of the last call of `train`, also of one that an error or Ctrl-C ended; or None.
+            Files do not hold it.
+        class_names: the names of the classes in the order of the outputs, a tuple, or None. They can be set, are saved
+            with the network, and stand in reports and in what `cnnx predict` prints.
         generator: the `numpy.random.Generator` that weights, shuffling and the layers' own random numbers
             come from; a new one can be assigned.
     """
 
+    _elsewhere = OF_NETWORK
+
+    @explained(NETWORK_KEYWORDS, 'layers come in one list, Network([...])')
     def __init__(self, layers=None, *, inputs=None, outputs=None, seed=None, dtype='float32', fused=True):
+        if layers is not None and not isinstance(layers, (list, tuple)):
+            hint = f'; for a seed, Network(seed={layers})' if is_whole(layers) else ''
+            raise TypeError(
+                f'Network: expected a list of layers, Network([Dense(3, 2), Softmax()]), got {layers!r}{hint}'
+            )
         if seed is not None and (not is_whole(seed) or seed < 0):
             raise ValueError(f'seed: expected a whole number of at least 0, or None, got {seed!r}')
         self.layers = self.reads = ()
         self._dtype = check_dtype(dtype)
         self.fused = fused
+        self._class_names = None
         self.generator = np.random.default_rng(seed)
+        self.metrics = []
         self.loss = None
         self.optimizer = None
+        self.history = None
         self._changes = types.SimpleNamespace(any=True)  # shared with the layers; True: rebuild the plan
         self._own_what_is_not_copied()
-        if inputs is not None or outputs is not None:
-            if layers is not None:
-                raise TypeError('Network: expected a list of layers, or inputs and outputs, got both')
-            for layer, places in zip(*layers_between(inputs, outputs), strict=True):
-                self.add(layer, reads=places)
-        for layer in () if layers is None else layers:
+        branching = inputs is not None or outputs is not None
+        if branching and layers is not None:
+            raise TypeError('Network: expected a list of layers, or inputs and outputs, got both')
+        for layer, places in zip(*layers_between(inputs, outputs), strict=True) if branching else ():
+            self.add(layer, reads=places)
+        for layer in layers or ():
             self.add(layer)
+
+    def __call__(self, x, training=False):
+        """Return `forward` of a batch: net(x)."""
+        return self.forward(x, training)
+
+    def __dir__(self):
+        return [name for name in super().__dir__() if name not in INTERNAL]
 
     def __getstate__(self):
         own = ('_plan', '_plan_for', '_update', '_update_for', '_lock')
@@ -94,7 +118,7 @@ class Network:
         self._lock = threading.RLock()
         _networks.add(self)
 
-    def add(self, layer, weights=None, reads=None):
+    def add(self, layer, *, weights=None, reads=None):
         """Append a layer and draw its weights.
 
         Args:
@@ -108,7 +132,10 @@ class Network:
                 layer is in a network already.
         """
         if not isinstance(layer, Layer):
-            raise TypeError(f'add: expected a layer such as ReLU(), got {layer!r}')
+            hint = '; add one at a time, or make Network([...])' if isinstance(layer, (list, tuple)) else ''
+            if isinstance(layer, type) and issubclass(layer, Layer):
+                hint = f'; call it: {layer.__name__}()'
+            raise TypeError(f'add: expected a layer such as ReLU(), got {layer!r}{hint}')
         if '_parameters' not in vars(layer):
             raise TypeError(f'{type(layer).__name__}.__init__: call super().__init__() first')
         for name in ('shape', 'dtype', 'index'):
@@ -166,27 +193,10 @@ class Network:
         layer.index = layer.network_changes = None
         return layer
 
-    def compile(self, loss=None, optimizer='sgd'):
-        """Choose the loss and the optimizer, and clear the optimizer's state.
-
-        Args:
-            loss: a loss such as `CategoricalCrossEntropy()`; None for a network that learns from the gradient that
-                another one's `backward` returns.
-            optimizer: one such as `Adam(beta_1=0.8)`, or the name of a kind of `cnnx.optimizers`, such as 'adam', in
-                capitals or not, for one with its defaults; None is plain `SGD()`.
-
-        Raises:
-            TypeError: what came is no loss or no optimizer.
-            ValueError: the last layer does not give what the loss takes, or no optimizer has that name.
-        """
-        if loss is not None and not isinstance(loss, Loss):
-            raise TypeError(f'compile: expected a loss such as CategoricalCrossEntropy(), got {loss!r}')
-        optimizer = as_optimizer('sgd' if optimizer is None else optimizer)
-        if not self.layers:
-            raise RuntimeError('the network has no layers; add some first')
-        check_loss_fits(loss, self.layers[-1])
+    def set_up_training(self, loss, optimizer, metrics):
+        """Take what `compile` has checked, and clear the optimizer's state."""
         with self._lock:
-            self.loss, self.optimizer = loss, optimizer
+            self.loss, self.optimizer, self.metrics = loss, optimizer, metrics
             self.reset_update()
             for parameter in self.parameters.values():
                 parameter.state.clear()
@@ -213,9 +223,20 @@ class Network:
         return self._fused and setting != '0'
 
     @property
+    def class_names(self):
+        return self._class_names
+
+    @class_names.setter
+    def class_names(self, names):
+        outputs = self.layers[-1].shape if self.layers else ()
+        self._class_names = names_of_classes(names, outputs[0] if len(outputs) == 1 else None)
+
+    @property
     def parameters(self):
         """The parameters of all layers, by the name that files give them: 'weights_0', 'bias_0', ..."""
-        return {f'{p.name}_{index}': p for index, layer in enumerate(self.layers) for p in layer.parameters}
+        return ParametersByName(
+            (f'{p.name}_{index}', p) for index, layer in enumerate(self.layers) for p in layer.parameters
+        )
 
     @property
     def trainable_parameters(self):
@@ -278,6 +299,7 @@ class Network:
         return self._update
 
     # Methods whose code is in other modules: `train` in training/fit.py, `evaluate` in training/evaluation.py, ...
+    compile = compiling.compile
     train = fit.train
     evaluate = evaluation.evaluate
     forward = steps.forward
@@ -286,88 +308,23 @@ class Network:
     train_on_batch = steps.train_on_batch
     predict = prediction.predict
     predict_classes = prediction.predict_classes
-    summary = summary.summary
+    save_weights = networks.save_weights
+    load_weights = networks.load_weights
+    save = networks.save
+    load = classmethod(networks.load)
     profile = profiler.profile
     find_learning_rate = lr_finder.find_learning_rate
     check_gradients = gradient_check.check_gradients
     doctor = doctor.doctor
+    __repr__ = summary.describe
+    _repr_html_ = summary.as_html
+    summary = summary.summary
 
     def check_samples(self, x, what):
         """Return x as an array of samples that the first layer takes, in the dtype that it came in."""
         x = as_numbers(x, what)
         self.layers[0].check_shape(x, self.input_shape, what)
         return x
-
-    def save_weights(self, path):
-        """Write the parameters to an .npz file: `weights_{i}`, `bias_{i}` and so on, i being a layer's index.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
-        checkpoint.write(path, state.weights(self))
-
-    def load_weights(self, path):
-        """Take the weights from a file of `save_weights`, or of `save`, or from a checkpoint.
-
-        Raises:
-            CheckpointError: the file is damaged, or its weights are not this network's; none is changed then.
-            OSError: there is no such file, or it cannot be opened.
-        """
-        arrays, _ = checkpoint.read(path)
-        try:
-            state.assign(self, state.match_weights(self.layers, arrays))
-        except ValueError as error:
-            raise CheckpointError(f'{path}: not the weights of this network: {error}') from None
-
-    def save(self, path, optimizer_state=False):
-        """Write weights, architecture, loss, optimizer and the generator's state to an .npz file.
-
-        Where `load` will need `custom_objects`, a warning says so.
-
-        Args:
-            path: the file.
-            optimizer_state: whether to write what the optimizer keeps of past steps, too: with it, a training loop of
-                one's own goes on exactly as if it had not been interrupted.
-
-        Raises:
-            OSError: the file cannot be written.
-            TypeError: a setting of a layer, loss or optimizer is not what JSON can hold.
-        """
-        if optimizer_state and self.optimizer is None:
-            raise RuntimeError('save: optimizer_state needs an optimizer; call compile first')
-        arrays = state.arrays(self) if optimizer_state else state.weights(self)
-        description = state.describe_training(self) if optimizer_state else state.describe(self)
-        checkpoint.write(path, arrays, description)
-        if custom := state.custom_kinds(self):
-            objects = ', '.join(f'{name!r}: {name}' for name in custom)
-            warnings.warn(f'{path}: Network.load needs custom_objects={{{objects}}}', UserWarning, stacklevel=2)
-
-    @classmethod
-    def load(cls, path, custom_objects=None, fused=None):
-        """Make a network from a file of `save`, or from a checkpoint.
-
-        Args:
-            path: the file.
-            custom_objects: classes of layers, losses and optimizers of your own, by their names: {'Swish': Swish}.
-            fused: whether neighbouring layers run as one block; None for what the file has.
-
-        Raises:
-            CheckpointError: the file is damaged, holds no architecture, or needs other custom_objects.
-            OSError: there is no such file, or it cannot be opened.
-        """
-        custom_objects = {} if custom_objects is None else custom_objects
-        if not isinstance(custom_objects, dict) or not all(isinstance(kind, type) for kind in custom_objects.values()):
-            raise TypeError(f"custom_objects: expected classes by name, {{'Swish': Swish}}, got {custom_objects!r:.60}")
-        arrays, description = checkpoint.read(path)
-        if 'architecture' not in description:
-            raise CheckpointError(
-                f'{path}: holds no architecture; for a file of weights alone, build the network and use load_weights'
-            )
-        with checkpoint.as_checkpoint_error(path, 'cannot build its network'):
-            network = state.rebuild(cls, description, arrays, custom_objects)
-        if fused is not None:
-            network.fused = fused
-        return network
 
     def needs_loss(self, action):
         """Raise a RuntimeError, which names what was to be done, unless the network is compiled with a loss."""

@@ -9,6 +9,8 @@ import math
 import numpy as np
 
 from cnnx import kernels
+from cnnx._util.foreign_names import OF_OPTIMIZER, OPTIMIZER_KEYWORDS
+from cnnx._util.hints import Hinted, check_keywords
 from cnnx._util.representation import ReprFromArguments, arguments_of
 from cnnx._util.validation import non_negative, positive, true_or_false
 
@@ -21,7 +23,7 @@ WORK_OF_UPDATE = 16
 NORM_EPSILON = 1e-6
 
 
-class Optimizer(ReprFromArguments):
+class Optimizer(Hinted, ReprFromArguments):
     """Base class of optimizers.
 
     A subclass lists the names of its state in `state_names`, returns the arguments of its constructor from `settings`,
@@ -39,6 +41,7 @@ class Optimizer(ReprFromArguments):
         usual_learning_rate: the learning rate of `Network.train` where none is given.
     """
 
+    _elsewhere = OF_OPTIMIZER
     state_names = ()
     usual_learning_rate = 0.01
 
@@ -48,6 +51,7 @@ class Optimizer(ReprFromArguments):
                 f'{cls.__name__}: expected arguments by name, such as weight_decay=0.01, and no learning rate; '
                 'that goes to train(learning_rate=...)'
             )
+        check_keywords(cls, settings, OPTIMIZER_KEYWORDS)
         return super().__new__(cls)
 
     def __init__(self, weight_decay=0.0, clip_norm=None):
@@ -57,7 +61,7 @@ class Optimizer(ReprFromArguments):
     def _no_learning_rate(self, *value):
         raise AttributeError(f'{type(self).__name__}: has no learning_rate; it goes to train(learning_rate=...)')
 
-    learning_rate = property(_no_learning_rate, _no_learning_rate)
+    learning_rate = lr = property(_no_learning_rate, _no_learning_rate)
 
     def settings(self):
         """Return the arguments of the constructor, by name, as values that JSON can hold."""

@@ -2,6 +2,8 @@
 
 import math
 
+from cnnx._util.foreign_names import SCHEDULE_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.representation import Configurable
 from cnnx._util.validation import MAX_SIZE, function_of, is_whole, non_negative, positive, positive_int, whole_number
 
@@ -35,7 +37,11 @@ class Schedule(Configurable):
         """
 
     def observe(self, metrics):
-        """Update the state by the metrics of an epoch, {'loss': ..., 'val_loss': ...}, as in `cnnx.History`."""
+        """Update the state by the metrics of an epoch, {'loss': ..., 'val_loss': ...}, as in `cnnx.History`.
+
+        Returns:
+            A line to print about what has changed, or None.
+        """
 
     def state(self):
         """Return the state as values that JSON can hold; checkpoints save it, within epochs as well."""
@@ -77,6 +83,7 @@ class StepDecay(Schedule):
         ValueError: an argument is out of its range.
     """
 
+    @explained(SCHEDULE_KEYWORDS)
     def __init__(self, initial, factor=0.1, every=10):
         self.initial = non_negative(initial, 'initial')
         self.factor = positive(factor, 'factor', below=1)
@@ -101,6 +108,7 @@ class Exponential(Schedule):
         ValueError: an argument is out of its range.
     """
 
+    @explained(SCHEDULE_KEYWORDS)
     def __init__(self, initial, factor=0.9):
         self.initial = non_negative(initial, 'initial')
         self.factor = positive(factor, 'factor', below=1)
@@ -130,6 +138,7 @@ class Cosine(Schedule):
         ValueError: an argument is out of its range, or, when a run begins, the warm-up is as long as the run.
     """
 
+    @explained(SCHEDULE_KEYWORDS)
     def __init__(self, initial, final=0.0, warmup=0):
         self.initial = non_negative(initial, 'initial')
         self.final = non_negative(final, 'final')
@@ -165,6 +174,7 @@ class OneCycle(Schedule):
         ValueError: an argument is out of its range.
     """
 
+    @explained(SCHEDULE_KEYWORDS)
     def __init__(self, maximum, initial_factor=25, final_factor=1e4, rise=0.3):
         self.maximum = non_negative(maximum, 'maximum')
         self.initial_factor = _at_least_1(initial_factor, 'initial_factor')
@@ -201,6 +211,7 @@ class ReduceOnPlateau(Schedule):
         ValueError: an argument is out of its range, or, when a run begins, it has no metric of that name.
     """
 
+    @explained(SCHEDULE_KEYWORDS)
     def __init__(self, initial, factor=0.1, patience=10, monitor='val_loss', threshold=1e-4, cooldown=0, minimum=0.0):
         self.initial = non_negative(initial, 'initial')
         self.factor = positive(factor, 'factor', below=1)
@@ -228,8 +239,12 @@ class ReduceOnPlateau(Schedule):
         if self._resting:
             self._resting -= 1
             self._waited = 0
-        if self._waited >= self.patience:
-            self._times, self._waited, self._resting = self._times + 1, 0, self.cooldown
+        if self._waited < self.patience:
+            return None
+        before = self(0, 1, 1)
+        self._times, self._waited, self._resting = self._times + 1, 0, self.cooldown
+        rate = self(0, 1, 1)
+        return None if rate == before else f'ReduceOnPlateau: learning rate now {rate:g}, by {self.monitor}'
 
     def state(self):
         return {

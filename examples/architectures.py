@@ -90,7 +90,7 @@ def main():
             net = build(seed)
             net.compile(CategoricalCrossEntropy(), Adam())
             began = time.perf_counter()
-            net.train(x, y, settings.epochs, OneCycle(0.003), 64, verbose=0)
+            net.train(x, y, settings.epochs, OneCycle(0.003), batch_size=64, verbose=0)
             seconds.append(time.perf_counter() - began)
             accuracies.append(net.evaluate(*test)['accuracy'])
         parameters = sum(layer.parameter_count for layer in net.layers)

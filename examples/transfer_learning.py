@@ -60,7 +60,7 @@ def new(seed):
 
 def pretrained(x, y, seed):
     """Return a network trained on x, with its layers frozen."""
-    net = lenet5(seed)
+    net = lenet5(seed, classes=5)
     net.train(x, y, epochs=5, learning_rate=0.01, verbose=0)
     for layer in net.layers:
         layer.trainable = False

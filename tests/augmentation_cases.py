@@ -3,10 +3,28 @@
 import numpy as np
 
 from cnnx import kernels
-from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
+from cnnx.augmentation import Brightness, Contrast, Elastic, Erase, Flip, Rotate, Scale, Shear, Shift
 from cnnx.augmentation.pipeline import Pipeline
 
-ALL = [Shift(1.5), Rotate(20), Scale(0.2), Shear(15), Elastic(12, 2), Erase(0.7, 0.3, (0, 1)), Shift(1)]
+ALL = [
+    *(Shift(1.5), Rotate(20), Scale(0.2), Shear(15), Elastic(12, 2), Erase(0.7, 0.3, (0, 1)), Shift(1), Flip()),
+    *(Rotate(20, 'edge'), Contrast(0.5), Shift(3, 'reflect'), Elastic(12, 2, 'reflect'), Brightness(0.1)),
+]
+# A row for each kind of augmentation.
+AUGMENTATION_ARGUMENTS = {
+    'Shift': (1.5,),
+    'Rotate': (20, 'reflect'),
+    'Scale': (0.2, True),
+    'Shear': (20, 'edge'),
+    'Flip': (True, True),
+    'Crop': (2, 0.5),
+    'Elastic': (8, 2),
+    'Brightness': (0.3,),
+    'Contrast': (0.5,),
+    'Colour': (0.5, 0.1),
+    'Erase': (0.5, 0.4, (0, 1)),
+    'DigitShapes': (0.5,),
+}
 TOLERANCES = {'float32': 1e-5, 'float64': 1e-12}
 
 
@@ -14,11 +32,11 @@ def images(n=5, height=7, width=9, channels=2, dtype='float64', seed=0):
     return np.random.default_rng(seed).random((n, height, width, channels)).astype(dtype)
 
 
-def resampled(x, matrices, displacements=None, threads=1):
+def resampled(x, matrices, displacements=None, threads=1, outside='fill', fill=0.0):
     """Return images at places that count from the first pixel."""
     y = np.full_like(x, np.nan)
     matrices = np.ascontiguousarray(np.broadcast_to(matrices, (len(x), 2, 3)), x.dtype)
-    kernels.current().resample(x, y, matrices, displacements, threads)
+    kernels.current().resample(x, y, matrices, displacements, outside, fill, threads)
     return y
 
 

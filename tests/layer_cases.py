@@ -72,30 +72,33 @@ class Row(NamedTuple):
     Attributes:
         drawn: gives (a layer that is not built, the shape of its samples), of any kind that there is.
         shape: of a sample, for an example.
-        arguments: of the constructor, for an example.
+        arguments: of the constructor, by name, for an example.
     """
 
     drawn: st.SearchStrategy
     shape: tuple = (3, 2)
-    arguments: tuple = ()
+    arguments: dict | None = None
 
 
 IMAGE = (3, 4, 2)
 ROWS = {
-    'Convolutional': Row(convolutional(), IMAGE, (2, 2, 1, 'same')),
+    'Convolutional': Row(convolutional(), IMAGE, {'num_filters': 2, 'kernel_size': 2, 'padding': 'same'}),
     'ReLU': Row(of_any_shape(cnnx.ReLU)),
     'Sigmoid': Row(of_any_shape(cnnx.Sigmoid)),
     'LeakyReLU': Row(of_any_shape(cnnx.LeakyReLU, st.floats(0, 2))),
     'Tanh': Row(of_any_shape(cnnx.Tanh)),
-    'Dropout': Row(of_any_shape(cnnx.Dropout, st.floats(0, 0.9)), arguments=(0.4,)),
+    'Dropout': Row(of_any_shape(cnnx.Dropout, st.floats(0, 0.9)), arguments={'rate': 0.4}),
     'BatchNormalization': Row(
-        st.tuples(st.builds(cnnx.BatchNormalization, momenta, st.floats(1e-5, 1)), st.tuples(sizes) | images), IMAGE
+        st.tuples(
+            st.builds(cnnx.BatchNormalization, momentum=momenta, epsilon=st.floats(1e-5, 1)), st.tuples(sizes) | images
+        ),
+        IMAGE,
     ),
-    'MaxPooling': Row(pooling(cnnx.MaxPooling), IMAGE, (3, 2, 'same')),
-    'AveragePooling': Row(pooling(cnnx.AveragePooling), IMAGE, (3, 2, 'same')),
+    'MaxPooling': Row(pooling(cnnx.MaxPooling), IMAGE, {'pool_size': 3, 'stride': 2, 'padding': 'same'}),
+    'AveragePooling': Row(pooling(cnnx.AveragePooling), IMAGE, {'pool_size': 3, 'stride': 2, 'padding': 'same'}),
     'GlobalAveragePooling': Row(of_images(cnnx.GlobalAveragePooling), IMAGE),
     'Flatten': Row(of_any_shape(cnnx.Flatten)),
-    'Dense': Row(dense(), (3,), (None, 2)),
+    'Dense': Row(dense(), (3,), {'output_size': 2}),
     'Softmax': Row(of_any_shape(cnnx.Softmax), (3,)),
 }
 KINDS = {kind: row.drawn for kind, row in ROWS.items()}
@@ -105,7 +108,7 @@ MERGING = {kind for kind, layer in LAYERS.items() if layer.merges}
 
 def example(kind):
     """Return a layer of a kind that is not built, and the shape of its samples."""
-    return LAYERS[kind](*ROWS[kind].arguments), ROWS[kind].shape
+    return LAYERS[kind](**(ROWS[kind].arguments or {})), ROWS[kind].shape
 
 
 def distinct(shape, seed, dtype=np.float64):

@@ -34,11 +34,11 @@ def network_with_training_modes(seed=0):
     return net
 
 
-def small_data(n=50, seed=0):
+def small_data(n=50, seed=0, channels=1):
     """Images with a bright row that depends on their class."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, n)
-    x = rng.random((n, 6, 6, 1), np.float32)
+    x = rng.random((n, 6, 6, channels), np.float32)
     x[np.arange(n), 2 * labels] += 1
     return x, labels
 

@@ -9,7 +9,9 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -140,7 +142,7 @@ def test_only_what_has_changed_is_compiled_again(tree, tmp_path, compiler):
         run = install(tree, '--prefix', str(tmp_path / 'prefix'), '-e', '.', CC=wrapper, CNNX_TIERS='v2', **environment)
         assert run.returncode == 0, run.stdout + run.stderr
         assert set(compiled(tree)) == every_module
-        return set(re.findall(r'/(\w+)\.c ', log.read_text())) - {'probe'}
+        return set(re.findall(r'/(\w+)\.c ', log.read_text())) - {'openmp'}
 
     every_module = {'_cython', *KEPT}
     assert modules_compiled() == every_module
@@ -170,4 +172,32 @@ def test_a_module_that_was_renamed_is_not_in_the_next_wheel(tree):
 def test_a_tier_that_is_not_there_is_refused(tree):
     run = install(tree, '--target', 'installed', '.', CNNX_TIERS='v3,v9')
     assert run.returncode != 0
-    assert 'CNNX_TIERS: expected some of v2, v3, v4, got v9' in run.stdout + run.stderr
+    assert 'CNNX_TIERS: expected all, or some of v2, v3, v4, got v9' in run.stdout + run.stderr
+
+
+@pytest.mark.skipif(not sysconfig.get_platform().endswith('-x86_64'), reason='tiers are of x86-64')
+def test_an_editable_install_has_the_tier_of_this_processor_and_a_wheel_has_all(tree, tmp_path, compiler):
+    def tiers(folder):
+        return {path.parent.name for path in (folder / 'cnnx' / '_ext').rglob('*.so')} - {'_ext'}
+
+    editable = ('--prefix', str(tmp_path / 'prefix'), '-e', '.')
+    assert install(tree, *editable).returncode == 0
+    supported = python(tree, 'from cnnx._ext.cpu import supported_tiers; print(*supported_tiers())')[1].split()
+    assert tiers(tree) == {supported[0]}
+    assert install(tree, *editable, CNNX_TIERS='all').returncode == 0
+    assert tiers(tree) == {'v2', 'v3', 'v4'}
+    assert install(tree, '--target', 'installed', '.').returncode == 0
+    assert tiers(tree / 'installed') == {'v2', 'v3', 'v4'}
+    wrapper = compiler(f'case "$*" in *tiers.c*) exit 1;; esac\nexec {os.environ.get("CC", "cc")} "$@"')
+    run = install(tree, *editable, CC=wrapper)
+    assert 'the kernels are built for all tiers' in run.stdout + run.stderr
+    assert tiers(tree) == {'v2', 'v3', 'v4'}
+
+
+def test_modules_of_another_python_stay(tree, tmp_path):
+    ours, others = (tree / 'cnnx' / '_ext' / f'cpu{suffix}' for suffix in (EXTENSION_SUFFIXES[0], '.cpython-399.so'))
+    for path in (ours, others):
+        path.touch()
+    run = install(tree, '--prefix', str(tmp_path / 'prefix'), '-e', '.', CNNX_NO_EXT='1')
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert [path.exists() for path in (ours, others)] == [False, True]

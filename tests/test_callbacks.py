@@ -1,5 +1,6 @@
 """Callbacks: when their hooks are called, what they do, and that a resumed run restores their state."""
 
+import copy
 import itertools
 import math
 import os
@@ -102,6 +103,72 @@ def test_the_last_weights_stay_where_that_is_asked_for(tmp_path):
     assert bits(net) == bits(cnnx.Network.load(tmp_path / 'model_epoch_3.npz'))
 
 
+def test_early_stopping_says_where_it_stopped_and_whose_weights_it_restored(capsys):
+    train(small_network(), epochs=9, callbacks=[Scripted([3, 1, 2, 4, 0], patience=2)], verbose=2)
+    *_, last, line = capsys.readouterr().out.splitlines()
+    assert last.startswith('epoch 4/9: ')
+    assert line == 'EarlyStopping: stopped after epoch 4, weights of epoch 2 restored, val_loss 1.0000'
+    train(small_network(), epochs=3, callbacks=[Scripted([3, 2, 4])], verbose=2)
+    assert capsys.readouterr().out.splitlines()[3:] == ['EarlyStopping: weights of epoch 2 restored, val_loss 2.0000']
+    stopping = Scripted([3, 4], patience=1, restore_best=False)
+    train(small_network(), callbacks=[stopping], verbose=2)
+    assert capsys.readouterr().out.splitlines()[2:] == ['EarlyStopping: stopped after epoch 2']
+    train(small_network(), callbacks=[Scripted([3, 4], patience=1)])
+    assert capsys.readouterr().out == ''
+
+
+@pytest.mark.parametrize('error', [cnnx.DivergenceError('the loss is nan'), KeyboardInterrupt(), OSError('full')])
+def test_the_best_weights_come_back_after_an_error_or_an_interrupt(tmp_path, capsys, error):
+    def fail(batch, metrics):
+        if len(stopping.history.get('loss', ())) == 3:
+            raise error
+
+    net, stopping = small_network(), Scripted([3, 1, 2, 2])
+    callbacks = [stopping, LambdaCallback(on_batch_end=fail)]
+    with pytest.raises(type(error)):
+        train(net, epochs=9, callbacks=callbacks, checkpoint_dir=tmp_path, verbose=2)
+    assert bits(net) == bits(cnnx.Network.load(tmp_path / 'model_epoch_2.npz'))
+    assert 'EarlyStopping: weights of epoch 2 restored, val_loss 1.0000\n' in capsys.readouterr().out
+    assert net.history is stopping.history
+    assert [len(column) for column in net.history.values()] == [3] * 5
+
+
+def test_an_error_is_given_to_callbacks_in_place_of_the_end():
+    def fail(batch, metrics):
+        raise cnnx.DivergenceError('the loss is nan')
+
+    recorder = Recorder()
+    with pytest.raises(cnnx.DivergenceError) as caught:
+        train(small_network(), callbacks=[recorder, LambdaCallback(on_batch_end=fail)])
+    assert recorder.calls[-1] == ('on_train_error', caught.value)
+    assert 'on_train_end' not in [name for name, *_ in recorder.calls]
+
+
+def test_what_a_callback_says_comes_after_the_line_of_its_epoch(capsys):
+    class Talking(Callback):
+        def on_train_begin(self):
+            self.say('begins')
+
+        def on_batch_end(self, batch, metrics):
+            self.say(f'batch {batch}')
+
+        def on_train_end(self):
+            self.say('ends')
+
+    train(small_network(), epochs=1, callbacks=[Talking()], verbose=1)
+    said = [line.split(':')[0] for line in capsys.readouterr().out.splitlines()]
+    assert said == ['begins', 'epoch 1/1', 'batch 1', 'batch 2', 'batch 3', 'ends']
+    Talking().say('in no run')
+    assert capsys.readouterr().out == ''
+
+
+def test_a_callback_can_be_copied_after_a_run(monkeypatch):
+    monkeypatch.setattr('sys.stdout.isatty', lambda: True, raising=False)
+    stopping = EarlyStopping('loss')
+    train(small_network(), callbacks=[stopping], verbose=1)
+    assert copy.deepcopy(stopping).best == stopping.best
+
+
 @pytest.mark.parametrize('learns', [True, False])
 def test_a_layer_that_a_callback_freezes_or_sets_free_is_so_from_the_next_batch_on(learns):
     net, weights = small_network(), []
@@ -123,9 +190,10 @@ def test_a_callback_serves_one_run_after_another():
         assert stopping.best_epoch == 1 + np.argmin(losses)
 
 
-def test_the_best_network_is_saved(tmp_path):
+def test_the_best_network_is_saved(tmp_path, capsys):
     best = BestCheckpoint(tmp_path / 'best.npz', 'loss')
-    losses = train(small_network(), callbacks=[best], checkpoint_dir=tmp_path)['loss']
+    losses = train(small_network(), callbacks=[best], checkpoint_dir=tmp_path, verbose=2)['loss']
+    assert f'BestCheckpoint: loss {min(losses):.4f}, saved {tmp_path / "best.npz"}\n' in capsys.readouterr().out
     expected = cnnx.Network.load(tmp_path / f'model_epoch_{1 + np.argmin(losses)}.npz')
     assert bits(cnnx.Network.load(tmp_path / 'best.npz')) == bits(expected)
     best = BestCheckpoint(tmp_path / 'first.npz', 'accuracy', min_delta=1)
@@ -137,7 +205,7 @@ def test_the_best_network_is_saved(tmp_path):
 def test_a_log_has_a_row_an_epoch(tmp_path):
     history = train(small_network(), callbacks=[CSVLogger(tmp_path / 'log.csv')])
     lines = (tmp_path / 'log.csv').read_text().splitlines()
-    assert lines[0] == 'epoch,loss,accuracy,val_loss,val_accuracy'
+    assert lines[0] == 'epoch,loss,accuracy,val_loss,val_accuracy,learning_rate'
     for epoch, line in enumerate(lines[1:], 1):
         assert [float(field) for field in line.split(',')] == [epoch, *(v[epoch - 1] for v in history.history.values())]
     assert len(lines) == 4

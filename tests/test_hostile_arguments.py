@@ -50,7 +50,7 @@ def test_a_constructor_takes_its_arguments_or_refuses_them(kind, data):
         lambda size: cnnx.Convolutional(1, 1, stride=size, input_shape=(4, 4, 1)),
         lambda size: cnnx.Convolutional(size, 1),
         lambda size: cnnx.Convolutional(1, size),
-        lambda size: cnnx.MaxPooling(1, size),
+        lambda size: cnnx.MaxPooling(1, stride=size),
         lambda size: cnnx.Dense(size, 1),
         lambda size: cnnx.Dense(1, size),
         lambda size: cnnx.ReLU(size),
@@ -65,8 +65,8 @@ def test_sizes_beyond_what_kernels_count_in_are_refused(make):
 @each_backend
 def test_strides_whose_product_is_large_still_compute(backend):
     net = cnnx.Network(seed=0)
-    net.add(cnnx.Convolutional(1, 1, MAX_SIZE, 'same', (4, 4, 1)))
-    net.add(cnnx.MaxPooling(1, MAX_SIZE))
+    net.add(cnnx.Convolutional(1, 1, stride=MAX_SIZE, padding='same', input_shape=(4, 4, 1)))
+    net.add(cnnx.MaxPooling(1, stride=MAX_SIZE))
     x = np.ones((2, 4, 4, 1))
     with cnnx.use_backend(backend):
         np.testing.assert_array_equal(net.predict(x).ravel(), [net.layers[0].weights.item()] * 2)

@@ -72,6 +72,21 @@ def test_a_variable_that_makes_no_sense_is_an_error(variable, value, message):
     assert message in err
 
 
+@pytest.mark.parametrize(
+    ('openmp', 'ours', 'expected'),
+    [('3', None, '3'), (' 5, 2', None, '5'), ('9999', None, '256'), ('3', '2', '2')],
+)
+def test_threads_are_those_of_openmp_where_ours_are_not_given(openmp, ours, expected):
+    given = {'CNNX_NUM_THREADS': ours} if ours else {}
+    assert python('import cnnx; print(cnnx.num_threads())', OMP_NUM_THREADS=openmp, **given)[1].strip() == expected
+
+
+@pytest.mark.parametrize('openmp', ['', '0', 'many', '-1'])
+def test_without_a_number_each_processor_has_a_thread(openmp):
+    code = 'import cnnx; print(cnnx.num_threads() == cnnx.kernels.available_processors())'
+    assert python(code, OMP_NUM_THREADS=openmp)[1] == 'True\n'
+
+
 @needs_compiled_kernels
 def test_a_tier_can_be_chosen_and_a_wrong_one_is_refused():
     code = 'import cnnx; print(cnnx.show_config()["cpu tier"])'
@@ -107,6 +122,29 @@ print(cnnx.kernels.current().name)
     assert 'BackendError: CNNX_SIMD=v2: this processor runs none of the tiers' in err
 
 
+@needs_compiled_kernels
+@pytest.mark.skipif('portable' in TIERS, reason='one tier is for every processor')
+def test_a_tier_that_was_not_compiled_is_skipped_and_named():
+    there = TIERS[0]
+    use = f"""
+import sys, cnnx
+from cnnx._ext import cpu
+cpu.supported_tiers = lambda: ('v9', '{there}')
+sys.modules['cnnx._ext.v9'] = None
+"""
+    status, out, err = python(use + 'print(cnnx.show_config()["why"])')
+    assert (status, err) == (0, '')
+    assert out.endswith('compiled kernels found, but not of v9, which this processor runs\n')
+    use += f"sys.modules['cnnx._ext.{there}'] = None\n"
+    status, out, err = python(use + 'print(cnnx.kernels.current().name)')
+    assert (status, out) == (0, 'numpy\n')
+    assert f'no kernels were compiled for this processor, which runs v9, {there}' in err
+    assert 'Install a C compiler and install cnnx again' in err
+    status, _, err = python(use + 'cnnx.kernels.current()', CNNX_SIMD=there, CNNX_BACKEND='cython')
+    assert status == 1
+    assert f'BackendError: CNNX_SIMD={there}: this tier was not compiled; CNNX_TIERS=all pip install -e .' in err
+
+
 def test_a_backend_lasts_as_long_as_its_block_and_its_thread():
     outer = kernels.current()
     seen = []
@@ -138,6 +176,7 @@ def test_show_config_prints_what_it_returns(capsys):
     assert config.keys() == {'cnnx', 'backend', 'why', 'cpu tier', 'threads', 'compiler', 'numpy', 'python'}
     for value in config.values():
         assert str(value) in out
+    assert repr(config) == f'<Configuration of cnnx {cnnx.__version__}>'  # it is printed already
 
 
 @needs_compiled_kernels
@@ -155,7 +194,8 @@ def test_waiting_threads_soon_sleep(given, spins):
 @needs_compiled_kernels
 def test_a_forked_child_does_not_hang():
     code = """
-import os, numpy as np, cnnx
+import os, warnings, numpy as np, cnnx
+warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12 and newer advise against such a fork
 cnnx.set_num_threads(2)
 layer = cnnx.Dense(500, 500)
 x = np.ones((64, 500), np.float32)

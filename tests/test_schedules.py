@@ -151,6 +151,17 @@ def test_a_rate_does_not_fall_below_its_minimum():
     assert observed(ReduceOnPlateau(1, 0.1, patience=1, minimum=0.03), [1] * 4) == pytest.approx([1, 0.1, 0.03, 0.03])
 
 
+def test_a_rate_that_falls_is_reported(capsys):
+    settings = {'epochs': 4, 'validation_data': small_data(5, seed=1), 'verbose': 2}
+    rate = ReduceOnPlateau(0.04, 0.5, patience=1, threshold=0.9, minimum=0.02)
+    history = train(small_network(), rate, **settings)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(':')[0] for line in lines[:3]] == ['epoch 1/4', 'epoch 2/4', 'ReduceOnPlateau']
+    assert lines[2] == 'ReduceOnPlateau: learning rate now 0.02, by val_loss'
+    assert len(lines) == 5  # it falls no further
+    assert history['learning_rate'] == [0.04, 0.04, 0.02, 0.02]
+
+
 def test_the_state_of_a_plateau_is_restored_and_reset():
     arguments = {'initial': 1, 'factor': 0.5, 'patience': 2, 'cooldown': 1}
     schedule, metrics = ReduceOnPlateau(**arguments), [5, 6, 4, 5, 4, 5, 3, 3, 3, 3, 3]
@@ -259,7 +270,7 @@ def test_settings_make_the_same_schedule_again(kind):
 
 def train(net, schedule, epochs=4, **options):
     x, y = small_data(24)
-    return net.train(x, y, epochs=epochs, learning_rate=schedule, batch_size=8, verbose=0, **options)
+    return net.train(x, y, epochs=epochs, learning_rate=schedule, batch_size=8, **({'verbose': 0} | options))
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_writes_checkpoints_with_the_documented_names_and_arrays(quick):
     assert arrays['weights_7'].shape == (400, 120)
     assert description['epoch'] == 2
     assert {key: len(values) for key, values in description['history'].items()} == dict.fromkeys(
-        ('loss', 'accuracy', 'val_loss', 'val_accuracy'), 2
+        ('loss', 'accuracy', 'val_loss', 'val_accuracy', 'learning_rate'), 2
     )
     assert description['settings']['learning_rate'] == 0.01
     assert description['settings']['batch_size'] == 32

@@ -18,12 +18,13 @@ NEEDED = (
     'cnnx/py.typed',
     'cnnx/data/mnist_subset/ATTRIBUTION.md',
     'cnnx/data/mnist_subset/train-images-idx3-ubyte.gz',
+    'cnnx/data/pretrained/lenet5-mnist.npz',
     '{info}/licenses/LICENSE',
     '{info}/licenses/cnnx/data/mnist_subset/ATTRIBUTION.md',
 )
 COMPILED = ('.so', '.pyd')
 # Of what a wheel holds, by suffix; libraries that a repair has put in stand in a folder of their own.
-SUFFIXES = {'.py', '.pyi', '.typed', '.md', '.gz', *COMPILED}
+SUFFIXES = {'.py', '.pyi', '.typed', '.md', '.gz', '.npz', *COMPILED}
 COMPILED_ONCE = {'_cython', 'array_table', 'cpu', 'program'}
 TIERS = {'v2', 'v3', 'v4'}
 

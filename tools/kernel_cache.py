@@ -12,8 +12,8 @@ import subprocess
 from pathlib import Path
 
 SOURCES = Path('cnnx', '_ext')
-# Builds that are kept of each module, for those who change between two sets of flags.
-MOST_KEPT = 4
+# Builds that are kept of each module, for those who change between sets of flags, or between versions of Python.
+MOST_KEPT = 8
 
 
 def sources_of(path, folder=SOURCES):

@@ -3,6 +3,7 @@
 Letters: N samples; H, W rows and columns of the images; P, Q of the result; C channels.
 """
 
+from libc.math cimport floor
 from libc.stdint cimport INT32_MAX, int32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -29,6 +30,7 @@ cdef extern from "simd/gaussian_smoothing.h" nogil:
 cdef enum:
     BLOCK = 32                    # columns whose places are worked out side by side, before pixels are read
     MAX_SIDE = (1 << 24) - 4      # floats hold all whole numbers up to there, and 3 beyond
+    FILL, EDGE, REFLECT           # what lies outside of an image
 
 
 def resample(
@@ -36,13 +38,17 @@ def resample(
     floating[:, :, :, ::1] y,                    # OUT  (N, H, W, C), may be x
     const floating[:, :, ::1] matrices,          # IN   (N, 2, 3)
     const floating[:, :, :, ::1] displacements,  # IN   (N, 2, H, W), or None
+    str outside,
+    double fill,
     int num_threads,
 ):
     """y[n, p, q] = x[n] at row, column = matrices[n] (p, q, 1) + displacements[n, :, p, q].
 
-    Between pixels it is bilinear, and zero outside of the image.
+    Between pixels it is bilinear. Outside of the image is, by the name `outside`, the number `fill` ('fill'), the
+    nearest pixel ('edge'), or the image mirrored at its outermost pixels ('reflect').
     """
-    cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3], n
+    cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3], n, i
+    cdef int way = outside_by_name(outside)
     check_threads(num_threads)
     check_images('y', y.shape, N, H, W, C)
     if matrices.shape[0] != N or matrices.shape[1] != 2 or matrices.shape[2] != 3:
@@ -61,13 +67,24 @@ def resample(
     cdef floating* scratch = <floating*> malloc(num_threads * size * sizeof(floating))
     if scratch == NULL:
         raise MemoryError('resample: no memory for an image')
-    memset(scratch, 0, num_threads * size * sizeof(floating))
+    for i in range(num_threads * size):
+        scratch[i] = <floating> fill
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
         resample_image(
             &x[n, 0, 0, 0], H, W, C, &matrices[n, 0, 0],
-            &displacements[n, 0, 0, 0] if displacements is not None else NULL,
+            &displacements[n, 0, 0, 0] if displacements is not None else NULL, way,
             scratch + threadid() * size, &y[n, 0, 0, 0])
     free(scratch)
+
+
+cdef int outside_by_name(str name) except -1:
+    if name == 'fill':
+        return FILL
+    if name == 'edge':
+        return EDGE
+    if name == 'reflect':
+        return REFLECT
+    raise ValueError(f"outside: expected 'fill', 'edge' or 'reflect', got {name!r}")
 
 
 cdef inline floating clamped(floating place, floating last) noexcept nogil:
@@ -80,7 +97,8 @@ cdef void resample_image(
     const floating* x, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C,
     const floating* matrix,                # (2, 3)
     const floating* displacement,          # (2, H, W), or NULL
-    floating* bordered,                    # (H + 3, W + 3, C), zeros at the border
+    int outside,
+    floating* bordered,                    # (H + 3, W + 3, C), the fill at the border
     floating* y,
 ) noexcept nogil:
     cdef Py_ssize_t line = (W + 3) * C, p, q, block
@@ -91,6 +109,8 @@ cdef void resample_image(
     cdef floating row, column
     for p in range(H):
         copy_short(bordered + (p + 1) * line + C, x + p * W * C, W * C * sizeof(floating))
+    if outside != FILL:
+        repeat_edges(bordered, H, W, C)
     for p in range(H):
         for block in range((W + BLOCK - 1) // BLOCK):
             q = block * BLOCK
@@ -103,6 +123,9 @@ cdef void resample_image(
             if displacement != NULL:
                 add_block(rows, displacement + p * W + q, (2 * H - p) * W - q)
                 add_block(columns, displacement + (H + p) * W + q, (H - p) * W - q)
+            if outside == REFLECT:
+                reflect_places(rows, H)
+                reflect_places(columns, W)
             find_places(rows, columns, places, H, W, C)
             if C == 1:
                 interpolate(bordered, line, rows, columns, places, y + p * W + q, (H - p) * W - q)
@@ -120,6 +143,30 @@ cdef inline void add_block(floating* sums, const floating* x, Py_ssize_t room) n
     else:
         for j in range(room):
             sums[j] += x[j]
+
+
+cdef void repeat_edges(floating* bordered, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C) noexcept nogil:
+    """Fill the border, a row and a column before the image and two after it, with the nearest pixels."""
+    cdef Py_ssize_t line = (W + 3) * C, p, c
+    cdef floating* row
+    for p in range(1, H + 1):
+        row = bordered + p * line
+        for c in range(C):
+            row[c] = row[C + c]
+            row[(W + 1) * C + c] = row[(W + 2) * C + c] = row[W * C + c]
+    memcpy(bordered, bordered + line, line * sizeof(floating))
+    for p in range(H + 1, H + 3):
+        memcpy(bordered + p * line, bordered + H * line, line * sizeof(floating))
+
+
+cdef inline void reflect_places(floating* places, Py_ssize_t size) noexcept nogil:
+    """Mirror places in the bordered image at its first and last pixel, as often as it takes."""
+    cdef int32_t j
+    cdef floating place, period = max(2 * (size - 1), 1)
+    for j in range(BLOCK):
+        place = places[j] - 1
+        place -= period * <floating> floor(place / period)
+        places[j] = (place if place < period - place else period - place) + 1
 
 
 cdef inline void find_places(

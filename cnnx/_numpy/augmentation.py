@@ -5,18 +5,28 @@ import numpy as np
 from cnnx._numpy.dropout import random_bits
 
 
-def resample(x, y, matrices, displacements, num_threads):
+def resample(x, y, matrices, displacements, outside, fill, num_threads):
     """Compute y[n, p, q] = x[n] at (row, column) = matrices[n] (p, q, 1) + displacements[n, :, p, q].
 
-    Interpolation is bilinear; outside of the image are zeros.
+    Interpolation is bilinear. Outside of the image is, by the name `outside`, the number `fill` ('fill'), the nearest
+    pixel ('edge'), or the image mirrored at its outermost pixels ('reflect').
     """
+    if outside not in ('fill', 'edge', 'reflect'):
+        raise ValueError(f"outside: expected 'fill', 'edge' or 'reflect', got {outside!r}")
+    if x.size == 0:
+        return
     N, H, W, _ = x.shape
     matrices = matrices.reshape(N, 2, 3, 1, 1)
     p, q = np.arange(H, dtype=x.dtype)[:, None], np.arange(W, dtype=x.dtype)
     places = matrices[:, :, 0] * p + matrices[:, :, 1] * q + matrices[:, :, 2]
     if displacements is not None:
         places += displacements
-    bordered = np.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)))
+    if outside == 'reflect':
+        period = np.maximum(2 * (np.array([H, W], x.dtype) - 1), 1).reshape(2, 1, 1)
+        places -= period * np.floor(places / period)
+        places = np.minimum(places, period - places)
+    border = {'constant_values': fill} if outside == 'fill' else {'mode': 'edge'}
+    bordered = np.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)), **border)
     last = np.array([H + 1, W + 1], x.dtype).reshape(2, 1, 1)
     places = np.fmin(np.fmax(places + 1, 0), last)  # of a NaN and a number, the number
     whole = places.astype(np.intp)

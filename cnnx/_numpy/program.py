@@ -1,5 +1,7 @@
 """Programs: sequences of blocks that run forward and backward over a batch."""
 
+import numpy as np
+
 
 class Block:
     """One or several layers that run as one unit: a forward and a backward pass."""
@@ -12,18 +14,24 @@ class Block:
 
 
 class Gather(Block):
-    """Copy the samples of a batch from the array of all samples."""
+    """Copy the samples of a batch from the array of all samples, or add them to what the batch holds."""
 
-    def __init__(self, batch):
+    def __init__(self, batch, add=False):
         self.batch = batch
+        self.add = add
         self.source = self.order = None
 
     def read_from(self, source):
         self.source = source
 
     def forward(self, samples, training):
-        if self.source is not None:
-            self.batch[:samples] = self.source[:samples] if self.order is None else self.source[self.order]
+        if self.source is None:
+            return
+        picked = self.source[:samples] if self.order is None else self.source[self.order]
+        if self.add:
+            self.batch[:samples] += picked
+        else:
+            self.batch[:samples] = picked
 
 
 class Program:
@@ -38,6 +46,7 @@ class Program:
         self.blocks = blocks
         self.capacity = capacity
 
+    @np.errstate(over='ignore', invalid='ignore')
     def run(self, samples, training, forward, backward, num_threads, order=None, begin=0, end=None):
         if not 0 <= samples <= self.capacity:
             raise ValueError(f'a program for {self.capacity} samples was given {samples}')

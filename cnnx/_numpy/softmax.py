@@ -8,9 +8,8 @@ import numpy as np
 
 def exponentials(x):
     """Return x - max, its exponential, which cannot overflow, and the sum of that, row by row."""
-    with np.errstate(invalid='ignore'):
-        shifted = x - x.max(axis=1, keepdims=True)
-        powers = np.exp(shifted)
+    shifted = x - x.max(axis=1, keepdims=True)
+    powers = np.exp(shifted)
     return shifted, powers, powers.sum(axis=1, keepdims=True)
 
 
@@ -46,7 +45,8 @@ def softmax_cross_entropy_forward(logits, labels, probabilities, losses, smoothi
     of_label = shifted[np.arange(len(labels)), labels]
     np.subtract(np.log(total[:, 0]), of_label, out=losses)
     if smoothing > 0:
-        losses -= smoothing * (shifted - of_label[:, None]).mean(axis=1)
+        differences = logits - logits[np.arange(len(labels)), labels][:, None]
+        losses -= smoothing * (differences / logits.shape[1]).sum(axis=1)  # their sum may overflow
 
 
 def softmax_cross_entropy_backward(probabilities, labels, dlogits, smoothing, num_threads):

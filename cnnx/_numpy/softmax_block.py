@@ -18,6 +18,7 @@ class CrossEntropyBlock(Block):
         self.smoothing, self.weights, self.count = smoothing, weights, 0
         self.losses = np.empty(labels.shape, logits.dtype)
 
+    @np.errstate(over='ignore', invalid='ignore')
     def totals(self, samples):
         right = self.logits[:samples].argmax(axis=-1) == self.labels[:samples]
         return float(self.losses[:samples].sum(dtype=np.float64)), int(right.sum())

@@ -17,7 +17,8 @@ def as_numbers(values, what):
     except ValueError as error:
         raise ValueError(f'{what}: expected an array of numbers ({error})') from None
     if array.dtype.kind not in 'biuf':
-        raise ValueError(f'{what}: expected numbers, got an array of {array.dtype}')
+        hint = '; for names, use names, indices = np.unique(values, return_inverse=True)' * (array.dtype.kind in 'US')
+        raise ValueError(f'{what}: expected numbers, got an array of {array.dtype}{hint}')
     return array
 
 

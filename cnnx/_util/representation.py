@@ -1,5 +1,6 @@
 """Printing and describing objects by the arguments of their constructors."""
 
+import html
 import inspect
 
 import numpy as np
@@ -23,6 +24,22 @@ class Configurable(ReprFromArguments):
     def settings(self):
         """Return the arguments of the constructor, by name, as values that JSON can hold."""
         return {name: value for name, value in vars(self).items() if not name.startswith('_')}
+
+
+def html_table(header, rows, caption=''):
+    """Return a table in HTML, as `_repr_html_` of what notebooks show.
+
+    Args:
+        header: the names of the columns.
+        rows: a sequence of rows, each with a cell a column; None is an empty cell.
+        caption: a line above the table.
+    """
+    lines = [f'<tr>{"".join(f"<th>{html.escape(str(cell))}</th>" for cell in header)}</tr>']
+    for row in rows:
+        cells = ('' if cell is None else html.escape(str(cell)) for cell in row)
+        lines.append(f'<tr>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>')
+    caption = f'<caption>{html.escape(caption)}</caption>' if caption else ''
+    return f'<table>{caption}{"".join(lines)}</table>'
 
 
 def arguments_of(thing):

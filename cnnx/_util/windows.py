@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from cnnx._util.validation import MAX_SIZE, checked_size, is_whole
+from cnnx._util.validation import MAX_SIZE, checked_size, is_whole, shown
 
 PADDINGS = ('valid', 'same')
 
@@ -29,7 +29,7 @@ def pair(value, name):
     if is_whole(value):
         value = (value, value)
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise ValueError(f'{name}: expected a whole number or a pair (height, width), got {value!r}')
+        raise ValueError(f'{name}: expected a whole number or a pair (height, width), got {shown(value)}')
     return checked_size(value[0], name), checked_size(value[1], name)
 
 
@@ -63,7 +63,7 @@ def shape_of_sample(value, name):
     if is_whole(value):
         value = (value,)
     if not isinstance(value, (tuple, list)) or not value:
-        raise ValueError(f'{name}: expected a shape such as (28, 28, 1), got {value!r}')
+        raise ValueError(f'{name}: expected a shape such as (28, 28, 1), got {shown(value)}')
     return tuple(checked_size(size, name) for size in value)
 
 

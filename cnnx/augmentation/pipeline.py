@@ -1,15 +1,19 @@
 """Augmentation of batches: a list of augmentations as one pipeline.
 
 Neighbouring augmentations that move pixels are composed, so that an image is interpolated only once: each pixel of the
-result is read at one place of the original, by bilinear interpolation, and is 0 where this place is outside of the
-image. All random numbers come from a generator that is passed in, by a few calls for each batch.
+result is read at one place of the original, by bilinear interpolation. Where they differ in what lies outside of the
+image, it is interpolated once for each. All random numbers come from a generator that is passed in, by a few calls for
+each batch.
 """
 
 import numpy as np
 
 from cnnx import kernels
-from cnnx.augmentation import Elastic, Erase
-from cnnx.augmentation.transforms import Affine, as_augmentations, identities
+from cnnx.augmentation.base import InPlace
+from cnnx.augmentation.digit_shapes import DigitShapes
+from cnnx.augmentation.geometric import Affine, Elastic, identities
+from cnnx.augmentation.photometric import Erase
+from cnnx.augmentation.transforms import as_augmentations
 from cnnx.execution.buffers import Buffers
 
 # The time that each kernel takes for one number, in multiply-adds.
@@ -20,12 +24,13 @@ class Pipeline:
     """A list of augmentations for images of one shape and dtype, with the arrays that they need.
 
     Args:
-        augmentations: `Augmentation` objects, in the order in which they are applied.
+        augmentations: `Augmentation` objects or functions, as `train` takes them, in the order in which they are
+            applied.
         shape: (H, W, C).
         dtype: float32 or float64.
 
     Raises:
-        ValueError: the augmentations are not a list of `Augmentation` objects, or the shape is not that of images.
+        ValueError: the augmentations are not such a list, or cannot change images of the shape.
     """
 
     def __init__(self, augmentations, shape, dtype):
@@ -35,8 +40,10 @@ class Pipeline:
         self._numbers = sum(augmentation.numbers for augmentation in augmentations)
         self._stages = []
         for augmentation in augmentations:
-            if isinstance(augmentation, Erase):
-                self._stages.append(_Erasing(augmentation))
+            augmentation.check(shape)
+            single = next((stage for kind, stage in SINGLE.items() if isinstance(augmentation, kind)), None)
+            if single:
+                self._stages.append(single(augmentation))
             elif not (self._stages and self._stages[-1].add(augmentation)):
                 self._stages.append(_Resampling(augmentation, shape, dtype))
         self._buffers = Buffers()
@@ -50,14 +57,21 @@ class Pipeline:
             generator: a `numpy.random.Generator`.
         """
         x = self._gathered(data, index)
-        self.change(x, generator)
-        return x, *(array[index] for array in data.arrays[1:])
+        targets, *weights = (array[index] for array in data.arrays[1:])
+        self.change(x, generator, targets)
+        return x, targets, *weights
 
-    def change(self, x, generator):
-        """Augment images (N, H, W, C), which are contiguous and of the dtype, in place."""
+    def change(self, x, generator, targets=None):
+        """Augment images (N, H, W, C), which are contiguous and of the dtype, in place.
+
+        Args:
+            x: the images.
+            generator: a `numpy.random.Generator`.
+            targets: labels (N,) or one-hot rows, for `DigitShapes`.
+        """
         numbers, taken = generator.random((self._numbers, len(x))), 0
         for stage in self._stages:
-            stage.change(x, numbers[taken : taken + stage.numbers], generator, self._buffers.empty)
+            stage.change(x, numbers[taken : taken + stage.numbers], targets, generator, self._buffers.empty)
             taken += stage.numbers
 
     def _gathered(self, data, index):
@@ -77,28 +91,31 @@ class Pipeline:
 
 
 class _Resampling:
-    """Neighbouring augmentations that move pixels, applied together; among them at most one `Elastic`."""
+    """Neighbouring augmentations that move pixels, applied together; of one fill, with at most one `Elastic`."""
 
     def __init__(self, first, shape, dtype):
         self._height, self._width, _ = shape
         self._dtype = dtype
-        self._affine, self._elastic = [], None
+        self._affine, self._elastic, self._fill = [], None, None
         self.numbers = 0
         self.add(first)
 
     def add(self, augmentation):
         """Add an augmentation if it can be applied together with the others; return whether it was added."""
+        fits = isinstance(augmentation, Affine) or (isinstance(augmentation, Elastic) and self._elastic is None)
+        if not fits or (None not in (augmentation.fill, self._fill) and augmentation.fill != self._fill):
+            return False
+        if self._fill is None:
+            self._fill = augmentation.fill
         if isinstance(augmentation, Affine):
             self._affine.append(augmentation)
             self.numbers += augmentation.numbers
-            return True
-        if isinstance(augmentation, Elastic) and self._elastic is None:
+        else:
             self._elastic = augmentation
             self._weights = augmentation.weights(max(self._height, self._width)).astype(self._dtype)
-            return True
-        return False
+        return True
 
-    def change(self, x, numbers, generator, empty):
+    def change(self, x, numbers, targets, generator, empty):
         displacements = None
         if self._elastic is not None:
             displacements = empty('displacements', (len(x), 2, self._height, self._width), self._dtype)
@@ -111,7 +128,8 @@ class _Resampling:
                 kernels.threads_for(ELASTIC_WORK * displacements.size),
             )
         matrices, threads = self.matrices(numbers), kernels.threads_for(RESAMPLE_WORK * x.size)
-        kernels.current().resample(x, x, matrices.astype(self._dtype), displacements, threads)
+        outside, fill = (self._fill, 0.0) if isinstance(self._fill, str) else ('fill', self._fill or 0.0)
+        kernels.current().resample(x, x, matrices.astype(self._dtype), displacements, outside, fill, threads)
 
     def matrices(self, numbers):
         """Return the composed matrices (N, 2, 3) float64, for rows and columns that count from the first pixel."""
@@ -126,20 +144,34 @@ class _Resampling:
         return matrices
 
 
-class _Erasing:
-    numbers = Erase.numbers
-
-    def __init__(self, erase):
-        self._erase = erase
+class _InPlace:
+    def __init__(self, augmentation):
+        self._augmentation = augmentation
+        self.numbers = augmentation.numbers
 
     def add(self, augmentation):
         """Return False: no other augmentation is applied together with it."""
         return False
 
-    def change(self, x, numbers, generator, empty):
-        fill, boxes = self._erase.fill, self._erase.boxes(numbers, *x.shape[1:3])
+    def change(self, x, numbers, targets, generator, empty):
+        self._augmentation.change(x, numbers, generator)
+
+
+class _DigitShapes(_InPlace):
+    def change(self, x, numbers, targets, generator, empty):
+        self._augmentation.change(x, numbers, targets)
+
+
+class _Erasing(_InPlace):
+    def change(self, x, numbers, targets, generator, empty):
+        erase = self._augmentation
+        fill, boxes = erase.fill, erase.boxes(numbers, *x.shape[1:3])
         low, high = fill if isinstance(fill, list) else (fill, fill)
         kernels.current().erase(x, boxes, _key(generator), low, high, kernels.threads_for(ERASE_WORK * x.size))
+
+
+# Stages of a single augmentation.
+SINGLE = {InPlace: _InPlace, DigitShapes: _DigitShapes, Erase: _Erasing}
 
 
 def _key(generator):

@@ -36,7 +36,7 @@ def arrays(network):
 
 
 def describe(network):
-    """Return architecture, loss, optimizer and the generator's state of a network, as JSON can hold them."""
+    """Return architecture, loss, optimizer, generator's state and class names of a network, as JSON can hold them."""
     layers = [
         {**_describe_layer(layer), 'frozen_parameters': [p.name for p in layer.parameters if not p.trainable]}
         for layer in network.layers
@@ -52,6 +52,7 @@ def describe(network):
         'loss': _describe_part(network.loss),
         'optimizer': _describe_part(network.optimizer),
         'generator': describe_generator(network.generator),
+        'class_names': network.class_names,
     }
 
 
@@ -83,6 +84,7 @@ def rebuild(network_class, description, arrays, custom_objects):
     architecture = description['architecture']
     network = network_class(dtype=architecture['dtype'], fused=architecture['fused'])
     reads = architecture['reads']
+    network.class_names = description.get('class_names')
     for index, settings in enumerate(architecture['layers']):
 
         def weights_of_file(name, shape, kind=settings['kind'], index=index):
@@ -93,7 +95,7 @@ def rebuild(network_class, description, arrays, custom_objects):
             return arrays[name]
 
         layer = _make_layer(settings, custom_objects)
-        network.add(layer, weights_of_file, reads[index])
+        network.add(layer, weights=weights_of_file, reads=reads[index])
         restore_trainable(layer, settings)
     assign(network, match_weights(network.layers, arrays))
     if description['optimizer'] is not None:
@@ -115,6 +117,8 @@ def restore(network, arrays, description):
     """
     matching = match_checkpoint(network, description, arrays)
     restore_generator(network, description['generator'])
+    if network.class_names is None:
+        network.class_names = description.get('class_names')
     assign(network, matching)
     for layer, settings in zip(network.layers, description['architecture']['layers'], strict=True):
         restore_trainable(layer, settings)

@@ -3,7 +3,20 @@
 import numpy as np
 
 from cnnx._util.figures import new_figure
-from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
+from cnnx.augmentation import (
+    Brightness,
+    Colour,
+    Contrast,
+    Crop,
+    DigitShapes,
+    Elastic,
+    Erase,
+    Flip,
+    Rotate,
+    Scale,
+    Shear,
+    Shift,
+)
 from cnnx.augmentation.pipeline import Pipeline
 from cnnx.cli.drawing import picture_file
 from cnnx.cli.options import at_least_0
@@ -13,15 +26,31 @@ from cnnx.data import preprocess_mnist_data
 ROWS = {
     'originals': [],
     'Shift(3)': [Shift(3)],
+    "Shift(8, fill='edge')": [Shift(8, fill='edge')],
+    "Shift(8, fill='reflect')": [Shift(8, fill='reflect')],
     'Rotate(20)': [Rotate(20)],
     'Scale(0.25, each_axis=True)': [Scale(0.25, each_axis=True)],
     'Shear(20)': [Shear(20)],
+    'Flip()': [Flip()],
+    'Crop(4)': [Crop(4)],
     'Elastic(34, 4)': [Elastic(34, 4)],
+    'Brightness(0.3)': [Brightness(0.3)],
+    'Contrast(0.6)': [Contrast(0.6)],
+    'Colour(0.5, 0.2)': [Colour(0.5, 0.2)],
     'Erase(1, 0.2)': [Erase(1, 0.2)],
     'Erase(1, 0.2, fill=(0, 1))': [Erase(1, 0.2, fill=(0, 1))],
-    'all but Erase': [Shift(3), Rotate(20), Scale(0.25, each_axis=True), Shear(20), Elastic(34, 4)],
+    'DigitShapes(1)': [DigitShapes(1)],
+    'those that suit digits': [
+        DigitShapes(1),
+        Shift(3),
+        Rotate(20),
+        Scale(0.25, each_axis=True),
+        Shear(20),
+        Elastic(34, 4),
+    ],
 }
 COLUMNS = 10
+INK, PAPER = np.array([1, 0.8, 0.3]), np.array([0.15, 0.25, 0.5])  # colours, so that every kind can be seen
 
 
 def add_arguments(parser):
@@ -38,14 +67,18 @@ def run(options):
 def show(path, seed=0):
     """Draw the first image of each digit, and below it a row for each entry of `ROWS`."""
     (x, y), _ = preprocess_mnist_data()
-    digits = x[[int(column.argmax()) for column in y.T]]
+    first = [int(column.argmax()) for column in y.T]
+    digits, labels = x[first], y[first]
+    coloured = (PAPER + (INK - PAPER) * digits).astype(x.dtype)
     figure = new_figure(figsize=(COLUMNS, len(ROWS)))
     grid = figure.subplots(len(ROWS), COLUMNS)
     for line, (name, augmentations) in zip(grid, ROWS.items(), strict=True):
-        images = digits.copy()
-        Pipeline(augmentations, images.shape[1:], images.dtype).change(images, np.random.default_rng(seed))
+        for_digits = any(isinstance(augmentation, DigitShapes) for augmentation in augmentations)
+        images = (digits if for_digits else coloured).copy()
+        pipeline = Pipeline(augmentations, images.shape[1:], images.dtype)
+        pipeline.change(images, np.random.default_rng(seed), labels)
         for axes, image in zip(line, images, strict=True):
-            axes.imshow(image[:, :, 0], cmap='gray', vmin=0, vmax=1)
+            axes.imshow(np.broadcast_to(image.clip(0, 1), coloured.shape[1:]))
             axes.set(xticks=[], yticks=[])
         line[0].set_title(name, loc='left', fontsize=9)
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=60)

@@ -99,7 +99,7 @@ def _describe(path, arrays, description):
         if key in description:
             lines.append(f'  {key}: {description[key]}')
     for key, values in description.get('history', {}).items():
-        lines.append(f'  {key}: ' + ', '.join(f'{value:.4f}' for value in values))
+        lines.append(f'  {key}: ' + ', '.join(f'{value:.4g}' for value in values))
     for name, array in arrays.items():
         wrong = '' if np.isfinite(array).all() else ', NOT ALL FINITE'
         lines.append(f'  {name}: {array.dtype} {array.shape}{wrong}')

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import sys
+import warnings
 
 from cnnx.cli import augment, checkpoint, compare, config, doctor, find_learning_rate, predict, profile, report, train
 from cnnx.cli.options import complete
@@ -26,7 +27,8 @@ COMMANDS = {  # in the order in which a user meets them
 EXAMPLES = """examples:
   LeNet-5 on 1,000 images of MNIST:    {prog} train
   on your own digits, photos/3/*.jpg:  {prog} train --data photos --prepare
-  the class of one picture:            {prog} predict model.npz photo.jpg
+  the digit on a photograph:           {prog} predict photo.jpg
+  the same by a network of your own:   {prog} predict model.npz photo.jpg
 
 {prog} COMMAND --help lists the options of a command.
 Status: 0; 1 as that help says; 2 where a command could not do its work.
@@ -67,10 +69,22 @@ def main(arguments=None, prog='cnnx'):
     try:
         if threads:
             set_num_threads(threads, '--threads')
-        with closed_pipes_are_quiet(), use_backend(backend) if backend else contextlib.nullcontext():
+        with (
+            closed_pipes_are_quiet(),
+            _warnings_in_a_line(f'{prog} {options.command}'),
+            use_backend(backend) if backend else contextlib.nullcontext(),
+        ):
             return options.run(options) or 0
     except (ValueError, OSError, ImportError, DivergenceError) as error:
         print(f'{prog} {options.command}: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+@contextlib.contextmanager
+def _warnings_in_a_line(command):
+    """A context in which warnings are printed as errors are, without the place in the code that gave them."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f'{command}: {message}', file=sys.stderr)
+        yield

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
-from cnnx.data import class_names, load_dataset, load_folder, load_npz, prepare_digit, preprocess_mnist_data
+from cnnx.augmentation import Brightness, Contrast, Crop, Elastic, Erase, Flip, Rotate, Scale, Shear, Shift
+from cnnx.data import class_names, load_dataset, load_folder, load_npz, prepare_digit, preprocess_mnist_data, split
 from cnnx.data.datasets import NAMES
 from cnnx.kernels import BACKENDS
 from cnnx.losses import CategoricalCrossEntropy
@@ -33,7 +33,11 @@ AUGMENTATIONS = {
     'rotate': Rotate(10),
     'scale': Scale(0.1),
     'shear': Shear(10),
+    'flip': Flip(),
+    'crop': Crop(2),
     'elastic': Elastic(34, 4),
+    'brightness': Brightness(0.2),
+    'contrast': Contrast(0.2),
     'erase': Erase(0.5, 0.1),
 }
 
@@ -44,6 +48,26 @@ class Data(NamedTuple):
     train: tuple
     test: tuple
     classes: tuple
+
+    def in_order_of(self, names, model):
+        """Return the same with labels in the order of a network's names of classes, some of which may be missing here.
+
+        Where classes are only numbered, the numbers are those of the outputs.
+
+        Raises:
+            ValueError: there are other classes; it begins with that of the network's file.
+        """
+        numbered = self.classes == tuple(map(str, range(len(self.classes)))) and len(self.classes) <= len(names)
+        if set(self.classes) <= set(names):
+            places = [names.index(name) for name in self.classes]
+        elif numbered:
+            places = range(len(self.classes))
+        else:
+            found, expected = ', '.join(self.classes), ', '.join(names)
+            raise ValueError(f'{model}: expected images of its classes, {expected}, got {found}')
+        rows = np.eye(len(names), dtype=np.float32)[list(places)]
+        (x_train, y_train), (x_test, y_test) = self.train, self.test
+        return Data((x_train, y_train @ rows), (x_test, y_test @ rows), names)
 
 
 def number(kind, expected, fits):
@@ -95,6 +119,7 @@ DATA = {
     'data-dir': value(str, 'DIR', 'with --full: the folder with its files'),
     'data': value(str, 'FOLDER|FILE.npz', 'your own images: FOLDER/CLASS/*.png, or arrays x and y'),
     'prepare': flag('with --data FOLDER: find the digit on each photograph'),
+    'on-error': choice(('raise', 'skip'), 'with --data FOLDER: what to do about pictures that cannot be read (raise)'),
     'hold-out': value(at_least_1, 'N', 'test on the last N training images, and do not train on them'),
     'train-samples': value(at_least_1, 'N', 'train on the first N (1000 of the subset; else all)'),
     'test-samples': value(at_least_1, 'N', 'test on the first N (200 of the subset; else all)'),
@@ -151,8 +176,9 @@ def complete(options, error):
         error('--data-dir goes with --full; the subset comes with the package')
     if options.dataset != 'mnist' and not options.full:
         error(f'--dataset {options.dataset} goes with --full; only MNIST has a subset in the package')
-    if options.prepare and not own_folder:
-        error('--prepare goes with --data FOLDER')
+    for name in ('prepare', 'on_error'):
+        if getattr(options, name) and not own_folder:
+            error(f'--{name.replace("_", "-")} goes with --data FOLDER')
     if options.all and options.data is None:
         error('--all goes with --data')
     if own_folder and importlib.util.find_spec('PIL') is None:
@@ -238,16 +264,15 @@ def _load_own(options, shape):
         if options.prepare and (shape[0], 1) != shape[1:]:
             raise ValueError(f'--prepare: expected a network that takes grey squares, this one takes {shape}')
         prepare = (lambda path: prepare_digit(path, shape[0]).pixels) if options.prepare else None
-        x, labels, classes = load_folder(options.data, shape[:2], shape[2], prepare)
+        x, labels, classes = load_folder(
+            options.data, shape[:2], shape[2], prepare, on_error=options.on_error or 'raise'
+        )
     y = np.eye(len(classes), dtype=np.float32)[labels]
     if options.all:
         return (x, y), (x, y), classes
-    kept = round(len(x) * (1 - TEST_FRACTION))
-    if not 0 < kept < len(x):
+    if len(x) == len(set(labels)):
         raise ValueError(f'{options.data}: expected images both to train and to test on, got {len(x)} in all')
-    order = np.random.default_rng(0).permutation(len(x))
-    x, y = x[order], y[order]
-    return (x[:kept], y[:kept]), (x[kept:], y[kept:]), classes
+    return *split(x, y, TEST_FRACTION), classes
 
 
 def make_network(options, classes=10):

@@ -1,4 +1,4 @@
-"""`cnnx predict`: the classes of pictures, and their probabilities, by a saved network."""
+"""`cnnx predict`: the classes of pictures, and their probabilities, by a saved network or the one in the package."""
 
 import json
 import sys
@@ -9,18 +9,28 @@ import numpy as np
 from cnnx.cli.drawing import draw_sheet, save_picture
 from cnnx.data import DataError, class_names, prepare_digit, read_image
 from cnnx.data.datasets import NAMES
+from cnnx.data.folders import class_folders
 from cnnx.losses import BinaryCrossEntropy
 from cnnx.metrics import class_scores
+from cnnx.models import PRETRAINED, pretrained
 from cnnx.network import Network
 from cnnx.training.prediction import predict_scores
 
 NAMED = 3
+PACKAGED = 'lenet5-mnist'
+LEAST_PROBABILITY = 0.9  # of the predicted class, below which the reading is doubtful
+NOT_SURE = 'the network is not sure'
 
 
 def add_arguments(parser):
     parser.epilog = 'Status: 0; 1 where a picture could not be read; 2 where none could be predicted.'
-    parser.add_argument('model', metavar='MODEL', help='a file of Network.save, or a checkpoint')
-    parser.add_argument('images', nargs='+', metavar='IMAGE', help='PNG or JPEG files')
+    parser.add_argument(
+        'model',
+        metavar='MODEL',
+        nargs='?',
+        help=f'a file of Network.save, or a checkpoint, whose name ends in .npz ({PACKAGED}, which reads digits)',
+    )
+    parser.add_argument('images', nargs='+', metavar='IMAGE', help='PNG, JPEG, BMP, WebP or TIFF files')
     parser.add_argument(
         '--prepare',
         choices=['digit', 'scale'],
@@ -30,7 +40,7 @@ def add_arguments(parser):
     parser.add_argument(
         '--classes',
         metavar='NAMES',
-        help=f'a,b,c, or the FOLDER trained on, or one of {", ".join(NAMES)} (numbers)',
+        help=f'a,b,c, or the FOLDER trained on, or one of {", ".join(NAMES)} (those saved with MODEL, or numbers)',
     )
     parser.add_argument('--json', action='store_true', help='print JSON, with the probabilities of all classes')
     parser.add_argument('--show', metavar='FILE.png', help='draw each picture beside the pixels that the network took')
@@ -39,21 +49,23 @@ def add_arguments(parser):
 
 def run(options):
     """Print the classes of pictures and their probabilities; return 1 where a picture could not be read."""
-    network = Network.load(options.model)
+    network, images = _network_and_images(options)
     if options.show and (Path(options.show).suffix != '.png' or not Path(options.show).parent.is_dir()):
         raise ValueError(f'--show {options.show}: expected a file ending in .png, in a folder that exists')
     prepare = _preparation(network.input_shape, options.prepare)
     classes = network.layers[-1].shape
     if len(classes) != 1:
         raise ValueError(f'expected a network with one output a class, its outputs are {classes}')
-    names = _names(options.classes, max(classes[0], 2))
-    found = [_read(path, prepare) for path in options.images]
+    names = _names(options.classes, network.class_names, max(classes[0], 2))
+    found = [_read(path, prepare) for path in images]
     good = [picture for picture in found if 'pixels' in picture]
     if good:
         outputs = predict_scores(network, np.stack([picture['pixels'] for picture in good]))
         rows = _probabilities(outputs, isinstance(network.loss, BinaryCrossEntropy))
         for picture, row in zip(good, rows, strict=True):
             picture['probabilities'] = row
+            if row.max() < LEAST_PROBABILITY:
+                picture['notes'].append(NOT_SURE)
     _print(found, names, options.json)
     if options.save_prepared:
         options.save_prepared.mkdir(parents=True, exist_ok=True)
@@ -68,6 +80,17 @@ def run(options):
             ],
         )
     return int(len(good) < len(found))
+
+
+def _network_and_images(options):
+    """Return the network and the paths of the pictures; without a MODEL, the network that comes with the package."""
+    given = [*([] if options.model is None else [options.model]), *options.images]
+    if Path(given[0]).suffix == '.npz':
+        if len(given) == 1:
+            raise ValueError(f'expected pictures after {given[0]}')
+        return Network.load(given[0]), given[1:]
+    print(f'{PACKAGED}, {PRETRAINED[PACKAGED]}', file=sys.stderr)
+    return pretrained(PACKAGED), given
 
 
 def _preparation(shape, wanted):
@@ -88,13 +111,14 @@ def _preparation(shape, wanted):
     return prepare
 
 
-def _names(given, count):
+def _names(given, known, count):
+    """Return the names of the classes: those given by the user, or known to the network, or numbers."""
     if given is None:
-        return [str(number) for number in range(count)]
+        return [str(number) for number in range(count)] if known is None else list(known)
     if given in NAMES:
         names = class_names(given)
     elif Path(given).is_dir():
-        names = sorted(path.name for path in Path(given).iterdir() if path.is_dir() and not path.name.startswith('.'))
+        names = [path.name for path in class_folders(given)]
     else:
         names = given.split(',')
     if len(names) != count:
@@ -129,9 +153,8 @@ def _print(found, names, as_json):
         if 'error' in picture:
             print(picture['error'], file=sys.stderr)
             continue
-        print(f'{picture["image"]}: {_in_short(picture, names, NAMED)}')
-        for note in picture['notes']:
-            print(f'{picture["image"]}: {note}', file=sys.stderr)
+        doubts = f' ? {"; ".join(picture["notes"])}' if picture['notes'] else ''
+        print(f'{picture["image"]}: {_in_short(picture, names, NAMED)}{doubts}')
 
 
 def _in_short(picture, names, count):
@@ -149,5 +172,6 @@ def _as_json(picture, names):
         'class': names[row.argmax()],
         'probability': row.max(),
         'probabilities': dict(zip(names, row.tolist(), strict=True)),
+        'doubtful': bool(picture['notes']),
         'notes': picture['notes'],
     }

@@ -20,7 +20,8 @@ def run(options):
     network = Network.load(options.model) if options.model else lenet5(seed=0)
     if network.loss is None:
         network.compile(CategoricalCrossEntropy())
-    network.profile(*_random_batch(network, options.batch_size), options.batch_size, options.repeats)
+    x, y = _random_batch(network, options.batch_size)
+    network.profile(x, y, batch_size=options.batch_size, repeats=options.repeats)
 
 
 def _random_batch(network, samples):

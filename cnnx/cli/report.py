@@ -22,6 +22,8 @@ def run(options):
     if len(shape) != 3:
         raise ValueError(f'{options.model}: expected a network for images (height, width, channels), it takes {shape}')
     data = load_data(options, shape)
+    if net.class_names is not None:
+        data = data.in_order_of(net.class_names, options.model)
     outputs = net.layers[-1].shape
     if outputs != (len(data.classes),) and not (outputs == (1,) and len(data.classes) == 2):
         raise ValueError(f'{options.model}: expected {len(data.classes)} outputs, one a class, got {outputs}')

@@ -57,6 +57,7 @@ def run(options):
     """Train, print the loss of each epoch and the accuracy on test images, and save a checkpoint after each epoch."""
     data = load_data(options)
     net = make_network(options, len(data.classes))
+    net.class_names = data.classes
     net.summary()
     print(f'\ntraining on {len(data.train[0])} images, testing on {len(data.test[0])}')
     history = _train(net, data, options)

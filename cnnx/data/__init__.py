@@ -2,12 +2,15 @@
 
 from cnnx.data.datasets import class_names, load_dataset
 from cnnx.data.digits import prepare_digit
-from cnnx.data.idx import DataError, read_idx
-from cnnx.data.images import load_folder, load_npz, read_image
+from cnnx.data.folders import load_folder
+from cnnx.data.idx import DataError, DataWarning, read_idx
+from cnnx.data.images import load_npz, read_image
 from cnnx.data.mnist import preprocess_mnist_data
+from cnnx.data.splitting import split
 
 __all__ = [
     'DataError',
+    'DataWarning',
     'class_names',
     'load_dataset',
     'load_folder',
@@ -16,4 +19,5 @@ __all__ = [
     'preprocess_mnist_data',
     'read_idx',
     'read_image',
+    'split',
 ]

@@ -40,3 +40,16 @@ def connected_components(mask):
     labels = np.zeros(mask.shape, np.intp)
     labels[mask] = np.repeat(numbers + 1, ends - starts)
     return labels
+
+
+def bounding_boxes(labels):
+    """Return the bounding boxes of components, (count, 4): top, bottom, left, right, and their areas (count,)."""
+    rows, columns = np.nonzero(labels)
+    component = labels[rows, columns] - 1
+    count = labels.max(initial=0)
+    boxes = np.tile([labels.shape[0], 0, labels.shape[1], 0], (count, 1))
+    np.minimum.at(boxes[:, 0], component, rows)
+    np.maximum.at(boxes[:, 1], component, rows + 1)
+    np.minimum.at(boxes[:, 2], component, columns)
+    np.maximum.at(boxes[:, 3], component, columns + 1)
+    return boxes, np.bincount(component, minlength=count)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnx.data.downloads import find_in_cache
-from cnnx.data.idx import DataError, read_idx, read_idx_from
+from cnnx.data.idx import DataError, find_idx, read_idx, read_idx_from
 from cnnx.data.mnist import one_hot, pixels, preprocess_mnist_data
 
 DIGITS = tuple(string.digits)
@@ -44,8 +44,7 @@ class IdxFiles:
         if folder is None:
             paths = find_in_cache(name, self.files, self.mirrors, f'the {len(self.files)} files of {self.title}')
         else:
-            paths = [folder / file for file in self.files]
-            _check_present(paths, folder, self.title)
+            paths = find_idx(folder, self.files, self.title, plain=False)
             for path, (_, sha256, _) in zip(paths, self.files.values(), strict=True):
                 _check_sha256(path, sha256, self.title)
         return [read_idx(path, shape) for path, (*_, shape) in zip(paths, self.files.values(), strict=True)]
@@ -75,9 +74,10 @@ class EmnistSplit:
         if archive is not None:
             arrays = self._read_archive(archive)
         else:
-            found = {member: _unpacked(folder, member) for member, _ in self._members()}
-            _check_present([path or folder / member for member, path in found.items()], folder, self.title)
-            arrays = [read_idx(found[member], shape) for member, shape in self._members()]
+            members, shapes = zip(*self._members(), strict=True)
+            inside = folder / 'gzip' if (folder / 'gzip').is_dir() else folder
+            paths = find_idx(inside, members, self.title)
+            arrays = [read_idx(path, shape) for path, shape in zip(paths, shapes, strict=True)]
         images, labels, test_images, test_labels = arrays
         first = self.first_label
         # The images in the files are transposed.
@@ -228,21 +228,6 @@ def _folder(name, data_dir):
         return None
     inside = Path(folder) / name.split('-')[0]
     return inside if inside.is_dir() else Path(folder)
-
-
-def _unpacked(folder, member):
-    """Return the path of a file of the archive in a folder, compressed or not, or None."""
-    places = [folder / 'gzip' / member, folder / member, folder / member.removesuffix('.gz')]
-    return next((path for path in places if path.is_file()), None)
-
-
-def _check_present(paths, folder, title):
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing:
-        raise DataError(
-            f'{folder}: expected {", ".join(missing)} of {title}; '
-            f'without data_dir and CNNX_DATA_DIR, {title} is downloaded'
-        )
 
 
 def _check_sha256(path, sha256, title):

@@ -10,18 +10,25 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cnnx.data.connected_components import connected_components
+from cnnx.data.digit_ink import (
+    FEW,
+    PLAIN,
+    dark_on_light,
+    dilated,
+    ink_of,
+    ink_of_few_pixels,
+    resized,
+    scaled_to_work,
+    strokes,
+)
+from cnnx.data.digit_parts import box_of, digit_mask, is_sheet, stroke_width
 from cnnx.data.idx import DataError
-from cnnx.data.images import pillow, read_image
+from cnnx.data.images import read_image
 
 BOX = 20 / 28  # the fraction of the image's side that the digit fills
-# Pictures are scaled down until their longer side has so many pixels.
-WORKING_SIZE = 400
-# The least width of strokes, as a fraction of the digit's longer side. One in ten of MNIST's digits has thinner ones.
-THINNEST = 1.5 / 20
-LEAST_CONTRAST = 0.08  # between ink and paper, where that of black and white is 1
-LEAST_SIZE = 0.1  # of a digit, as a fraction of the picture's longer side
-LEAST_CLEARNESS = 4  # contrast between ink and paper, in standard deviations of the paper
+THINNEST = 1.9 / 20  # the least width of strokes, as a fraction of the digit's longer side
+THICK = 0.17  # strokes of a digit that are wider may be gaps between strokes of another
+HALO = 0.2  # ink that is weaker, at the edge of strokes, does not count for the digit's size
 
 
 @dataclass
@@ -30,7 +37,7 @@ class PreparedDigit:
 
     Attributes:
         pixels: (size, size, 1) float32 in [0, 1]; 1 is ink.
-        notes: a list of sentences about what may be wrong with the picture.
+        notes: a list of sentences, each a reason to doubt that the digit was found; empty for most pictures.
     """
 
     pixels: np.ndarray
@@ -40,15 +47,22 @@ class PreparedDigit:
 def prepare_digit(picture, size=28):
     """Preprocess a picture of one digit, dark on light or light on dark, like the images of MNIST.
 
-    1. A quadratic surface is fitted to the background and subtracted.
-    2. Ink is what is darker, or lighter, than the background by more than Otsu's threshold.
-    3. The digit is the largest connected component of the ink, with the strokes and small pieces close to it. Ink that
-       touches the edge of the picture is ignored, unless there is nothing else.
-    4. The digit is cropped, its strokes are thickened if they are thinner than those of MNIST, it is scaled to 20/28
-       of `size`, and its centre of mass is placed in the middle.
+    1. The picture is scaled until its longer side has 120 to 400 pixels, and inverted if it is light on dark: paper is
+       what the border is like.
+    2. The paper's brightness is taken out, and what is darker than it by more than Otsu's threshold is ink. Weaker ink
+       is kept where it touches strong ink.
+    3. Printed frames, and marks at the edge that do not reach the middle, are left out. The digit is the largest
+       connected component of the rest, with loose strokes close to it.
+    4. If this is more like a sheet of paper than like strokes, steps 2 and 3 are tried on the negative.
+    5. Strokes are thickened if they are thinner than those of MNIST, the digit is scaled to 20/28 of `size`, and its
+       centre of mass is placed in the middle.
+
+    A picture of `size` that looks like MNIST's images already is returned as it is, light on dark.
 
     Args:
-        picture: a path, or grey values (H, W) or (H, W, 1) in [0, 1].
+        picture: a path, or grey values (H, W) or (H, W, 1): whole numbers over the range of their type, or real numbers
+            in [0, 1]. Those from 0 to more than 2 are taken to be in [0, 255], and others are scaled from their least
+            to their greatest.
         size: height and width of the result in pixels; 28 for networks that were trained on MNIST.
 
     Returns:
@@ -61,189 +75,115 @@ def prepare_digit(picture, size=28):
         ValueError: picture or size is not of this form.
     """
     where = 'picture' if isinstance(picture, np.ndarray) else picture
-    grey = picture if isinstance(picture, np.ndarray) else read_image(picture)
-    grey = _checked_grey(grey)
+    grey = _checked_grey(picture if isinstance(picture, np.ndarray) else read_image(picture))
     if not isinstance(size, (int, np.integer)) or size < 4:
         raise ValueError(f'size: expected a whole number of at least 4, got {size!r}')
-    notes = []
-    strength = _ink(_scaled_down(grey), where)
-    strength = _cut_out(strength, notes)
-    strength = _thickened(strength, notes)
-    return PreparedDigit(_placed(_scaled(strength, round(size * BOX)), size), notes)
-
-
-def _checked_grey(grey):
-    grey = np.asarray(grey, np.float32)
-    grey = grey[..., 0] if grey.ndim == 3 and grey.shape[2] == 1 else grey
-    if grey.ndim != 2 or min(grey.shape) < 4 or not np.isfinite(grey).all():
-        raise ValueError(f'picture: expected finite grey values (H, W) of 4 pixels or more a side, got {grey.shape}')
-    return grey
-
-
-def _scaled_down(grey):
-    """Scale a picture down to WORKING_SIZE, if it is larger, and remove specks by a median filter."""
-    from PIL import ImageFilter
-
-    height, width = grey.shape
-    ratio = WORKING_SIZE / max(height, width)
-    if ratio >= 1:
-        return grey
-    grey = _resize(grey, max(4, round(height * ratio)), max(4, round(width * ratio)))
-    image = pillow().fromarray((grey.clip(0, 1) * 255).astype(np.uint8))
-    return np.asarray(image.filter(ImageFilter.MedianFilter(3)), np.float32) / 255
-
-
-def _resize(grey, height, width):
-    image = pillow().fromarray(np.ascontiguousarray(grey, np.float32))
-    return np.asarray(image.resize((width, height), pillow().Resampling.BICUBIC))
-
-
-def _ink(grey, where):
-    """Return the amount of ink at each pixel, from 0 to 1."""
-    difference = grey - _background(grey)
-    ink = difference if (difference**3).sum() > 0 else -difference
-    strength = _strength(ink, np.ones(ink.shape, bool))
-    if strength is None:
+    if _is_like_mnist(grey, size):
+        return PreparedDigit((grey if np.median(grey) < 0.5 else 1 - grey)[..., np.newaxis])
+    digit, notes = _digit_of_few_pixels(grey) if max(grey.shape) < FEW else _digit_on_paper(grey)
+    if digit is None:
         raise DataError(
             f'{where}: no digit to be seen: expected one digit, clearly darker or clearly lighter than a plain '
             'background'
         )
-    # Ink at the edge, such as a shadow or a frame, is ignored if there is a digit elsewhere.
-    at_edge = _at_edge(strength > 0.25)
-    within = _strength(ink, ~at_edge) if at_edge.any() else None
-    if within is not None:
-        boxes, _ = _boxes(connected_components(within > 0.5))
-        if np.max(boxes[:, [1, 3]] - boxes[:, [0, 2]], initial=0) >= max(ink.shape) * LEAST_SIZE:
-            return within
-    return strength
+    return PreparedDigit(_placed(_scaled(_cropped(digit), round(size * BOX)), size), notes)
 
 
-def _strength(ink, mask):
-    """Return the ink within a mask, scaled from 0 for paper to 1 for ink, or None if the contrast is too low."""
-    values = ink[mask]
-    if values.size == 0 or values.max() <= LEAST_CONTRAST:
-        return None
-    threshold = _otsu(values.clip(0))
-    inked, plain = values[values > threshold], values[values <= threshold]
-    if not 0 < len(inked) < len(plain):
-        return None
-    contrast = inked.mean() - plain.mean()
-    if contrast < max(LEAST_CONTRAST, LEAST_CLEARNESS * plain.std()):
-        return None
-    faintest = threshold / 2
-    return np.where(mask, ((ink - faintest) / (inked.mean() - faintest)).clip(0, 1), 0)
+def _is_like_mnist(grey, size):
+    """Return whether a picture looks like MNIST's images already, or like the negative of one.
 
-
-def _at_edge(mask):
-    """Return the pixels of a mask that are connected with the edge of the picture."""
-    labels = connected_components(mask)
-    touching = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    return mask & np.isin(labels, touching)
-
-
-def _background(grey):
-    """Fit a quadratic surface to a picture by least absolute deviations.
-
-    The fit is by iteratively reweighted least squares. Most pixels are background, and the digit has little influence.
+    Its border is plain, the digit has the size that MNIST's have, and its mass is in the middle.
     """
-    height, width = grey.shape
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-    step = max(1, max(height, width) // 64)
-    samples, values = terms[::step, ::step].reshape(-1, 6), grey[::step, ::step].ravel().astype(np.float64)
-    weights = np.ones(len(values))
-    for _ in range(30):
-        weighted = samples * weights[:, np.newaxis]
-        factors = np.linalg.lstsq(weighted.T @ samples, weighted.T @ values, rcond=None)[0]
-        weights = 1 / np.maximum(np.abs(values - samples @ factors), 1e-3)
-    return terms @ factors
+    pixels = grey if np.median(grey) < 0.5 else 1 - grey
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    if grey.shape != (size, size) or border.max() > 0.1 or pixels.max() < 0.5:
+        return False
+    top, bottom, left, right = box_of(pixels > 0.1)
+    is_of_size = abs(max(bottom - top, right - left) / size - BOX) < 0.1
+    return is_of_size and all(abs(_centre_of_mass(pixels, axis) - size / 2) <= 1.5 for axis in (0, 1))
 
 
-def _otsu(values):
-    """Return the threshold that separates values into two classes with the largest variance between them.
+def _centre_of_mass(pixels, axis):
+    mass = pixels.sum(axis=1 - axis)
+    return (mass * np.arange(len(mass))).sum() / mass.sum()
 
-    Source: N. Otsu, "A threshold selection method from gray-level histograms", 1979.
+
+def _digit_of_few_pixels(grey):
+    """Return (ink, notes): all that is on a picture of few pixels; ink is None if nothing is."""
+    return ink_of_few_pixels(dark_on_light(grey, even=True)), [f'the picture has less than {FEW} pixels a side']
+
+
+def _digit_on_paper(grey):
+    """Return (ink, notes): the ink of the digit on a picture, None if there is none."""
+    even = max(grey.shape) < PLAIN
+    work = dark_on_light(scaled_to_work(grey), even)
+    found = _found(work, even)
+    if found is None or is_sheet(found[1]):
+        found = _found_on_negative(1 - work, even, found) or found
+    if found is None:
+        return None, []
+    ink, mask, notes = found
+    return _bolder(_cropped(np.where(dilated(mask), ink, 0))), notes
+
+
+def _found(work, even):
+    """Return the ink on a picture that is dark on light, the mask of the digit, and notes, or None without a digit."""
+    ink, notes = ink_of(work, even), []
+    mask = None if ink is None else digit_mask(strokes(ink), notes)
+    return None if mask is None else (ink, mask, notes)
+
+
+def _found_on_negative(work, even, sheet):
+    """Return what is found on the negative, if it is a digit, and sheet, what was found before, the paper around it.
+
+    The border was a table or a frame then. A digit has thin strokes; else it may be a gap between thick ones. It is not
+    around the sheet, and not much smaller.
     """
-    counts, edges = np.histogram(values, 256)
-    middles = (edges[:-1] + edges[1:]) / 2
-    below = counts.cumsum()
-    sums = (counts * middles).cumsum()
-    above = below[-1] - below
-    with np.errstate(divide='ignore', invalid='ignore'):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    # All thresholds in a gap between the classes are equally good; take the middle one.
-    best = np.flatnonzero(between >= np.nanmax(between) * (1 - 1e-9))
-    return edges[best[len(best) // 2] + 1]
+    found = _found(work, even)
+    if found is None or sheet is None:
+        return found
+    top, bottom, left, right = box_of(found[1])
+    outer = box_of(sheet[1])
+    is_around = top <= outer[0] and left <= outer[2] and bottom >= outer[1] and right >= outer[3]
+    is_small = max(bottom - top, right - left) < 0.35 * max(outer[1] - outer[0], outer[3] - outer[2])
+    return None if is_around or is_small or stroke_width(found[1]) > THICK else found
 
 
-def _cut_out(strength, notes):
-    """Return the digit alone, cropped to its bounding box."""
-    labels = connected_components(strength > 0.5)
-    boxes, areas = _boxes(labels)
-    main = areas.argmax()
-    belongs = np.array([_belongs(*component, boxes[main], areas[main]) for component in zip(boxes, areas, strict=True)])
-    others = np.count_nonzero(~belongs & (areas > 0.2 * areas[main]))
-    if others:
-        notes.append(f'expected one digit in a picture, and ignored {others} more of similar size')
-    top, bottom, left, right = boxes[main]
-    if min(top, left) == 0 or bottom == strength.shape[0] or right == strength.shape[1]:
-        notes.append('the digit touches the edge of the picture: leave a margin around it')
-    mask = np.isin(labels, np.flatnonzero(belongs) + 1)
-    strength = np.where(_dilated(mask), strength, 0)
-    rows, columns = np.flatnonzero(strength.any(axis=1)), np.flatnonzero(strength.any(axis=0))
-    return strength[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def _checked_grey(grey):
+    grey = np.asarray(grey)
+    grey = grey[..., 0] if grey.ndim == 3 and grey.shape[2] == 1 else grey
+    if grey.ndim != 2 or min(grey.shape) < 4 or grey.dtype.kind not in 'biuf' or not np.isfinite(grey).all():
+        raise ValueError(f'picture: expected finite grey values (H, W) of 4 pixels or more a side, got {grey.shape}')
+    return _in_0_to_1(grey)
 
 
-def _boxes(labels):
-    """Return the bounding boxes of components, (count, 4): top, bottom, left, right, and their areas (count,)."""
-    rows, columns = np.nonzero(labels)
-    component = labels[rows, columns] - 1
-    count = labels.max()
-    boxes = np.tile([labels.shape[0], 0, labels.shape[1], 0], (count, 1))
-    np.minimum.at(boxes[:, 0], component, rows)
-    np.maximum.at(boxes[:, 1], component, rows + 1)
-    np.minimum.at(boxes[:, 2], component, columns)
-    np.maximum.at(boxes[:, 3], component, columns + 1)
-    return boxes, np.bincount(component, minlength=count)
+def _in_0_to_1(grey):
+    """Scale whole numbers by the range of their type, and real ones, or those of 32 bits and more, by what they are."""
+    lowest, highest = float(grey.min()), float(grey.max())
+    if grey.dtype.kind in 'iu' and grey.dtype.itemsize <= 2:
+        lowest, highest = min(lowest, 0), np.iinfo(grey.dtype).max
+    elif lowest >= 0 and highest <= 1:
+        lowest, highest = 0, 1
+    elif lowest >= 0 and highest > 2:
+        lowest, highest = 0, max(highest, 255)
+    return ((grey.astype(np.float64) - lowest) / ((highest - lowest) or 1)).astype(np.float32)
 
 
-def _belongs(box, area, main, main_area):
-    """Return whether a component is the main one, a stroke above or below it, or a small piece close to it."""
-    longer = max(main[1] - main[0], main[3] - main[2])
-    gap_y = max(main[0] - box[1], box[0] - main[1], 0)
-    gap_x = max(main[2] - box[3], box[2] - main[3], 0)
-    overlap = min(main[3], box[3]) - max(main[2], box[2])
-    stacked = overlap >= 0.5 * (box[3] - box[2]) and gap_y <= longer / 4
-    return area > 0.005 * main_area and (stacked or (area < 0.2 * main_area and max(gap_x, gap_y) <= longer / 10))
+def _cropped(ink):
+    top, bottom, left, right = box_of(ink > HALO)
+    return ink[top:bottom, left:right]
 
 
-def _dilated(mask, by=1):
-    """Dilate a mask by so many pixels in all directions."""
-    from PIL import ImageFilter
-
-    image = pillow().fromarray(mask.astype(np.uint8) * 255)
-    return np.asarray(image.filter(ImageFilter.MaxFilter(2 * by + 1))) > 0
-
-
-def _thickened(strength, notes):
-    """Thicken the strokes of a digit to THINNEST, if they are thinner."""
-    from PIL import ImageFilter
-
-    mask = np.pad(strength > 0.5, 1)
-    outline = (mask[1:] != mask[:-1]).sum() + (mask[:, 1:] != mask[:, :-1]).sum()
-    width = 2 * mask.sum() / outline
-    by = round((THINNEST * max(strength.shape) - width) / 2)
-    if by < 1:
-        return strength
-    notes.append('thin strokes are thickened')
-    image = pillow().fromarray((np.pad(strength, by) * 255).astype(np.uint8))
-    return np.asarray(image.filter(ImageFilter.MaxFilter(2 * by + 1)), np.float32) / 255
+def _bolder(ink):
+    """Return a digit (H, W) with strokes of at least THINNEST."""
+    by = round((THINNEST - stroke_width(ink > 0.5)) * max(ink.shape) / 2)
+    return ink if by < 1 else dilated(np.pad(ink, by), by)
 
 
 def _scaled(strength, longest):
     ratio = longest / max(strength.shape)
     height, width = (max(1, round(length * ratio)) for length in strength.shape)
-    scaled = _resize(strength, height, width).clip(0, 1)
+    scaled = resized(strength, height, width).clip(0, 1)
     return scaled / scaled.max()
 
 
@@ -252,9 +192,7 @@ def _placed(digit, size):
     image = np.zeros((size, size, 1), np.float32)
     starts = []
     for axis, length in enumerate(digit.shape):
-        mass = digit.sum(axis=1 - axis)
-        centre = (mass * np.arange(length)).sum() / mass.sum()
-        starts.append(min(max(round(size / 2 - centre), 0), size - length))
+        starts.append(min(max(round(size / 2 - _centre_of_mass(digit, axis)), 0), size - length))
     top, left = starts
     image[top : top + digit.shape[0], left : left + digit.shape[1], 0] = digit
     return image

@@ -29,6 +29,10 @@ class DataError(ValueError):
     """A data file is missing, damaged, or not the expected one."""
 
 
+class DataWarning(UserWarning):
+    """Data can be used, but look wrong: pixels of 0 to 255, labels from 1, a class without samples."""
+
+
 def read_idx(path, shape=None):
     """Read an IDX file, plain or compressed with gzip, into an array in the byte order of the machine.
 
@@ -73,6 +77,45 @@ def read_idx_from(raw, path, size, shape=None):
             return _read(file, path, most_bytes, shape)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f'{path}: damaged gzip file ({error}); get a new copy') from error
+
+
+def find_idx(folder, names, title, plain=True):
+    """Return the paths of published files in a folder.
+
+    Each is looked for under its name; under one with a dot, as in train-images.idx3-ubyte; and in a folder of such a
+    name, where some archives have it.
+
+    Args:
+        folder: a `Path`.
+        names: such as train-images-idx3-ubyte.gz.
+        title: of the data set, for messages.
+        plain: whether files may be decompressed, without the suffix .gz.
+
+    Raises:
+        DataError: files are missing; it names them, and those that may be meant.
+    """
+    paths = {name: _find(folder, name, plain) for name in names}
+    missing = [_missing(folder, name) for name, path in paths.items() if path is None]
+    if missing:
+        raise DataError(
+            f'{folder}: expected {", ".join(missing)} of {title}; '
+            f'without data_dir and CNNX_DATA_DIR, {title} is downloaded'
+        )
+    return list(paths.values())
+
+
+def _find(folder, name, plain):
+    forms = [name, name.removesuffix('.gz')] if plain else [name]
+    forms += [form.replace('-idx', '.idx') for form in forms]
+    return next((path for form in forms for path in (folder / form, folder / form / form) if path.is_file()), None)
+
+
+def _missing(folder, name):
+    """Return the name of a missing file, with what there is in its place."""
+    if (folder / name.removesuffix('.gz')).is_file():
+        return f'{name} (found it decompressed, which its checksum is not of)'
+    near = sorted(path.name for path in folder.glob(f'{name.partition("-idx")[0]}*') if path.is_file())
+    return f'{name} (found {near[0]}: rename it)' if near else name
 
 
 def _read(file, path, most_bytes, wanted):

@@ -1,40 +1,44 @@
-"""Your own images: PNG and JPEG files, folders with a folder for each class, and .npz files of arrays.
+"""Your own images: picture files, such as PNG and JPEG, and .npz files of arrays.
 
 Pillow decodes and scales images. It is imported at first use, and installed by the extra `images`.
 """
 
+import contextlib
 import os
 import stat
 import struct
 import warnings
 import zipfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 
 from cnnx.data.idx import GZIP_LARGEST_RATIO, O_NONBLOCK, SMALL, DataError
 
-SUFFIXES = ('.png', '.jpg', '.jpeg')
+FORMATS = ('PNG', 'JPEG', 'BMP', 'WEBP', 'TIFF')
+KINDS = 'PNG, JPEG, BMP, WebP or TIFF'
+# The largest number of each type of pixels that are whole numbers.
+LARGEST = {'bool': 1, 'uint8': 255, 'uint16': 65535}
 MODES = {1: 'L', 3: 'RGB'}
 # What Pillow raises for files that are damaged or malicious.
 DAMAGE = (OSError, SyntaxError, ValueError, LookupError, TypeError, OverflowError, EOFError, struct.error, zlib.error)
 
 
 def read_image(path, size=None, channels=1):
-    """Read a PNG or JPEG file, rotated by its EXIF tag, with transparent parts on white.
+    """Read a PNG, JPEG, BMP, WebP or TIFF file, rotated by its EXIF tag, with transparent parts on white.
 
     Args:
-        path: the path of the file.
-        size: (height, width) to scale it to, antialiased, without keeping its aspect ratio; None does not scale.
+        path: the path of the file, or a binary file that is open, such as io.BytesIO(content).
+        size: (height, width) to scale it to, antialiased, without keeping its aspect ratio; a number for both; None
+            does not scale.
         channels: 1 for grey, 3 for red, green and blue.
 
     Returns:
         (height, width, channels) float32 in [0, 1]; 1 is white.
 
     Raises:
-        DataError: the file is not a PNG or JPEG file, is damaged or animated, or has more pixels than Pillow's limit,
-            `PIL.Image.MAX_IMAGE_PIXELS`.
+        DataError: the file is of another kind, is damaged or animated, has several pages or floats as pixels, or has
+            more pixels than Pillow's limit, `PIL.Image.MAX_IMAGE_PIXELS`.
         ImportError: Pillow is not installed.
         OSError: the file does not exist or cannot be opened.
         ValueError: size or channels is not of this form.
@@ -43,51 +47,18 @@ def read_image(path, size=None, channels=1):
         raise ValueError(f'channels: expected 1 (grey) or 3 (colour), got {channels!r}')
     image = _decode(path, MODES[channels])
     if size is not None:
-        height, width = _checked_size(size)
+        height, width = checked_size(size)
         if image.size != (width, height):
             image = image.resize((width, height), pillow().Resampling.BICUBIC)
     pixels = np.asarray(image, np.float32) / 255
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def load_folder(folder, size=(28, 28), channels=1, prepare=None):
-    """Load PNG and JPEG files from a folder that has a folder for each class: FOLDER/CLASS/*.png.
-
-    Classes and files are sorted by name. Other files, and names that begin with a dot, are skipped.
-
-    Args:
-        folder: the folder that holds the folders of the classes.
-        size: (height, width) that images are scaled to, without keeping their aspect ratio.
-        channels: 1 for grey, 3 for red, green and blue.
-        prepare: a function that takes a path and returns an image (height, width, channels); it is called for each
-            file instead of `read_image`.
-
-    Returns:
-        (x, labels, names): x (N, height, width, channels) float32 in [0, 1]; labels (N,) int; the names of the classes.
-
-    Raises:
-        DataError: there are fewer than two classes, one has no images, or an image cannot be read.
-        ImportError, OSError, ValueError: see `read_image`.
-    """
-    folder = Path(folder)
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.'))
-    if len(classes) < 2:
-        raise DataError(
-            f'{folder}: expected a folder for each of two classes or more, with PNG or JPEG files, got {len(classes)}'
-        )
-    files = [(path, label) for label, inside in enumerate(classes) for path in _images_in(inside)]
-    height, width = _checked_size(size)
-    x = np.empty((len(files), height, width, channels), np.float32)
-    for i, (path, _) in enumerate(files):
-        x[i] = read_image(path, size, channels) if prepare is None else prepare(path)
-    return x, np.array([label for _, label in files]), tuple(path.name for path in classes)
-
-
 def load_npz(path):
     """Load images x, labels y and, if present, the names `classes` from an .npz file.
 
-    x is (N, height, width) or (N, height, width, channels): uint8, which is divided by 255, or floats, which are taken
-    as they are. y is (N,), whole numbers from 0.
+    x is (N, height, width) or (N, height, width, channels): uint8 or uint16, which are divided by 255 or 65535; bool;
+    or floats, which are taken as they are. y is (N,), whole numbers from 0.
 
     Returns:
         (x, labels, names): x (N, height, width, channels) float32; labels (N,) int; the names of the classes, which
@@ -120,6 +91,33 @@ def load_npz(path):
     return x, y.astype(np.intp), names
 
 
+def scaled(pixels, what):
+    """Return pixels as float32: whole numbers divided by the largest of their type, floats as they are.
+
+    Raises:
+        DataError: they are of another type, such as int64, whose range says nothing; it begins with `what`.
+    """
+    pixels = np.asarray(pixels)
+    if pixels.dtype.kind != 'f' and pixels.dtype.name not in LARGEST:
+        raise DataError(
+            f'{what}: expected bytes or real numbers, got {pixels.dtype}; for pixels of 0 to 255: x.astype(numpy.uint8)'
+        )
+    found = pixels.astype(np.float32)
+    if pixels.dtype.kind != 'f':
+        found /= LARGEST[pixels.dtype.name]
+    return found
+
+
+def checked_size(size):
+    """Return (height, width) from such a pair, or from one number for both."""
+    sides = (size, size) if np.ndim(size) == 0 else tuple(size)
+    if len(sides) != 2 or not all(
+        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1 for n in sides
+    ):
+        raise ValueError(f'size: expected (height, width), whole numbers of at least 1, or one for both, got {size!r}')
+    return int(sides[0]), int(sides[1])
+
+
 def pillow():
     """Return the module PIL.Image, or raise an ImportError that says what to install."""
     try:
@@ -132,19 +130,17 @@ def pillow():
 def _decode(path, mode):
     """Read an image file; return an upright image of 8 bits, in mode L or RGB."""
     images = pillow()
-    # Opening a named pipe would wait for a writer.
-    with open(path, 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise DataError(f'{path}: not a file')
+    with _opened(path) as (file, path):
         try:
             with warnings.catch_warnings():
+                warnings.simplefilter('ignore', UserWarning)  # of unusual metadata
                 warnings.simplefilter('error', images.DecompressionBombWarning)
-                return _upright(images.open(file, formats=('PNG', 'JPEG')), mode)
+                return _upright(images.open(file, formats=FORMATS), mode)
         except DataError as error:
             raise DataError(f'{path}: {error}') from None
         except images.UnidentifiedImageError as error:
             raise DataError(
-                f'{path}: expected a PNG or JPEG file, got another kind or a damaged one; '
+                f'{path}: expected a {KINDS} file, got another kind or a damaged one; '
                 'export HEIC photographs of phones as JPEG'
             ) from error
         except (images.DecompressionBombWarning, images.DecompressionBombError) as error:
@@ -153,18 +149,44 @@ def _decode(path, mode):
             raise DataError(f'{path}: damaged image ({error}); get a new copy') from error
 
 
+@contextlib.contextmanager
+def _opened(path):
+    """A context with a file for reading, and what errors call it."""
+    if hasattr(path, 'read'):
+        yield path, 'picture'
+        return
+    # Opening a named pipe would wait for a writer.
+    with open(path, 'rb', opener=lambda name, flags: os.open(name, flags | O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise DataError(f'{path}: not a file')
+        yield file, path
+
+
 def _upright(image, mode):
     from PIL import ImageOps
 
-    if image.format == 'PNG' and getattr(image, 'is_animated', False):
-        raise DataError(f'expected a single picture, got {image.n_frames} of an animation')
+    # Of a JPEG file, the other pictures are previews.
+    if image.format != 'JPEG' and image.format != 'MPO' and getattr(image, 'is_animated', False):
+        raise DataError(f'expected a single picture, got {image.n_frames}, of an animation or of several pages')
     image.load()
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith('I'):  # 16 bits, which convert would clip at 255
-        image = pillow().fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
+    if image.mode == 'F':
+        raise DataError('expected whole numbers as pixels, got floats; save it with 8 or 16 bits a pixel')
+    if image.mode.startswith('I'):
+        image = _of_8_bits(image)
     if image.has_transparency_data:
         image = _on_plain_background(image.convert('RGBA'))
     return image.convert(mode)
+
+
+def _of_8_bits(image):
+    """Return a grey picture of 16 bits, which convert would clip at 255, in mode L, or LA if parts are transparent."""
+    values = np.asarray(image).astype(np.int64).clip(0, 65535)
+    grey = pillow().fromarray((values // 257).astype(np.uint8))
+    transparent = image.info.get('transparency')
+    if transparent is None:
+        return grey
+    return pillow().merge('LA', [grey, pillow().fromarray((255 * (values != transparent)).astype(np.uint8))])
 
 
 def _on_plain_background(image):
@@ -176,23 +198,6 @@ def _on_plain_background(image):
         if any(low < high for low, high in found.convert('RGB').getextrema()):
             break
     return found
-
-
-def _images_in(folder):
-    found = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith('.') and path.is_file()
-    )
-    if not found:
-        raise DataError(f'{folder}: expected images of this class, ending in {", ".join(SUFFIXES)}, got none')
-    return found
-
-
-def _checked_size(size):
-    if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and n >= 1 for n in size):
-        raise ValueError(f'size: expected (height, width) of whole numbers of at least 1, got {size!r}')
-    return int(size[0]), int(size[1])
 
 
 def _read_arrays(file, path):
@@ -213,14 +218,12 @@ def _read_arrays(file, path):
 def _checked_pixels(x, path):
     if x.ndim == 3:
         x = x[..., np.newaxis]
-    if x.ndim != 4 or x.size == 0 or (x.dtype != np.uint8 and x.dtype.kind != 'f'):
+    if x.ndim != 4 or x.size == 0:
         raise DataError(
             f'{path}: x: expected bytes or real numbers (N, height, width) or (N, height, width, channels), '
             f'got {x.dtype} {x.shape}'
         )
-    if x.dtype == np.uint8:
-        return x.astype(np.float32) / 255
-    x = x.astype(np.float32)
+    x = scaled(x, f'{path}: x')
     if not np.isfinite(x).all():
         raise DataError(f'{path}: x: expected finite numbers, got NaN or infinity')
     return x

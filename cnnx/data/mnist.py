@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnx.data.downloads import find_in_cache
-from cnnx.data.idx import DataError, read_idx
+from cnnx.data.idx import DataError, find_idx, read_idx
 
 SUBSET = Path(__file__).parent / 'mnist_subset'
 CLASSES = 10
@@ -56,7 +56,8 @@ def preprocess_mnist_data(full=False, data_dir=None):
         full: False takes the 5,000 training and 1,000 test images that come with the package. True takes all 60,000
             and 10,000: from data_dir if it is given, else from the folder in the environment variable CNNX_DATA_DIR,
             else from the user's cache, into which they are downloaded if needed.
-        data_dir: a folder with the four files of MNIST, compressed with gzip or plain.
+        data_dir: a folder with the four files of MNIST, compressed with gzip or plain. Names such as
+            train-images.idx3-ubyte will do, and so does a file in a folder of its own name.
 
     Returns:
         ((x_train, y_train), (x_test, y_test)): x (N, 28, 28, 1) float32 in [0, 1], y (N, 10) float32.
@@ -86,19 +87,11 @@ def one_hot(labels, classes):
 
 def _read_full(data_dir):
     folder = os.environ.get('CNNX_DATA_DIR') if data_dir is None else data_dir
-    paths = _find(Path(folder)) if folder else find_in_cache('mnist', FILES, MIRRORS, 'the four files of MNIST')
+    if folder:
+        paths = find_idx(Path(folder), FILES, 'MNIST')
+    else:
+        paths = find_in_cache('mnist', FILES, MIRRORS, 'the four files of MNIST')
     return [_read_checked(path, *content) for path, (_, _, *content) in zip(paths, FILES.values(), strict=True)]
-
-
-def _find(folder):
-    paths = [(folder / name, folder / name.removesuffix('.gz')) for name in FILES]
-    missing = [packed.name for packed, plain in paths if not packed.is_file() and not plain.is_file()]
-    if missing:
-        raise DataError(
-            f'{folder}: expected {", ".join(missing)}, compressed or plain; '
-            'without data_dir and CNNX_DATA_DIR, MNIST is downloaded'
-        )
-    return [packed if packed.is_file() else plain for packed, plain in paths]
 
 
 def _read_checked(path, shape, sha256):

@@ -1,10 +1,12 @@
 """Classification report: confusion matrix, precision, recall and F1 by class, the worst mistakes."""
 
+import html
 from collections.abc import Sized
 
 import numpy as np
 
-from cnnx._util.figures import new_figure
+from cnnx._util.figures import drawn, new_figure
+from cnnx._util.representation import html_table
 from cnnx._util.validation import path_of_file, whole_number
 from cnnx.losses import class_labels
 from cnnx.metrics import ConfusionMatrix, class_scores
@@ -18,14 +20,15 @@ COLUMNS = 5
 class ClassificationReport:
     """The quality of a classifier by class.
 
-    `print` shows the confusion matrix, metrics by class, and the classes that are confused most often; `plot` draws.
+    It shows the confusion matrix, metrics by class, and the classes that are confused most often; `plot` draws.
 
     Args:
         network: a `cnnx.Network` with outputs (N, classes), or (N, 1), the probability of class 1.
         x, y: samples, and their classes as indices (N,) or one-hot rows (N, classes).
         batch_size: the number of samples in each forward pass.
         examples: the largest number of mistakes to keep.
-        classes: the names of the classes, in the order of the outputs; None takes their numbers.
+        classes: the names of the classes, in the order of the outputs; None takes the network's `class_names`, or their
+            numbers where it has none.
 
     Raises:
         ValueError: x and y do not fit the network or each other, or there are not as many names as classes.
@@ -37,7 +40,7 @@ class ClassificationReport:
             the wrong class first.
     """
 
-    def __init__(self, network, x, y, batch_size=256, examples=20, classes=None):
+    def __init__(self, network, x, y, *, batch_size=256, examples=20, classes=None):
         examples = whole_number(examples, 'examples')
         outputs = predict_scores(network, x, batch_size)
         if outputs.ndim != 2:
@@ -46,33 +49,43 @@ class ClassificationReport:
         self.confusion.update(outputs, y)
         self._x = np.asarray(x)
         matrix = self.confusion.result()
-        self._names = _names(classes, len(matrix))
+        self._names = _names(network.class_names if classes is None else classes, len(matrix))
         wrong = np.argwhere((matrix > 0) & ~np.eye(len(matrix), dtype=bool))
         wrong = sorted(wrong.tolist(), key=lambda pair: (-matrix[*pair], pair))
         self.pairs = [(true, predicted, int(matrix[true, predicted])) for true, predicted in wrong]
         self.mistakes = _mistakes(outputs, class_labels(y, len(matrix), 'y'), examples)
 
-    def __str__(self):
+    def __repr__(self):
         return '\n'.join([*self._matrix_lines(), '', *self._class_lines(), '', *self._pair_lines()])
 
-    def plot(self, path):
-        """Draw the confusion matrix into a file, and the mistakes beside it if the samples are images.
+    def plot(self, path=None):
+        """Draw the confusion matrix, and the mistakes beside it if the samples are images.
 
         Args:
-            path: a file such as report.png; its ending sets the format.
+            path: the file to draw into: .png, .svg or .pdf; or None.
+
+        Returns:
+            The figure, a `matplotlib.figure.Figure`, where there is no path: a notebook shows it.
 
         Raises:
             ImportError: matplotlib is not installed.
             OSError, ValueError: the file cannot be written, or its ending is not that of a picture.
         """
-        path = path_of_file(path)
-        drawn = self.mistakes if self._x.ndim == 4 and self._x.shape[3] in (1, 3) else []
-        figure = new_figure(figsize=(13 if drawn else 6.5, 6))
-        if drawn:
+        path = None if path is None else path_of_file(path)
+        mistakes = self.mistakes if self._x.ndim == 4 and self._x.shape[3] in (1, 3) else []
+        figure = new_figure(figsize=(13 if mistakes else 6.5, 6))
+        if mistakes:
             left, right = figure.subfigures(1, 2)
-            _draw_mistakes(right, self._x, drawn, self._names)
-        _draw_matrix((left if drawn else figure).subplots(), self.confusion.result(), self._names)
-        figure.savefig(path, dpi=120)
+            _draw_mistakes(right, self._x, mistakes, self._names)
+        _draw_matrix((left if mistakes else figure).subplots(), self.confusion.result(), self._names)
+        return drawn(figure, path)
+
+    def _repr_html_(self):
+        rows = ((name, *counts) for name, counts in zip(self._names, self.confusion.result(), strict=True))
+        matrix = html_table(('true \\ predicted', *self._names), rows)
+        rows = ((name, count, *(f'{x:.4f}' for x in metrics)) for name, count, *metrics in self._classes())
+        classes = html_table(('class', 'samples', 'precision', 'recall', 'f1'), rows)
+        return f'{matrix}{classes}<p>{"<br>".join(map(html.escape, self._pair_lines()))}</p>'
 
     def _matrix_lines(self):
         matrix = self.confusion.result()
@@ -86,14 +99,17 @@ class ClassificationReport:
         return lines if undecided == 0 else [*lines, f'{undecided} more have NaN outputs, so no predicted class']
 
     def _class_lines(self):
-        confusion = self.confusion
-        samples = confusion.result().sum(axis=1) + confusion.undecided
-        columns = samples, confusion.precision(), confusion.recall(), confusion.f1()
         width = max(len('class'), *map(len, self._names))
         return [f'{"class":{width}}  samples  precision  recall      f1'] + [
             f'{name:>{width}}  {count:7}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}'
-            for name, count, precision, recall, f1 in zip(self._names, *columns, strict=True)
+            for name, count, precision, recall, f1 in self._classes()
         ]
+
+    def _classes(self):
+        """Return (name, samples, precision, recall, f1) of each class."""
+        confusion = self.confusion
+        samples = confusion.result().sum(axis=1) + confusion.undecided
+        return zip(self._names, samples, confusion.precision(), confusion.recall(), confusion.f1(), strict=True)
 
     def _pair_lines(self):
         if not self.pairs:

@@ -1,6 +1,7 @@
 """Comparison of the NumPy and the compiled backend: numerical differences and speed, layer by layer."""
 
 import time
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,21 @@ from cnnx.training.array_data import ArrayData
 BACKENDS = ('numpy', 'cython')
 SAMPLES_COMPARED = 1000
 BATCH_COMPARED = 100
+
+
+class Comparison(NamedTuple):
+    """What `compare_backends` has measured.
+
+    Attributes:
+        rows: a dict for each layer: 'layer', 'forward', 'backward', 'numpy', 'cython'.
+        results: for each backend a dict of 'history', 'test', and 'milliseconds' of a training step in blocks.
+    """
+
+    rows: list
+    results: dict
+
+    def __repr__(self):
+        return f'<Comparison: {len(self.rows)} rows, results of {" and ".join(self.results)}>'
 
 
 def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_size=32, **train_options):
@@ -29,8 +45,7 @@ def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_si
         epochs, batch_size, train_options: passed on to `Network.train`.
 
     Returns:
-        (rows, results): a list with a dict for each layer ('layer', 'forward', 'backward', 'numpy', 'cython'), and for
-            each backend a dict of 'history', 'test', and 'milliseconds' of a training step in blocks.
+        A `Comparison`, (rows, results).
 
     Raises:
         BackendError: the compiled kernels cannot be used.
@@ -65,7 +80,7 @@ def compare_backends(make_network, train_data, test_data, *, epochs=10, batch_si
     _print_speeds('steps in blocks, update included', *(results[backend]['milliseconds'] for backend in BACKENDS))
     print()
     _print_results(results)
-    return rows, results
+    return Comparison(rows, results)
 
 
 def _milliseconds(network, data, train_options):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnnx._util.representation import html_table
 from cnnx._util.validation import non_negative, positive_int, whole_number
 from cnnx.execution import graph
 from cnnx.execution.fusion import fuses_loss
@@ -22,6 +23,7 @@ FLOOR = 1e-4
 KINK = 0.1
 # How many entries may be tried for each one that is to be compared, since some lie on a kink.
 TRIES = 4
+HEADER = ('layer', 'gradient of', 'error', 'at', 'analytic', 'numeric', 'checked', 'skipped', '')
 
 
 class Row(NamedTuple):
@@ -61,10 +63,12 @@ class GradientCheck:
     def __bool__(self):
         return all(row.ok for row in self.rows)
 
+    def _repr_html_(self):
+        return html_table(HEADER, map(_cells, self.rows), self._conclusion())
+
     def __repr__(self):
-        header = ('layer', 'gradient of', 'error', 'at', 'analytic', 'numeric', 'checked', 'skipped', '')
-        cells = [header, *map(_cells, self.rows)]
-        widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
+        cells = [HEADER, *map(_cells, self.rows)]
+        widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
         lines = []
         for line in cells:
             parts = [f'{cell:{"<" if i in (0, 1, 3) else ">"}{widths[i]}}' for i, cell in enumerate(line[:-1])]

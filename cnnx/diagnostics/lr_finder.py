@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnx._util.figures import new_figure
+from cnnx._util.figures import drawn, new_figure
 from cnnx._util.generators import make_generator
 from cnnx._util.validation import non_negative, path_of_file, positive_int
 from cnnx.training.array_data import ArrayData
@@ -46,14 +46,20 @@ class RangeTest:
         rate = 'no suggestion' if self.suggestion is None else f'suggestion {self.suggestion:.2g}'
         return f'RangeTest({rate}: {self.message})'
 
-    def plot(self, path):
-        """Draw the loss over the learning rate into a file: .png, .svg or .pdf.
+    def plot(self, path=None):
+        """Draw the loss over the learning rate.
+
+        Args:
+            path: the file to draw into: .png, .svg or .pdf; or None.
+
+        Returns:
+            The figure, a `matplotlib.figure.Figure`, where there is no path: a notebook shows it.
 
         Raises:
             ImportError: matplotlib is not installed.
             OSError, ValueError: the file cannot be written, or its ending is not that of a picture.
         """
-        path = path_of_file(path)
+        path = None if path is None else path_of_file(path)
         figure = new_figure(figsize=(6, 3.6))
         axes = figure.subplots()
         axes.plot(self.rates, self.losses, label='smoothed loss')
@@ -62,10 +68,10 @@ class RangeTest:
         axes.set(xlabel='learning rate', ylabel='loss', xscale='log')
         axes.grid(alpha=0.3)
         axes.legend()
-        figure.savefig(path, dpi=120)
+        return drawn(figure, path)
 
 
-def find_learning_rate(network, x, y, batch_size=32, lowest=1e-6, highest=10.0, steps=100):
+def find_learning_rate(network, x, y, *, batch_size=32, lowest=1e-6, highest=10.0, steps=100):
     """Run a learning-rate range test: train while the learning rate rises exponentially, and record the loss.
 
     The test ends when the loss is 4 times its lowest value, or not finite. Then the weights, the state of the optimizer

@@ -33,6 +33,21 @@ class Row(NamedTuple):
         return 2 * self.multiply_adds / (self.forward + self.backward)
 
 
+class Profile(NamedTuple):
+    """What `Network.profile` has measured.
+
+    Attributes:
+        rows: a `Row` for each block (or layer that runs alone) and one for the optimizer.
+        step: the seconds of a whole step.
+    """
+
+    rows: list
+    step: float
+
+    def __repr__(self):
+        return f'<Profile: {len(self.rows)} rows, a step of {1e3 * self.step:.3f} ms>'
+
+
 def measure_peak(threads=None):
     """Measure the peak speed of the processor in float32, in floating-point operations per second (FLOP/s).
 
@@ -50,7 +65,7 @@ def measure_peak(threads=None):
     return best
 
 
-def profile(network, x, y, batch_size=64, repeats=30):
+def profile(network, x, y, *, batch_size=64, repeats=30):
     """Time the parts of a training step, print a table, and return it; the network stays as it is.
 
     Each block is timed alone, on one thread; the whole step on all threads, as it runs in training. Multiply-adds are
@@ -63,8 +78,7 @@ def profile(network, x, y, batch_size=64, repeats=30):
         repeats: the number of measurements, whose median is taken.
 
     Returns:
-        (rows, step): a list with a `Row` for each block (or layer that runs alone) and one for the optimizer, and the
-        seconds of a whole step.
+        A `Profile`, (rows, step).
 
     Raises:
         ValueError: an argument is wrong, or x and y do not fit the network or each other.
@@ -89,7 +103,7 @@ def profile(network, x, y, batch_size=64, repeats=30):
     rows.append(Row(type(network.optimizer).__name__, 0.0, float(np.median(updates)), 0))
     step = float(np.median(steps) + np.median(updates))
     _print(rows, step, len(index))
-    return rows, step
+    return Profile(rows, step)
 
 
 def _seconds(function):

@@ -11,7 +11,7 @@ from cnnx.execution import graph
 from cnnx.execution.fusion import Fusion, fuse
 from cnnx.execution.plan import Plan
 from cnnx.execution.program import Sweep
-from cnnx.layers import Sigmoid, Softmax
+from cnnx.layers import Add, Sigmoid, Softmax
 from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy
 
 
@@ -21,19 +21,30 @@ class Route(NamedTuple):
     Attributes:
         reads: which of the steps read which (`cnnx.execution.graph`).
         steps: in order, `LayerRun` and `Sweep` objects.
-        loss_sweep: a `Sweep` after them that computes the loss too, and goes back from it; or None.
+        with_loss: whether the last of them is a `Sweep` that computes the loss too, and goes back from it.
     """
 
     reads: list
     steps: list
-    loss_sweep: Sweep | None
+    with_loss: bool
 
-    def forward(self, x, training, order=None):
-        """Return the output of the steps for a batch: x, or, where there is an order, those samples of x."""
+    def run(self, x, training, order=None, others=None):
+        """Return the output of the last step for a batch; if it computes the loss, what `forward_and_backward` does.
+
+        Args:
+            x: the batch; or, where there is an order, what it is picked from.
+            training: whether layers do what they do in training.
+            order: which samples make up the batch, (N,) int64, or None.
+            others: (labels,) or (labels, weights), likewise, where the last step computes the loss.
+        """
+        last = len(self.steps) - 1
 
         def run(i, x):
-            step = self.steps[i]
-            return step.forward(x, training, order) if i == 0 and order is not None else step.forward(x, training)
+            step, picked = self.steps[i], order if i == 0 else None
+            if i == last and others is not None:
+                of_batch = others if order is picked else [array[order] for array in others]
+                return step.run_with_loss((x, *of_batch), picked)
+            return step.forward(x, training) if picked is None else step.forward(x, training, picked)
 
         return graph.forward(self.reads, x, run)[-1]
 
@@ -45,8 +56,7 @@ class Route(NamedTuple):
     @property
     def picks_samples(self):
         """Whether the first step can pick the samples of a batch itself: a sweep, which alone reads the input."""
-        first = self.steps[0] if self.steps else self.loss_sweep
-        return isinstance(first, Sweep) and sum(places.count(-1) for places in self.reads) <= 1
+        return isinstance(self.steps[0], Sweep) and sum(places.count(-1) for places in self.reads) == 1
 
 
 class FusedPlan(Plan):
@@ -63,7 +73,7 @@ class FusedPlan(Plan):
     def forward_and_backward(self, data, index):
         route = self._route('learn')
         *totals, dy = self._run_batch(route, data, index, training=True)
-        # The sweep with the loss has been back already. In LeNet-5 that is all: there are no other steps.
+        # A sweep with the loss has been back already. In LeNet-5 that is all: there are no other steps.
         self._backward(route.reads, route.steps, dy, route.learning)
         return tuple(totals)
 
@@ -72,32 +82,32 @@ class FusedPlan(Plan):
         return tuple(totals)
 
     def predict(self, x):
-        return self._route('predict').forward(x, training=False)
+        return self._route('predict').run(x, training=False)
 
     def forward(self, x, training):
         route = self._route('training' if training else 'inference')
-        y = route.forward(x, training)
+        y = route.run(x, training)
         self._kept = route.reads, route.steps, len(x)
         return y
 
     def _run_batch(self, route, data, index, training):
-        """Run a batch up to its loss, and, in training, back through the sweep that computes the loss.
+        """Run a batch up to its loss, and, in training, back through the step that computes it with its layers.
 
         Returns:
-            What `forward_and_backward` does, and the gradient of what the last step gave: None where nothing before
-            that sweep learns.
+            What `forward_and_backward` does, and the gradient by the last step's output; if that step computes the
+            loss, something that is not None.
         """
         if route.picks_samples and data.direct:
-            (x, *others), order = data.arrays, index  # the sweep picks the samples itself
+            (x, *others), order = data.arrays, index
         else:
             (x, *others), order = data.batch(index), None
-        if route.steps:
-            x = route.forward(x, training, order)
-            others, order = [array if order is None else array[order] for array in others], None
-        if route.loss_sweep is not None:
-            loss, correct, count, dy = route.loss_sweep.run_with_loss((x, *others), order)
+        if route.with_loss:
+            loss, correct, count = route.run(x, training, order, others)
+            dy = 0
         else:
-            loss, correct, count, dy = self._loss_of(x, data, *others)
+            y = route.run(x, training, order)
+            others = others if order is None else [array[order] for array in others]
+            loss, correct, count, dy = self._loss_of(y, data, *others)
         if self._penalized:
             loss += count * self.penalty()
         return loss, correct, count, dy
@@ -128,7 +138,7 @@ class FusedPlan(Plan):
                 )
                 steps.append(step)
             ends[chain[-1]] = len(steps) - 1
-        return Route(step_reads, steps, None) if loss is None else Route(step_reads[:-1], steps[:-1], steps[-1])
+        return Route(step_reads, steps, with_loss=loss is not None)
 
     def _steps_of(self, layers, purpose, training, first, last):
         """Return the steps of neighbouring layers, and the loss that the last of them computes too, or None."""
@@ -137,7 +147,12 @@ class FusedPlan(Plan):
         apart = [layer for layer in layers if backward and layer.parameters and not layer.learns]
         if last and purpose != 'predict' and type(self.loss) is BinaryCrossEntropy and type(layers[-1]) is Sigmoid:
             apart.append(layers[-1])  # which keeps its input for the loss
-        parts = fuse(layers, apart, training or backward)
+        merging = layers[:1] if layers[0].merges else []
+        parts = fuse(layers[len(merging) :], apart, training or backward)
+        # What an Add gives is added up as the sweep after it reads it.
+        added = bool(merging) and type(merging[0]) is Add and bool(parts) and isinstance(parts[0], Fusion)
+        if not added:
+            parts = [*merging, *parts]
         loss, softmax = self._end(purpose, parts, backward) if last else (None, False)
         steps = []
         for kind, members in itertools.groupby(parts, type):
@@ -153,6 +168,7 @@ class FusedPlan(Plan):
                     training=training or backward,
                     # Learning does not need the gradient of the first layer's input.
                     input_gradient=backward and fusions[0].layer.index >= first + (purpose == 'learn'),
+                    addends=len(merging[0].input_shape) if added and fusions[0] is parts[0] else 1,
                     loss=loss if at_end else None,
                     softmax=softmax and at_end,
                 )
@@ -175,9 +191,7 @@ class FusedPlan(Plan):
 
     def _timed_runs(self):
         route = self._route('learn')
-        if route.loss_sweep is None:
-            return route.reads, route.steps
-        return [*route.reads, (len(route.steps) - 1,)], [*route.steps, route.loss_sweep]
+        return route.reads, route.steps
 
     def _loss_is_apart(self):
-        return self._route('learn').loss_sweep is None
+        return not self._route('learn').with_loss

@@ -38,13 +38,15 @@ class BoundProgram:
         training: whether layers do what they do in training.
         first: the first fusion that the backward pass goes through; as many as there are for no backward pass.
         input_gradient: whether the backward pass computes the gradient of the first fusion's input.
+        addends: how many arrays are added up to the first fusion's input, those of an Add layer; 1 for no addition.
         loss: a `CategoricalCrossEntropy`, computed from the last block's output in the same sweep, or None.
         weight_shape: of the weights of a sample, () for a number, where the loss has weights; else None.
         softmax: whether to compute the softmax of the last block's output.
 
     Attributes:
         threads: how many it can use.
-        loss: the block that computes it, where there is one.
+        loss: the block that computes it, or None.
+        samples: of the latest run.
         blocks, names: what runs, and which layers it stands for.
         y: (capacity, ...), the network's output.
         dy: (capacity, ...), the gradient of y, to write between a forward and a backward pass.
@@ -52,12 +54,23 @@ class BoundProgram:
     """
 
     def __init__(
-        self, fusions, capacity, *, training, first, input_gradient=False, loss=None, weight_shape=None, softmax=False
+        self,
+        fusions,
+        capacity,
+        *,
+        training,
+        first,
+        input_gradient=False,
+        addends=1,
+        loss=None,
+        weight_shape=None,
+        softmax=False,
     ):
         self.capacity = capacity
         self.training = training
         self.backward = first < len(fusions)
         self.threads = kernels.num_threads()
+        self.loss = None
         self._dtype = fusions[0].layer.dtype
         self._backend = kernels.current()
         self._work = sum(fusion.work for fusion in fusions) * (3 if self.backward else 1)
@@ -65,14 +78,14 @@ class BoundProgram:
         # arrays between blocks need to hold one tile for each thread, not the batch.
         self._in_tiles = self._backend.Program.tile is not None and (loss or not self.backward)
         self.blocks, self.names, self._gathers, self._dropouts = [], [], [], []
-        self._add_fusions(fusions, first, input_gradient, softmax)
+        self._add_fusions(fusions, first, input_gradient, addends, softmax)
         if loss:
             self._add_loss(loss, weight_shape)
         if softmax:
             self._add_softmax()
         self._kernel_program = self._backend.Program(self.blocks, capacity, self.threads)
 
-    def _add_fusions(self, fusions, first, input_gradient, softmax):
+    def _add_fusions(self, fusions, first, input_gradient, addends, softmax):
         """Make the blocks of the fusions in order: each one reads as its x what the one before wrote as its y."""
         over = in_place(fusions, first)
         local = self._local(fusions, first, over, input_gradient, softmax)
@@ -80,6 +93,8 @@ class BoundProgram:
         y, dy = self._buffer(shape, local[0]), self._buffer(shape) if input_gradient else None
         self.dx = dy
         self._add('batch', self._backend.Gather(y), False, local[0])
+        for _ in range(addends - 1):
+            self._add('Add', self._backend.Gather(y, True), False, local[0])
         for i, fusion in enumerate(fusions):
             x, dx, shape = y, dy, fusion.shape
             if over[i]:
@@ -144,10 +159,11 @@ class BoundProgram:
         Args:
             samples: how many.
             forward, backward: which passes.
-            sources: (x,), (x, labels) or (x, labels, weights): arrays to read the samples from, contiguous, of
-                the program's dtypes; none for a backward pass alone.
+            sources: (x,), (x, labels) or (x, labels, weights), where x is `addends` arrays: to read the samples from,
+                contiguous, of the program's dtypes; none for a backward pass alone.
             order: which of them make up the batch, (samples,) int64; None for the first ones.
         """
+        self.samples = samples
         for gather, source in zip(self._gathers, sources, strict=False):
             gather.read_from(source)
         for layer, block in self._dropouts if forward else ():
@@ -184,6 +200,7 @@ class Sweep:
     def __init__(self, fusions, first, **settings):
         self.fusions = fusions
         self.learns = first < len(fusions)
+        self.addends = settings.get('addends', 1)
         self._settings = {'first': first, **settings}
         self._programs = {}
         self._latest = None
@@ -204,45 +221,57 @@ class Sweep:
         """Return the output of the last fusion for a batch.
 
         Args:
-            x: (N, ...), or, where there is an order, what the batch is picked from.
+            x: (N, ...), or, where there is an order, what the batch is picked from; a list, where several are added.
             training: as the sweep was made for.
             order: as for `BoundProgram.run`.
         """
-        samples = len(x if order is None else order)
+        sources = self._addends(x)
+        samples = len(sources[0] if order is None else order)
         program = self.program(samples)
-        program.run(samples, sources=(x,), order=order)
+        program.run(samples, sources=sources, order=order)
         return program.y[:samples]
 
     def run_with_loss(self, arrays, order=None):
         """Run a batch up to the loss, and back where the sweep learns.
 
         Returns:
-            The sum of the losses, how many predictions are right, how many targets count, and the gradient of x or
-            None.
+            The sum of the losses, how many predictions are right, and how many targets count.
 
         Args:
             arrays: x, labels, and weights or not.
             order: as for `BoundProgram.run`.
         """
-        samples, (_, labels, *weights) = len(arrays[0] if order is None else order), arrays
+        x, labels, *weights = arrays
+        sources = *self._addends(x), labels, *weights
+        samples = len(sources[0] if order is None else order)
         program, loss = self.program(samples, *(array.shape[1:] for array in weights)), self._settings['loss']
         count = samples * math.prod(labels.shape[1:])
         if loss.ignore_label is not None:
             count = loss.count_targets(labels if order is None else labels[order])
         program.loss.count = count
-        program.run(samples, backward=self.learns, sources=arrays, order=order)
-        return *program.loss.totals(samples), count, None if program.dx is None else program.dx[:samples]
+        program.run(samples, backward=self.learns, sources=sources, order=order)
+        return *program.loss.totals(samples), count
 
     def backward(self, dy):
-        """Write the parameters' gradients for the latest batch, and return that of its x, or None."""
+        """Write the parameters' gradients for the latest batch, and return that of its x, or None.
+
+        A sweep with the loss has done so already, and takes no dy. Of several arrays that are added up, each has the
+        same gradient.
+        """
         program = self._latest
-        program.dy[: len(dy)] = dy
-        program.run(len(dy), forward=False, backward=True)
-        return None if program.dx is None else program.dx[: len(dy)]
+        if program.loss is None:
+            program.dy[: len(dy)] = dy
+            program.run(len(dy), forward=False, backward=True)
+        dx = None if program.dx is None else program.dx[: program.samples]
+        return dx if self.addends == 1 else [dx] * self.addends
+
+    def _addends(self, x):
+        return (x,) if self.addends == 1 else tuple(x)
 
     def times(self, x):
         """Return the seconds of the blocks' passes over the latest batch, [(forward, backward), ...], and y."""
-        return self._latest.times(len(x)), self._latest.y[: len(x)]
+        samples = len(self._addends(x)[0])
+        return self._latest.times(samples), self._latest.y[:samples]
 
     def parts(self):
         """Return [(name, multiply-adds of both passes over a sample)] of the blocks."""

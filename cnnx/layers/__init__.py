@@ -1,5 +1,6 @@
 """The layers: one file for each kind, or for a few alike. A new kind is added to __all__, and is found there."""
 
+from cnnx._util.hints import explain_names
 from cnnx.layers.activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from cnnx.layers.base import Layer
 from cnnx.layers.batch_normalization import BatchNormalization
@@ -34,3 +35,4 @@ __all__ = [
 ]
 
 LAYERS = {name: globals()[name] for name in __all__ if name not in ('Input', 'Layer')}
+__getattr__ = explain_names(__name__)

@@ -4,6 +4,8 @@ import numpy as np
 
 from cnnx import kernels
 from cnnx._util import logits
+from cnnx._util.foreign_names import LAYER_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.validation import non_negative
 from cnnx.layers.base import Layer
 
@@ -66,7 +68,8 @@ class LeakyReLU(Activation):
     adjustable = ('negative_slope',)
     planned = (*Layer.planned, 'negative_slope')
 
-    def __init__(self, negative_slope=0.01, input_shape=None):
+    @explained(LAYER_KEYWORDS)
+    def __init__(self, negative_slope=0.01, *, input_shape=None):
         super().__init__(input_shape)
         self.negative_slope = non_negative(negative_slope, 'negative_slope')
 

@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from cnnx._util.arrays import as_kernels_read, as_numbers
+from cnnx._util.foreign_names import LAYER_KEYWORDS, OF_LAYER
+from cnnx._util.hints import Hinted, explained
 from cnnx._util.representation import arguments_of
 from cnnx._util.validation import check_dtype, non_negative, true_or_false
 from cnnx._util.windows import batch_shape, shape_of_sample
@@ -13,7 +15,7 @@ from cnnx.layers import wiring
 from cnnx.layers.parameter import Parameter
 
 
-class Layer:
+class Layer(Hinted):
     """One step of a network: y = f(x) forward, dx from dy backward.
 
     A layer of your own is a subclass. It defines
@@ -44,6 +46,7 @@ class Layer:
         planned: the settings that a network's plan depends on; it is rebuilt when one of them changes.
     """
 
+    _elsewhere = OF_LAYER
     only_in_training = False
     merges = False
     called = False  # on a value, such as Input(shape)
@@ -52,6 +55,7 @@ class Layer:
     planned = ('trainable', 'l2')
     network_changes = None  # the network's flag that its plan is out of date
 
+    @explained(LAYER_KEYWORDS)
     def __init__(self, input_shape=None):
         self.input_shape = None if input_shape is None else shape_of_sample(input_shape, 'input_shape')
         self.shape = None
@@ -293,6 +297,12 @@ class Layer:
             return '; add a batch axis: x[np.newaxis]'
         if (*shape[1:], 1) == sample_shape:
             return '; add a channel axis: x[..., np.newaxis]'
+        if (*shape, 1) == sample_shape:
+            return '; add batch and channel axes: x[np.newaxis, ..., np.newaxis]'
+        if len(shape) == 4 and (*shape[2:], shape[1]) == sample_shape:
+            return '; move the channels to the end: x.transpose(0, 2, 3, 1)'
+        if (len(shape) == 2 or len(sample_shape) == 1) and math.prod(shape[1:]) == math.prod(sample_shape):
+            return f'; reshape it: x.reshape({", ".join(map(str, (-1, *sample_shape)))})'
         return f'; check what layer {self.index - 1} gives' if self.index else ''
 
 

@@ -3,6 +3,8 @@
 import math
 
 from cnnx import kernels
+from cnnx._util.foreign_names import LAYER_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.validation import non_negative, positive
 from cnnx.layers.base import Layer
 
@@ -37,7 +39,8 @@ class BatchNormalization(Layer):
     adjustable = ('momentum', 'epsilon')
     planned = (*Layer.planned, 'epsilon')
 
-    def __init__(self, momentum=0.9, epsilon=1e-5, input_shape=None):
+    @explained(LAYER_KEYWORDS, 'the number of channels is left out: it follows from the layer before')
+    def __init__(self, *, momentum=0.9, epsilon=1e-5, input_shape=None):
         super().__init__(input_shape)
         self.momentum = non_negative(momentum, 'momentum', below=1)
         self.epsilon = positive(epsilon, 'epsilon')  # so that a channel of equal numbers stays finite

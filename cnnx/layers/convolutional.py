@@ -1,6 +1,8 @@
 """Convolutional: filters that slide over an image; grouped, depthwise and dilated ones too."""
 
 from cnnx import kernels
+from cnnx._util.foreign_names import LAYER_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.validation import checked_size
 from cnnx._util.windows import check_image, checked_padding, pair, window_over
 from cnnx.layers.base import WeightedLayer
@@ -37,10 +39,12 @@ class Convolutional(WeightedLayer):
         ValueError: an argument is none of these; or the kernel is larger than the input.
     """
 
+    @explained(LAYER_KEYWORDS, 'the number of input channels is left out: it follows from the layer before')
     def __init__(
         self,
         num_filters,
         kernel_size,
+        *,
         stride=1,
         padding='valid',
         input_shape=None,

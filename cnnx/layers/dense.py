@@ -1,6 +1,8 @@
 """Dense: the fully connected layer."""
 
 from cnnx import kernels
+from cnnx._util.foreign_names import LAYER_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.validation import checked_size
 from cnnx._util.windows import shape_of_sample
 from cnnx.layers.base import WeightedLayer
@@ -12,11 +14,12 @@ class Dense(WeightedLayer):
     Shape: (N, input_size) -> (N, output_size). weights: (input_size, output_size); bias: (output_size,).
     Gradient: dweights = x^T dy; dbias = sum of dy over the samples; dx = dy weights^T.
 
-    `Dense(400, 120)` and `Dense(output_size=120)` are both understood; the second takes its input size
-    from the layer before.
+    `Dense(400, 120)` gives both sizes; `Dense(120)`, or `Dense(output_size=120)`, takes its input size from the layer
+    before.
 
     Args:
-        input_size, output_size: how many numbers a sample has before and after.
+        sizes: the output size, or the input size and the output size.
+        input_size, output_size: the same by name: how many numbers a sample has before and after.
         kernel_initializer: as for `Convolutional`.
         input_shape: another way to give the input size: (input_size,).
         l2, use_bias: as for `Convolutional`.
@@ -25,8 +28,10 @@ class Dense(WeightedLayer):
         ValueError: a size is not a whole number of at least 1, or the output size is missing.
     """
 
+    @explained(LAYER_KEYWORDS)
     def __init__(
         self,
+        *sizes,
         input_size=None,
         output_size=None,
         kernel_initializer='he_normal',
@@ -34,8 +39,12 @@ class Dense(WeightedLayer):
         l2=0.0,
         use_bias=True,
     ):
+        if len(sizes) > 2 or (sizes and (input_size is not None or output_size is not None)):
+            raise ValueError('Dense: expected Dense(output_size) or Dense(input_size, output_size); name the others')
+        if sizes:
+            input_size, output_size = (None, *sizes)[-2:]
         if output_size is None:
-            raise ValueError('Dense: give both sizes, Dense(400, 120), or the output alone, Dense(output_size=120)')
+            raise ValueError('Dense: give both sizes, Dense(400, 120), or the output size alone, Dense(120)')
         if input_size is not None:
             shape = (checked_size(input_size, 'input_size'),)
             if input_shape is not None and shape_of_sample(input_shape, 'input_shape') != shape:

@@ -3,6 +3,8 @@
 import numpy as np
 
 from cnnx import kernels
+from cnnx._util.foreign_names import LAYER_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.validation import non_negative
 from cnnx.layers.base import Layer
 
@@ -29,7 +31,8 @@ class Dropout(Layer):
     only_in_training = True
     adjustable = ('rate',)
 
-    def __init__(self, rate, input_shape=None):
+    @explained(LAYER_KEYWORDS)
+    def __init__(self, rate, *, input_shape=None):
         super().__init__(input_shape)
         self.rate = non_negative(rate, 'rate', below=1)
 

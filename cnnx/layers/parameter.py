@@ -5,6 +5,13 @@ import numpy as np
 from cnnx._util.arrays import array_with_slack, as_numbers, copy_with_slack
 
 
+class ParametersByName(dict):
+    """Parameters by name, what `Network.parameters` returns."""
+
+    def __call__(self):
+        raise TypeError('parameters: a dict, without parentheses: net.parameters.values(); compile takes no parameters')
+
+
 class Parameter:
     """An array that training changes, with its gradient.
 
@@ -47,6 +54,11 @@ class Parameter:
         self._trainable = trainable
         if changed and self.layer is not None:
             self.layer.report_change()
+
+    def _no_requires_grad(self, *value):
+        raise AttributeError('Parameter.requires_grad: here trainable, of a parameter or of a layer')
+
+    requires_grad = property(_no_requires_grad, _no_requires_grad)
 
     @property
     def learns(self):

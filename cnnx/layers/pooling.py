@@ -3,6 +3,8 @@
 import numpy as np
 
 from cnnx import kernels
+from cnnx._util.foreign_names import LAYER_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.validation import MAX_SIZE
 from cnnx._util.windows import Window, check_image, checked_padding, pair, window_over
 from cnnx.layers.base import Layer
@@ -11,7 +13,8 @@ from cnnx.layers.base import Layer
 class Pooling(Layer):
     """A window that slides over an image and makes one number of what it covers, channel by channel."""
 
-    def __init__(self, pool_size, stride=None, padding='valid', input_shape=None):
+    @explained(LAYER_KEYWORDS)
+    def __init__(self, pool_size, *, stride=None, padding='valid', input_shape=None):
         super().__init__(input_shape)
         self.pool_size = pair(pool_size, 'pool_size')
         self.stride = self.pool_size if stride is None else pair(stride, 'stride')

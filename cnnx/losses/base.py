@@ -66,6 +66,9 @@ class Loss(ReprFromArguments):
         """Return the constructor's arguments as JSON can hold them."""
         return arguments_of(self)
 
+    def __call__(self, *arguments, **settings):
+        raise TypeError(f'{type(self).__name__}: no function; call its value_and_gradient(y, targets)')
+
     def _checked(self, y, targets, sample_weight):
         """Return predictions, targets and weights, or None for these, as arrays that fit each other."""
         y = as_numbers(y, 'predictions')

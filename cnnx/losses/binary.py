@@ -48,6 +48,7 @@ class BinaryCrossEntropy(Loss):
     def as_scores(self, y):
         return _sigmoid(y) if self.from_logits else y
 
+    @np.errstate(over='ignore', invalid='ignore')
     def value_and_gradient(self, y, targets, sample_weight=None):
         known = None if self.from_logits else logits.logits_by_probabilities.find(y)
         y, targets, sample_weight = self._checked(y, targets, sample_weight)

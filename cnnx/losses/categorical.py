@@ -125,6 +125,7 @@ class CategoricalCrossEntropy(Loss):
     def count_correct(self, y, targets):
         return int((y.argmax(axis=-1) == targets).sum())
 
+    @np.errstate(over='ignore', invalid='ignore')
     def value_and_gradient(self, y, targets, sample_weight=None):
         known = None if self.from_logits else logits.logits_by_probabilities.find(y)
         y, targets, sample_weight = self._checked(y, targets, sample_weight)

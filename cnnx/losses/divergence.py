@@ -43,6 +43,7 @@ class KLDivergence(Loss):
                 )
         return targets
 
+    @np.errstate(over='ignore', invalid='ignore')
     def value_and_gradient(self, y, targets, sample_weight=None):
         known = logits.logits_by_probabilities.find(y)
         y, targets, sample_weight = self._checked(y, targets, sample_weight)

@@ -17,6 +17,7 @@ class _OfDifferences(Loss):
     def prepare(self, targets, output_shape, dtype, what='targets'):
         return targets_like_outputs(targets, output_shape, what)
 
+    @np.errstate(over='ignore', invalid='ignore')
     def value_and_gradient(self, y, targets, sample_weight=None):
         y, targets, sample_weight = self._checked(y, targets, sample_weight)
         losses, gradient = self._of(np.subtract(y, targets, dtype=y.dtype))

@@ -49,8 +49,23 @@ METRICS = {
 }
 
 
+# Names that Keras and scikit-learn have for them.
+OTHER_NAMES = {
+    'acc': 'accuracy',
+    'categorical_accuracy': 'accuracy',
+    'sparse_categorical_accuracy': 'accuracy',
+    'top_k_categorical_accuracy': 'top_k',
+    'sparse_top_k_categorical_accuracy': 'top_k',
+    'f1_score': 'f1',
+    'mae': 'mean_absolute_error',
+    'r2_score': 'r2',
+}
+
+
 def get_metric(metric):
-    """Return the metric of a name, such as 'accuracy' or 'top_3'; 'top_k' is TopK(). A `Metric` is returned as it is.
+    """Return the metric of a name, such as 'accuracy', 'top_3' or 'top_3_accuracy'; 'top_k' is TopK().
+
+    Names are read in capitals or not; some of Keras and scikit-learn are known. A `Metric` is returned as it is.
 
     Raises:
         ValueError: it is neither the name of a metric nor a `Metric`.
@@ -58,10 +73,11 @@ def get_metric(metric):
     if isinstance(metric, Metric):
         return metric
     if isinstance(metric, str):
-        if metric in METRICS:
-            return METRICS[metric]()
-        if re.fullmatch('top_[0-9]{1,9}', metric):
-            return TopK(int(metric.removeprefix('top_')))
+        name = OTHER_NAMES.get(metric.lower(), metric.lower())
+        if name in METRICS:
+            return METRICS[name]()
+        if found := re.fullmatch('top_([0-9]{1,9})(_accuracy)?', name):
+            return TopK(int(found[1]))
     known = ', '.join(METRICS).replace('top_k', 'top_k (such as top_3)')
     raise ValueError(f'metrics: expected one of {known}, or an object such as TopK(3), got {metric!r}')
 

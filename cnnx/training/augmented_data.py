@@ -1,7 +1,7 @@
 """Augmented data: array data or batch data whose images are changed at random before each step."""
 
+from cnnx.augmentation.geometric import Affine, Elastic
 from cnnx.augmentation.pipeline import Pipeline
-from cnnx.augmentation.transforms import Affine, Elastic
 from cnnx.training.array_data import ArrayData
 
 

@@ -34,16 +34,18 @@ class CallbackList:
         """Whether one of them has asked for the end of the run."""
         return any(callback.stopped for callback in self._callbacks)
 
-    def begin(self, network, history, metrics):
-        """Give the callbacks the network and the history, check that they can serve, and reset their state.
+    def begin(self, network, history, metrics, say):
+        """Give the callbacks what they work with, check that they can serve, and reset their state.
 
         Args:
             network: the one to train.
             history: the run's.
             metrics: the names of the metrics of its epochs.
+            say: a function that prints a line where the run prints.
         """
         for callback in self._callbacks:
             callback.network, callback.history, callback.stopped = network, history, False
+            callback._print = say
             callback.check(metrics)
             callback.restore({}, {})
 
@@ -60,6 +62,11 @@ class CallbackList:
                     f'{type(callback).__name__}.{hook}: took a layer out of the network in training; '
                     'call pop before train, or in on_train_end'
                 )
+
+    def fail(self, error):
+        """Call `on_train_error` of all."""
+        for callback in self._callbacks:
+            callback.on_train_error(error)
 
     def describe(self):
         """Return the class name and the state of each, as JSON can hold them."""

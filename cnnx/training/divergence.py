@@ -5,10 +5,14 @@ import math
 import numpy as np
 
 from cnnx.execution import graph
+from cnnx.training.data_checks import BYTES, look_like_bytes, takes_any_scale
 
 
 class DivergenceError(ArithmeticError):
-    """A loss or a gradient is NaN or infinite. The weights are those from before the batch that made it so."""
+    """A loss or a gradient is NaN or infinite. The weights are those from before the batch that made it so.
+
+    Where an `EarlyStopping` restores the best weights, the network has those of the best epoch instead.
+    """
 
 
 def diverged(network, samples, index, loss, learning_rate):
@@ -26,9 +30,12 @@ def diverged(network, samples, index, loss, learning_rate):
     if math.isfinite(loss):
         # The backward pass starts at the last layer.
         what = f'the gradient of {_not_finite(reversed(network.layers), "grad")} is not finite'
+    advice = 'try a smaller one, or look at the data'
+    if look_like_bytes(samples.batch(index)[0]) and not takes_any_scale(network):
+        advice = f'before a smaller one, scale x. {BYTES}'
     return DivergenceError(
         f'{what}; {_cause(network, samples, index)}. The weights are those from before this batch. '
-        f'The learning rate was {learning_rate:g}: try a smaller one, or look at the data'
+        f'The learning rate was {learning_rate:g}: {advice}'
     )
 
 

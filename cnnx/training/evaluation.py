@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cnnx._util.foreign_names import EVALUATE_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.validation import positive_int
 from cnnx._util.windows import batch_shape
 from cnnx.losses import class_labels
@@ -10,14 +12,15 @@ from cnnx.training.batch_data import as_data
 from cnnx.training.history import Mean
 
 
-def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=None, steps=None):
+@explained(EVALUATE_KEYWORDS)
+def evaluate(network, x, y=None, *, batch_size=256, sample_weight=None, metrics=None, steps=None):
     """Return {'loss': ..., 'accuracy': ...} over samples, and metrics by their names.
 
     Args:
         network: a compiled `cnnx.Network`.
         x, y, sample_weight: as `train` takes them.
         batch_size: samples to a pass.
-        metrics: names or objects of `cnnx.metrics`, such as ['precision', 'top_3']; None for none.
+        metrics: names or objects of `cnnx.metrics`, such as ['precision', 'top_3']; None for those of `compile`.
         steps: how many batches to take, where x gives batches; by default all, which must come to an end.
 
     Returns:
@@ -29,9 +32,17 @@ def evaluate(network, x, y=None, batch_size=256, *, sample_weight=None, metrics=
     """
     network.needs_loss('evaluate')
     data = as_data(network, x, y, sample_weight, steps, steps_name='steps')
+    metrics = network.metrics or None if metrics is None else metrics
     measurement = None if metrics is None else Measurement(network, data, metrics)
     batches = data.batches(positive_int(batch_size, 'batch_size'))
     return evaluate_batches(network, batches, Mean(data.measures_accuracy), measurement)
+
+
+class Results(dict):
+    """Numbers by name, of `evaluate`."""
+
+    def __missing__(self, key):
+        raise KeyError(f'{key!r}: evaluate returns a dict with {", ".join(self)}')
 
 
 def evaluate_batches(network, batches, mean, measurement=None):
@@ -43,7 +54,7 @@ def evaluate_batches(network, batches, mean, measurement=None):
         mean.add(*totals)
         if measurement is not None:
             measurement.update(samples, index)
-    return mean.metrics() | (measurement.results() if measurement else {})
+    return Results(mean.metrics() | (measurement.results() if measurement else {}))
 
 
 class Measurement:

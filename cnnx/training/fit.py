@@ -7,7 +7,9 @@ import sys
 import numpy as np
 
 from cnnx import kernels
-from cnnx._util.validation import positive, positive_int, true_or_false
+from cnnx._util.foreign_names import TRAIN_KEYWORDS
+from cnnx._util.hints import explained
+from cnnx._util.validation import is_number, positive, positive_int, true_or_false
 from cnnx._version import __version__
 from cnnx.augmentation.transforms import as_augmentations, describe
 from cnnx.schedules import as_schedule
@@ -15,21 +17,37 @@ from cnnx.training.array_data import split_off
 from cnnx.training.augmented_data import AugmentedData
 from cnnx.training.batch_data import BatchData, as_data, as_validation
 from cnnx.training.callback_list import CallbackList
+from cnnx.training.data_checks import warn_of_data
+from cnnx.training.evaluation import Measurement
 from cnnx.training.history import History, Position
+from cnnx.training.learned_nothing import say_if_nothing_is_learned
 from cnnx.training.loop import Loop
 from cnnx.training.progress import Progress
 from cnnx.training.resume import Every, Run
 from cnnx.training.signals import Interruption
 
 
+def _check_places(arguments):
+    """Raise an error about arguments of `train` by place that mean something else in another library."""
+    if len(arguments) > 1 and isinstance(arguments[1], bool):
+        raise TypeError('train: there is no training mode to set; leave it out: dropout works in train alone')
+    if len(arguments) > 4 and is_number(arguments[4]) and arguments[4] > 1:
+        epochs, rate = arguments[3:5]
+        raise ValueError(
+            f'train(x, y, {epochs}, {rate}): that is {epochs} epochs at learning rate {rate}; give a batch size '
+            f'by name, batch_size=..., and so large a rate too, learning_rate={rate}'
+        )
+
+
+@explained(TRAIN_KEYWORDS, 'there is no training mode to set', _check_places)
 def train(
     network,
     x,
     y=None,
     epochs=10,
     learning_rate=None,
-    batch_size=32,
     *,
+    batch_size=32,
     sample_weight=None,
     class_weight=None,
     augment=None,
@@ -49,6 +67,9 @@ def train(
 ):
     """Fit a compiled network to samples by gradient descent, batch by batch.
 
+    Arrays that look wrong are trained on as they are, after a `DataWarning`: pixels of 0 to 255, labels from 1, classes
+    without samples, validation data of one class.
+
     Args:
         network: a `cnnx.Network`.
         x: samples (N, ...), any real dtype; batches are converted as they come, so an array may be mapped from a
@@ -65,9 +86,9 @@ def train(
             (N, ..., classes), (N, ...); 1 by default. The loss is the sum of the weighted losses, divided by the number
             of samples or positions, as in Keras.
         class_weight: how much the samples or positions of each class count, a dict by class; others count 1.
-        augment: a list of `cnnx.augmentation` objects, which change the images of each batch before it is learned
-            from; x itself and validation data stay as they are. For networks of images (H, W, C). None
-            changes nothing.
+        augment: a list of `cnnx.augmentation` objects, or functions of (images, generator) that return images, which
+            change the images of each batch before it is learned from; x itself and validation data stay as they are.
+            For networks of images (H, W, C). None changes nothing.
         validation_data: a tuple (x, y) or (x, y, sample_weight) to evaluate after each epoch, or batches; or None.
         validation_split: this fraction of the samples, the last ones, is the validation data.
         shuffle: a new random order each epoch.
@@ -85,11 +106,13 @@ def train(
         keep: how many checkpoints of epochs stay; None for all.
         resume_from_checkpoint: continue from the newest of these files, exactly as if the run that wrote it
             had not been interrupted; start from epoch 1 where there is none.
-        verbose: 0 prints nothing; 1 prints a line an epoch, and on a terminal shows a progress bar before it; 2
-            prints the lines alone.
+        verbose: 0 prints nothing; 1 prints a line an epoch, and shows a progress bar on a terminal, and in a
+            notebook that has ipywidgets; 2 prints the lines alone.
 
     Returns:
-        A `History`, over all epochs, those before a resume included.
+        A `History`, over all epochs, those before a resume included. With validation data, it has the metrics of
+        `compile` too; of those that are one number a class, the mean over classes. It is also the network's `history`,
+        where an error or Ctrl-C leaves it, up to the last whole epoch.
 
     Raises:
         ValueError: an argument is wrong; nothing is trained then.
@@ -114,36 +137,38 @@ def train(
     data, validation = as_data(network, x, y, sample_weight, steps_per_epoch, epochs), None
     if validation_data is not None or validation_split is not None or validation_steps is not None:
         data, validation = _with_validation(network, data, validation_data, validation_split, validation_steps, epochs)
+    warn_of_data(network, data, validation)
     if class_weight is not None:
         data.weigh_classes(class_weight, network)
-    augment = [] if augment is None else as_augmentations(augment)
+    augment, samples = [] if augment is None else as_augmentations(augment), data
     if augment:
         data = AugmentedData(data, augment, network)
     if not (network.trainable_parameters or callbacks):  # which may set layers free
         raise ValueError('train: no layer learns: set layer.trainable, or add one with parameters')
-    names = _names_of_metrics(data, validation)
+    names = _names_of_metrics(network, data, validation)
     schedule.check(epochs, names)
     schedule.restore({})  # it may have been used before
     progress, history = Progress(verbose, epochs), History()
-    callbacks.begin(network, history, names)
+    callbacks.begin(network, history, names, progress.note)
     run = None
     if checkpoint_dir is not None:
         given = {'epochs': epochs, 'batch_size': batch_size, 'shuffle': shuffle, 'steps_per_epoch': steps_per_epoch}
         given |= {'class_weight': class_weight, 'max_seconds': max_seconds, 'augment': augment}
         run = Run(checkpoint_dir, checkpoint_prefix, _settings(given, data, network, schedule), keep)
     # From here on signals are noted: a Ctrl-C while the lock is taken or released would leave it locked.
-    with Interruption() as interruption, run or contextlib.nullcontext():
+    with contextlib.closing(progress), Interruption() as interruption, run or contextlib.nullcontext():
         position = Position()
         if run is not None:
             start = run.resume if resume else run.begin
             position = start(network, schedule, callbacks, progress, interruption)
         if position.epoch > epochs:
             progress.say(f'{position.epoch - 1} epochs are done already, {epochs} were asked for: nothing to train')
-        history.history = position.history
+        history.history, network.history = position.history, history
         network.reset_update()  # the optimizer's state may be other arrays now
         parts = network, data, validation, schedule, callbacks, history
         loop = Loop(*parts, epochs, batch_size, shuffle, seconds, progress, run, every, interruption)
         loop.run_from(position)
+        say_if_nothing_is_learned(network, samples, history, progress)
     return history
 
 
@@ -175,11 +200,14 @@ def _settings(given, data, network, schedule):
     return now
 
 
-def _names_of_metrics(data, validation):
-    """Return the names of an epoch's metrics."""
+def _names_of_metrics(network, data, validation):
+    """Return the names of an epoch's metrics, after checking that those of `compile` fit the validation data."""
     names = ['loss', 'accuracy'] if data.measures_accuracy else ['loss']
     if validation is not None:
         names += ['val_loss', 'val_accuracy'] if validation.measures_accuracy else ['val_loss']
+        if network.metrics:
+            Measurement(network, validation, network.metrics)
+            names += [f'val_{metric.name}' for metric in network.metrics]
     return names
 
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cnnx._util.figures import new_figure
+from cnnx._util.figures import drawn, new_figure
+from cnnx._util.representation import html_table
 from cnnx._util.validation import path_of_file
 
 
@@ -14,7 +15,7 @@ class History(Mapping):
     Attributes:
         history: lists of floats, one an epoch: 'loss' and 'accuracy' of training, averaged while the weights
             change, and 'val_loss' and 'val_accuracy' after the epoch where there is validation data.
-            'accuracy' is missing for losses that have none.
+            'accuracy' is missing for losses that have none. 'learning_rate' is that of the epoch's last step.
 
     `history['loss']` is short for `history.history['loss']`, and `'val_loss' in history` is True if it is there.
     """
@@ -34,7 +35,14 @@ class History(Mapping):
         return len(self.history)
 
     def __repr__(self):
-        return f'History({self.history!r})'
+        epochs = max(map(len, self.history.values()), default=0)
+        last = ', '.join(f'{name} {values[-1]:.4g}' for name, values in self.history.items())
+        return f'<History: {epochs} epoch{"" if epochs == 1 else "s"}{", at the end " if last else ""}{last}>'
+
+    def _repr_html_(self):
+        epochs = enumerate(zip(*self.history.values(), strict=True), 1)
+        rows = [(number, *(f'{value:.4g}' for value in values)) for number, values in epochs]
+        return html_table(('epoch', *self.history), rows)
 
     def append(self, metrics):
         """Add an epoch's metrics; NaN stands for those that other epochs have and this one has not."""
@@ -42,15 +50,21 @@ class History(Mapping):
         for key in {**self.history, **metrics}:
             self.history.setdefault(key, [math.nan] * done).append(metrics.get(key, math.nan))
 
-    def plot(self, path):
-        """Draw loss and accuracy by epoch, each in a panel of its own, into a file: .png, .svg or .pdf.
+    def plot(self, path=None):
+        """Draw loss and accuracy by epoch, each in a panel of its own.
+
+        Args:
+            path: the file to draw into: .png, .svg or .pdf; or None.
+
+        Returns:
+            The figure, a `matplotlib.figure.Figure`, where there is no path: a notebook shows it.
 
         Raises:
             ImportError: matplotlib is not installed.
             OSError, ValueError: the file cannot be written, or has another ending, or there are no epochs.
         """
-        path = path_of_file(path)
-        keys = [key for key in self if not key.startswith('val_')]
+        path = None if path is None else path_of_file(path)
+        keys = list(dict.fromkeys(key.removeprefix('val_') for key in self if key != 'learning_rate'))
         if not keys:
             raise ValueError('plot: expected a history of at least one epoch, this one is empty; train first')
         figure = new_figure(figsize=(4.5 * len(keys), 3.6))
@@ -62,7 +76,7 @@ class History(Mapping):
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)
             axes.legend()
-        figure.savefig(path, dpi=120)
+        return drawn(figure, path)
 
 
 class Mean:
@@ -101,6 +115,7 @@ class Position:
         batch: how many of its batches are done.
         order: the generator's state from before this epoch was shuffled; None at its beginning.
         mean: sums over its batches, as `Mean` holds them.
+        learning_rate: that of the newest of its steps.
         schedule: the state of the learning rate's schedule.
         seconds: how much of its budget of time the run has used, if it has one.
     """
@@ -110,5 +125,6 @@ class Position:
     batch: int = 0
     order: dict | None = None
     mean: list | None = None
+    learning_rate: float = math.nan
     schedule: dict = field(default_factory=dict)
     seconds: float = 0.0

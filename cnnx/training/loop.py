@@ -12,11 +12,11 @@ from cnnx.training.augmented_data import AugmentedData
 from cnnx.training.batch_data import BatchData
 from cnnx.training.callback_list import CallbackList
 from cnnx.training.divergence import DivergenceError, check_weights, diverged
-from cnnx.training.evaluation import evaluate_batches
+from cnnx.training.evaluation import Measurement, evaluate_batches
 from cnnx.training.history import History, Mean, Position
 from cnnx.training.progress import Progress
 from cnnx.training.resume import Every, Run
-from cnnx.training.signals import Interruption
+from cnnx.training.signals import Interruption, explain
 
 VALIDATION_BATCH = 256
 
@@ -94,6 +94,16 @@ class Loop:
         self.saved = None
         if position.seconds >= self.max_seconds:
             self.progress.say(f'the {self.max_seconds:g} seconds of max_seconds are used up: nothing to train')
+        self.position = position
+        try:
+            self._run_from(position)
+        except BaseException as error:
+            self.callbacks.fail(error)
+            if isinstance(error, KeyboardInterrupt):
+                explain(error, self._how_to_go_on())
+            raise
+
+    def _run_from(self, position):
         self.callbacks.call('on_train_begin')
         if self.callbacks.stopped and position.epoch <= self.epochs:
             self.progress.say('a callback has stopped the run: nothing to train')
@@ -106,7 +116,7 @@ class Loop:
         """Train from a position to the end of its epoch, or until the run ends; return where to continue."""
         self.callbacks.call('on_epoch_begin', position.epoch)
         unseen, epoch = self.unseen, position.epoch
-        with self.progress.bar(position.epoch, self.data.size):
+        with self.progress.epoch(position.epoch, self.data.size):
             began = time.perf_counter()
             complete = self.train_batches(position)
             metrics = self.mean.metrics()
@@ -117,9 +127,11 @@ class Loop:
             if not complete:
                 # Before schedule and callbacks see metrics of a part of an epoch: a resume completes it first.
                 self._save()
-            self.history.append(metrics)
-            self.schedule.observe(metrics)
-            self.callbacks.call('on_epoch_end', epoch, metrics)
+            row = metrics | {'learning_rate': position.learning_rate}
+            self.history.append(row)
+            if line := self.schedule.observe(row):
+                self.progress.note(line)
+            self.callbacks.call('on_epoch_end', epoch, row)
             if complete:
                 position = self.position = Position(self.history.history, position.epoch + 1, seconds=position.seconds)
                 self._save()
@@ -153,8 +165,9 @@ class Loop:
     def step(self, data, index):
         """Learn from one batch, and count it."""
         position = self.position
+        position.learning_rate = self._learning_rate()
         try:
-            totals = learn(self.network, data, index, self._learning_rate())
+            totals = learn(self.network, data, index, position.learning_rate)
         except DivergenceError as error:
             of = f' of {self.batches_in_epoch}' if self.batches_in_epoch else ''
             raise DivergenceError(f'epoch {position.epoch}, batch {position.batch + 1}{of}: {error}') from None
@@ -165,13 +178,15 @@ class Loop:
     def validate(self, unseen):
         """Return the metrics of the validation data."""
         batches = self.validation.batches(VALIDATION_BATCH, epoch=self.position.epoch, unseen=unseen)
-        mean = Mean(self.validation.measures_accuracy)
+        mean, wanted = Mean(self.validation.measures_accuracy), self.network.metrics
+        measurement = Measurement(self.network, self.validation, wanted) if wanted else None
         try:
-            metrics = evaluate_batches(self.network, self._awaited(batches), mean)
+            metrics = evaluate_batches(self.network, self._awaited(batches), mean, measurement)
         except Exception:  # what fails in making a batch has been saved before already
             self._save_place()
             raise
-        return {f'val_{name}': value for name, value in metrics.items()}
+        # Precision and the like are one number a class: their mean.
+        return {f'val_{name}': float(np.mean(value)) for name, value in metrics.items()}
 
     def _learning_rate(self):
         """Return the learning rate of the next step."""
@@ -188,7 +203,7 @@ class Loop:
             raise ValueError(
                 f'step {done}: expected a finite rate of at least 0 from the schedule {kind}, got {rate!r}'
             )
-        return rate
+        return float(rate)
 
     # The batches of an epoch.
 
@@ -281,6 +296,14 @@ class Loop:
             saved = 'there was nothing to save' if self.run.path is None else f'saved in {self.run.path}'
             self.progress.say(f'{self.interruption.signal.name}: stopped, {saved}')
         self.interruption.leave()
+
+    def _how_to_go_on(self):
+        """Return what an interrupt leaves, and how to continue."""
+        way = 'to go on, call train again' if self.run is None else 'resume_from_checkpoint=True continues exactly'
+        return (
+            f'training stopped in epoch {self.position.epoch}, after {self.position.batch} batches; the network '
+            f'keeps its weights, and in `history` the epochs before; {way}'
+        )
 
     def _check_weights(self):
         check_weights(self.network, f'epoch {self.position.epoch}, after {self.position.batch} batches')

@@ -3,10 +3,13 @@
 import numpy as np
 
 from cnnx._util.arrays import as_kernels_read
+from cnnx._util.foreign_names import EVALUATE_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.validation import positive_int
 from cnnx.training.batch_data import batches_of_samples
 
 
+@explained(EVALUATE_KEYWORDS)
 def predict(network, x, batch_size=256):
     """Return the network's output for samples, (N, ...); memory beyond that is bounded by batch_size.
 

@@ -1,6 +1,7 @@
-"""Progress of training on standard output: a line for each epoch, on a terminal a progress bar, or nothing."""
+"""Progress of training on standard output: a line an epoch; in terminals and notebooks a progress bar; or nothing."""
 
 import contextlib
+import importlib.util
 import sys
 import warnings
 
@@ -16,7 +17,7 @@ class Progress:
         ValueError: verbose is none of these.
 
     Attributes:
-        bars: whether epochs have progress bars.
+        bars: whether epochs have progress bars: on a terminal, and in a notebook that has ipywidgets.
     """
 
     def __init__(self, verbose, epochs):
@@ -24,10 +25,11 @@ class Progress:
             raise ValueError(f'verbose: expected 0, 1 or 2, got {verbose!r}')
         self.verbose = bool(verbose)
         self.epochs = epochs
-        self.bars, self._bar = False, None
+        self.bars, self._bar, self._notes = False, None, None
+        self._in_notebook = verbose == 1 and in_notebook()
         if verbose == 1:
             with self._failures_noted():
-                self.bars = getattr(sys.stdout, 'isatty', bool)()
+                self.bars = getattr(sys.stdout, 'isatty', bool)() or self._in_notebook
 
     def say(self, line):
         """Print a line."""
@@ -38,6 +40,13 @@ class Progress:
                 except UnicodeEncodeError:  # names of files may hold any bytes
                     print(line.encode('ascii', 'backslashreplace').decode(), flush=True)
 
+    def note(self, line):
+        """Print a line: during an epoch, after the epoch's own."""
+        if self._notes is None:
+            self.say(line)
+        else:
+            self._notes.append(line)
+
     def warn(self, line):
         """Say something important: as a warning, where nothing is shown."""
         self.say(line)
@@ -46,21 +55,39 @@ class Progress:
                 warnings.warn(line, RuntimeWarning, stacklevel=2)
 
     @contextlib.contextmanager
-    def bar(self, number, samples):
-        """A context in which an epoch has its bar, where there are bars."""
-        if not self.bars:
-            yield
-            return
-        from tqdm import tqdm  # takes 30 ms to import, which silent runs need not spend
-
-        options = {'unit': ' samples', 'file': sys.stdout, 'dynamic_ncols': True, 'leave': False}
-        with self._failures_noted():
-            self._bar = tqdm(total=samples, desc=f'epoch {number}/{self.epochs}', **options)
+    def epoch(self, number, samples):
+        """A context of an epoch: it has a bar, where there are bars, and its notes are printed at the end."""
+        self._notes = []
+        if self.bars:
+            self._show_bar(number, samples)
         try:
             yield
         finally:
-            if self._bar is not None:
-                self._change_bar(self._bar.close)
+            self._close_between_epochs()
+            notes, self._notes = self._notes, None
+            for line in notes:
+                self.say(line)
+
+    def _show_bar(self, number, samples):
+        """Show an epoch's bar: on a terminal a new one; in a notebook, whose lines come below it, the same again."""
+        description = f'epoch {number}/{self.epochs}'
+        options = {'unit': ' samples', 'file': sys.stdout, 'dynamic_ncols': True, 'leave': self._in_notebook}
+        with self._failures_noted():
+            if self._bar is None:
+                self._bar = _tqdm(self._in_notebook)(total=samples, desc=description, **options)
+            else:
+                self._bar.set_description(description, refresh=False)
+                self._bar.reset(samples)
+
+    def _close_between_epochs(self):
+        if not self._in_notebook:
+            self.close()
+
+    def close(self):
+        """Remove the bar, if there is one."""
+        if self._bar is not None:
+            self._change_bar(self._bar.close)
+            self._bar = None  # it holds the output, which cannot be copied with a callback
 
     def advance(self, samples, mean):
         """Move the bar on by some samples, and show the metrics so far."""
@@ -70,8 +97,7 @@ class Progress:
     def finish(self, number, metrics, seconds):
         """Report an epoch."""
         if self.verbose:
-            if self.bars:
-                self._change_bar(self._bar.close)
+            self._close_between_epochs()
             self.say(f'epoch {number}/{self.epochs}: {describe(metrics)} ({seconds:.2f} s)')
 
     def _change_bar(self, change, *arguments):
@@ -89,5 +115,21 @@ class Progress:
             self.verbose = self.bars = False
 
 
+def in_notebook():
+    """Whether this is a notebook of Jupyter that can show a widget as a progress bar."""
+    shell = getattr(sys.modules.get('IPython'), 'get_ipython', lambda: None)()
+    return 'IPKernelApp' in getattr(shell, 'config', ()) and importlib.util.find_spec('ipywidgets') is not None
+
+
+def _tqdm(in_notebook):
+    """Return the bar's class. Importing it takes 30 ms, which silent runs need not spend."""
+    if in_notebook:
+        from tqdm.notebook import tqdm
+    else:
+        from tqdm import tqdm
+    return tqdm
+
+
 def describe(metrics):
+    """Return metrics as a line has them."""
     return ', '.join(f'{key} {value:.4f}' for key, value in metrics.items())

@@ -151,7 +151,12 @@ class Run:
         if position.batch:
             epoch, batch = position.epoch, position.batch
             order = as_json(position.order, 'generator')
-            description['within_epoch'] = {'batch': batch, 'order': order, 'mean': position.mean}
+            description['within_epoch'] = {
+                'batch': batch,
+                'order': order,
+                'mean': position.mean,
+                'learning_rate': position.learning_rate,
+            }
         path = checkpoint.checkpoint_path(self.folder, self.prefix, epoch, batch)
         checkpoint.write(path, network_state.arrays(network) | callbacks.arrays(), description)
         checkpoint.read(path)
@@ -234,17 +239,35 @@ def _locked(folder, prefix):
     lock = FileLock(folder / f'.{prefix}.lock', timeout=0, mode=0o666, fallback_to_soft=False)
     try:
         lock.acquire()
+        return lock
     except Timeout:
-        raise BlockingIOError(
-            f'{folder}: another run is saving checkpoints named {prefix} here; '
-            'wait for its end, or give another checkpoint_prefix or checkpoint_dir'
-        ) from None
-    except OSError as error:
-        if error.filename is not None:
+        error = _denial(lock.lock_file)
+        if error is None:
+            raise BlockingIOError(
+                f'{folder}: another run is saving checkpoints named {prefix} here; '
+                'wait for its end, or give another checkpoint_prefix or checkpoint_dir'
+            ) from None
+    except OSError as found:
+        if found.filename is not None:
             raise
-        reason = f'cannot be locked for one run ({error.strerror}); give a checkpoint_dir on another file system'
-        raise OSError(error.errno, reason, str(folder)) from error
-    return lock
+        error = found
+    reason = f'cannot be locked for one run ({error.strerror}); give a checkpoint_dir on another file system'
+    raise OSError(error.errno, reason, str(folder)) from error
+
+
+def _denial(path):
+    """Return the error by which a file system denies a lock, or None: filelock takes EACCES for a lock that is held."""
+    if os.name == 'posix':
+        import fcntl
+
+        with open(path, 'rb+') as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                return error
+    return None
 
 
 def _check_savable(network, schedule, callbacks):
@@ -276,4 +299,5 @@ def _position(description):
     if 'within_epoch' in description:
         within = description['within_epoch']
         position.batch, position.order, position.mean = within['batch'], within['order'], within['mean']
+        position.learning_rate = within.get('learning_rate', math.nan)
     return position

@@ -11,6 +11,12 @@ if hasattr(signal, 'SIGHUP'):  # the terminal is gone; nohup has it ignored
     DEFAULTS[signal.SIGHUP] = signal.SIG_DFL
 
 
+def explain(error, message):
+    """Give a KeyboardInterrupt a message, which a notebook shows in place of the traceback."""
+    error.args = error.args or (message,)
+    error._render_traceback_ = lambda: [f'KeyboardInterrupt: {error}']  # which IPython looks for
+
+
 class Interruption:
     """A context in which SIGINT, SIGTERM and SIGHUP are noted instead of acted upon.
 

@@ -4,6 +4,8 @@ import numpy as np
 
 from cnnx._util import logits
 from cnnx._util.arrays import as_kernels_read, as_numbers
+from cnnx._util.foreign_names import TRAIN_KEYWORDS
+from cnnx._util.hints import explained
 from cnnx._util.validation import non_negative, true_or_false
 from cnnx.training.array_data import ArrayData
 from cnnx.training.history import Mean
@@ -72,7 +74,8 @@ def update(network, learning_rate=None):
         network.prepared_update()(rate)
 
 
-def train_on_batch(network, x, targets, learning_rate=None, sample_weight=None):
+@explained(TRAIN_KEYWORDS)
+def train_on_batch(network, x, targets, *, learning_rate=None, sample_weight=None):
     """Learn from one batch: forward, loss, backward and update; return {'loss': ..., 'accuracy': ...}.
 
     The loss is the mean over the batch, with penalties of weights, from before the update.

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from cnnx._util.windows import Window
 
+OUTSIDE = ('fill', 'edge', 'reflect')
 F32, F64, I32 = np.float32, np.float64, np.int32
 # (N, H, W, C), (R, S, C, F), (P, Q): names of sizes stand for the same number in all arrays of a kernel, digits for
 # themselves. i: integers; p: places, none of them odd, since of sums that overflow only the order tells the sign.
@@ -61,7 +62,7 @@ KERNELS = {
     'maxpool_backward': ('NPQC', 'iNPQC', 'NHWC', Window),
     'averagepool_forward': ('NHWC', 'NPQC', Window),
     'averagepool_backward': ('NPQC', 'NHWC', Window),
-    'resample': ('NHWC', 'NHWC', 'pN23', 'pN2HW'),
+    'resample': ('NHWC', 'NHWC', 'pN23', 'pN2HW', st.sampled_from(OUTSIDE), st.floats(-1, 1)),
     'elastic_fields': ('N2HW', 'R', st.integers(1, 6), st.integers(0, 2**64 - 1), st.floats(0, 50)),
     'erase': ('NHWC', 'iN4', st.integers(0, 2**64 - 1), st.floats(-1, 0), st.floats(0, 1)),
 }
@@ -122,6 +123,8 @@ def wrong_argument(draw, right):
     if isinstance(right, Window):
         number = st.sampled_from([-(2**40), -1, 0, 1, 2, 7, 2**31, 2**62, 2**64, 1.5, None])
         return draw(absurd | st.just(right._replace(**{draw(st.sampled_from(Window._fields)): draw(number)})))
+    if isinstance(right, str):
+        return draw(absurd)
     if isinstance(right, float):
         return draw(absurd | st.sampled_from([-1.0, 1.0, 1e300, np.nan, np.inf, -np.inf]))
     if isinstance(right, int):

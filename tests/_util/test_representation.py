@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cnnx
-from cnnx._util.representation import as_json
+from cnnx._util.representation import as_json, html_table
 from cnnx.schedules import Cosine
 
 
@@ -35,3 +35,11 @@ def test_json_gets_its_own_types_whatever_numpy_holds():
 def test_what_json_cannot_hold_is_refused_with_its_place(value):
     with pytest.raises(TypeError, match='schedule: .*expected what JSON can hold'):
         as_json({'schedule': value}, 'settings')
+
+
+def test_a_table_in_html_escapes_what_it_shows():
+    table = html_table(('a', 'b'), [(1, '<b>'), (None, '&')], 'x < y')
+    assert table == (
+        '<table><caption>x &lt; y</caption><tr><th>a</th><th>b</th></tr>'
+        '<tr><td>1</td><td>&lt;b&gt;</td></tr><tr><td></td><td>&amp;</td></tr></table>'
+    )

@@ -42,7 +42,7 @@ def test_values_come_out_as_pythons_own(check, value, result):
     [
         (
             positive_int,
-            [0, -1, 1.0, '3', None, True, np.timedelta64(3), [1]],
+            [0, -1, 1.0, '3', None, True, np.timedelta64(3, 's'), [1]],
             'n: expected a whole number of at least 1',
         ),
         (UP_TO_5, [-1, 6, 2.0, False, None], 'n: expected a whole number of at least 0'),
@@ -99,3 +99,10 @@ def test_functions_that_can_be_called_with_the_arguments_are_returned(function):
 def test_other_functions_are_refused_with_what_they_take(wrong, message):
     with pytest.raises(ValueError, match=message):
         validation.function_of(wrong, 'x', 'epoch')
+
+
+def test_errors_show_values_in_one_short_line():
+    with pytest.raises(ValueError, match=r'got array\(\[\[0\., 0\..*\.\.\.$') as caught:
+        positive_int(np.zeros((50, 50)), 'epochs')
+    assert len(str(caught.value)) < 140
+    assert validation.shown('x' * 78) == repr('x' * 78)

@@ -30,6 +30,16 @@ def craft(path, **description):
     checkpoint.write(path, arrays, found | description)
 
 
+@pytest.mark.parametrize('names', [5, 'abc', [1, 2, 3], ['a', 'a', 'b'], []])
+def test_names_of_classes_that_are_none_are_refused(tmp_path, names):
+    net = small_network()
+    net.class_names = ('a', 'b', 'c')
+    train(net, checkpoint_dir=tmp_path, epochs=1)
+    craft(tmp_path / 'model_epoch_1.npz', class_names=names)
+    with pytest.raises(CheckpointError, match='model_epoch_1.npz: .*class_names: expected'):
+        cnnx.Network.load(tmp_path / 'model_epoch_1.npz')
+
+
 @pytest.mark.parametrize(
     'state',
     [

@@ -47,6 +47,32 @@ def test_of_images_of_ones_own_scaled_to_what_the_network_takes(own, tmp_path, o
     assert sum(int(cell) for line in lines[1:4] for cell in line.split()[1:]) == samples
 
 
+def test_images_are_reported_by_the_names_that_the_network_has(own, tmp_path, capsys):
+    """The folders are in another order than the network's outputs, and one class is missing."""
+    net = Network(seed=0)
+    for layer in (Convolutional(2, 3, input_shape=(12, 10, 3)), Flatten(), Dense(output_size=4), Softmax()):
+        net.add(layer)
+    net.class_names = ('zero', 'one', 'three', 'two')
+    net.save(tmp_path / 'net.npz')
+    assert main(['report', 'net.npz', '--data', str(own / 'pictures'), '--all']) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[3:] == ['zero', 'one', 'three', 'two']
+    counts = {name: len(list((own / 'pictures' / name).iterdir())) for name in ('zero', 'one', 'two')} | {'three': 0}
+    assert {line.split()[0]: sum(map(int, line.split()[1:])) for line in lines[1:5]} == counts
+    net.class_names = ('zero', 'one', 'three', 'four')
+    net.save(tmp_path / 'net.npz')
+    assert main(['report', 'net.npz', '--data', str(own / 'pictures')]) == 2
+    assert 'expected images of its classes, zero, one, three, four, got one, two, zero' in capsys.readouterr().err
+
+
+def test_numbered_classes_are_those_of_the_outputs(saved, tmp_path, capsys):
+    named = Network.load(tmp_path / 'net.npz')
+    named.class_names = tuple('abcdefghij')
+    named.save(tmp_path / 'net.npz')
+    assert main(['report', 'net.npz']) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[3:] == list('abcdefghij')
+
+
 def test_a_network_that_does_not_fit_is_refused_in_a_line(own, saved, tmp_path, capsys):
     assert main(['report', 'net.npz', '--data', str(own / 'data.npz')]) == 2
     net = Network(seed=0)

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -167,3 +168,30 @@ def test_the_backend_is_the_one_asked_for(tmp_path):
     assert main(['train', *QUICK, '--backend', 'numpy']) == 0
     assert described(tmp_path / 'checkpoints' / 'model_subset_epoch_2.npz')['settings']['backend'] == 'numpy'
     assert cnnx.num_threads() == 1
+
+
+def test_names_of_classes_are_saved(own, tmp_path):
+    assert main(['train', '--data', str(own / 'pictures'), '--epochs', '1']) == 0
+    assert Network.load(tmp_path / 'checkpoints' / 'model_own_epoch_1.npz').class_names == ('one', 'two', 'zero')
+
+
+@pytest.mark.filterwarnings('default')
+def test_data_that_look_wrong_are_warned_of_in_a_line(own, tmp_path, capsys):
+    with np.load(own / 'data.npz') as data:
+        np.savez(tmp_path / 'data.npz', x=255 * data['x'], y=data['y'] + 1)
+    assert main(['train', '--data', 'data.npz', '--epochs', '1', '--learning-rate', '0.0001']) == 0
+    pixels, labels = capsys.readouterr().err.splitlines()
+    assert pixels.startswith('cnnx train: x goes up to 255. These look like pixels of 0 to 255: x / 255.')
+    assert labels.startswith('cnnx train: No sample has label 0')
+
+
+@pytest.mark.filterwarnings('default')
+def test_pictures_that_cannot_be_read_may_be_left_out(own, tmp_path, capsys):
+    shutil.copytree(own / 'pictures', tmp_path / 'pictures')
+    (tmp_path / 'pictures' / 'one' / 'bad.png').write_bytes(b'')
+    assert main(['train', '--data', 'pictures', '--epochs', '1']) == 2
+    assert 'bad.png: expected a PNG, JPEG' in capsys.readouterr().err
+    assert main(['train', '--data', 'pictures', '--epochs', '1', '--on-error', 'skip']) == 0
+    assert capsys.readouterr().err == (
+        'cnnx train: pictures: left out 1 of 151 pictures, which cannot be read: one/bad.png\n'
+    )

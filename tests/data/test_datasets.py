@@ -199,6 +199,15 @@ def test_missing_files_are_named(tmp_path, monkeypatch):
         load_dataset('fashion', tmp_path)
 
 
+def test_a_decompressed_file_cannot_be_checked(tmp_path, monkeypatch):
+    files = made_up_files()
+    publish(monkeypatch, 'fashion', files)
+    name = next(iter(files))
+    files[name.removesuffix('.gz')] = gzip.decompress(files.pop(name))
+    with pytest.raises(DataError, match=f'expected {name} .found it decompressed, .* of Fashion-MNIST; without'):
+        load_dataset('fashion', save_all(tmp_path, files))
+
+
 def test_the_files_of_another_data_set_are_refused(tmp_path, monkeypatch):
     """They have the same names and shapes: only their checksums differ."""
     publish(monkeypatch, 'fashion', made_up_files())

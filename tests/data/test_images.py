@@ -13,7 +13,8 @@ import pytest
 pytest.importorskip('PIL')
 from PIL import Image
 
-from cnnx.data import DataError, load_folder, load_npz, read_image
+from cnnx.data import DataError, load_npz, read_image
+from cnnx.data.images import FORMATS, scaled
 from tools.photograph_digits import STORED, save_photo
 
 
@@ -37,14 +38,14 @@ def png_of(*chunks):
 # Reading a file
 
 
-@pytest.mark.parametrize('suffix', ['.png', '.jpg'])
+@pytest.mark.parametrize('suffix', ['.png', '.jpg', '.bmp', '.webp', '.tif', '.tiff'])
 def test_a_grey_image_becomes_numbers_from_0_to_1(tmp_path, suffix):
     path = tmp_path / f'image{suffix}'
     Image.fromarray(gradient()).save(path, quality=100)
     pixels = read_image(path)
     assert pixels.shape == (20, 30, 1)
     assert pixels.dtype == np.float32
-    np.testing.assert_allclose(pixels[..., 0], gradient() / 255, atol=0 if suffix == '.png' else 0.02)
+    np.testing.assert_allclose(pixels[..., 0], gradient() / 255, atol=0.02 if suffix in ('.jpg', '.webp') else 0)
 
 
 def test_colours(tmp_path):
@@ -67,6 +68,33 @@ def test_colours(tmp_path):
 def test_kinds_of_pixels(tmp_path, convert, tolerance):
     convert(Image.fromarray(gradient())).save(tmp_path / 'image.png')
     np.testing.assert_allclose(read_image(tmp_path / 'image.png')[..., 0], gradient() / 255, atol=tolerance + 1e-6)
+
+
+def png_with_transparent_colour(grey, bits, transparent):
+    """Return a PNG file of grey values (H, W) of 8 or 16 bits, one of which is transparent."""
+    rows = b''.join(b'\0' + row.astype(f'>u{bits // 8}').tobytes() for row in grey)
+    return png_of(
+        (b'IHDR', struct.pack('>IIBBBBB', *grey.shape[::-1], bits, 0, 0, 0, 0)),
+        (b'tRNS', struct.pack('>H', transparent)),
+        (b'IDAT', zlib.compress(rows)),
+        (b'IEND', b''),
+    )
+
+
+@pytest.mark.parametrize('transparent', [0, 200, 7])
+def test_16_bits_with_a_transparent_colour_are_read_as_8_bits_are(tmp_path, transparent):
+    grey = np.full((8, 6), 100, np.uint8)
+    grey[:, :2], grey[1:7, 3] = 0, 200
+    (tmp_path / '8.png').write_bytes(png_with_transparent_colour(grey, 8, transparent))
+    (tmp_path / '16.png').write_bytes(png_with_transparent_colour(grey.astype(np.uint16) * 257, 16, transparent * 257))
+    expected = np.where(grey == transparent, 1, grey / 255)
+    for name in ('8.png', '16.png'):
+        np.testing.assert_allclose(read_image(tmp_path / name)[..., 0], expected, atol=1e-6)
+
+
+def test_tiff_of_16_bits(tmp_path):
+    Image.fromarray(gradient().astype(np.uint16) * 257).save(tmp_path / 'image.tif')
+    np.testing.assert_allclose(read_image(tmp_path / 'image.tif')[..., 0], gradient() / 255, atol=1e-6)
 
 
 def test_one_bit(tmp_path):
@@ -99,15 +127,24 @@ def test_exif_turns_the_picture(tmp_path, orientation):
 def test_scaling(tmp_path):
     Image.fromarray(gradient()).save(tmp_path / 'image.png')
     assert read_image(tmp_path / 'image.png', (7, 5), 3).shape == (7, 5, 3)
+    np.testing.assert_array_equal(read_image(tmp_path / 'image.png', 7), read_image(tmp_path / 'image.png', [7, 7]))
 
 
-@pytest.mark.parametrize('size', [(0, 5), (5,), (5.0, 5)])
+@pytest.mark.parametrize('size', [(0, 5), (5,), (5.0, 5), 0, 5.0, True, (True, 5), '64'])
 def test_a_size_that_cannot_be(tmp_path, size):
     Image.fromarray(gradient()).save(tmp_path / 'image.png')
     with pytest.raises(ValueError, match='size: expected'):
         read_image(tmp_path / 'image.png', size)
     with pytest.raises(ValueError, match='channels: expected 1'):
         read_image(tmp_path / 'image.png', channels=2)
+
+
+def test_a_file_that_is_open(tmp_path):
+    Image.fromarray(gradient()).save(tmp_path / 'image.png')
+    content = (tmp_path / 'image.png').read_bytes()
+    np.testing.assert_array_equal(read_image(io.BytesIO(content)), read_image(tmp_path / 'image.png'))
+    with pytest.raises(DataError, match='^picture: expected a PNG, JPEG'):
+        read_image(io.BytesIO(b'hello'))
 
 
 # Hostile files
@@ -119,10 +156,16 @@ def saved(**options):
     return file.getvalue()
 
 
-def animation():
+def animation(format):
     file = io.BytesIO()
     frames = [Image.fromarray(gradient()), Image.fromarray(255 - gradient())]
-    frames[0].save(file, format='PNG', save_all=True, append_images=frames[1:])
+    frames[0].save(file, format=format, save_all=True, append_images=frames[1:])
+    return file.getvalue()
+
+
+def tiff_of_floats():
+    file = io.BytesIO()
+    Image.fromarray(gradient().astype(np.float32)).save(file, format='TIFF')
     return file.getvalue()
 
 
@@ -132,16 +175,21 @@ def bomb(side=20_000):
 
 
 HOSTILE = {
-    'empty': (b'', 'expected a PNG or JPEG'),
-    'text': (b'hello' * 99, 'expected a PNG or JPEG'),
-    'GIF': (saved(format='GIF'), 'expected a PNG or JPEG'),
-    'TIFF': (saved(format='TIFF'), 'expected a PNG or JPEG'),
+    'empty': (b'', 'expected a PNG, JPEG'),
+    'text': (b'hello' * 99, 'expected a PNG, JPEG'),
+    'GIF': (saved(format='GIF'), 'expected a PNG, JPEG'),
+    'TIFF of floats': (tiff_of_floats(), 'expected whole numbers as pixels'),
+    'half a TIFF': (saved(format='TIFF')[:500], 'damaged'),
+    'half a BMP': (saved(format='BMP')[:500], 'damaged'),
+    'half a WebP': (saved(format='WEBP')[:60], 'damaged'),
     'HEIC': (b'\0\0\0\x18ftypheic' + bytes(99), 'HEIC'),
     'half a PNG': (saved(format='PNG')[:-60], 'damaged'),
     'half a JPEG': (saved(format='JPEG')[:500], 'damaged'),
     'head of a PNG alone': (saved(format='PNG')[:40], 'PNG'),
     'wrong checksum': (saved(format='PNG').replace(b'IHDR\0\0\0P', b'IHDR\0\0\0Q'), 'PNG'),
-    'animated': (animation(), 'expected a single picture, got 2'),
+    'animated': (animation('PNG'), 'expected a single picture, got 2'),
+    'animated WebP': (animation('WEBP'), 'expected a single picture, got 2'),
+    'TIFF of two pages': (animation('TIFF'), 'expected a single picture, got 2'),
     'bomb': (bomb(), 'too many pixels'),
     'smaller bomb': (bomb(10_000), 'too many pixels'),
     'bomb of text': (
@@ -166,7 +214,7 @@ def test_hostile_files_are_refused_with_their_name(tmp_path, kind):
     assert str(caught.value).startswith(f'{path}: ')
 
 
-@pytest.mark.parametrize('format', ['PNG', 'JPEG'])
+@pytest.mark.parametrize('format', FORMATS)
 def test_damage_anywhere_is_refused_or_harmless(tmp_path, rng, format):
     content = saved(format=format)
     path = tmp_path / 'picture'
@@ -208,53 +256,7 @@ except ImportError as error:
     assert 'pip install pillow' in result.stdout, result.stderr
 
 
-# Folders and .npz files
-
-
-def make_folder(folder, classes=('cat', 'dog'), count=2, shape=(28, 28)):
-    for number, name in enumerate(classes):
-        (folder / name).mkdir(parents=True)
-        for i in range(count):
-            Image.new('L', shape[::-1], 100 * number + i).save(folder / name / f'{i}.{"PNG" if i else "png"}')
-    return folder
-
-
-def test_a_folder_by_class(tmp_path):
-    make_folder(tmp_path)
-    (tmp_path / 'notes.txt').write_text('skipped')
-    (tmp_path / 'cat' / 'notes.txt').write_text('skipped')
-    (tmp_path / 'cat' / '._1.png').write_text('skipped')
-    (tmp_path / '.cache').mkdir()
-    x, labels, names = load_folder(tmp_path)
-    assert x.shape == (4, 28, 28, 1)
-    assert x.dtype == np.float32
-    assert names == ('cat', 'dog')
-    assert labels.tolist() == [0, 0, 1, 1]
-    np.testing.assert_allclose(x[:, 0, 0, 0] * 255, [0, 1, 100, 101], rtol=1e-6)
-
-
-def test_a_folder_in_colours_scaled(tmp_path):
-    x, _, _ = load_folder(make_folder(tmp_path, shape=(10, 40)), size=(16, 12), channels=3)
-    assert x.shape == (4, 16, 12, 3)
-
-
-def test_a_folder_prepared_by_a_function(tmp_path):
-    x, _, _ = load_folder(make_folder(tmp_path), size=(2, 2), prepare=lambda path: np.full((2, 2, 1), int(path.stem)))
-    assert x[:, 0, 0, 0].tolist() == [0, 1, 0, 1]
-
-
-def test_folders_that_cannot_be(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        load_folder(tmp_path / 'nowhere')
-    with pytest.raises(DataError, match='expected a folder for each of two classes or more.*got 0'):
-        load_folder(tmp_path)
-    make_folder(tmp_path)
-    (tmp_path / 'empty').mkdir()
-    with pytest.raises(DataError, match=r'empty: expected images of this class, ending in .png'):
-        load_folder(tmp_path)
-    (tmp_path / 'empty' / 'bad.jpg').write_bytes(b'')
-    with pytest.raises(DataError, match=r'bad.jpg: expected a PNG or JPEG'):
-        load_folder(tmp_path)
+# .npz files
 
 
 def npz(path, **arrays):
@@ -263,15 +265,23 @@ def npz(path, **arrays):
 
 
 @pytest.mark.parametrize('shape', [(5, 8, 8), (5, 8, 8, 1), (5, 8, 8, 3)], ids=str)
-@pytest.mark.parametrize('dtype', ['uint8', 'float32', 'float64'])
-def test_an_npz_of_x_and_y(tmp_path, shape, dtype):
+@pytest.mark.parametrize(
+    ('dtype', 'largest'), [('uint8', 255), ('uint16', 65535), ('>u2', 65535), ('float32', 1), ('float64', 1), (bool, 1)]
+)
+def test_an_npz_of_x_and_y(tmp_path, shape, dtype, largest):
     x = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
     found, labels, names = load_npz(npz(tmp_path / 'data.npz', x=x, y=np.array([0, 2, 1, 0, 2])))
     assert found.shape == (*shape, 1)[:4]
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found.reshape(shape), x / 255 if dtype == 'uint8' else x, rtol=1e-6)
+    np.testing.assert_allclose(found.reshape(shape), x.astype(float) / largest, rtol=1e-6)
     assert labels.tolist() == [0, 2, 1, 0, 2]
     assert names == ('0', '1', '2')
+
+
+def test_whole_numbers_whose_type_says_no_range_are_refused():
+    for dtype in ('int8', 'int64', 'uint32'):
+        with pytest.raises(DataError, match=f'x: expected bytes or real numbers, got {dtype}; for pixels of'):
+            scaled(np.zeros(3, dtype), 'x')
 
 
 def test_an_npz_may_name_its_classes(tmp_path):

@@ -155,6 +155,24 @@ def test_files_in_a_folder_may_be_compressed_again(official, tmp_path):
     assert_is_official(preprocess_mnist_data(full=True, data_dir=save_all(tmp_path, again)), official)
 
 
+@pytest.mark.parametrize('form', ['dot', 'folder', 'folder with dots'])
+def test_files_under_the_names_that_archives_give_them(official, tmp_path, form):
+    for name, packed in official.items():
+        plain = name.removesuffix('.gz')
+        dotted = plain.replace('-idx', '.idx')
+        path = {'dot': dotted, 'folder': f'{plain}/{plain}', 'folder with dots': f'{dotted}/{dotted}'}[form]
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(gzip.decompress(packed))
+    assert_is_official(preprocess_mnist_data(full=True, data_dir=tmp_path), official)
+
+
+def test_a_file_that_has_to_be_renamed_is_named(official, tmp_path):
+    files = {**official, 'train-images.gz': official[IMAGES]}
+    del files[IMAGES]
+    with pytest.raises(DataError, match=rf'expected {IMAGES} \(found train-images.gz: rename it\) of MNIST; without'):
+        preprocess_mnist_data(full=True, data_dir=save_all(tmp_path, files))
+
+
 @pytest.mark.parametrize('gone', [NAMES[:1], NAMES[1:3], NAMES], ids=['one', 'two', 'all'])
 def test_missing_files_are_named(official, tmp_path, gone):
     folder = save_all(tmp_path / 'data', {name: data for name, data in official.items() if name not in gone})

@@ -18,6 +18,7 @@ class Fixed:
     """A network that gives the outputs that it is made with."""
 
     loss = None
+    class_names = None
 
     def __init__(self, outputs):
         self.outputs = np.array(outputs)
@@ -49,6 +50,15 @@ def test_a_report_in_words():
     ]
 
 
+def test_a_report_shows_itself_and_a_notebook_its_tables():
+    report = ClassificationReport(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=['<a>', 'b', 'c'])
+    assert repr(report) == str(report)
+    html = report._repr_html_()
+    assert '<tr><td>&lt;a&gt;</td><td>2</td><td>1</td><td>0</td></tr>' in html
+    assert '<tr><td>b</td><td>2</td><td>0.5000</td><td>0.5000</td><td>0.5000</td></tr>' in html
+    assert '&lt;a&gt; predicted as b: 1 time<br>' in html
+
+
 def test_a_report_names_the_most_frequent_pairs_and_the_surest_mistakes():
     outputs, labels = Fixed(OUTPUTS * 2 + [[0, 1, 0]]), [*LABELS, *LABELS, 0]
     report = ClassificationReport(outputs, np.zeros((13, 2)), labels, examples=3)
@@ -70,6 +80,12 @@ def test_a_report_is_drawn(shape, tmp_path):
     assert (tmp_path / 'report.png').read_bytes().startswith(b'\x89PNG')
 
 
+def test_without_a_path_the_drawing_is_returned():
+    pytest.importorskip('matplotlib')
+    figure = ClassificationReport(Fixed(OUTPUTS), np.zeros((6, 7)), LABELS).plot()
+    assert figure._repr_png_().startswith(b'\x89PNG')
+
+
 def test_a_report_of_many_classes_is_drawn_without_numbers(tmp_path):
     pytest.importorskip('matplotlib')
     ClassificationReport(Fixed(np.eye(60)), np.zeros((60, 2)), np.arange(60)).plot(tmp_path / 'report.svg')
@@ -79,6 +95,14 @@ def test_a_report_of_many_classes_is_drawn_without_numbers(tmp_path):
 def test_a_report_needs_labels_that_fit():
     with pytest.raises(ValueError, match='3 at position 0 is not a class'):
         ClassificationReport(small_network(), small_data(2)[0], [3, 0])
+
+
+def test_a_report_takes_the_names_that_the_network_has():
+    net = Fixed(OUTPUTS)
+    net.class_names = ('cat', 'dog', 'bee')
+    x = np.zeros((6, 2, 2, 1))
+    assert 'bee' in str(ClassificationReport(net, x, LABELS))
+    assert 'bee' not in str(ClassificationReport(net, x, LABELS, classes=['x', 'y', 'z']))
 
 
 def test_a_report_names_the_classes():

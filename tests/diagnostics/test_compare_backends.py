@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures('compiled_kernels')
 
 def test_the_comparison_has_a_row_a_layer_and_both_results(capsys):
     data = small_data()
-    rows, results = compare_backends(small_network, data, data, epochs=2, learning_rate=0.05, batch_size=8)
+    rows, results = comparison = compare_backends(small_network, data, data, epochs=2, learning_rate=0.05, batch_size=8)
     names = ['0 Convolutional', '1 ReLU', '2 MaxPooling', '3 Flatten', '4 Dense', '5 Softmax']
     names.append('CategoricalCrossEntropy')
     assert [row['layer'] for row in rows] == names
@@ -24,6 +24,7 @@ def test_the_comparison_has_a_row_a_layer_and_both_results(capsys):
     for backend in ('numpy', 'cython'):
         assert len(results[backend]['history']['loss']) == 2
         assert results[backend]['test'].keys() == {'loss', 'accuracy'}
+    assert repr(comparison) == '<Comparison: 7 rows, results of cython and numpy>'
     out = capsys.readouterr().out
     assert all(text in out for text in (*names, 'speed-up', 'epoch 2: loss', 'test accuracy'))
 

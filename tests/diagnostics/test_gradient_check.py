@@ -147,6 +147,7 @@ def test_a_planted_mistake_is_found_where_it_is(kind, expected, dtype):
     assert wrong_rows(check) == expected
     assert f'look at {expected[-1]}, first' in repr(check).splitlines()[-1]
     assert repr(check).count('  WRONG') == len(expected)
+    assert check._repr_html_().count('<td>WRONG</td>') == len(expected)
 
 
 def test_the_worst_entry_is_shown_with_both_gradients():

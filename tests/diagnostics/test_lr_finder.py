@@ -256,6 +256,11 @@ def test_the_curve_is_drawn(tmp_path):
         assert 'learning rate' in (tmp_path / 'curve.svg').read_text()
 
 
+def test_without_a_path_the_curve_is_returned():
+    pytest.importorskip('matplotlib')
+    assert find(small_network()).plot().axes[0].get_xlabel() == 'learning rate'
+
+
 def test_drawing_needs_matplotlib(monkeypatch, tmp_path):
     found = find(small_network())
     monkeypatch.setitem(sys.modules, 'matplotlib.figure', None)

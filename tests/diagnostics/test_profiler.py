@@ -14,7 +14,7 @@ def image_data(n=8, seed=0):
 
 
 def test_a_profile_has_a_row_a_block_and_counts_its_multiply_adds(capsys):
-    rows, step = lenet5().profile(*image_data(), batch_size=4, repeats=2)
+    rows, step = profile = lenet5().profile(*image_data(), batch_size=4, repeats=2)
     counts = {row.name: row.multiply_adds for row in rows}
     assert counts['0-2 Convolutional, ReLU, MaxPooling'] == 4 * 2 * 117_600
     assert counts['3-6 Convolutional, ReLU, MaxPooling, Flatten'] == 4 * 3 * 240_000
@@ -25,6 +25,7 @@ def test_a_profile_has_a_row_a_block_and_counts_its_multiply_adds(capsys):
     printed = capsys.readouterr().out
     assert all(row.name in printed for row in rows)
     assert 'a step of 4 samples' in printed
+    assert repr(profile) == f'<Profile: {len(rows)} rows, a step of {1e3 * step:.3f} ms>'
 
 
 def test_a_profile_of_layers_that_no_block_runs_has_a_row_a_layer(capsys):

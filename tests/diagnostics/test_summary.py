@@ -1,6 +1,10 @@
 """The summary of a network."""
 
+import html.parser
+
 from models import lenet5
+
+import cnnx
 
 
 def test_summary_of_lenet5(capsys):
@@ -19,3 +23,22 @@ def test_summary_says_what_is_frozen(capsys):
     net.summary()
     lines = capsys.readouterr().out.splitlines()
     assert lines[15] == 'frozen: 0 Convolutional, 3 Convolutional, 2,572 of the parameters'
+
+
+def test_a_network_shows_itself_in_one_line():
+    assert repr(lenet5()) == (
+        '<Network: 13 layers, (28, 28, 1) to (10,), 61,706 parameters; CategoricalCrossEntropy and SGD>'
+    )
+    assert repr(cnnx.Network([cnnx.Dense(3, 2)])) == '<Network: 1 layer, (3,) to (2,), 8 parameters; not compiled>'
+    assert repr(cnnx.Network()) == '<Network without layers>'
+
+
+def test_a_notebook_shows_its_layers():
+    found = []
+    parser = html.parser.HTMLParser()
+    parser.handle_data = found.append
+    parser.feed(lenet5()._repr_html_())
+    assert found[0].startswith('Network: 13 layers')
+    assert found[5:9] == ['0 Convolutional', '(28, 28, 6)', '156', '117,600']
+    assert found[-3:] == ['total', '61,706', '416,520']
+    assert 'without layers' in cnnx.Network()._repr_html_()

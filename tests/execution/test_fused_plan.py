@@ -44,7 +44,7 @@ def test_blocks_compute_what_layers_do(name, backend, compiled_kernels):
                 np.testing.assert_allclose(found[0][1][parameter], gradient, rtol=1e-9, atol=1e-12)
         assert fused.generator.bit_generator.state == plain.generator.bit_generator.state
         np.testing.assert_allclose(fused.predict(x, 4), plain.predict(x, 4), rtol=1e-11, atol=1e-12)
-        assert fused.evaluate(x, y, 4) == pytest.approx(plain.evaluate(x, y, 4), rel=1e-12)
+        assert fused.evaluate(x, y, batch_size=4) == pytest.approx(plain.evaluate(x, y, batch_size=4), rel=1e-12)
 
 
 def learned(net):

@@ -117,7 +117,7 @@ def test_samples_of_any_form_give_the_same(form, name, tmp_path):
     found = []
     for net, samples, labels in zip(nets, (given, plain), (targets, y), strict=True):
         net.train(samples, labels, epochs=2, batch_size=4, learning_rate=0.001, verbose=0)
-        found.append((bits(net), net.evaluate(samples, labels, 3), net.predict(samples, 3).tobytes()))
+        found.append((bits(net), net.evaluate(samples, labels, batch_size=3), net.predict(samples, 3).tobytes()))
     assert found[0] == found[1]
 
 

@@ -42,7 +42,7 @@ def values(layer):
 def test_it_computes_what_pytorch_does(shape, training):
     torch = pytest.importorskip('torch')
     rng = np.random.default_rng(0)
-    layer = BatchNormalization(0.8, 1e-3).set_up(shape[1:], dtype='float64')
+    layer = BatchNormalization(momentum=0.8, epsilon=1e-3).set_up(shape[1:], dtype='float64')
     theirs = torch.nn.BatchNorm1d(shape[-1], eps=1e-3, momentum=0.2, dtype=torch.float64)
     theirs.train(training)
     parameters = values(layer)

@@ -9,7 +9,11 @@ from cnnx import Convolutional, MaxPooling
 def sums_over_windows(image, kernel, stride, padding):
     """Convolve with ones, which counts the pixels of ones that each window covers."""
     layer = Convolutional(
-        1, kernel, stride, padding, kernel_initializer=lambda rng, shape, dtype: np.ones(shape, dtype)
+        1,
+        kernel,
+        stride=stride,
+        padding=padding,
+        kernel_initializer=lambda rng, shape, dtype: np.ones(shape, dtype),
     )
     return layer.forward(np.ones((1, *image, 1), np.float32))[0, :, :, 0].tolist()
 

@@ -34,9 +34,16 @@ def test_an_output_and_gradients_by_hand():
 
 
 def test_the_output_size_is_needed_and_may_stand_alone():
-    with pytest.raises(ValueError, match=r'Dense: give both sizes, Dense\(400, 120\), or the output alone'):
-        Dense(3)
-    assert Dense(output_size=2).forward(np.zeros((4, 3))).shape == (4, 2)
+    with pytest.raises(ValueError, match=r'Dense: give both sizes, Dense\(400, 120\), or the output size alone'):
+        Dense(input_size=3)
+    for layer in (Dense(2), Dense(output_size=2)):
+        assert layer.forward(np.zeros((4, 3))).shape == (4, 2)
+
+
+@pytest.mark.parametrize(('sizes', 'named'), [((1, 2, 3), {}), ((1,), {'output_size': 2}), ((2,), {'input_size': 1})])
+def test_sizes_given_twice_are_refused(sizes, named):
+    with pytest.raises(ValueError, match=r'expected Dense\(output_size\) or Dense\(input_size, output_size\)'):
+        Dense(*sizes, **named)
 
 
 @pytest.mark.parametrize('sizes', [(0, 3), (3, 0), (3, 1.5), ('3', 2)])

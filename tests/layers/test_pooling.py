@@ -32,7 +32,7 @@ def slow(layer, x, fill, of_window):
 @cases
 def test_padding_never_wins_a_maximum(size, pool, stride):
     x = -1 - np.random.default_rng(0).random((2, *size, 3))
-    layer = MaxPooling(pool, stride, 'same')
+    layer = MaxPooling(pool, stride=stride, padding='same')
     y = layer.forward(x)
     assert (y == slow(layer, x, -np.inf, lambda window: window.max(axis=(1, 2)))).all()
     dx = layer.backward(np.ones_like(y))
@@ -45,17 +45,17 @@ def test_padding_never_wins_a_maximum(size, pool, stride):
 @cases
 def test_padding_does_not_count_in_an_average(size, pool, stride):
     x = np.random.default_rng(0).normal(size=(2, *size, 3))
-    layer = AveragePooling(pool, stride, 'same')
+    layer = AveragePooling(pool, stride=stride, padding='same')
     y = layer.forward(x)
     np.testing.assert_allclose(y, slow(layer, x, np.nan, lambda window: np.nanmean(window, axis=(1, 2))), rtol=1e-12)
-    assert (AveragePooling(pool, stride, 'same').forward(np.ones_like(x)) == 1).all()
+    assert (AveragePooling(pool, stride=stride, padding='same').forward(np.ones_like(x)) == 1).all()
     assert layer.backward(np.ones_like(y)).sum() == pytest.approx(y.size)
 
 
 @cases
 def test_averages_are_those_of_pytorch(size, pool, stride):
     torch = pytest.importorskip('torch')
-    layer = AveragePooling(pool, stride, 'same')
+    layer = AveragePooling(pool, stride=stride, padding='same')
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, *size, 3))).requires_grad_()
     y = layer.forward(x.detach().numpy())
     dy = np.random.default_rng(1).normal(size=y.shape)
@@ -87,7 +87,7 @@ def test_symmetric_padding_and_none_are_those_of_pytorch():
         averages = torch.nn.functional.avg_pool2d(image, **options, count_include_pad=False)
         maxima = torch.nn.functional.max_pool2d(image, **options)
         for kind, theirs in ((AveragePooling, averages), (MaxPooling, maxima)):
-            ours = kind(3, 2, padding).forward(x)
+            ours = kind(3, stride=2, padding=padding).forward(x)
             np.testing.assert_allclose(ours, theirs.permute(0, 2, 3, 1).numpy(), rtol=1e-12)
 
 
@@ -120,7 +120,7 @@ def test_a_window_of_too_many_pixels_is_refused(kind):
 def pool(values, size=None, stride=None):
     """Pool one image and send back a gradient of ones; return (y, dx)."""
     x = np.array(values, np.float32)[None, :, :, None]
-    layer = MaxPooling(size or x.shape[1:3], stride)
+    layer = MaxPooling(size or x.shape[1:3], stride=stride)
     y = layer.forward(x)
     return y[0, :, :, 0].tolist(), layer.backward(np.ones_like(y))[0, :, :, 0].tolist()
 

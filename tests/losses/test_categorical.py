@@ -119,6 +119,44 @@ def test_an_infinite_or_nan_logit_gives_nan(logit):
     assert np.isnan(Softmax().forward(np.array([[logit, 0, 0]]))).all()
 
 
+FAR = np.array([0, 1, -1e4, 1e4, 1e38, -1e38, 3e38, -3e38, np.inf, -np.inf, np.nan], np.float32)
+
+
+def of_far_logits(smoothing, dtype, fused):
+    """Return what losses, layers and networks make of rows of three such numbers; warnings are errors here."""
+    x = np.stack(np.meshgrid(FAR, FAR, FAR), axis=-1).reshape(-1, 3).astype(dtype)
+    labels = np.arange(len(x)) % 3
+    loss, softmax = CategoricalCrossEntropy(True, smoothing), Softmax()
+    found = [softmax.forward(x)]
+    softmax.backward(x)
+    for row, label in zip(x, labels, strict=True):
+        value, gradient = loss.value_and_gradient(row[None], [label], [3.0])
+        found += [np.array([[value]]), gradient]
+    for last, loss_of_last in ((softmax, CategoricalCrossEntropy(label_smoothing=smoothing)), (cnnx.ReLU(), loss)):
+        net = cnnx.Network(seed=0, dtype=dtype, fused=fused)
+        for layer in (cnnx.Dense(3, 3), last):
+            net.add(layer)
+        net.compile(loss_of_last)
+        net.layers[0].weights = np.eye(3)
+        net.evaluate(x, labels)
+        found.append(net.predict(x[np.abs(x).max(axis=1) < 1e38]))
+    return np.concatenate([np.broadcast_to(part, (len(part), 3)) for part in found])
+
+
+@pytest.mark.parametrize('fused', [True, False])
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('smoothing', [0.0, 0.1])
+def test_logits_of_any_size_bring_no_warning_and_the_same_on_both_backends(smoothing, dtype, fused, compiled_kernels):
+    expected = of_far_logits(smoothing, dtype, fused)
+    with cnnx.use_backend('numpy'):
+        found = of_far_logits(smoothing, dtype, fused)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_squares_that_overflow_bring_no_warning():
+    assert MeanSquaredError().value_and_gradient(np.float32([[1e38]]), [[-1e38]])[0] == np.inf
+
+
 @pytest.mark.usefixtures('each_backend')
 def test_a_probability_of_zero_has_a_finite_loss_and_gradient():
     loss = CategoricalCrossEntropy()
@@ -282,8 +320,9 @@ def test_epochs_weigh_batches_by_the_positions_that_count(fused):
 def test_the_loss_of_maps_runs_in_the_sweep():
     net, (x, labels) = segmentation(ignore_label=9), maps_data(3, 9)
     net.train_on_batch(x, labels)
-    assert net.plan._route('learn').loss_sweep is not None
-    assert net.plan._route('learn').steps == []
+    route = net.plan._route('learn')
+    assert route.with_loss
+    assert len(route.steps) == 1
 
 
 @pytest.mark.usefixtures('each_backend')

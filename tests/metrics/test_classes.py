@@ -153,11 +153,12 @@ def test_more_than_there_are_classes_is_no_top_k():
 
 
 def test_unknown_names_list_the_known_ones():
-    for wrong in ('f2', 'top_', 'top_three', 'Accuracy', 'top_-1', '', None, Accuracy, 3):
+    for wrong in ('f2', 'top_', 'top_three', 'accuracies', 'top_-1', '', None, Accuracy, 3):
         with pytest.raises(ValueError, match='accuracy, top_k .*, confusion_matrix, precision, recall, f1'):
             get_metric(wrong)
-    assert get_metric('top_12').k == 12
-    assert get_metric('top_k').name == 'top_5'
+    assert get_metric('top_12').k == get_metric('top_12_accuracy').k == 12
+    assert get_metric('top_k').name == get_metric('top_k_categorical_accuracy').name == 'top_5'
+    assert get_metric('acc').name == get_metric('Accuracy').name == 'accuracy'
 
 
 def classes():

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiers import TIERS
 
 from cnnx import kernels
 
@@ -14,9 +15,8 @@ pytestmark = pytest.mark.torture
 
 @pytest.mark.parametrize('tier', kernels.TIERS)
 def test_no_input_crashes_the_interpreter(tier):
-    cpu = pytest.importorskip('cnnx._ext.cpu')
-    if tier not in cpu.supported_tiers():
-        pytest.skip(f'this processor does not run {tier}')
+    if tier not in TIERS:
+        pytest.skip(f'tier {tier} is not compiled, or this processor does not run it')
     folder = Path(__file__).parents[1]
     tests = [str(place / 'test_hostile_arguments.py') for place in (folder, folder / '_ext')]
     environment = {**os.environ, 'CNNX_SIMD': tier, 'CNNX_BACKEND': 'cython', 'CNNX_HYPOTHESIS': 'torture'}

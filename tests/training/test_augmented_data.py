@@ -101,21 +101,37 @@ def test_networks_of_other_samples_are_refused_before_anything_is_changed():
     assert (bits(net), net.generator.bit_generator.state) == (before, state)
 
 
+def test_a_function_of_ones_own_is_called_for_each_batch_and_named_in_checkpoints(tmp_path):
+    x, y = small_data(20)
+    shapes = []
+
+    def note_shapes(images, generator):
+        shapes.append(images.shape)
+        return images
+
+    options = {'epochs': 2, 'batch_size': 8, 'checkpoint_dir': tmp_path, 'verbose': 0}
+    small_network().train(x, y, augment=[note_shapes], **options)
+    assert shapes == [(8, 6, 6, 1), (8, 6, 6, 1), (4, 6, 6, 1)] * 2
+    (described,) = checkpoint.read(tmp_path / 'model_epoch_1.npz')[1]['settings']['augment']
+    assert described['kind'] == 'Custom'
+    assert described['function'].endswith('note_shapes')
+
+
 def test_a_resume_with_other_augmentation_says_so(tmp_path, capsys):
     x, y = small_data(20)
     options = {'checkpoint_dir': tmp_path, 'verbose': 1, 'resume_from_checkpoint': True}
     small_network().train(x, y, epochs=1, augment=[Shift(1), Erase(1, 0.2, (0, 1))], **options)
     described = checkpoint.read(tmp_path / 'model_epoch_1.npz')[1]['settings']['augment']
     assert described == [
-        {'kind': 'Shift', 'pixels': 1.0},
+        {'kind': 'Shift', 'pixels': 1.0, 'fill': 0.0},
         {'kind': 'Erase', 'probability': 1.0, 'fraction': 0.2, 'fill': [0.0, 1.0]},
     ]
     small_network().train(x, y, epochs=2, augment=[Shift(1), Erase(1, 0.2, (0, 1))], **options)
     assert 'augment' not in capsys.readouterr().out
     small_network().train(x, y, epochs=3, augment=[Rotate(5)], **options)
     said = capsys.readouterr().out
-    assert "augment was [{'kind': 'Shift', 'pixels': 1.0}" in said
-    assert "and is [{'kind': 'Rotate', 'degrees': 5.0}] from here on" in said
+    assert "augment was [{'kind': 'Shift', 'pixels': 1.0, 'fill': 0.0}" in said
+    assert "and is [{'kind': 'Rotate', 'degrees': 5.0, 'fill': 0.0}] from here on" in said
 
 
 def test_fewer_images_generalize_better_with_augmentation(compiled_kernels):

@@ -186,8 +186,8 @@ def test_batches_that_are_not_among_the_steps_are_not_seen():
     train(first, cut(x, y)[:2])
     assert bits(some) == bits(first)
     net = small_network()
-    assert net.evaluate(itertools.cycle(cut(x, y)), steps=2) == net.evaluate(x[:16], y[:16], 8)
-    assert net.evaluate(Indexed(cut(x, y))) == net.evaluate(x, y, 8)
+    assert net.evaluate(itertools.cycle(cut(x, y)), steps=2) == net.evaluate(x[:16], y[:16], batch_size=8)
+    assert net.evaluate(Indexed(cut(x, y))) == net.evaluate(x, y, batch_size=8)
 
 
 def test_a_batch_may_weigh_nothing():

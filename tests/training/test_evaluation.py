@@ -23,7 +23,7 @@ def test_evaluate_adds_metrics_and_leaves_the_rest():
     np.add.at(expected, (labels, predicted), 1)
     for y in (labels, np.eye(3)[labels]):
         for batch_size in (7, 256):
-            found = net.evaluate(x, y, batch_size, metrics=['confusion_matrix', 'top_2', Precision()])
+            found = net.evaluate(x, y, batch_size=batch_size, metrics=['confusion_matrix', 'top_2', Precision()])
             assert list(found) == ['loss', 'accuracy', 'confusion_matrix', 'top_2', 'precision']
             assert found['loss'] == pytest.approx(plain['loss'])
             assert found['accuracy'] == plain['accuracy']

@@ -3,6 +3,7 @@
 import errno
 import gc
 import io
+import os
 import re
 import sys
 import time
@@ -10,9 +11,11 @@ import warnings
 from types import SimpleNamespace
 
 import pytest
+import tqdm
 from models import bits, small_data, small_network
 
 from cnnx.callbacks import Callback
+from cnnx.training import progress
 
 
 def train(net, epochs=4, n=50, **options):
@@ -68,7 +71,7 @@ def test_the_seconds_of_an_epoch_are_shown(capsys):
 
 
 def test_a_line_an_epoch_where_there_is_no_terminal(capsys):
-    train(small_network(), epochs=2, verbose=1)
+    train(small_network(), epochs=2, learning_rate=0.01, verbose=1)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(',')[0][:15] for line in lines] == ['epoch 1/2: loss', 'epoch 2/2: loss']
     train(small_network(), epochs=2)
@@ -85,9 +88,76 @@ def test_a_bar_an_epoch_on_a_terminal(monkeypatch):
     assert re.findall(r'epoch (\d)/2: loss .*\(.* s\)\n', shown) == ['1', '2']
 
 
+@pytest.mark.parametrize(
+    ('config', 'found', 'expected'),
+    [({'IPKernelApp': {}}, True, True), ({'IPKernelApp': {}}, False, False), ({}, True, False), (None, True, False)],
+)
+def test_a_notebook_is_recognised(monkeypatch, config, found, expected):
+    shell = None if config is None else SimpleNamespace(config=config)
+    monkeypatch.setitem(sys.modules, 'IPython', SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: found or None)
+    assert progress.in_notebook() == expected
+
+
+def test_a_notebook_has_one_bar_a_run(monkeypatch):
+    bars, described, terminal = [], [], Pipe()
+
+    class Bar(tqdm.tqdm):
+        def __init__(self, **options):
+            bars.append(self)
+            super().__init__(**options)
+
+        def set_description(self, text, **options):
+            described.append((text, self.n))
+            super().set_description(text, **options)
+
+    monkeypatch.setattr(progress, 'in_notebook', lambda: True)
+    monkeypatch.setattr('tqdm.notebook.tqdm', Bar)
+    monkeypatch.setattr(sys, 'stdout', terminal)
+    train(small_network(), epochs=3, verbose=1)
+    assert len(bars) == 1
+    assert described == [('epoch 2/3', 50), ('epoch 3/3', 50)]
+    assert (bars[0].n, bars[0].disable) == (50, True)  # it is closed
+    assert re.findall(r'epoch (\d)/3: loss .*\(.* s\)\n', terminal.getvalue()) == ['1', '2', '3']
+
+
+NOTEBOOK = """
+import os, signal
+import cnnx
+from cnnx.callbacks import LambdaCallback
+from models import small_data, small_network
+net = small_network()
+interrupt = LambdaCallback(on_epoch_end=lambda epoch, metrics: epoch == 2 and os.kill(os.getpid(), signal.SIGINT))
+---
+net.train(*small_data(), epochs=9, callbacks=[interrupt])
+---
+net.history.plot()
+"""
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='sends a POSIX signal')
+def test_bar_interrupt_and_plot_in_a_notebook(tmp_path, monkeypatch):
+    reason = 'needs nbclient, ipykernel and ipywidgets: pip install -e ".[notebook]"'
+    nbclient, nbformat = (pytest.importorskip(name, reason=reason) for name in ('nbclient', 'nbformat'))
+    for name in ('ipykernel', 'ipywidgets', 'matplotlib'):
+        pytest.importorskip(name, reason=reason)
+    monkeypatch.setenv('IPYTHONDIR', str(tmp_path))
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
+    cells = [nbformat.v4.new_code_cell(source) for source in NOTEBOOK.split('---')]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(notebook, timeout=120, allow_errors=True).execute()
+    nothing, (bar, *lines, error), (figure,) = (cell.outputs for cell in cells)
+    assert nothing == []
+    assert 'application/vnd.jupyter.widget-view+json' in bar['data']
+    assert [line['text'].split(':')[0] for line in lines] == ['epoch 1/9', 'epoch 2/9']
+    assert error['traceback'] == [f'KeyboardInterrupt: {error["evalue"]}']
+    assert error['evalue'].startswith('training stopped in epoch 3, after 0 batches')
+    assert 'image/png' in figure['data']
+
+
 def test_verbose_2_prints_lines_and_no_bar(capsys, monkeypatch):
     monkeypatch.setattr('sys.stdout.isatty', lambda: True, raising=False)
-    train(small_network(), epochs=2, verbose=2)
+    train(small_network(), epochs=2, learning_rate=0.01, verbose=2)
     assert [line.split(':')[0] for line in capsys.readouterr().out.split('\n')] == ['epoch 1/2', 'epoch 2/2', '']
 
 

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import optimizer_reference as reference
 import pytest
+from augmentation_cases import AUGMENTATION_ARGUMENTS
 from graph_networks import random_graph, residual
 from interrupted_runs import StopError, fork, names, signal_at
 from layer_cases import KINDS, example
@@ -19,7 +20,7 @@ from models import bits, small_data, small_network
 import cnnx
 from cnnx import CheckpointError, Network, checkpoint
 from cnnx._util.generators import BIT_GENERATORS
-from cnnx.augmentation.transforms import AUGMENTATIONS
+from cnnx.augmentation import AUGMENTATIONS, Flip, Shift
 from cnnx.callbacks import Callback, LambdaCallback
 from cnnx.checkpoint import files, state
 from cnnx.optimizers import OPTIMIZERS
@@ -42,25 +43,18 @@ SCHEDULE_ARGUMENTS = {
     ],
     'Custom': [{'function': lambda step, steps: 0.05 * (1 - step / steps)}],
 }
-AUGMENTATION_ARGUMENTS = {
-    'Shift': (1.5,),
-    'Rotate': (20,),
-    'Scale': (0.2, True),
-    'Shear': (20,),
-    'Elastic': (8, 2),
-    'Erase': (0.5, 0.4, (0, 1)),
-}
 POSIX = pytest.mark.skipif(os.name != 'posix', reason='sends POSIX signals')
 
 
 def train(net, **options):
-    x, y = small_data(N)
+    channels = net.layers[0].input_shape[2]
+    x, y = small_data(N, channels=channels)
     settings = {
         'epochs': EPOCHS,
         'batch_size': BATCH,
         'learning_rate': 0.05,
         'verbose': 0,
-        'validation_data': small_data(10, seed=1),
+        'validation_data': small_data(10, 1, channels),
     }
     return net.train(x, y, **(settings | options))
 
@@ -131,10 +125,10 @@ def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer,
     stop_at_each_batch(tmp_path, network, options)
 
 
-def network_with(kind, seed=0):
-    """A network of images (6, 6, 1) and 3 classes with a layer of a kind in it."""
+def network_with(kind, seed=0, channels=1):
+    """A network of images (6, 6, channels) and 3 classes with a layer of a kind in it."""
     net = cnnx.Network(seed=seed)
-    net.add(cnnx.Convolutional(3, 3, input_shape=(6, 6, 1)))
+    net.add(cnnx.Convolutional(3, 3, input_shape=(6, 6, channels)))
     layer, shape = example(kind)
     if len(shape) == 1:
         net.add(cnnx.Flatten())
@@ -164,6 +158,16 @@ def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_p
 def test_a_run_with_any_augmentation_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kinds):
     augment = [AUGMENTATIONS[kind](*AUGMENTATION_ARGUMENTS[kind]) for kind in kinds]
     # Dropout draws from the same generator.
+    stop_at_each_batch(tmp_path, lambda seed=0: network_with('Dropout', seed, channels=3), {'augment': augment})
+
+
+@POSIX
+@pytest.mark.usefixtures('default_handlers')
+def test_a_run_with_an_augmentation_of_ones_own_stopped_at_any_batch_ends_with_the_same_bits(tmp_path):
+    def add_noise(images, generator):
+        return images + generator.normal(0, 0.1, images.shape)
+
+    augment = [Shift(1), add_noise, Flip()]
     stop_at_each_batch(tmp_path, lambda seed=0: network_with('Dropout', seed), {'augment': augment})
 
 
@@ -493,7 +497,9 @@ def test_other_settings_of_the_users_own_are_refused(tmp_path, part, monkeypatch
     ('part', 'where'),
     [(OwnLayer, r'layer 1 \(OwnLayer\): what'), (OwnLoss, 'OwnLoss: what'), (OwnSchedule, 'settings: what')],
 )
-@pytest.mark.parametrize('value', [object(), {1: 2}, b'x', 1j, np.array([None, {2}])], ids=str)
+@pytest.mark.parametrize(
+    'value', [object(), {1: 2}, b'x', 1j, np.array([None, {2}])], ids=lambda value: type(value).__name__
+)
 def test_what_json_cannot_hold_is_reported_before_anything_is_trained(tmp_path, part, where, value, monkeypatch):
     monkeypatch.setattr(part, 'given', {'what': value})
     net = own_network()
@@ -959,7 +965,7 @@ with Run({str(tmp_path)!r}, 'model', dict):
 
 
 @POSIX
-@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOTSUP])
+@pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOTSUP, errno.EACCES, errno.EPERM])
 def test_a_file_system_that_refuses_locks_is_reported(tmp_path, monkeypatch, number):
     def refuse(*arguments):
         raise OSError(number, os.strerror(number))

@@ -96,6 +96,26 @@ def test_a_signal_without_checkpoints_finishes_the_batch():
     assert bits(net) == bits(expected)
 
 
+@pytest.mark.parametrize(
+    ('saving', 'way'), [(False, 'call train again'), (True, 'resume_from_checkpoint=True continues exactly')]
+)
+def test_ctrl_c_says_what_it_leaves_and_how_to_go_on(tmp_path, saving, way):
+    net = small_network()
+    signal_at(net, BATCHES + 2)
+    with pytest.raises(KeyboardInterrupt, match=f'training stopped in epoch 2, after 2 batches; .*{way}') as caught:
+        train(net, checkpoint_dir=tmp_path if saving else None)
+    assert len(net.history['loss']) == 1
+    assert caught.value._render_traceback_() == [f'KeyboardInterrupt: {caught.value}']  # what a notebook shows
+
+
+def test_the_message_of_an_interrupt_of_ones_own_stays():
+    def interrupt(batch, metrics):
+        raise KeyboardInterrupt('enough')
+
+    with pytest.raises(KeyboardInterrupt, match='^enough$'):
+        train(small_network(), callbacks=[LambdaCallback(on_batch_end=interrupt)])
+
+
 def test_handlers_of_the_user_stay():
     noted = []
     signal.signal(signal.SIGTERM, lambda number, frame: noted.append(number))

@@ -193,7 +193,7 @@ def test_the_layers_of_a_network_change_by_add_and_pop_alone():
 @pytest.mark.parametrize('rate', [-1, float('nan'), 'fast'])
 def test_a_learning_rate_is_a_number_of_at_least_0(rate):
     net, (x, y) = small_network(), small_data(4)
-    for call in (lambda: net.update(rate), lambda: net.train_on_batch(x, y, rate)):
+    for call in (lambda: net.update(rate), lambda: net.train_on_batch(x, y, learning_rate=rate)):
         with pytest.raises(ValueError, match='learning_rate: expected a finite number of at least 0'):
             call()
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from cnnx.diagnostics.doctor.findings import Finding
-from cnnx.layers import BatchNormalization, Convolutional, Dense, ReLU, Sigmoid, Softmax, Tanh
+from cnnx.layers import Convolutional, Dense, ReLU, Sigmoid, Softmax, Tanh
 from cnnx.losses import CategoricalCrossEntropy
+from cnnx.training.data_checks import BYTES, find_missing_classes, look_like_bytes, spread_over, takes_any_scale
 
 # The largest number of samples examined, evenly spread over all, and of numbers in these.
 MOST_SAMPLES, MOST_NUMBERS = 10_000, 10_000_000
@@ -28,7 +29,7 @@ def examine_data(network, data):
     not_finite = [*_not_finite('x', data.x), *_not_finite('y', data.targets)]
     if not_finite:
         return not_finite
-    index = _spread(data)
+    index = spread_over(data.x, MOST_SAMPLES, MOST_NUMBERS)
     x = np.asarray(data.x[index], np.float64).reshape(len(index), -1)
     targets = data.targets[index]
     findings = [*_input(network, data.x, x), *_contradictions(x, targets)]
@@ -36,11 +37,6 @@ def examine_data(network, data):
         labels = data.targets.reshape(-1)
         return [*findings, *_classes(labels[labels >= 0], network.layers[-1].shape[-1])]
     return [*findings, *_numbers(network, targets)]
-
-
-def _spread(data):
-    size = max(1, math.prod(data.x.shape[1:]))
-    return np.unique(np.linspace(0, len(data) - 1, min(MOST_SAMPLES, max(2, MOST_NUMBERS // size)), dtype=int))
 
 
 def _not_finite(name, array):
@@ -85,15 +81,15 @@ def _input(network, given, x):
 
 
 def _scale(network, x):
-    if isinstance(_first_of(network, (BatchNormalization, Convolutional, Dense)), BatchNormalization):
+    if takes_any_scale(network):
         return
     mean, spread, extent = x.mean(), x.std(), np.abs(x).max()
     values = {'mean': float(mean), 'standard_deviation': float(spread), 'largest': float(extent)}
     subject = f'x is not normalised: mean {mean:.3g}, standard deviation {spread:.3g}, largest {extent:.3g}. '
     columns = x.std(axis=0)
     usual = float(np.median(columns[columns > 0]))
-    if x.min() >= 0 and 200 < extent <= 255:
-        yield Finding('input_scale', 'warning', None, subject, 'These look like pixels of 0 to 255: x / 255.', values)
+    if look_like_bytes(x):
+        yield Finding('input_scale', 'warning', None, subject, BYTES, values)
     elif len(network.input_shape) == 1 and columns.max() > max(LARGEST_SPREAD, LARGEST_COLUMN * usual):
         yield Finding(
             'input_columns',
@@ -178,7 +174,6 @@ def _contradictions(x, targets):
 def _classes(labels, classes):
     counts = np.bincount(labels, minlength=classes)
     expected, values = len(labels) / classes, {'counts': counts.tolist()}
-    missing = np.flatnonzero(counts == 0)
     if expected < FEW_OF_A_CLASS:
         yield Finding(
             'few_samples',
@@ -189,25 +184,8 @@ def _classes(labels, classes):
             'Give the doctor all samples that you train on; if these are all, get more.',
             values,
         )
-    elif len(missing) == 1 and missing[0] == 0 and classes > 2:
-        yield Finding(
-            'labels_start_at_1',
-            'warning',
-            None,
-            f'No sample has label 0, and there are {classes} outputs: labels seem to run from 1 to {classes - 1}.',
-            f'Labels begin at 0: y - 1, and {classes - 1} outputs.',
-            values,
-        )
-    elif len(missing):
-        named = ', '.join(map(str, missing[:10])) + (', ...' if len(missing) > 10 else '')
-        yield Finding(
-            'classes_missing',
-            'warning',
-            None,
-            f'{len(missing)} of {classes} classes have no sample: {named}. The network learns never to predict them.',
-            'Check which samples are missing, shuffle before you split the data, or give the network fewer outputs.',
-            values,
-        )
+    elif (problem := find_missing_classes(labels, classes)) is not None:
+        yield Finding(problem.name, 'warning', None, problem.message, problem.advice, problem.values)
     present = counts[counts > 0]
     if expected >= FEW_OF_A_CLASS and present.max() > UNBALANCED * present.min():
         yield Finding(

@@ -1,7 +1,11 @@
 """Findings of the doctor, and the report that holds them."""
 
+import html
+import math
 import textwrap
 from dataclasses import dataclass, field
+
+from cnnx._util.representation import html_table
 
 SEVERITIES = ('error', 'warning', 'note')
 WIDTH = 110
@@ -34,7 +38,7 @@ class Finding:
 
 @dataclass
 class Row:
-    """Measurements of a layer; None where they were not made, or do not apply.
+    """Measurements of a layer; None where they do not apply, NaN, printed as -, where they could not be made.
 
     Attributes:
         layer: index and class of the layer.
@@ -53,9 +57,9 @@ class Row:
     update: float | None = None
 
     def cells(self):
-        fractions = [None if fraction is None else f'{fraction:.0%}' for fraction in (self.idle, self.idle_later)]
-        numbers = [None if n is None else f'{n:.2g}' for n in (self.spread, self.gradient, self.update)]
-        return [self.layer, *('' if c is None else c for c in (*numbers[:2], *fractions, numbers[2]))]
+        numbers = [(n, '.2g') for n in (self.spread, self.gradient)]
+        numbers += [(self.idle, '.0%'), (self.idle_later, '.0%'), (self.update, '.2g')]
+        return [self.layer, *('' if n is None else '-' if math.isnan(n) else format(n, form) for n, form in numbers)]
 
 
 class Diagnosis:
@@ -79,6 +83,11 @@ class Diagnosis:
         parts = [*map(str, self.findings), self._table(), self._conclusion()]
         return '\n\n'.join(part for part in parts if part)
 
+    def _repr_html_(self):
+        findings = [(finding.severity, finding.message, finding.advice) for finding in self.findings]
+        table = html_table(('severity', 'finding', 'advice'), findings, self._conclusion())
+        return f'{table}<pre>{html.escape(self._table())}</pre>'
+
     def _table(self):
         if not self.layers:
             return ''
@@ -95,4 +104,4 @@ class Diagnosis:
         counts = [sum(finding.severity == severity for finding in self.findings) for severity in SEVERITIES]
         found = [f'{n} {name}{"" if n == 1 else "s"}' for n, name in zip(counts, SEVERITIES, strict=True) if n]
         healthy = 'no problems found' if self else ''
-        return f'{"; ".join(filter(None, [healthy, ", ".join(found)]))} ({self.settings})'
+        return textwrap.fill(f'{"; ".join(filter(None, [healthy, ", ".join(found)]))} ({self.settings})', WIDTH)

@@ -49,7 +49,10 @@ class FirstPass:
 
     def _forward(self, i, x):
         layer, y = self._runs[i].layer, self._runs[i].forward(x, True)
-        self.rows[i] = Row(f'{i} {type(layer).__name__}', _spread(y), _idle(layer, y))
+        self.rows[i] = row = Row(f'{i} {type(layer).__name__}', _spread(y), _idle(layer, y))
+        # Not known before some training steps.
+        row.idle_later = None if row.idle is None else math.nan
+        row.update = math.nan if isinstance(layer, (Convolutional, Dense)) and layer.learns else None
         return y
 
     def _backward(self, i, dy):

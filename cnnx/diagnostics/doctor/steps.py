@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnx.layers import Convolutional, Dense
-from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence
+from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence, MeanSquaredError
 from cnnx.optimizers import Adam
 
-# A loss is still falling if its end is less than this fraction of its value half-way.
-FALLING = 0.9
-# A loss has jumped, or diverged, if it is so many times the usual one.
-JUMPED, DIVERGED = 2, 4
+# A loss has jumped if it is so many times the usual one.
+JUMPED = 2
+# A loss is far above that of a constant prediction if it is so many times that.
+FAR = 2
 PERMUTATIONS = 200
 
 
@@ -36,17 +36,21 @@ class Trial(NamedTuple):
 
     @property
     def end(self):
-        """The mean of the last ten losses."""
-        return float(self.losses[-10:].mean()) if len(self.losses) else math.nan
+        """The mean of the last losses: a sixth of them, at least ten."""
+        return float(self.losses[-max(10, len(self.losses) // 6) :].mean()) if len(self.losses) else math.nan
 
-    @property
-    def still_falling(self):
-        """Whether the mean of the last ten losses is clearly less than that of ten half-way."""
-        return self.end < FALLING * float(self.losses[len(self.losses) // 2 :][:10].mean())
+    def forecast(self, steps, chance):
+        """Return the loss after so many steps in all, if it goes on to fall as in the second half.
 
-    @property
-    def diverged(self):
-        return not self.finite or self.end > DIVERGED * self.usual
+        It falls exponentially; or, far above the loss of a constant prediction, as a power of the steps, which slows
+        down.
+        """
+        done = np.arange(len(self.losses) // 2, len(self.losses)) + 1.0
+        if self.end > FAR * chance:
+            done, steps = np.log(done), math.log(steps)
+        late = np.log(np.maximum(self.losses[len(self.losses) // 2 :], np.finfo(float).tiny))
+        gradient = np.polyfit(done, late, 1)[0]
+        return self.end * math.exp(min(0, gradient * (steps - done[-1])))
 
     @property
     def jumped(self):
@@ -58,7 +62,7 @@ class Trial(NamedTuple):
         return float(np.convolve(self.losses, np.full(10, 0.1), 'valid').max()) if len(self.losses) >= 10 else math.nan
 
 
-def train(network, data, batches, rate, steps, chance):
+def train(network, data, batches, rate, steps, chance, earlier=None):
     """Train a network for some steps, and return the `Trial`.
 
     Args:
@@ -68,10 +72,12 @@ def train(network, data, batches, rate, steps, chance):
         rate: the learning rate.
         steps: the number of steps.
         chance: the loss of a constant prediction.
+        earlier: a `Trial` of this network to continue, or None.
     """
     update = network.optimizer.prepare(network.trainable_parameters)
     weighted = [layer for layer in network.layers if isinstance(layer, (Convolutional, Dense)) and layer.learns]
-    losses, ratios = [], {layer.index: [] for layer in weighted}
+    losses = [] if earlier is None else list(earlier.losses)
+    ratios = {layer.index: [] for layer in weighted}
     with network.plan.lock:
         for step, index in zip(range(steps), batches, strict=False):
             loss, _, count = network.plan.forward_and_backward(data, index)
@@ -86,40 +92,28 @@ def train(network, data, batches, rate, steps, chance):
                 change = np.linalg.norm(layer.weights - weights)
                 ratios[layer.index].append(change / max(np.linalg.norm(weights), 1e-30))
     updates = {index: float(np.median(some)) for index, some in ratios.items() if some}
+    updates = updates if earlier is None else earlier.updates | updates
     return Trial(network, np.array(losses), True, updates, max(losses[0], chance))
 
 
 def loss_of_chance(network, data, index):
-    """Return about the loss of a constant prediction: equal probabilities for classes, else the mean target."""
+    """Return the loss of a constant prediction: equal probabilities for classes, or the mean target.
+
+    For other losses, where the best constant is not known, it is that of the network as it is. It is 0, which says
+    nothing, where the targets are between 0 and 1 and a perfect prediction's loss is not far below.
+    """
     if isinstance(network.loss, CategoricalCrossEntropy):
         return math.log(network.layers[-1].shape[-1])
     targets = np.asarray(data.targets[index], np.float64)
+    if isinstance(network.loss, MeanSquaredError):
+        return float(targets.var(axis=0).mean())
     if isinstance(network.loss, (BinaryCrossEntropy, KLDivergence)):
-        mean = np.broadcast_to(targets.mean(axis=0), targets.shape)
-        return type(network.loss)().value_and_gradient(mean, targets)[0]
-    return float(targets.var(axis=0).mean())
-
-
-def _floor(network, targets):
-    """Return the lowest possible loss, which is above 0 with label smoothing, and with targets between 0 and 1."""
-    if isinstance(network.loss, BinaryCrossEntropy):
-        exact = np.asarray(targets, np.float64)
-        return BinaryCrossEntropy().value_and_gradient(exact, exact)[0]
-    smoothing = getattr(network.loss, 'label_smoothing', 0)
-    if smoothing == 0:
-        return 0
-    classes = network.layers[-1].shape[-1]
-    true, other = 1 - smoothing + smoothing / classes, smoothing / classes
-    return -true * math.log(true) - (classes - 1) * other * math.log(other)
-
-
-def loss_left(trial, data, index):
-    """Return the loss after training, or that in prediction if it is smaller, less the lowest possible loss."""
-    network = trial.network
+        kind, mean = type(network.loss), np.broadcast_to(targets.mean(axis=0), targets.shape)
+        constant, perfect = (kind().value_and_gradient(y, targets)[0] for y in (mean, targets))
+        return constant if perfect < constant / 2 else 0.0
     with network.plan.lock:
         loss, _, count = network.plan.evaluate(data, index)
-    loss = loss / max(count, 1) - network.plan.penalty()
-    return min(trial.end, loss if math.isfinite(loss) else math.inf) - _floor(network, data.targets[index])
+    return loss / max(count, 1) - network.plan.penalty()
 
 
 def fit_beyond_chance(network, data, index, generator):

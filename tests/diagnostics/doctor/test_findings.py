@@ -19,3 +19,10 @@ def test_the_report_says_what_and_what_to_do_errors_first(flat):
     assert max(map(len, text.splitlines())) <= 120
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.findings[0].name = ''
+
+
+def test_a_notebook_shows_findings_and_layers(flat):
+    html = network(Dense(784, 10), Softmax(), Softmax()).doctor(*flat)._repr_html_()
+    assert html.startswith('<table><caption>1 error, 1 warning, 1 note')
+    assert '<td>Remove layer 1 (Softmax).</td>' in html
+    assert '<pre>layer ' in html

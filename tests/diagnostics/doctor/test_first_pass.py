@@ -26,6 +26,14 @@ def test_first_losses_dead_saturated_and_exploding_units(flat, seed):
     assert the(network(*tanh, seed=seed).doctor(*flat), 'saturated').layer == 1
 
 
+def test_units_that_die_where_the_network_learns_nevertheless_are_worth_a_note(flat):
+    report = dense(optimizer='sgd').doctor(*flat, learning_rate=0.7)
+    finding = the(report, 'dead_units')
+    assert (finding.severity, finding.layer) == ('note', 1)
+    assert 'after some steps' in finding.message
+    assert report
+
+
 @pytest.mark.parametrize(('width', 'names_expected'), [(0.01, 'vanish'), (2, 'explode')])
 def test_signals_and_gradients_that_fade_or_grow(flat, width, names_expected):
     layers = [Dense(784, 32), ReLU()]

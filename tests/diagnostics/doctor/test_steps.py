@@ -31,7 +31,6 @@ def test_steps_are_those_of_training_and_the_losses_those_before_each(flat):
     assert len(found.losses) == 20
     assert found.losses[0] == pytest.approx(net.evaluate(flat[0][:50], flat[1][:50])['loss'], rel=1e-5)
     assert found.finite
-    assert not found.diverged
     assert not found.jumped
     assert found.end == pytest.approx(found.losses[10:].mean())
 
@@ -49,7 +48,6 @@ def test_a_loss_that_is_not_finite_ends_the_steps():
     with np.errstate(all='ignore'):
         found = trial(regression(), x, y, rate=1e4)
     assert not found.finite
-    assert found.diverged
     assert found.jumped
     assert len(found.losses) < 40
     assert np.isfinite(found.losses).all()
@@ -63,14 +61,27 @@ def test_chance_is_even_odds_between_classes_and_the_variance_of_numbers(flat):
     assert found == pytest.approx(y[:100].var(), rel=1e-6)
 
 
-@pytest.mark.parametrize('smoothing', [0.0, 0.1])
-def test_what_is_left_of_a_loss_is_nothing_for_perfect_predictions(flat, smoothing):
-    x, y = flat[0][:20], flat[1][:20]
-    net = dense(optimizer='adam')
-    net.loss.label_smoothing = smoothing
-    samples, index = ArrayData(net, x, y), np.arange(20)
-    found = steps.train(copy.deepcopy(net), samples, [index] * 400, 0.01, 400, 1.0)
-    assert steps.loss_left(found, samples, index) == pytest.approx(0, abs=0.02)
+def test_steps_that_continue_others_are_those_of_one_run(flat):
+    net, once = dense(), dense()
+    samples = ArrayData(net, *flat)
+    order = iter(4 * batches(1000))
+    first = steps.train(net, samples, order, 0.01, 15, 1.0)
+    both = steps.train(net, samples, order, 0.01, 15, 1.0, first)
+    whole = steps.train(once, samples, 4 * batches(1000), 0.01, 30, 1.0)
+    assert bits(net) == bits(once)
+    np.testing.assert_array_equal(both.losses, whole.losses)
+    assert both.updates.keys() == {0, 2}
+    assert both.usual == whole.usual
+
+
+def test_a_loss_that_falls_is_continued_and_one_that_rises_is_not():
+    falling = steps.Trial(None, 2 * np.exp(-np.arange(100) / 200), True, {}, 2.0)
+    assert falling.forecast(200, 2.0) == pytest.approx(falling.end * math.exp(-0.5))
+    assert falling.forecast(100, 2.0) == falling.end
+    rising = falling._replace(losses=falling.losses[::-1])
+    assert rising.forecast(200, 2.0) == rising.end
+    far = falling._replace(losses=100 / (1 + np.arange(100)))
+    assert far.forecast(200, 0.5) == pytest.approx(far.end / 2)
 
 
 def test_predictions_fit_their_own_targets_better_than_exchanged_ones_only_after_learning(flat):
