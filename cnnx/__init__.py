@@ -8,7 +8,15 @@ from cnnx.checkpoint import CheckpointError
 from cnnx.kernels import BACKENDS, BackendError, num_threads, set_num_threads, show_config, use_backend
 from cnnx.layers import *  # noqa: F403
 from cnnx.layers.parameter import Parameter
-from cnnx.losses import CategoricalCrossEntropy, Loss, MeanSquaredError
+from cnnx.losses import (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    Huber,
+    KLDivergence,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+)
 from cnnx.network import Network
 from cnnx.optimizers import *  # noqa: F403
 from cnnx.optimizers import Optimizer
@@ -18,12 +26,16 @@ from cnnx.training.history import History
 __all__ = [
     'BACKENDS',
     'BackendError',
+    'BinaryCrossEntropy',
     'Callback',
     'CategoricalCrossEntropy',
     'CheckpointError',
     'DivergenceError',
     'History',
+    'Huber',
+    'KLDivergence',
     'Loss',
+    'MeanAbsoluteError',
     'MeanSquaredError',
     'Network',
     'Optimizer',

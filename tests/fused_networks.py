@@ -7,6 +7,7 @@ from cnnx import (
     SGD,
     AveragePooling,
     BatchNormalization,
+    BinaryCrossEntropy,
     CategoricalCrossEntropy,
     Convolutional,
     Dense,
@@ -134,6 +135,17 @@ NETWORKS = {
     'means of squares': lambda: ((first(), ReLU(), MaxPooling(2), *end()[:2], ReLU()), MeanSquaredError(), True),
     'images come out': lambda: ((first(2, padding='same'), ReLU(), Convolutional(1, 3)), MeanSquaredError(), True),
     'Softmax and means of squares': lambda: ((first(), ReLU(), *end()), MeanSquaredError(), True),
+    'a class a position': lambda: (
+        (first(), ReLU(), MaxPooling(2), Convolutional(4, 2), Softmax()),
+        CategoricalCrossEntropy(label_smoothing=0.1, ignore_label=3),
+        True,
+    ),
+    'a class a position, logits': lambda: (
+        (first(padding='same'), Tanh(), Convolutional(3, 1)),
+        CategoricalCrossEntropy(from_logits=True),
+        True,
+    ),
+    'labels': lambda: ((first(), ReLU(), *end()[:2], Sigmoid()), BinaryCrossEntropy(), True),
     'Sigmoid': lambda: ((first(), Sigmoid(), MaxPooling(2), *end()), CategoricalCrossEntropy(), True),
     'dense layers alone': lambda: (
         (Dense(int(np.prod(SHAPE)), 33), ReLU(), Dense(output_size=16), Dense(output_size=4), ReLU(), Softmax()),
@@ -162,5 +174,5 @@ def data(net, n, seed=0):
     x = rng.normal(size=(n, *net.layers[0].input_shape)).astype(net.dtype)
     shape = net.layers[-1].shape
     if isinstance(net.loss, CategoricalCrossEntropy):
-        return x, rng.integers(0, shape[0], n)
+        return x, rng.integers(0, shape[-1], (n, *shape[:-1]))
     return x, rng.random((n, *shape)).astype(net.dtype)

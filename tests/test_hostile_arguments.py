@@ -21,6 +21,7 @@ from hostile import (
 from hypothesis import given
 from hypothesis import strategies as st
 from layer_cases import KINDS, example
+from loss_cases import CASES
 
 import cnnx
 from cnnx._util.validation import MAX_SIZE
@@ -163,11 +164,15 @@ def train_and_use(data):
 
 @each_backend
 @given(
-    data=st.data(), n=st.integers(0, 4), classes=st.integers(1, 5), kind=st.sampled_from(['logits', 'mean', 'plain'])
+    data=st.data(),
+    n=st.integers(0, 4),
+    shape=st.lists(st.integers(1, 3), max_size=2),
+    classes=st.integers(1, 5),
+    name=st.sampled_from(sorted(CASES)),
 )
-def test_a_loss_computes_or_refuses(backend, data, n, classes, kind):
-    loss = cnnx.MeanSquaredError() if kind == 'mean' else cnnx.CategoricalCrossEntropy(kind == 'logits')
-    predictions = data.draw(samples((classes,)))
+def test_a_loss_computes_or_refuses(backend, data, n, shape, classes, name):
+    loss = CASES[name].loss()
+    predictions = data.draw(samples((*shape, classes)))
     with cnnx.use_backend(backend):
         found, refused = quiet(loss.value_and_gradient, predictions, data.draw(targets(classes, n)))
         if refused is None:

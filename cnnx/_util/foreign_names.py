@@ -21,11 +21,10 @@ FORMATS = {
 _CONVOLUTION = 'Convolutional(num_filters, kernel_size)'
 _NETWORK = 'Network([Convolutional(...), ReLU(), ...])'
 _NO_TENSOR = 'not needed: NumPy arrays are used as they are'
-_OWN_LOSS = 'a subclass of cnnx.Loss that you write; there are CategoricalCrossEntropy and MeanSquaredError'
+_OWN_LOSS = 'a subclass of cnnx.Loss that you write'
 _NO_1D = 'not available; images (N, H, W, C) with H = 1 serve'
 _BATCHES = 'not needed: train(x, y) cuts arrays into batches, and train(batches) takes an iterable of (x, y)'
 _CROSS_ENTROPY = 'CategoricalCrossEntropy(), for class indices and for one-hot rows'
-_TWO_CLASSES = "two classes: Dense(output_size=2), Softmax(), and loss='categorical_crossentropy'"
 _OWN_LAYER = 'a subclass of cnnx.Layer that you write'
 _LAYER_AFTER = 'a layer of its own, such as ReLU()'
 _DATA = 'cnnx.data.load_dataset(name), or cnnx.data.load_folder(path) for images of your own'
@@ -37,12 +36,12 @@ NAMES = {
     'Add': 'not available: layers stand in a row',
     'AveragePooling2D': 'AveragePooling(pool_size)',
     'AvgPool2d': 'AveragePooling(pool_size)',
-    'BCELoss': _TWO_CLASSES,
-    'BCEWithLogitsLoss': _TWO_CLASSES,
+    'BCELoss': 'BinaryCrossEntropy() after a Sigmoid()',
+    'BCEWithLogitsLoss': 'BinaryCrossEntropy(from_logits=True)',
     'BatchNorm': 'BatchNormalization()',
     'BatchNorm1d': 'BatchNormalization()',
     'BatchNorm2d': 'BatchNormalization()',
-    'BinaryCrossentropy': _TWO_CLASSES,
+    'BinaryCrossentropy': 'BinaryCrossEntropy()',
     'CategoricalCrossentropy': _CROSS_ENTROPY,
     'Concatenate': 'not available: layers stand in a row',
     'Conv1D': _NO_1D,
@@ -78,6 +77,8 @@ NAMES = {
     'LogSoftmax': 'Softmax() with CategoricalCrossEntropy(), which computes with logits',
     'MLPClassifier': _NETWORK,
     'MNIST': _DATA,
+    'KLDivLoss': 'KLDivergence() after a Softmax()',
+    'L1Loss': 'MeanAbsoluteError()',
     'MSELoss': 'MeanSquaredError()',
     'MaxPool2D': 'MaxPooling(pool_size)',
     'MaxPool2d': 'MaxPooling(pool_size)',
@@ -335,11 +336,6 @@ SCHEDULE_KEYWORDS = {
 }
 # Names of losses that are not there.
 LOSSES = {
-    'bce': _TWO_CLASSES,
-    'binary_crossentropy': _TWO_CLASSES,
     'hinge': _OWN_LOSS,
-    'huber': _OWN_LOSS,
-    'kl_divergence': _OWN_LOSS,
-    'mae': _OWN_LOSS,
-    'mean_absolute_error': _OWN_LOSS,
+    'log_cosh': _OWN_LOSS,
 }

@@ -10,9 +10,11 @@ from cnnx.cli.drawing import draw_sheet, save_picture
 from cnnx.data import DataError, class_names, prepare_digit, read_image
 from cnnx.data.datasets import NAMES
 from cnnx.data.folders import class_folders
+from cnnx.losses import BinaryCrossEntropy
 from cnnx.metrics import class_scores
 from cnnx.models import PRETRAINED, pretrained
 from cnnx.network import Network
+from cnnx.training.prediction import predict_scores
 
 NAMED = 3
 PACKAGED = 'lenet5-mnist'
@@ -59,7 +61,8 @@ def run(options):
     found = [_read(path, prepare) for path in images]
     good = [picture for picture in found if 'pixels' in picture]
     if good:
-        rows = _probabilities(network.predict(np.stack([picture['pixels'] for picture in good])))
+        outputs = predict_scores(network, np.stack([picture['pixels'] for picture in good]))
+        rows = _probabilities(outputs, isinstance(network.loss, BinaryCrossEntropy))
         for picture, row in zip(good, rows, strict=True):
             picture['probabilities'] = row
             if row.max() < LEAST_PROBABILITY:
@@ -136,12 +139,12 @@ def _read(path, prepare):
     return {'image': path, 'pixels': pixels, 'notes': notes}
 
 
-def _probabilities(outputs):
+def _probabilities(outputs, are_probabilities):
     """Return rows of probabilities; of outputs that are none, their softmax."""
     scores = class_scores(outputs).astype(np.float64)
     if not np.isfinite(scores).all():
         raise ValueError('the network gives outputs that are NaN or infinite; it has diverged in training')
-    if (scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3):
+    if are_probabilities or ((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3)):
         return scores
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)

@@ -30,5 +30,6 @@ def _random_batch(network, samples):
     x = rng.random((samples, *network.input_shape), dtype=np.float32)
     outputs = network.layers[-1].shape
     if isinstance(network.loss, CategoricalCrossEntropy):
-        return x, rng.integers(0, outputs[0], samples)
-    return x, rng.random((samples, *outputs), dtype=np.float32)
+        return x, rng.integers(0, outputs[-1], (samples, *outputs[:-1]))
+    y = rng.random((samples, *outputs), dtype=np.float32)
+    return x, y / y.sum(axis=-1, keepdims=True)  # probabilities, which every other loss takes

@@ -10,6 +10,7 @@ from cnnx._util.representation import html_table
 from cnnx._util.validation import path_of_file, whole_number
 from cnnx.losses import class_labels
 from cnnx.metrics import ConfusionMatrix, class_scores
+from cnnx.training.prediction import predict_scores
 
 NAMED_PAIRS = 5
 LEGIBLE_CLASSES = 20
@@ -41,7 +42,9 @@ class ClassificationReport:
 
     def __init__(self, network, x, y, *, batch_size=256, examples=20, classes=None):
         examples = whole_number(examples, 'examples')
-        outputs = network.predict(x, batch_size)
+        outputs = predict_scores(network, x, batch_size)
+        if outputs.ndim != 2:
+            raise ValueError(f'ClassificationReport: expected a class a sample, the network gives {outputs.shape}')
         self.confusion = ConfusionMatrix()
         self.confusion.update(outputs, y)
         self._x = np.asarray(x)

@@ -98,8 +98,8 @@ def check_gradients(network, x, y, *, samples_per_parameter=20, tolerance=1e-5, 
     input of each layer, and the input of the loss.
 
     How to read the result: print it. A layer that returns a wrong gradient makes those of all layers before it wrong
-    too, so look at the last wrong row first. A Softmax that is trained in one step with cross-entropy counts as part
-    of the loss.
+    too, so look at the last wrong row first. A Softmax or Sigmoid that is trained in one step with cross-entropy counts
+    as part of the loss.
 
     How it is computed: in float64, on a copy, so the network stays as it is. The loss is that of training, with l2
     penalties, over all of x as one batch, and layers run one by one. State of layers, such as random generators, is
@@ -165,9 +165,9 @@ class _Passes:
         self._network = _in_float64(network)
         self._x, self._targets = ArrayData(self._network, x, y).batch(slice(None))
         layers, self._loss = self._network.layers, self._network.loss
-        # Softmax and cross-entropy count as one.
-        self._softmax = layers[-1] if fuses_loss(layers, self._loss) else None
-        self._layers = layers if self._softmax is None else layers[:-1]
+        # Softmax, or Sigmoid, and cross-entropy count as one.
+        self._fused = layers[-1] if fuses_loss(layers, self._loss) else None
+        self._layers = layers if self._fused is None else layers[:-1]
         self._reads = self._network.reads[: len(self._layers)]
         self._state = self._copy_state(self._current_state())
         self.loss = self._forward()
@@ -227,7 +227,7 @@ class _Passes:
 
         x = changed(0, self._x)
         self._outputs = graph.forward(self._reads, x, lambda i, x: changed(i + 1, self._layers[i].forward(x, True)))
-        y = self._outputs[-1] if self._softmax is None else self._softmax.forward(self._outputs[-1], True)
+        y = self._outputs[-1] if self._fused is None else self._fused.forward(self._outputs[-1], True)
         loss, self._gradient = value_and_gradient(self._loss, y, self._targets)
         return loss + self._network.plan.penalty()
 
@@ -235,7 +235,7 @@ class _Passes:
         """Return the gradients by x and by the outputs of the layers, and write those of the parameters."""
         for parameter in self._network.parameters.values():
             parameter.grad[...] = math.nan  # so that a gradient that a layer does not write is noticed
-        dy = self._gradient if self._softmax is None else self._softmax.backward(self._gradient)
+        dy = self._gradient if self._fused is None else self._fused.backward(self._gradient)
         gradients = graph.backward(self._reads, dy, self._backward_of)
         for layer in self._layers:
             if layer.l2 > 0:

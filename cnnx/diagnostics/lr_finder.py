@@ -158,7 +158,8 @@ def _loss(network, data, index, interruption):
     """Compute the gradients for a batch and return its mean loss; leave if a signal has arrived."""
     if interruption.signal is not None:
         interruption.leave()
-    return network.plan.forward_and_backward(data, index)[0] / len(index)
+    loss, _, count = network.plan.forward_and_backward(data, index)
+    return loss / max(count, 1)
 
 
 def _batches(data, batch_size, generator):

@@ -11,8 +11,8 @@ from cnnx.execution import graph
 from cnnx.execution.fusion import Fusion, fuse
 from cnnx.execution.plan import Plan
 from cnnx.execution.program import Sweep
-from cnnx.layers import Add, Softmax
-from cnnx.losses import CategoricalCrossEntropy, value_and_gradient
+from cnnx.layers import Add, Sigmoid, Softmax
+from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy
 
 
 class Route(NamedTuple):
@@ -29,7 +29,7 @@ class Route(NamedTuple):
     with_loss: bool
 
     def run(self, x, training, order=None, others=None):
-        """Return the output of the last step for a batch; if it computes the loss, (sum of losses, how many are right).
+        """Return the output of the last step for a batch; if it computes the loss, what `forward_and_backward` does.
 
         Args:
             x: the batch; or, where there is an order, what it is picked from.
@@ -72,14 +72,14 @@ class FusedPlan(Plan):
 
     def forward_and_backward(self, data, index):
         route = self._route('learn')
-        loss, correct, dy = self._run_batch(route, data, index, training=True)
+        *totals, dy = self._run_batch(route, data, index, training=True)
         # A sweep with the loss has been back already. In LeNet-5 that is all: there are no other steps.
         self._backward(route.reads, route.steps, dy, route.learning)
-        return loss, correct
+        return tuple(totals)
 
     def evaluate(self, data, index):
-        loss, correct, _ = self._run_batch(self._route('evaluate'), data, index, training=False)
-        return loss, correct
+        *totals, _ = self._run_batch(self._route('evaluate'), data, index, training=False)
+        return tuple(totals)
 
     def predict(self, x):
         return self._route('predict').run(x, training=False)
@@ -94,25 +94,23 @@ class FusedPlan(Plan):
         """Run a batch up to its loss, and, in training, back through the step that computes it with its layers.
 
         Returns:
-            The sum of the losses, how many samples are right, and the gradient by the last step's output; if that step
-            computes the loss, something that is not None.
+            What `forward_and_backward` does, and the gradient by the last step's output; if that step computes the
+            loss, something that is not None.
         """
         if route.picks_samples and data.direct:
             (x, *others), order = data.arrays, index
         else:
             (x, *others), order = data.batch(index), None
         if route.with_loss:
-            loss, correct = route.run(x, training, order, others)
+            loss, correct, count = route.run(x, training, order, others)
             dy = 0
         else:
             y = route.run(x, training, order)
-            targets, *weights = others if order is None else [array[order] for array in others]
-            loss, dy = value_and_gradient(self.loss, y, targets, *weights)
-            loss *= len(index)
-            correct = int(self.loss.count_correct(y, targets)) if data.measures_accuracy else 0
+            others = others if order is None else [array[order] for array in others]
+            loss, correct, count, dy = self._loss_of(y, data, *others)
         if self._penalized:
-            loss += len(index) * self.penalty()
-        return loss, correct, dy
+            loss += count * self.penalty()
+        return loss, correct, count, dy
 
     def _route(self, purpose):
         """Return the `Route` to 'learn', 'evaluate', 'predict', or for `forward` in 'training' or 'inference'."""
@@ -147,6 +145,8 @@ class FusedPlan(Plan):
         backward = first < len(self._layers)
         # A block writes the gradients of all its weights: a frozen layer runs by itself.
         apart = [layer for layer in layers if backward and layer.parameters and not layer.learns]
+        if last and purpose != 'predict' and type(self.loss) is BinaryCrossEntropy and type(layers[-1]) is Sigmoid:
+            apart.append(layers[-1])  # which keeps its input for the loss
         merging = layers[:1] if layers[0].merges else []
         parts = fuse(layers[len(merging) :], apart, training or backward)
         # What an Add gives is added up as the sweep after it reads it.

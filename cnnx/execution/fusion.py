@@ -20,7 +20,7 @@ from cnnx.layers import (
     Softmax,
     Tanh,
 )
-from cnnx.losses import CategoricalCrossEntropy
+from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence
 
 # They do not decrease: the largest number stays the largest.
 ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh)
@@ -159,7 +159,8 @@ def in_place(fusions, first):
 
 def fuses_loss(layers, loss):
     """Whether the loss is computed from the last layer's input: softmax and cross-entropy as one step."""
-    return type(loss) is CategoricalCrossEntropy and not loss.from_logits and type(layers[-1]) is Softmax
+    last = {CategoricalCrossEntropy: Softmax, KLDivergence: Softmax, BinaryCrossEntropy: Sigmoid}.get(type(loss))
+    return type(layers[-1]) is last and not getattr(loss, 'from_logits', False)
 
 
 def describe_fusions(layers, reads, loss):
@@ -168,5 +169,5 @@ def describe_fusions(layers, reads, loss):
     fusions = [part for part in parts if isinstance(part, Fusion)]
     lines = [f'layers {fusion.name} run as one block' for fusion in fusions if len(fusion.layers) > 1]
     if layers and fuses_loss(layers, loss):
-        lines.append(f'layer {len(layers) - 1} (Softmax) and CategoricalCrossEntropy train as one step')
+        lines.append(f'{layers[-1].where} and {type(loss).__name__} train as one step')
     return lines

@@ -99,17 +99,17 @@ class Plan:
             index: which of its samples make up the batch, (N,) int64.
 
         Returns:
-            The sum of the losses, each with the penalties of the weights, and how many samples the network
-            classifies right (0 where the loss has no accuracy).
+            The sum of the losses, each with the penalties of the weights, how many predictions are right (0 where
+            the loss has no accuracy), and how many targets there are: as many as samples, or positions that count.
         """
-        loss, correct, dy = self._loss(data, index, training=True)
+        *totals, dy = self._loss(data, index, training=True)
         self._backward(self._reads, self._runs, dy, self._learning)
-        return loss, correct
+        return tuple(totals)
 
     def evaluate(self, data, index):
         """Return what `forward_and_backward` does, for a batch that nothing is learned from."""
-        loss, correct, _ = self._loss(data, index, training=False)
-        return loss, correct
+        *totals, _ = self._loss(data, index, training=False)
+        return tuple(totals)
 
     def predict(self, x):
         """Return the output of the last layer for a batch, contiguous and of the network's dtype."""
@@ -172,12 +172,17 @@ class Plan:
         return graph.forward(self._reads, x, lambda i, x: self._runs[i].forward(x, training))[-1]
 
     def _loss(self, data, index, training):
-        """Return the sum of the losses of a batch, how many samples are right, and the gradient by the outputs."""
-        x, targets, *weights = data.batch(index)
-        y = self._forward(x, training)
+        """Return what `forward_and_backward` does, and the gradient by the outputs."""
+        x, *others = data.batch(index)
+        loss, correct, count, dy = self._loss_of(self._forward(x, training), data, *others)
+        return loss + count * self.penalty(), correct, count, dy
+
+    def _loss_of(self, y, data, targets, *weights):
+        """Return the sum of the losses of outputs y, how many are right, how many count, and the gradient by y."""
         loss, dy = value_and_gradient(self.loss, y, targets, *weights)
+        count = self.loss.count_targets(targets)
         correct = int(self.loss.count_correct(y, targets)) if data.measures_accuracy else 0
-        return len(index) * (loss + self.penalty()), correct, dy
+        return count * loss, correct, count, dy
 
     def _backward(self, reads, runs, dy, wanted=None):
         """Write the parameters' gradients; return those by the input and by the outputs of what runs."""

@@ -4,6 +4,7 @@ A block computes a few layers in one sweep, so that what lies between them is ne
 max-pooling; or a dense layer and ReLU. A program carries a tile of samples through all of its blocks, forward and back.
 """
 
+import math
 import time
 
 import numpy as np
@@ -39,7 +40,7 @@ class BoundProgram:
         input_gradient: whether the backward pass computes the gradient of the first fusion's input.
         addends: how many arrays are added up to the first fusion's input, those of an Add layer; 1 for no addition.
         loss: a `CategoricalCrossEntropy`, computed from the last block's output in the same sweep, or None.
-        weighted: whether the loss weighs samples differently.
+        weight_shape: of the weights of a sample, () for a number, where the loss has weights; else None.
         softmax: whether to compute the softmax of the last block's output.
 
     Attributes:
@@ -62,7 +63,7 @@ class BoundProgram:
         input_gradient=False,
         addends=1,
         loss=None,
-        weighted=False,
+        weight_shape=None,
         softmax=False,
     ):
         self.capacity = capacity
@@ -79,7 +80,7 @@ class BoundProgram:
         self.blocks, self.names, self._gathers, self._dropouts = [], [], [], []
         self._add_fusions(fusions, first, input_gradient, addends, softmax)
         if loss:
-            self._add_loss(loss, weighted)
+            self._add_loss(loss, weight_shape)
         if softmax:
             self._add_softmax()
         self._kernel_program = self._backend.Program(self.blocks, capacity, self.threads)
@@ -127,12 +128,12 @@ class BoundProgram:
             whole[i] = whole[i + 1]
         return [not each for each in whole]
 
-    def _add_loss(self, loss, weighted):
-        labels, weights = np.zeros(self.capacity, np.int32), None
+    def _add_loss(self, loss, weight_shape):
+        labels, weights = np.zeros((self.capacity, *self.y.shape[1:-1]), np.int32), None
         dlogits = np.empty_like(self.y) if self.dy is None else self.dy
         self._add('labels', self._backend.Gather(labels))
-        if weighted:
-            weights = np.zeros(self.capacity, self._dtype)
+        if weight_shape is not None:
+            weights = np.zeros((self.capacity, *weight_shape), self._dtype)
             self._add('weights', self._backend.Gather(weights))
         self.loss = self._backend.CrossEntropyBlock(self.y, labels, dlogits, loss.label_smoothing, weights)
         self._add('CategoricalCrossEntropy', self.loss)
@@ -204,14 +205,14 @@ class Sweep:
         self._programs = {}
         self._latest = None
 
-    def program(self, samples, weighted=False):
+    def program(self, samples, weight_shape=None):
         """Return the program for a batch."""
         loss = self._settings.get('loss')
-        key = kernels.current().name, weighted, loss and loss.label_smoothing
+        key = kernels.current().name, weight_shape, loss and loss.label_smoothing
         program = self._programs.get(key)
         if program is None or program.capacity < samples or program.threads < kernels.num_threads():
             program = self._programs[key] = BoundProgram(
-                self.fusions, max(samples, 1), weighted=weighted, **self._settings
+                self.fusions, max(samples, 1), weight_shape=weight_shape, **self._settings
             )
         self._latest = program
         return program
@@ -234,17 +235,22 @@ class Sweep:
         """Run a batch up to the loss, and back where the sweep learns.
 
         Returns:
-            The sum of the losses, and how many samples are classified right.
+            The sum of the losses, how many predictions are right, and how many targets count.
 
         Args:
             arrays: x, labels, and weights or not.
             order: as for `BoundProgram.run`.
         """
-        sources = *self._addends(arrays[0]), *arrays[1:]
+        x, labels, *weights = arrays
+        sources = *self._addends(x), labels, *weights
         samples = len(sources[0] if order is None else order)
-        program = self.program(samples, len(arrays) == 3)
+        program, loss = self.program(samples, *(array.shape[1:] for array in weights)), self._settings['loss']
+        count = samples * math.prod(labels.shape[1:])
+        if loss.ignore_label is not None:
+            count = loss.count_targets(labels if order is None else labels[order])
+        program.loss.count = count
         program.run(samples, backward=self.learns, sources=sources, order=order)
-        return program.loss.totals(samples)
+        return *program.loss.totals(samples), count
 
     def backward(self, dy):
         """Write the parameters' gradients for the latest batch, and return that of its x, or None.

@@ -2,7 +2,10 @@
 
 import numpy as np
 
+import numpy as np
+
 from cnnx import kernels
+from cnnx._util import logits
 from cnnx._util.foreign_names import LAYER_KEYWORDS
 from cnnx._util.hints import explained
 from cnnx._util.validation import non_negative
@@ -84,14 +87,33 @@ class LeakyReLU(Activation):
 class Sigmoid(Activation):
     """1 / (1 + exp(-x)), element by element: any number becomes one between 0 and 1.
 
-    Shape: (N, ...) -> (N, ...). Gradient: dx = dy y (1 - y).
+    Shape: (N, ...) -> (N, ...). Gradient: dx = dy y (1 - y). Before `BinaryCrossEntropy` it is exact also where
+    probabilities round to 0 or 1: the loss works on the layer's input, and the layer takes the gradient by it from the
+    loss (see cnnx/_util/logits.py).
     """
+
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        y = super().forward(x, training)
+        # Most sigmoids are not the last layer: copies of x and y would be for nothing.
+        logits.logits_by_probabilities.remember_source(y, x, _sigmoid)
+        return y
+
+    def backward(self, dy):
+        dlogits = logits.dlogits_by_dy.find(dy)
+        return super().backward(dy) if dlogits is None else dlogits
 
     def _apply(self, x, y, threads):
         kernels.current().sigmoid_forward(x, y, threads)
 
     def _differentiate(self, y, dy, dx, threads):
         kernels.current().sigmoid_backward(y, dy, dx, threads)
+
+
+def _sigmoid(x):
+    y = np.empty_like(x)
+    kernels.current().sigmoid_forward(x.reshape(-1), y.reshape(-1), kernels.threads_for(x.size))
+    return y
 
 
 class Tanh(Activation):

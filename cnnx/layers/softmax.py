@@ -1,4 +1,4 @@
-"""Softmax: rows of numbers to probabilities."""
+"""Softmax: rows of numbers to probabilities, one row a sample or one a position."""
 
 from cnnx import kernels
 from cnnx._util import logits
@@ -8,21 +8,20 @@ from cnnx.layers.base import Layer
 class Softmax(Layer):
     """exp(x) / sum of exp(x), row by row: any numbers become probabilities.
 
-    Shape: (N, classes) -> (N, classes). Gradient: dx = y (dy - sum of y dy). Before `CategoricalCrossEntropy` it is
+    Shape: (N, ..., classes) -> (N, ..., classes): of images (N, H, W, classes), the classes of each position. Gradient:
+    dx = y (dy - sum of y dy). Before `CategoricalCrossEntropy` it is
     exact also where probabilities round to 0 or 1: the loss works on the layer's input, and the layer takes the
     gradient by it from the loss (see cnnx/_util/logits.py).
     """
 
     def output_shape(self, input_shape):
-        if len(input_shape) != 1:
-            raise ValueError(f'expected input (classes,), got {input_shape}; put a Flatten before it')
         return input_shape
 
     def forward(self, x, training=False):
         x = self.check_input(x)
         y = self.empty('y', x.shape)
         self._saved = (y,)
-        kernels.current().softmax_forward(x, y, kernels.threads_for(x.size))
+        kernels.current().softmax_forward(_rows(x), _rows(y), kernels.threads_for(x.size))
         logits.logits_by_probabilities.remember(y, x)
         return y
 
@@ -34,5 +33,9 @@ class Softmax(Layer):
             return dlogits
         (y,) = self._saved
         dx = self.empty('dx', y.shape)
-        kernels.current().softmax_backward(y, dy, dx, kernels.threads_for(y.size))
+        kernels.current().softmax_backward(_rows(y), _rows(dy), _rows(dx), kernels.threads_for(y.size))
         return dx
+
+
+def _rows(array):
+    return array.reshape(-1, array.shape[-1])

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnx._util.arrays import as_kernels_read
 from cnnx._util.validation import is_whole, non_negative
-from cnnx.losses import CategoricalCrossEntropy, sample_weights
+from cnnx.losses import CategoricalCrossEntropy, sample_weights, weigh
 
 
 class ArrayData:
@@ -18,12 +18,12 @@ class ArrayData:
     Attributes:
         size: how many samples there are.
         x, targets: as kernels and the loss take them, but that x keeps its dtype.
-        weights: how much each sample counts in the loss, (N,), or None where all count 1.
+        weights: how much each sample counts in the loss, (N,), or each position, (N, ...); None where all count 1.
         direct: whether kernels can read x as it is.
     """
 
     def __init__(self, network, x, y, weights=None, prefix=''):
-        self._prefix = prefix
+        self._prefix, self._loss = prefix, network.loss
         self.x = network.check_samples(x, f'{prefix}x')
         self.size, self.dtype = len(self.x), network.dtype
         self.targets = network.loss.prepare(y, network.layers[-1].shape, network.dtype, f'{prefix}y')
@@ -36,7 +36,8 @@ class ArrayData:
         self.weights = weights
         if weights is not None:
             check_takes_weights(network.loss, f'{prefix}sample_weight')
-            self.weights = sample_weights(weights, self.size, network.dtype, prefix)
+            shape = self.size, *network.layers[-1].shape[:-1]
+            self.weights = sample_weights(weights, shape, network.dtype, prefix)
 
     def __len__(self):
         return self.size
@@ -78,31 +79,35 @@ class ArrayData:
         return part
 
     def check_weights(self, which='all samples'):
-        """Raise a ValueError that names them if none of the samples weighs more than 0."""
+        """Raise a ValueError that names them if none of the samples weighs more than 0, or all are ignored."""
+        if self._loss.count_targets(self.targets) == 0:
+            raise ValueError(f'{self._prefix}y: all targets of {which} are the ignore_label')
         if self.weights is not None and not self.weights.any():
             raise ValueError(f'{self._prefix}sample_weight: {which} weigh 0 in {self.dtype}')
 
     def weigh_classes(self, weights, network):
-        """Multiply the samples' weights by those of their classes: a dict by class, others weighing 1."""
+        """Multiply the weights by those of the targets' classes: a dict by class, others weighing 1."""
         if not isinstance(network.loss, CategoricalCrossEntropy):
             kind = type(network.loss).__name__
             raise ValueError(f'class_weight: expected a CategoricalCrossEntropy, the loss is {kind}')
-        (classes,) = network.layers[-1].shape
+        classes = network.layers[-1].shape[-1]
         if not isinstance(weights, dict):
             raise ValueError(f'class_weight: expected a dict such as {{0: 1.0, 1: 2.5}}, got {weights!r}')
-        of_sample = np.ones(len(self), self.dtype) if self.weights is None else self.weights.copy()
+        of_target = np.ones(self.targets.shape, self.dtype)
+        if self.weights is not None:
+            of_target = weigh(of_target, self.weights)
         for label, weight in weights.items():
             if not is_whole(label) or label < 0:
                 raise ValueError(f'class_weight: expected classes as whole numbers of at least 0, got {label!r}')
             if label >= classes:
                 raise ValueError(f'class_weight: no class {label}; there are classes 0 to {classes - 1}')
             with np.errstate(over='ignore'):
-                of_sample[self.targets == label] *= non_negative(weight, f'class_weight[{label}]')
-        if not np.isfinite(of_sample).all():
+                of_target[self.targets == label] *= non_negative(weight, f'class_weight[{label}]')
+        if not np.isfinite(of_target).all():
             raise ValueError(f'class_weight: samples would weigh more than {self.dtype} can hold')
-        if not of_sample.any():
+        if not of_target.any():
             raise ValueError('class_weight: all samples would weigh 0; give a class that there is a weight')
-        self.weights = of_sample
+        self.weights = of_target
 
 
 def check_takes_weights(loss, what):

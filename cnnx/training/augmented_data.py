@@ -1,5 +1,6 @@
 """Augmented data: array data or batch data whose images are changed at random before each step."""
 
+from cnnx.augmentation.geometric import Affine, Elastic
 from cnnx.augmentation.pipeline import Pipeline
 from cnnx.training.array_data import ArrayData
 
@@ -11,9 +12,17 @@ class AugmentedData:
         source: a `cnnx.training.array_data.ArrayData` or `cnnx.training.batch_data.BatchData`.
         augmentations: as `train` takes them.
         network: that learns, and whose generator is drawn from.
+
+    Raises:
+        ValueError: pixels would be moved, and targets are maps, which stay as they are.
     """
 
     def __init__(self, source, augmentations, network):
+        if len(network.layers[-1].shape) == 3 and any(isinstance(one, (Affine, Elastic)) for one in augmentations):
+            raise ValueError(
+                'augment: would move the pixels of x, and not those of y, whose targets are maps; '
+                'move both, and give train batches of them'
+            )
         self.size = source.size
         self.measures_accuracy = source.measures_accuracy
         self._source = source

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from cnnx._util.validation import function_of, positive_int
-from cnnx.losses import CategoricalCrossEntropy
+from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy
 from cnnx.training.array_data import ArrayData
 
 
@@ -30,7 +30,7 @@ class BatchData:
     def __init__(self, network, batches, steps=None, epochs=1, prefix='', steps_name='steps_per_epoch'):
         self.size = None
         # What an epoch's metrics are, must be known before the first batch comes.
-        self.measures_accuracy = isinstance(network.loss, CategoricalCrossEntropy)
+        self.measures_accuracy = isinstance(network.loss, (BinaryCrossEntropy, CategoricalCrossEntropy))
         self._network = network
         self._prefix = prefix
         self._steps = None if steps is None else positive_int(steps, steps_name)

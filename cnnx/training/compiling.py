@@ -2,10 +2,10 @@
 
 from cnnx._util.foreign_names import COMPILE_KEYWORDS
 from cnnx._util.hints import explained
-from cnnx.layers import Sigmoid, Softmax
-from cnnx.losses import CategoricalCrossEntropy, as_loss
+from cnnx.losses import as_loss
 from cnnx.metrics import ConfusionMatrix, get_metrics
 from cnnx.optimizers import OPTIMIZERS, Optimizer, as_optimizer
+from cnnx.training.loss_check import check_loss_fits
 
 
 @explained(COMPILE_KEYWORDS)
@@ -33,8 +33,7 @@ def compile(network, loss=None, optimizer='sgd', *, metrics=None):
     metrics = _numbers_of_epochs([] if metrics is None else metrics)
     if not network.layers:
         raise RuntimeError('the network has no layers; add some first')
-    if type(loss) is CategoricalCrossEntropy:
-        _check_cross_entropy_fits(network.layers[-1], loss)
+    check_loss_fits(loss, network.layers[-1])
     network.set_up_training(loss, optimizer, metrics)
 
 
@@ -44,20 +43,3 @@ def _numbers_of_epochs(metrics):
     if any(type(metric) is ConfusionMatrix for metric in metrics):
         raise ValueError("compile: a confusion matrix is no number; evaluate(metrics=['confusion_matrix']) has it")
     return metrics
-
-
-def _check_cross_entropy_fits(last, loss):
-    """Raise a ValueError if the last layer does not give what cross-entropy takes."""
-    if len(last.shape) != 1 or last.shape[0] < 2:
-        raise ValueError(f'CategoricalCrossEntropy: expected at least 2 classes, {last.where} gives {last.shape}')
-    if loss.from_logits and isinstance(last, Softmax):
-        raise ValueError(
-            f'CategoricalCrossEntropy(from_logits=True) after {last.where} would take the softmax twice; '
-            'leave out one of the two'
-        )
-    # What a layer of the user's own returns is not known.
-    if not loss.from_logits and type(last).__module__.startswith('cnnx.') and not isinstance(last, (Softmax, Sigmoid)):
-        raise ValueError(
-            f'CategoricalCrossEntropy: expected probabilities, {last.where} gives any numbers; '
-            'add Softmax(), or use CategoricalCrossEntropy(from_logits=True)'
-        )

@@ -40,10 +40,11 @@ def warn_of_data(network, data, validation):
         problems = [_pixels(network, validation.x, 'validation_data: x')]
     # What a loss of the user's own makes of targets is not known.
     if type(network.loss).prepare is CategoricalCrossEntropy.prepare:
-        (classes,) = network.layers[-1].shape
-        problems.append(find_missing_classes(data.targets, classes))
+        classes, labels = network.layers[-1].shape[-1], data.targets[data.targets >= 0]
+        problems.append(find_missing_classes(labels, classes))
         if isinstance(validation, ArrayData):
-            problems.append(find_unvalidated_classes(data.targets, validation.targets, classes))
+            validated = validation.targets[validation.targets >= 0]
+            problems.append(find_unvalidated_classes(labels, validated, classes))
     for problem in problems:
         if problem is not None:
             warnings.warn(f'{problem.message} {problem.advice}', DataWarning, stacklevel=4)

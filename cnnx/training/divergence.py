@@ -21,12 +21,12 @@ def diverged(network, samples, index, loss, learning_rate):
     Args:
         network: that has just learned from the batch, without an update after it; its lock is held.
         samples, index: the samples, and which of them make up the batch.
-        loss: the sum of the batch's losses.
+        loss: the mean of the batch's losses.
         learning_rate: the step's.
     """
     for layer in network.layers:
         layer.undo()
-    what = f'the loss is {loss / len(index)}'
+    what = f'the loss is {loss}'
     if math.isfinite(loss):
         # The backward pass starts at the last layer.
         what = f'the gradient of {_not_finite(reversed(network.layers), "grad")} is not finite'

@@ -7,7 +7,7 @@ from cnnx._util.hints import explained
 from cnnx._util.validation import positive_int
 from cnnx._util.windows import batch_shape
 from cnnx.losses import class_labels
-from cnnx.metrics import get_metrics
+from cnnx.metrics import ClassMetric, get_metrics
 from cnnx.training.batch_data import as_data
 from cnnx.training.history import Mean
 
@@ -50,8 +50,8 @@ def evaluate_batches(network, batches, mean, measurement=None):
     plan = network.plan
     for samples, index in batches:
         with plan.lock:
-            loss, correct = plan.evaluate(samples, index)
-        mean.add(len(index), loss, correct)
+            totals = plan.evaluate(samples, index)
+        mean.add(*totals)
         if measurement is not None:
             measurement.update(samples, index)
     return Results(mean.metrics() | (measurement.results() if measurement else {}))
@@ -66,26 +66,39 @@ class Measurement:
         metrics: names and objects.
 
     Raises:
-        ValueError: there are no classes to tell apart, a metric is none, or does not fit the classes; none
-            is reset then.
+        ValueError: a metric is none, or does not fit outputs and targets; none is reset then.
     """
 
     def __init__(self, network, data, metrics):
         self._network, self._metrics = network, get_metrics(metrics)
-        shape = network.layers[-1].shape
-        if len(shape) != 1 or not data.measures_accuracy:
+        *positions, outputs = shape = network.layers[-1].shape
+        of_classes = [metric for metric in self._metrics if isinstance(metric, ClassMetric)]
+        of_numbers = [metric for metric in self._metrics if not isinstance(metric, ClassMetric)]
+        targets, classes = None if data.size is None else data.targets, max(outputs, 2)
+        if of_classes and not data.measures_accuracy:
             loss = type(network.loss).__name__
             raise ValueError(
-                f'metrics: expected outputs (N, classes) and targets that are classes, '
+                f'metrics: {of_classes[0].name}: expected outputs (N, classes) and targets that are classes, '
                 f'got outputs {batch_shape(shape)} and targets of {loss} that have no accuracy'
             )
-        self._classes = max(shape[0], 2)
-        if data.size is not None:
-            class_labels(data.targets, self._classes, 'y')
-        for metric in self._metrics:
-            metric.check_classes(self._classes)
-        for metric in self._metrics:
-            metric.reset(self._classes)
+        if of_classes and targets is not None:
+            class_labels(targets, classes, 'y', positions, ignore_label=self._ignored)
+        if of_numbers and targets is not None and targets.shape[1:] != shape:
+            raise ValueError(
+                f'metrics: {of_numbers[0].name}: expected targets of the shape of outputs, {batch_shape(shape)}, '
+                f'got {targets.shape}'
+            )
+        for metric in of_classes:
+            metric.check_classes(classes)
+        for metric in of_classes:
+            metric.reset(classes)
+        for metric in of_numbers:
+            metric.reset()
+
+    @property
+    def _ignored(self):
+        """The label of targets that count in nothing, or None."""
+        return getattr(self._network.loss, 'ignore_label', None)
 
     def update(self, samples, index):
         """Count a batch in, by a forward pass of its own.
@@ -95,11 +108,15 @@ class Measurement:
             index: which of them make up the batch.
         """
         x, targets, *_ = samples.batch(index)
-        plan, labels = self._network.plan, class_labels(targets, self._classes, 'y')
+        plan = self._network.plan
         with plan.lock:
             outputs = np.array(plan.predict(x))
+        outputs = self._network.loss.as_scores(outputs)
+        if self._ignored is not None:
+            kept = targets >= 0
+            outputs, targets = outputs[kept], targets[kept]
         for metric in self._metrics:
-            metric.update(outputs, labels)
+            metric.update(outputs, targets)
 
     def results(self):
         """Return {name: result}."""

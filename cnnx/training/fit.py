@@ -82,9 +82,10 @@ def train(
             many steps are done, and how many the run has; None for the optimizer's usual one, its
             `usual_learning_rate`.
         batch_size: samples to a step; the last batch of an epoch has what is left.
-        sample_weight: how much each sample counts in the loss and its gradient, (N,); 1 by default. The loss is the
-            sum of the weighted losses, divided by the number of samples, as in Keras.
-        class_weight: how much the samples of each class count, a dict by class; others count 1.
+        sample_weight: how much each sample counts in the loss and its gradient, (N,), or each position of outputs
+            (N, ..., classes), (N, ...); 1 by default. The loss is the sum of the weighted losses, divided by the number
+            of samples or positions, as in Keras.
+        class_weight: how much the samples or positions of each class count, a dict by class; others count 1.
         augment: a list of `cnnx.augmentation` objects, or functions of (images, generator) that return images, which
             change the images of each batch before it is learned from; x itself and validation data stay as they are.
             For networks of images (H, W, C). None changes nothing.

@@ -80,28 +80,28 @@ class History(Mapping):
 
 
 class Mean:
-    """The mean loss and accuracy of samples that come in batches, each counting with its own size.
+    """The mean loss and accuracy of batches, each counting with the number of its targets.
 
     Args:
         measures_accuracy: whether there is one.
-        sums: of the losses, of the right predictions, of the samples, to continue from.
+        sums: of the losses, of the right predictions, of the targets that count, to continue from.
     """
 
     def __init__(self, measures_accuracy, sums=None):
         self.measures_accuracy = measures_accuracy
         self.sums = sums or [0.0, 0, 0]
 
-    def add(self, count, loss, correct):
-        """Count a batch in: its size, the sum of its losses, and how many predictions are right."""
+    def add(self, loss, correct, count):
+        """Count a batch in: the sum of its losses, how many predictions are right, and how many targets there are."""
         total_loss, total_correct, total_count = self.sums
         self.sums = [total_loss + loss, total_correct + correct, total_count + count]
 
     def metrics(self, since=(0.0, 0, 0)):
-        """Return {'loss': ..., 'accuracy': ...} of what came since the sums were these."""
+        """Return {'loss': ..., 'accuracy': ...} of what came since the sums were these; NaN where nothing counts."""
         loss, correct, count = (now - before for now, before in zip(self.sums, since, strict=True))
-        metrics = {'loss': loss / count}
+        metrics = {'loss': loss / count if count else math.nan}
         if self.measures_accuracy:
-            metrics['accuracy'] = correct / count
+            metrics['accuracy'] = correct / count if count else math.nan
         return metrics
 
 

@@ -13,7 +13,7 @@ SUSPICIOUS = 0.95
 
 
 def say_if_nothing_is_learned(network, data, history, progress):
-    """Print a line if a run ends no better than a constant prediction; for batches and losses of one's own, nothing.
+    """Print a line if a run ends no better than a constant prediction; for batches, maps and other losses, nothing.
 
     Args:
         network: as the run leaves it.
@@ -21,18 +21,20 @@ def say_if_nothing_is_learned(network, data, history, progress):
         history: a `History`.
         progress: a `Progress`, which prints.
     """
-    known = type(network.loss) in (CategoricalCrossEntropy, MeanSquaredError)
+    shape = network.layers[-1].shape
+    kind = type(network.loss)
+    known = kind is MeanSquaredError or (kind is CategoricalCrossEntropy and len(shape) == 1)
     if not (history and known and isinstance(data, ArrayData)):
         return
     index = np.unique(np.linspace(0, len(data) - 1, min(len(data), MOST_SAMPLES), dtype=int))
-    constant, most = _constant_prediction(network.loss, data.targets[index], network.layers[-1].shape[0])
+    constant, most = _constant_prediction(network.loss, data.targets[index], shape[-1])
     loss = history['loss'][-1] - network.plan.penalty()
     inaccurate = 'accuracy' in history and history['accuracy'][-1] <= most / len(index)
     if constant == 0 or (loss < SUSPICIOUS * constant and not inaccurate):
         return
     with network.plan.lock, np.errstate(all='ignore'):
-        loss, correct = network.plan.evaluate(data, index)
-        loss = loss / len(index) - network.plan.penalty()
+        loss, correct, count = network.plan.evaluate(data, index)
+        loss = loss / max(count, 1) - network.plan.penalty()
     if (data.weights is None and not loss < constant) or (data.measures_accuracy and correct <= most):
         progress.say(
             f'nothing learned: the loss of {len(index)} training samples is {loss:.4g}, that of a constant prediction '
@@ -43,8 +45,9 @@ def say_if_nothing_is_learned(network, data, history, progress):
 def _constant_prediction(loss, targets, classes):
     """Return the loss of the best constant prediction, and how many it predicts right, or 0 where nothing is right."""
     if isinstance(loss, CategoricalCrossEntropy):
-        counts = np.bincount(targets, minlength=classes)
-        fractions = (1 - loss.label_smoothing) * counts / len(targets) + loss.label_smoothing / classes
+        labels = targets[targets >= 0]
+        counts = np.bincount(labels, minlength=classes)
+        fractions = (1 - loss.label_smoothing) * counts / max(len(labels), 1) + loss.label_smoothing / classes
         present = fractions[fractions > 0]
         return -float((present * np.log(present)).sum()), counts.max()
     return float(np.asarray(targets, np.float64).var(axis=0).mean()), 0

@@ -31,19 +31,19 @@ def learn(network, data, index, learning_rate):
         learning_rate: the size of the step.
 
     Returns:
-        The sum of the losses, and how many samples were classified right, both from before the step.
+        The sum of the losses, how many predictions were right, both from before the step, and how many targets count.
 
     Raises:
         DivergenceError: loss or gradients are NaN or infinite; the step is not taken.
     """
     plan = network.plan
     with plan.lock:
-        loss, correct = plan.forward_and_backward(data, index)
+        loss, correct, count = plan.forward_and_backward(data, index)
         update = network.prepared_update(len(index))
         if not (math.isfinite(loss) and update.gradients_are_finite()):
-            raise diverged(network, data, index, loss, learning_rate)
+            raise diverged(network, data, index, loss / max(count, 1), learning_rate)
         update(learning_rate)
-    return loss, correct
+    return loss, correct, count
 
 
 @dataclass
@@ -149,7 +149,7 @@ class Loop:
         batches = self.batches_in_epoch or 1
         self.batches_before, self.batches_in_run = (position.epoch - 1) * batches, self.epochs * batches
         if position.batch and self.progress.bars:
-            self.progress.advance(self.mean.sums[2], self.mean)
+            self.progress.advance(min(position.batch * self.batch_size, self.data.size or 0), self.mean)
         # NumPy need not warn of what overflows: it ends the run.
         with np.errstate(over='ignore', invalid='ignore'):
             for data, index in self._batches():
@@ -167,12 +167,12 @@ class Loop:
         position = self.position
         position.learning_rate = self._learning_rate()
         try:
-            loss, correct = learn(self.network, data, index, position.learning_rate)
+            totals = learn(self.network, data, index, position.learning_rate)
         except DivergenceError as error:
             of = f' of {self.batches_in_epoch}' if self.batches_in_epoch else ''
             raise DivergenceError(f'epoch {position.epoch}, batch {position.batch + 1}{of}: {error}') from None
         self.samples, self.sums_before = len(index), self.mean.sums
-        self.mean.add(len(index), loss, correct)
+        self.mean.add(*totals)
         position.batch, position.mean = position.batch + 1, self.mean.sums
 
     def validate(self, unseen):

@@ -41,16 +41,23 @@ def predict(network, x, batch_size=256):
 def predict_classes(network, x, batch_size=256):
     """Return the most probable class of each sample, (N,) int; with a single output, whether it is over 1/2.
 
+    Where the outputs are those of positions, (N, ..., classes), so are the classes: (N, ...). For labels that are
+    independent of each other, use `predict(x) > 0.5`.
+
     Args:
         network, x, batch_size: as for `predict`.
 
     Raises:
-        ValueError: x does not fit the first layer, or the output is not one row a sample.
+        ValueError: x does not fit the first layer.
     """
-    outputs = predict(network, x, batch_size)
-    if outputs.ndim != 2:
-        raise ValueError(f'predict_classes: expected outputs (N, classes), the network gives {outputs.shape}')
-    return (outputs[:, 0] > 0.5).astype(np.intp) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+    outputs = predict_scores(network, x, batch_size)
+    return (outputs[..., 0] > 0.5).astype(np.intp) if outputs.shape[-1] == 1 else outputs.argmax(axis=-1)
+
+
+def predict_scores(network, x, batch_size=256):
+    """Return what `predict` does, as metrics take it: logits of a binary cross-entropy as probabilities."""
+    outputs = network.predict(x, batch_size)
+    return outputs if network.loss is None else network.loss.as_scores(outputs)
 
 
 def _predict(network, plan, batch, out):

@@ -93,7 +93,7 @@ def train_on_batch(network, x, targets, *, learning_rate=None, sample_weight=Non
     samples = ArrayData(network, x, targets, sample_weight)
     rate = _checked_rate(network, learning_rate)
     mean = Mean(samples.measures_accuracy)
-    mean.add(len(samples), *learn(network, samples, np.arange(len(samples)), rate))
+    mean.add(*learn(network, samples, np.arange(len(samples)), rate))
     return mean.metrics()
 
 

@@ -31,3 +31,27 @@ def test_cross_entropy_and_softmax(tier, dtype, classes):
     for found in results[1:]:
         for ours, expected in zip(found, results[0], strict=True):
             np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=tolerance)
+
+
+@every_tier
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('weights', ['none', 'samples', 'positions'])
+@pytest.mark.parametrize('count', [0, 40])
+def test_positions_of_maps_some_without_a_label(tier, dtype, weights, count):
+    rng, N, positions = np.random.default_rng(0), 33, (4, 3)
+    logits = (5 * rng.normal(size=(N, *positions, 5))).astype(dtype)
+    labels = rng.integers(-1, 5, (N, *positions)).astype(np.int32)
+    shape = {'none': None, 'samples': (N,), 'positions': (N, *positions)}[weights]
+    given = None if shape is None else rng.random(shape).astype(dtype)
+    results = []
+    for backend, threads in ((twins(), 1), *((compiled(tier), some) for some in THREADS)):
+        dlogits, y = np.full_like(logits, 77), np.full_like(logits, 77)
+        loss = backend.CrossEntropyBlock(logits, labels, dlogits, 0.1, given)
+        loss.count = count
+        backend.Program([loss, backend.SoftmaxBlock(logits, y)], N).run(20, True, True, True, threads)
+        results.append((dlogits, y, *loss.totals(20)))
+    assert (results[0][0][:20][labels[:20] < 0] == 0).all()
+    tolerance = {'float32': 2e-6, 'float64': 1e-13}[dtype]
+    for found in results[1:]:
+        for ours, expected in zip(found, results[0], strict=True):
+            np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=tolerance)

@@ -37,3 +37,17 @@ def test_nothing_is_kept_of_arrays_that_are_gone():
     del array
     gc.collect()
     assert companions._found == {}
+
+
+def test_what_an_array_was_made_from_is_found_while_the_function_gives_it_again():
+    companions, source = Companions(), np.array([3.0, 4.0])
+    array = np.square(source)
+    companions.remember_source(array, source, np.square)
+    assert companions.find(array) is source
+    source[0] = 5
+    assert companions.find(array) is None
+    array[0] = 25
+    assert companions.find(array) is source
+    del array
+    gc.collect()
+    assert companions._found == {}

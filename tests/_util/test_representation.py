@@ -16,7 +16,7 @@ from cnnx.schedules import Cosine
         (cnnx.SGD(momentum=0.9), 'SGD(momentum=0.9, nesterov=False, weight_decay=0.0, clip_norm=None)'),
         (Cosine(0.1, warmup=2), 'Cosine(initial=0.1, final=0.0, warmup=2.0)'),
         (cnnx.callbacks.CSVLogger('log.csv'), "CSVLogger(path='log.csv')"),
-        (cnnx.CategoricalCrossEntropy(), 'CategoricalCrossEntropy(from_logits=False, label_smoothing=0.0)'),
+        (cnnx.Huber(0.5), 'Huber(delta=0.5)'),
         (cnnx.metrics.TopK(3), 'TopK(k=3)'),
     ],
     ids=lambda thing: type(thing).__name__,

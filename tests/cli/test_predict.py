@@ -12,7 +12,17 @@ import pytest
 pytest.importorskip('PIL')
 from PIL import Image
 
-from cnnx import CategoricalCrossEntropy, Convolutional, Dense, Flatten, MeanSquaredError, Network, Sigmoid, Softmax
+from cnnx import (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    Convolutional,
+    Dense,
+    Flatten,
+    MeanSquaredError,
+    Network,
+    Sigmoid,
+    Softmax,
+)
 from cnnx.cli.main import main
 from cnnx.data import prepare_digit, preprocess_mnist_data
 from cnnx.models import lenet5
@@ -252,6 +262,20 @@ def test_networks_of_other_shapes(net, probabilities, photos, tmp_path, capsys):
         found = [float(part.split('%')[0]) for part in line.split('(')[1:]]
         assert len(found) == probabilities
         assert all(0 <= percent <= 100 for percent in found)
+
+
+@pytest.mark.parametrize('from_logits', [False, True])
+@pytest.mark.parametrize('labels', [1, 3])
+def test_labels_that_are_independent_have_their_own_probabilities(labels, from_logits, photos, tmp_path, capsys):
+    net = network((28, 28, 1), labels, *([] if from_logits else [Sigmoid()]), loss=BinaryCrossEntropy(from_logits))
+    net.save(tmp_path / 'net.npz')
+    assert main(['predict', str(tmp_path / 'net.npz'), photos[0], '--json', '--save-prepared', str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)[0]['probabilities']
+    pixels = np.asarray(Image.open(tmp_path / '001_000.png'))[np.newaxis, ..., np.newaxis] / 255
+    p = net.predict(pixels)[0].astype('f8')
+    p = 1 / (1 + np.exp(-p)) if from_logits else p
+    expected = [1 - p[0], p[0]] if labels == 1 else p
+    assert list(found.values()) == pytest.approx(list(expected), abs=0.01)
 
 
 def test_a_checkpoint_is_a_model_too(reader, digits, photos, tmp_path, capsys):

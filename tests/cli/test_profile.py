@@ -1,6 +1,7 @@
 """cnnx profile: the table of a training step."""
 
 import pytest
+from loss_cases import CASES, network
 from models import small_network
 
 import cnnx
@@ -21,6 +22,13 @@ def test_it_profiles_a_saved_network(tmp_path, loss, capsys):
     net.save(tmp_path / 'net.npz')
     assert main(['profile', '--model', 'net.npz', '--repeats', '1', '--batch-size', '4']) == 0
     assert '4 Dense' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_it_profiles_every_loss(tmp_path, name, capsys):
+    network(name).save(tmp_path / 'net.npz')
+    assert main(['profile', '--model', 'net.npz', '--repeats', '1', '--batch-size', '4']) == 0
+    assert ' Convolutional, ReLU' in capsys.readouterr().out
 
 
 def test_what_cannot_be_profiled_is_refused(capsys):

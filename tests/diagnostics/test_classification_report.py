@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from models import small_data, small_network
 
+import cnnx
 from cnnx.diagnostics.classification_report import ClassificationReport
 
 NAN = float('nan')
@@ -16,6 +17,7 @@ LABELS = np.array([0, 0, 0, 1, 1, 2])
 class Fixed:
     """A network that gives the outputs that it is made with."""
 
+    loss = None
     class_names = None
 
     def __init__(self, outputs):
@@ -113,3 +115,18 @@ def test_a_report_names_the_classes():
     assert len({len(line) for line in text.splitlines()[:4]}) == 1, 'aligned'
     with pytest.raises(ValueError, match='classes: expected 3 names, one for each class, got .*long'):
         ClassificationReport(Fixed(OUTPUTS), np.zeros((6, 2, 2, 1)), LABELS, classes=names[:2])
+
+
+def test_logits_of_a_binary_classifier_are_read_as_probabilities():
+    net = cnnx.Network([cnnx.Dense(4, 1)], seed=0)
+    net.compile(cnnx.BinaryCrossEntropy(from_logits=True))
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    y = (net.predict(x)[:, 0] > 0).astype(int)
+    assert 0 < y.sum() < 40
+    assert ClassificationReport(net, x, y).pairs == []
+
+
+def test_a_report_of_maps_is_refused():
+    net = cnnx.Network([cnnx.Convolutional(2, 1, input_shape=(3, 3, 1))], seed=0)
+    with pytest.raises(ValueError, match=r'expected a class a sample, the network gives \(2, 3, 3, 2\)'):
+        ClassificationReport(net, np.zeros((2, 3, 3, 1)), np.zeros((2, 3, 3)))

@@ -36,8 +36,11 @@ def test_adding_a_number_to_a_row_changes_nothing(row):
     np.testing.assert_allclose(y[0], y[1], rtol=1e-12)
 
 
-def test_images_are_refused():
-    with pytest.raises(
-        ValueError, match=r'Softmax: expected input \(classes,\), got \(2, 3\); put a Flatten before it'
-    ):
-        Softmax().forward(np.zeros((1, 2, 3)))
+def test_positions_are_rows():
+    rng = np.random.default_rng(0)
+    x, dy = rng.normal(size=(2, 3, 4, 5, 6))
+    maps, rows = Softmax(), Softmax()
+    y = maps.forward(x)
+    assert y.shape == x.shape
+    np.testing.assert_array_equal(y.reshape(-1, 6), rows.forward(x.reshape(-1, 6)))
+    np.testing.assert_array_equal(maps.backward(dy).reshape(-1, 6), rows.backward(dy.reshape(-1, 6)))

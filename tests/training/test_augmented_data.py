@@ -144,3 +144,13 @@ def test_fewer_images_generalize_better_with_augmentation(compiled_kernels):
         net.train(x[:500], y[:500], epochs=12, learning_rate=0.02, verbose=0, augment=augmentations)
         found.append(net.evaluate(*test)['accuracy'])
     assert found[1] > found[0] + 0.005
+
+
+def test_pixels_are_not_moved_away_from_their_labels():
+    net = cnnx.Network([cnnx.Convolutional(3, 3, padding='same', input_shape=(6, 6, 1)), cnnx.Softmax()], seed=0)
+    net.compile(cnnx.CategoricalCrossEntropy())
+    x, y = small_data()[0], np.zeros((50, 6, 6), int)
+    for moves in (Rotate(10), cnnx.augmentation.Elastic(1, 2)):
+        with pytest.raises(ValueError, match='augment: would move the pixels of x, and not those of y'):
+            net.train(x, y, augment=[Erase(), moves], verbose=0)
+    net.train(x, y, epochs=1, augment=[Erase()], verbose=0)

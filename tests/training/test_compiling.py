@@ -99,5 +99,5 @@ def test_metrics_that_do_not_fit_are_refused_before_training():
         net.train(x, y, validation_split=0.5, verbose=0)
     net = Network([cnnx.Dense(4, 1)])
     net.compile('mse', metrics=['f1'])
-    with pytest.raises(ValueError, match='metrics: expected outputs .* have no accuracy'):
+    with pytest.raises(ValueError, match='metrics: f1: expected outputs .* have no accuracy'):
         net.train(x, 3 * x[:, 0], validation_split=0.5, verbose=0)

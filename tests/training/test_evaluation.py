@@ -119,3 +119,49 @@ def test_recall_of_an_object_is_there_after_evaluate():
     recall = Recall()
     found = net.evaluate(x, labels, metrics=[recall])
     assert recall.result().tolist() == found['recall'].tolist()
+
+
+def maps(ignore_label=None):
+    net = Network(seed=0)
+    net.add(Convolutional(3, 3, padding='same', input_shape=(4, 5, 1)))
+    net.add(Softmax())
+    net.compile(CategoricalCrossEntropy(ignore_label=ignore_label))
+    rng = np.random.default_rng(0)
+    return net, rng.normal(size=(20, 4, 5, 1)), rng.integers(0, 3, (20, 4, 5))
+
+
+@pytest.mark.parametrize('ignored', [None, 0, 9])
+def test_metrics_of_maps_leave_out_what_is_ignored(ignored):
+    net, x, labels = maps(ignored)
+    kept = labels != ignored
+    if ignored == 9:
+        kept = np.random.default_rng(1).random(labels.shape) < 0.7
+        labels[~kept] = 9
+    expected = np.zeros((3, 3), int)
+    np.add.at(expected, (labels[kept], net.predict_classes(x)[kept]), 1)
+    iou = expected.diagonal() / np.maximum(expected.sum(axis=0) + expected.sum(axis=1) - expected.diagonal(), 1)
+    present = (expected.sum(axis=0) + expected.sum(axis=1)) > 0
+    for given in ((x, labels), ([(x[:7], labels[:7]), (x[7:], labels[7:])],)):
+        found = net.evaluate(*given, batch_size=6, metrics=['confusion_matrix', 'mean_iou'])
+        np.testing.assert_array_equal(found['confusion_matrix'], expected)
+        assert found['mean_iou'] == pytest.approx(iou[present].mean())
+        assert found['accuracy'] == pytest.approx(np.trace(expected) / kept.sum())
+
+
+def test_metrics_of_numbers():
+    net, x, y = regression()
+    x = np.random.default_rng(0).normal(size=x.shape)
+    found = net.evaluate(x, y, batch_size=2, metrics=['mean_absolute_error', 'r2'])
+    difference = net.predict(x)[:, 0] - y
+    assert found['mean_absolute_error'] == pytest.approx(np.abs(difference).mean(), rel=1e-5)
+    assert found['r2'] == pytest.approx(1 - np.square(difference).sum() / (5 * y.var()), rel=1e-5)
+    net, x, y = image_to_image()
+    assert net.evaluate(x, y, metrics=['mean_absolute_error'])['mean_absolute_error'] > 0
+
+
+def test_metrics_of_numbers_need_targets_of_the_outputs_shape():
+    net, x, labels = classes()
+    with pytest.raises(
+        ValueError, match=r'metrics: r2: expected targets of the shape of outputs, \(N, 3\), got \(2,\)'
+    ):
+        net.evaluate(x, labels, metrics=['r2'])

@@ -8,6 +8,7 @@ import pytest
 from models import small_data, small_network
 
 from cnnx import DivergenceError, History
+from cnnx.training.history import Mean
 
 
 def train(net, epochs=4, n=50, **options):
@@ -110,6 +111,18 @@ def test_what_cannot_be_drawn_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match='pip install matplotlib'):
         History({'loss': [1.0]}).plot(tmp_path / 'history.png')
     assert not list(tmp_path.iterdir())
+
+
+def test_a_mean_weighs_batches_by_their_targets_and_is_nan_without_any():
+    mean = Mean(measures_accuracy=True)
+    assert np.isnan(list(mean.metrics().values())).all()
+    mean.add(6.0, 2, 3)
+    before = mean.sums
+    mean.add(0.0, 0, 0)
+    assert mean.metrics() == {'loss': 2.0, 'accuracy': 2 / 3}
+    assert np.isnan(mean.metrics(since=before)['loss'])
+    mean.add(1.0, 1, 1)
+    assert mean.metrics() == {'loss': 7 / 4, 'accuracy': 3 / 4}
 
 
 def test_a_history_shows_its_end_and_a_notebook_its_epochs():

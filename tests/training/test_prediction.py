@@ -52,11 +52,16 @@ def test_what_gives_no_samples_is_refused():
         net.predict(lambda: x)
 
 
-def test_classes_need_a_row_a_sample():
+@pytest.mark.parametrize('outputs', [1, 2])
+def test_classes_of_each_position(outputs):
     net = cnnx.Network(seed=0)
-    net.add(cnnx.Convolutional(2, 3, input_shape=(6, 6, 1)))
-    with pytest.raises(ValueError, match=r'predict_classes: expected outputs \(N, classes\)'):
-        net.predict_classes(small_data(2)[0])
+    net.add(cnnx.Convolutional(outputs, 3, input_shape=(6, 6, 1)))
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, 1))
+    classes, y = net.predict_classes(x), net.predict(x)
+    assert classes.shape == (2, 4, 4)
+    expected = y[..., 0] > 0.5 if outputs == 1 else y[..., 1] > y[..., 0]
+    assert (classes == expected).all()
+    assert 0 < classes.sum() < classes.size
 
 
 def test_a_single_output_is_class_1_from_over_a_half():

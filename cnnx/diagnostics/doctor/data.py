@@ -34,7 +34,8 @@ def examine_data(network, data):
     targets = data.targets[index]
     findings = [*_input(network, data.x, x), *_contradictions(x, targets)]
     if isinstance(network.loss, CategoricalCrossEntropy):
-        return [*findings, *_classes(data.targets, network.layers[-1].shape[0])]
+        labels = data.targets.reshape(-1)
+        return [*findings, *_classes(labels[labels >= 0], network.layers[-1].shape[-1])]
     return [*findings, *_numbers(network, targets)]
 
 
@@ -209,9 +210,9 @@ def _classes(labels, classes):
 
 
 def _numbers(network, targets):
-    """Yield findings about targets of a squared error."""
+    """Yield findings about targets that are numbers."""
     flat = np.asarray(targets, np.float64).reshape(len(targets), -1)
-    last = network.layers[-1]
+    sums, last = np.asarray(targets, np.float64).sum(axis=-1), network.layers[-1]
     if len(flat) > 1 and (flat == flat[0]).all():
         yield Finding(
             'targets_equal',
@@ -233,13 +234,12 @@ def _numbers(network, targets):
             'Remove that activation, so that a Dense layer is last, or scale the targets into its range.',
             {'fraction': outside, 'smallest': float(flat.min()), 'largest': float(flat.max())},
         )
-    elif isinstance(last, Softmax) and np.abs(flat.sum(axis=1) - 1).max() > 0.01:
+    elif isinstance(last, Softmax) and targets.shape[1:] == last.shape and np.abs(sums - 1).max() > 0.01:
         yield Finding(
             'targets_out_of_range',
             'warning',
             last.index,
-            f'{last.where} gives outputs that sum to 1, the targets sum to {flat.sum(axis=1).min():.3g} to '
-            f'{flat.sum(axis=1).max():.3g}.',
+            f'{last.where} gives outputs that sum to 1, the targets sum to {sums.min():.3g} to {sums.max():.3g}.',
             'Remove the Softmax, or use probabilities as targets.',
         )
     extent = float(np.sqrt(np.square(flat).mean()))

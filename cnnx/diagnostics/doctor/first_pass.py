@@ -95,7 +95,7 @@ def _loss_not_finite(network, first_pass):
 def _high_loss(network, first_pass):
     if not isinstance(network.loss, CategoricalCrossEntropy):
         return
-    classes = network.layers[-1].shape[0]
+    classes = network.layers[-1].shape[-1]
     chance = math.log(classes)
     if first_pass.loss <= HIGH_LOSS * chance + 1:
         return

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnx.layers import Convolutional, Dense
-from cnnx.losses import CategoricalCrossEntropy, MeanSquaredError
+from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence, MeanSquaredError
 from cnnx.optimizers import Adam
 
 # A loss has jumped if it is so many times the usual one.
@@ -80,8 +80,8 @@ def train(network, data, batches, rate, steps, chance, earlier=None):
     ratios = {layer.index: [] for layer in weighted}
     with network.plan.lock:
         for step, index in zip(range(steps), batches, strict=False):
-            loss = network.plan.forward_and_backward(data, index)[0] / len(index)
-            loss -= network.plan.penalty()
+            loss, _, count = network.plan.forward_and_backward(data, index)
+            loss = loss / max(count, 1) - network.plan.penalty()
             if not (math.isfinite(loss) and update.gradients_are_finite()):
                 return Trial(network, np.array(losses), False, {}, chance)
             losses.append(loss)
@@ -99,14 +99,21 @@ def train(network, data, batches, rate, steps, chance, earlier=None):
 def loss_of_chance(network, data, index):
     """Return the loss of a constant prediction: equal probabilities for classes, or the mean target.
 
-    For other losses, where the best constant is not known, it is that of the network as it is.
+    For other losses, where the best constant is not known, it is that of the network as it is. It is 0, which says
+    nothing, where the targets are between 0 and 1 and a perfect prediction's loss is not far below.
     """
     if isinstance(network.loss, CategoricalCrossEntropy):
-        return math.log(network.layers[-1].shape[0])
+        return math.log(network.layers[-1].shape[-1])
+    targets = np.asarray(data.targets[index], np.float64)
     if isinstance(network.loss, MeanSquaredError):
-        return float(np.asarray(data.targets[index], np.float64).var(axis=0).mean())
+        return float(targets.var(axis=0).mean())
+    if isinstance(network.loss, (BinaryCrossEntropy, KLDivergence)):
+        kind, mean = type(network.loss), np.broadcast_to(targets.mean(axis=0), targets.shape)
+        constant, perfect = (kind().value_and_gradient(y, targets)[0] for y in (mean, targets))
+        return constant if perfect < constant / 2 else 0.0
     with network.plan.lock:
-        return network.plan.evaluate(data, index)[0] / len(index) - network.plan.penalty()
+        loss, _, count = network.plan.evaluate(data, index)
+    return loss / max(count, 1) - network.plan.penalty()
 
 
 def fit_beyond_chance(network, data, index, generator):
@@ -115,15 +122,16 @@ def fit_beyond_chance(network, data, index, generator):
     This is a permutation test: if targets do not depend on the samples, a permutation of them changes nothing, whatever
     the network is. Source: Good, "Permutation, parametric, and bootstrap tests of hypotheses", 2005, chapter 3.
     """
-    outputs = np.asarray(_outputs(network, data, index), np.float64).reshape(len(index), -1)
-    targets = data.targets[index]
+    outputs, targets = np.asarray(_outputs(network, data, index), np.float64), data.targets[index]
     if isinstance(network.loss, CategoricalCrossEntropy):
 
         def agreement(order):
-            return outputs[np.arange(len(index)), targets[order]].mean()
+            labels = targets[order][..., np.newaxis]
+            return np.take_along_axis(outputs, np.maximum(labels, 0), -1)[labels >= 0].mean()
 
     else:
         values = np.asarray(targets, np.float64).reshape(len(index), -1)
+        outputs = outputs.reshape(len(index), -1)
         values, outputs = values - values.mean(axis=0), outputs - outputs.mean(axis=0)
 
         def agreement(order):
@@ -145,6 +153,6 @@ def with_adam(network):
 def _outputs(network, data, index):
     outputs = network.predict(data.x[index])
     if isinstance(network.loss, CategoricalCrossEntropy) and network.loss.from_logits:
-        outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        outputs /= outputs.sum(axis=1, keepdims=True)
+        outputs = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        outputs /= outputs.sum(axis=-1, keepdims=True)
     return outputs

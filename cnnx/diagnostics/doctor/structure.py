@@ -49,15 +49,6 @@ def _output(network):
                 'come near 0 or 1, and the loss never near 0.',
                 f'Remove {layer.where}.',
             )
-    if classifies and isinstance(last, Sigmoid):
-        yield Finding(
-            'sigmoid_cross_entropy',
-            'error',
-            last.index,
-            f'CategoricalCrossEntropy depends on the output of the true class alone, and the outputs of {last.where} '
-            'do not sum to 1: all of them can go to 1.',
-            'Replace it by Softmax().',
-        )
     logits = last if classifies and network.loss.from_logits else None
     if isinstance(last, Softmax) and len(layers) > 1:
         logits = layers[-2]

@@ -30,7 +30,8 @@ ABOVE = 1.02
 # Predictions that fit by more than CERTAIN standard deviations are better than chance, by less than UNCERTAIN they are
 # not; with fewer than FEWEST samples held out, nothing is concluded.
 CERTAIN, UNCERTAIN, FEWEST = 3.5, 2, 50
-MOST_HELD_OUT = 1000
+# The largest number of samples held out, and of outputs for them.
+MOST_HELD_OUT, MOST_NUMBERS = 1000, 1_000_000
 
 
 class Trials:
@@ -51,7 +52,8 @@ class Trials:
         self._batch_size, self._epochs, self._generator = batch_size, epochs, generator
         self._total = max(LEAST_TOTAL, epochs * data.steps(batch_size))
         n = len(data)
-        order, held_out = generator.permutation(n), min(max(n // 5, min(FEWEST, n // 2)), MOST_HELD_OUT)
+        most = max(FEWEST, min(MOST_HELD_OUT, MOST_NUMBERS // math.prod(network.layers[-1].shape)))
+        order, held_out = generator.permutation(n), min(max(n // 5, min(FEWEST, n // 2)), most)
         self._own, self._others = order[held_out:], np.sort(order[:held_out])
         self.trial = None
 

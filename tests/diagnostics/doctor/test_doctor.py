@@ -9,14 +9,18 @@ from cnnx import (
     SGD,
     Adam,
     BatchNormalization,
+    BinaryCrossEntropy,
     CategoricalCrossEntropy,
     Convolutional,
     Dense,
     Dropout,
     GlobalAveragePooling,
+    Huber,
+    KLDivergence,
     Layer,
     LeakyReLU,
     MaxPooling,
+    MeanAbsoluteError,
     MeanSquaredError,
     Network,
     ReLU,
@@ -171,3 +175,32 @@ def test_what_the_library_refuses_is_refused_as_ever(flat):
         dense().doctor(flat[0].reshape(-1, 28, 28), flat[1])
     with pytest.raises(RuntimeError, match='doctor needs a loss'):
         Network().doctor(*flat)
+
+
+@pytest.mark.parametrize(
+    ('loss', 'last', 'targets'),
+    [
+        (CategoricalCrossEntropy(ignore_label=255), (3, Softmax), 'labels'),
+        (BinaryCrossEntropy(), (1, Sigmoid), 'bits'),
+        (BinaryCrossEntropy(from_logits=True), (1,), 'bits'),
+        (BinaryCrossEntropy(), (1, Sigmoid), 'fractions'),
+        (KLDivergence(), (2, Softmax), 'rows'),
+        (MeanAbsoluteError(), (1,), 'numbers'),
+        (Huber(), (1,), 'numbers'),
+    ],
+)
+def test_maps_that_can_be_learned_have_no_findings(loss, last, targets):
+    x = np.random.default_rng(0).random((200, 10, 10, 1), np.float32)
+    sums = (x[:, :-2, :-2] + x[:, 1:-1, 1:-1] + x[:, 2:, 2:])[..., 0]
+    y = {
+        'labels': np.where(np.arange(8) < 2, 255, np.digitize(sums, [1.2, 1.8])),
+        'bits': sums > 1.5,
+        'fractions': sums / 3,
+        'rows': np.stack([sums / 3, 1 - sums / 3], axis=-1),
+        'numbers': sums,
+    }[targets]
+    layers = Convolutional(8, 3, input_shape=(10, 10, 1)), ReLU(), Convolutional(8, 1), ReLU()
+    filters, *activation = last
+    layers = *layers, Convolutional(filters, 1), *(kind() for kind in activation)
+    net = network(*layers, loss=loss, optimizer=Adam())
+    assert_clean(net.doctor(x, y, learning_rate=0.01))

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from doctor_cases import dense, names, network, the
 
-from cnnx import BatchNormalization, CategoricalCrossEntropy, Dense, Dropout, ReLU, Sigmoid, Softmax, Tanh
+from cnnx import BatchNormalization, CategoricalCrossEntropy, Dense, Dropout, ReLU, Softmax, Tanh
 
 
 @pytest.mark.parametrize(
     ('layers', 'loss', 'name', 'severity', 'place'),
     [
         ([Dense(output_size=10), Softmax(), Softmax()], None, 'softmax_twice', 'error', 4),
-        ([Dense(output_size=10), Sigmoid()], None, 'sigmoid_cross_entropy', 'error', 3),
         ([Dense(output_size=10), ReLU(), Softmax()], None, 'activation_before_softmax', 'warning', 3),
         ([Dense(output_size=10), Tanh()], 'logits', 'activation_before_softmax', 'warning', 3),
         ([Dense(output_size=10), Dropout(0.5), Softmax()], None, 'dropout_last', 'warning', 3),

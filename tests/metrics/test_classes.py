@@ -1,10 +1,10 @@
-"""Metrics: accuracy, confusion matrix, precision, recall, F1, top-k."""
+"""Metrics of classes: accuracy, confusion matrix, precision, recall, F1, top-k, intersection over union."""
 
 import numpy as np
 import pytest
 
 from cnnx import CategoricalCrossEntropy, Dense, Network, Softmax
-from cnnx.metrics import METRICS, Accuracy, ConfusionMatrix, TopK, get_metric
+from cnnx.metrics import METRICS, Accuracy, ClassMetric, ConfusionMatrix, TopK, get_metric
 
 NAN = float('nan')
 # True classes 0, 0, 0, 1, 1, 2; predicted 0, 0, 1, 1, 0, 0: nothing is predicted as class 2.
@@ -123,7 +123,7 @@ def test_a_result_is_a_copy():
 # Refusals
 
 
-@pytest.mark.parametrize('name', METRICS)
+@pytest.mark.parametrize('name', [name for name, kind in METRICS.items() if issubclass(kind, ClassMetric)])
 def test_a_refused_update_counts_nothing(name):
     metric = METRICS[name](2) if name == 'top_k' else METRICS[name]()
     with pytest.raises(RuntimeError, match='no samples yet'):
@@ -167,3 +167,26 @@ def classes():
     net.add(Softmax())
     net.compile(CategoricalCrossEntropy())
     return net, np.ones((2, 4)), [0, 1]
+
+
+# Maps
+
+
+def test_mean_iou_by_hand():
+    """Class 0: 2 / (3 + 4 - 2), class 1: 1 / (2 + 2 - 1), class 2: 0 / (1 + 0)."""
+    assert result('mean_iou', SCORES, LABELS) == pytest.approx((2 / 5 + 1 / 3 + 0) / 3)
+    assert result('mean_iou', np.eye(4)[[0, 1]], [0, 1]) == 1, 'classes 2 and 3 do not occur'
+    scores = np.eye(2)[[0, 0]]
+    scores[1] = NAN
+    assert result('mean_iou', scores, [0, 0]) == 0.5
+
+
+@pytest.mark.parametrize('name', ['accuracy', 'top_2', 'confusion_matrix', 'f1', 'mean_iou'])
+def test_each_position_of_a_map_counts_as_a_sample(name):
+    rng = np.random.default_rng(0)
+    scores, labels = rng.normal(size=(3, 4, 5, 3)), rng.integers(0, 3, (3, 4, 5))
+    of_rows = result(name, scores.reshape(-1, 3), labels.reshape(-1))
+    for given in (labels, labels[..., np.newaxis], np.eye(3)[labels]):
+        np.testing.assert_array_equal(result(name, scores, given), of_rows)
+    of_one = result(name, scores[..., :1], labels > 1)
+    np.testing.assert_array_equal(of_one, result(name, scores[..., :1].reshape(-1, 1), (labels > 1).reshape(-1)))

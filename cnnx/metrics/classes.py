@@ -1,29 +1,26 @@
-"""Metrics: accuracy, top-k accuracy, confusion matrix, precision, recall, F1.
+"""Metrics of classes: accuracy, top-k accuracy, confusion matrix, precision, recall, F1, intersection over union.
 
 Conventions are those of scikit-learn: `confusion[i, j]` counts the samples of class i that were predicted as class j,
 and 0 / 0 is 0.
 """
 
-import re
-
 import numpy as np
 
 from cnnx._util.arrays import as_numbers
-from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import positive_int
 from cnnx.losses import class_labels
+from cnnx.metrics.base import Metric, ratio
 
 
-class Metric(ReprFromArguments):
-    """Base class of metrics, which are computed batch by batch from counts of constant size.
+class ClassMetric(Metric):
+    """Base class of metrics that compare the class with the largest score to the true one.
 
-    The predicted class is that of the largest score, the first of equal ones. A single score p means class 1 if it is
-    more than 1/2, else class 0. A sample with a NaN among its scores has no predicted class and counts as wrong.
+    The predicted class is the first of those with equal scores. A single score p means class 1 if it is more than 1/2,
+    else class 0. A sample with a NaN among its scores has no predicted class and counts as wrong. Of maps and
+    sequences, each position counts as a sample.
 
     A subclass defines `name`, `_reset`, `_add` and `_result`.
     """
-
-    name = None
 
     def __init__(self):
         self._classes = None
@@ -47,35 +44,27 @@ class Metric(ReprFromArguments):
         """Add a batch to the counts.
 
         Args:
-            predictions: scores (N, classes), such as probabilities or logits; or (N, 1), the probability of class 1.
-            labels: class indices (N,) or one-hot rows (N, classes).
+            predictions: scores (N, ..., classes), such as probabilities or logits; or (N, ..., 1), the probability of
+                class 1.
+            labels: class indices (N, ...) or one-hot rows (N, ..., classes).
 
         Raises:
             ValueError: an array has another shape, or another number of classes than before. Nothing is counted then.
         """
         scores = class_scores(predictions, f'{self.name}: predictions')
-        classes = scores.shape[1]
+        classes = scores.shape[-1]
         if self._classes not in (None, classes):
             raise ValueError(f'{self.name}: expected predictions of {self._classes} classes, got {classes}')
-        labels = class_labels(labels, classes, f'{self.name}: labels')
+        labels = class_labels(labels, classes, f'{self.name}: labels', scores.shape[1:-1])
         if len(labels) != len(scores):
             raise ValueError(f'{self.name}: expected {len(scores)} labels, one a prediction, got {len(labels)}')
         if self._classes is None:
             self.reset(classes)
-        self._add(scores, labels, ~np.isnan(scores).any(axis=1))
+        scores = scores.reshape(-1, classes)
+        self._add(scores, labels.reshape(-1), ~np.isnan(scores).any(axis=1))
 
-    def result(self):
-        """Return the metric over all samples since the last reset.
-
-        Raises:
-            RuntimeError: there are no samples yet.
-        """
-        self._check_samples()
-        return self._result()
-
-    def _check_samples(self):
-        if self._classes is None:
-            raise RuntimeError(f'{self.name}: no samples yet; call update(predictions, labels)')
+    def _has_samples(self):
+        return self._classes is not None
 
     def _reset(self, classes):
         raise NotImplementedError
@@ -84,11 +73,8 @@ class Metric(ReprFromArguments):
         """Add scores (N, classes) and labels (N,) to the counts; `valid` (N,) is False where a score is NaN."""
         raise NotImplementedError
 
-    def _result(self):
-        raise NotImplementedError
 
-
-class _FractionCorrect(Metric):
+class _FractionCorrect(ClassMetric):
     """The fraction of samples that `_is_correct`."""
 
     def _reset(self, classes):
@@ -99,7 +85,7 @@ class _FractionCorrect(Metric):
         self._count += len(labels)
 
     def _result(self):
-        return _ratio(self._correct, self._count).item()
+        return ratio(self._correct, self._count).item()
 
     def _is_correct(self, scores, labels):
         raise NotImplementedError
@@ -142,7 +128,7 @@ class TopK(_FractionCorrect):
         return (scores > of_label[:, np.newaxis]).sum(axis=1) < self.k
 
 
-class ConfusionMatrix(Metric):
+class ConfusionMatrix(ClassMetric):
     """The confusion matrix, (classes, classes) int64: [i, j] counts the samples of class i predicted as class j.
 
     Attributes:
@@ -155,18 +141,18 @@ class ConfusionMatrix(Metric):
     def precision(self):
         """Return the precision of each class: true positives / predicted positives, (classes,) float64; 0 / 0 is 0."""
         self._check_samples()
-        return _ratio(self._counts.diagonal(), self._counts.sum(axis=0))
+        return ratio(self._counts.diagonal(), self._counts.sum(axis=0))
 
     def recall(self):
         """Return the recall of each class: true positives / actual positives, (classes,) float64; 0 / 0 is 0."""
         self._check_samples()
-        return _ratio(self._counts.diagonal(), self._counts.sum(axis=1) + self.undecided)
+        return ratio(self._counts.diagonal(), self._counts.sum(axis=1) + self.undecided)
 
     def f1(self):
         """Return the harmonic mean of precision and recall of each class, (classes,) float64; 0 / 0 is 0."""
         self._check_samples()
         predicted, actual = self._counts.sum(axis=0), self._counts.sum(axis=1) + self.undecided
-        return _ratio(2 * self._counts.diagonal(), predicted + actual)
+        return ratio(2 * self._counts.diagonal(), predicted + actual)
 
     def _reset(self, classes):
         self._counts = np.zeros((classes, classes), np.int64)
@@ -209,77 +195,31 @@ class F1(ConfusionMatrix):
         return self.f1()
 
 
-METRICS = {
-    'accuracy': Accuracy,
-    'top_k': TopK,
-    'confusion_matrix': ConfusionMatrix,
-    'precision': Precision,
-    'recall': Recall,
-    'f1': F1,
-}
+class MeanIoU(ConfusionMatrix):
+    """Mean intersection over union, a float: of each class, true positives / (predicted + actual - true positives).
 
+    The mean is over the classes that occur, as in Keras: those that are neither there nor predicted are left out.
 
-# Names that Keras and scikit-learn have for them.
-OTHER_NAMES = {
-    'acc': 'accuracy',
-    'binary_accuracy': 'accuracy',
-    'categorical_accuracy': 'accuracy',
-    'sparse_categorical_accuracy': 'accuracy',
-    'top_k_categorical_accuracy': 'top_k',
-    'sparse_top_k_categorical_accuracy': 'top_k',
-    'f1_score': 'f1',
-}
-
-
-def get_metric(metric):
-    """Return the metric of a name, such as 'accuracy', 'top_3' or 'top_3_accuracy'; 'top_k' is TopK().
-
-    Names are read in capitals or not; some of Keras and scikit-learn are known. A `Metric` is returned as it is.
-
-    Raises:
-        ValueError: it is neither the name of a metric nor a `Metric`.
+    Source: Everingham et al., "The PASCAL visual object classes challenge: a retrospective", 2015.
     """
-    if isinstance(metric, Metric):
-        return metric
-    if isinstance(metric, str):
-        name = OTHER_NAMES.get(metric.lower(), metric.lower())
-        if name in METRICS:
-            return METRICS[name]()
-        if found := re.fullmatch('top_([0-9]{1,9})(_accuracy)?', name):
-            return TopK(int(found[1]))
-    known = ', '.join(METRICS).replace('top_k', 'top_k (such as top_3)')
-    raise ValueError(f'metrics: expected one of {known}, or an object such as TopK(3), got {metric!r}')
 
+    name = 'mean_iou'
 
-def get_metrics(metrics):
-    """Return a list of metrics from names and objects.
-
-    Raises:
-        ValueError: one is neither the name of a metric nor a `Metric`, two have one name, or one is named 'loss'.
-    """
-    if not isinstance(metrics, (list, tuple)):
-        raise ValueError(f"metrics: expected a list such as ['precision', 'top_3'], got {metrics!r}")
-    found = [get_metric(metric) for metric in metrics]
-    names = [metric.name for metric in found]
-    for name in names:
-        if names.count(name) > 1 or name == 'loss':
-            raise ValueError(f'metrics: expected each name once beside the loss, got {", ".join(names)}')
-    return found
+    def _result(self):
+        right = self._counts.diagonal()
+        union = self._counts.sum(axis=0) + self._counts.sum(axis=1) + self.undecided - right
+        return ratio(ratio(right, union).sum(), (union > 0).sum()).item()
 
 
 def class_scores(predictions, what='predictions'):
-    """Return a score for each class, (N, classes): the predictions, or [1 - p, p] for predictions p (N, 1).
+    """Return a score for each class, (N, ..., classes): the predictions, or [1 - p, p] for predictions p (N, ..., 1).
 
     Raises:
         ValueError: the predictions have another shape, or are not numbers.
     """
     predictions = as_numbers(predictions, what)
-    if predictions.ndim != 2 or predictions.shape[1] == 0:
+    if predictions.ndim < 2 or predictions.shape[-1] == 0:
         raise ValueError(f'{what}: expected (N, classes), got {predictions.shape}')
-    return np.hstack([1.0 - predictions, predictions]) if predictions.shape[1] == 1 else predictions
-
-
-def _ratio(numerator, denominator):
-    """Return numerator / denominator as float64; 0 / 0 is 0."""
-    numerator, denominator = np.asarray(numerator), np.asarray(denominator)
-    return np.divide(numerator, denominator, out=np.zeros(denominator.shape), where=denominator > 0)
+    if predictions.shape[-1] > 1:
+        return predictions
+    return np.concatenate([1.0 - predictions, predictions], axis=-1)

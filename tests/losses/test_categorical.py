@@ -1,37 +1,17 @@
-"""Loss functions."""
+"""Categorical cross-entropy of classes a sample and classes a position, and checks of labels."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loss_cases import gradient, numeric_gradient, value
 from models import small_data, small_network
 
 import cnnx
-from cnnx import CategoricalCrossEntropy, Loss, MeanSquaredError, Softmax
+from cnnx import CategoricalCrossEntropy, MeanSquaredError, Softmax
 from cnnx.losses import class_labels
 
-STEP = 1e-6
 NAN, INF = np.nan, np.inf
-
-
-def value(loss, y, targets):
-    return loss.value_and_gradient(y, targets)[0]
-
-
-def gradient(loss, y, targets):
-    return loss.value_and_gradient(y, targets)[1]
-
-
-def numeric_gradient(loss, predictions, targets):
-    found = np.empty_like(predictions)
-    for index in np.ndindex(predictions.shape):
-        ends = []
-        for step in (STEP, -STEP):
-            moved = predictions.copy()
-            moved[index] += step
-            ends.append(value(loss, moved, targets))
-        found[index] = (ends[0] - ends[1]) / (2 * STEP)
-    return found
 
 
 @given(n=st.integers(1, 5), classes=st.integers(2, 6), seed=st.integers(0, 2**32 - 1), from_logits=st.booleans())
@@ -42,17 +22,6 @@ def test_gradient_of_cross_entropy(n, classes, seed, from_logits):
     labels = rng.integers(0, classes, n)
     np.testing.assert_allclose(
         gradient(loss, predictions, labels), numeric_gradient(loss, predictions, labels), rtol=1e-3, atol=1e-5
-    )
-
-
-@given(n=st.integers(1, 5), shape=st.lists(st.integers(1, 4), min_size=1, max_size=3), seed=st.integers(0, 2**32 - 1))
-def test_gradient_of_mean_squared_error(n, shape, seed):
-    rng = np.random.default_rng(seed)
-    loss = MeanSquaredError()
-    predictions, targets = rng.normal(size=(2, n, *shape))
-    assert value(loss, predictions, targets) == pytest.approx(((predictions - targets) ** 2).mean())
-    np.testing.assert_allclose(
-        gradient(loss, predictions, targets), numeric_gradient(loss, predictions, targets), rtol=1e-3, atol=1e-5
     )
 
 
@@ -104,19 +73,6 @@ def test_samples_count_by_their_weights(loss):
     np.testing.assert_allclose(dy, np.concatenate([w * row for w, (_, row) in zip(weights, apart, strict=True)]) / 3)
 
 
-def test_mean_squared_error_takes_no_silent_broadcast():
-    loss = MeanSquaredError()
-    assert value(loss, np.array([[1.0], [2.0]]), [1, 4]) == 2
-    with pytest.raises(ValueError, match=r'expected shape \(N, 1\), got \(2, 2\)'):
-        value(loss, np.zeros((2, 1)), np.zeros((2, 2)))
-    with pytest.raises(ValueError, match='expected 2, one a prediction, got 3'):
-        value(loss, np.zeros((2, 1)), np.zeros(3))
-
-
-def test_mean_squared_error_takes_class_indices():
-    assert value(MeanSquaredError(), np.array([[0.0, 1.0]]), [1]) == 0
-
-
 @pytest.mark.parametrize('classes', [3, 300_000])
 def test_wrong_targets_are_named_wherever_they_stand(classes):
     labels = np.arange(600_000) % 3
@@ -137,20 +93,12 @@ def test_wrong_rows_are_named_wherever_they_stand():
     assert not MeanSquaredError().measures_accuracy(rows)
 
 
-def test_mean_squared_error_takes_targets_in_the_predictions_dtype():
-    predictions = np.random.default_rng(0).random((4, 3), np.float32)
-    targets = np.random.default_rng(1).random((4, 3))
-    assert value(MeanSquaredError(), predictions, targets) == value(
-        MeanSquaredError(), predictions, targets.astype(np.float32)
-    )
-
-
 def test_what_is_no_probability_is_refused():
     with pytest.raises(ValueError, match='use from_logits=True'):
         value(CategoricalCrossEntropy(), np.array([[-5.0, 6.0]]), [0])
 
 
-@pytest.mark.parametrize('predictions', [np.zeros(3), np.zeros((2, 1)), np.zeros((2, 3, 4)), 'text', [[1], [2, 3]]])
+@pytest.mark.parametrize('predictions', [np.zeros(3), np.zeros((2, 1)), np.zeros((2, 3, 1)), 'text', [[1], [2, 3]]])
 def test_predictions_that_are_no_rows_of_classes(predictions):
     with pytest.raises(ValueError, match='predictions'):
         value(CategoricalCrossEntropy(), predictions, [0, 1])
@@ -257,110 +205,6 @@ def test_the_wrong_number_or_shape_of_labels():
         value(loss, np.zeros((2, 3)), np.zeros((2, 4)))
 
 
-# Losses of one's own
-
-
-class Huber(Loss):
-    """Squares of small errors, absolute values of large ones."""
-
-    def __init__(self, delta=1.0):
-        self.delta = delta
-
-    def value_and_gradient(self, y, targets):
-        error = y - targets
-        small = np.abs(error) <= self.delta
-        losses = np.where(small, error**2 / 2, self.delta * (np.abs(error) - self.delta / 2))
-        return losses.mean(), (np.clip(error, -self.delta, self.delta) / error.size).astype(y.dtype)
-
-
-class Tenfold(CategoricalCrossEntropy):
-    """Ten times the cross-entropy."""
-
-    def value_and_gradient(self, y, targets, sample_weight=None):
-        found, dy = super().value_and_gradient(y, targets, sample_weight)
-        return 10 * found, 10 * dy
-
-
-def regression(loss, fused=True):
-    net = cnnx.Network(seed=0, fused=fused)
-    net.add(cnnx.Dense(3, 8))
-    net.add(cnnx.Tanh())
-    net.add(cnnx.Dense(output_size=1))
-    net.compile(loss, cnnx.Adam())
-    return net
-
-
-def points(n=60):
-    x = np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32)
-    return x, x[:, :1] - 2 * x[:, 1:2]
-
-
-@pytest.mark.parametrize('fused', [True, False])
-def test_a_loss_of_ones_own_trains_and_its_gradients_are_checked(fused):
-    net = regression(Huber(0.5), fused)
-    losses = net.train(*points(), epochs=40, learning_rate=0.02, verbose=0)['loss']
-    assert losses[-1] < losses[0] / 4
-    assert net.evaluate(*points())['loss'] == pytest.approx(
-        Huber(0.5).value_and_gradient(net.predict(points()[0]), points()[1])[0]
-    )
-    assert net.check_gradients(*points(6))
-    assert 'loss' in net.train_on_batch(*points(6))
-    assert net.doctor(*points()) is not None
-
-
-def test_a_loss_of_ones_own_is_saved_and_loaded(tmp_path):
-    with pytest.warns(UserWarning, match="custom_objects={'Huber': Huber}"):
-        regression(Huber(0.25)).save(tmp_path / 'net.npz')
-    net = cnnx.Network.load(tmp_path / 'net.npz', custom_objects={'Huber': Huber})
-    assert net.loss.delta == 0.25
-
-
-@pytest.mark.parametrize('fused', [True, False])
-def test_a_loss_that_subclasses_cross_entropy_is_called(fused):
-    x, y = small_data()
-    net, plain = (small_network(loss=loss) for loss in (Tenfold(), CategoricalCrossEntropy()))
-    net.fused = plain.fused = fused
-    assert net.evaluate(x, y)['loss'] == pytest.approx(10 * plain.evaluate(x, y)['loss'])
-    for network, rate in ((net, 0.001), (plain, 0.01)):
-        network.train(x, y, epochs=1, learning_rate=rate, verbose=0, shuffle=False)
-    np.testing.assert_allclose(net.predict(x), plain.predict(x), rtol=1e-4)
-    assert net.check_gradients(x[:4], y[:4])
-
-
-@pytest.mark.parametrize(
-    ('returned', 'error', 'message'),
-    [
-        (
-            lambda y: None,
-            TypeError,
-            r'Broken.value_and_gradient: expected it to return \(mean loss, gradient\), got None',
-        ),
-        (lambda y: 1.0, TypeError, r'Broken.value_and_gradient: .* got 1.0'),
-        (lambda y: (y, y), TypeError, 'Broken.value_and_gradient'),
-        (lambda y: (1.0, y[:1]), ValueError, r'Broken.value_and_gradient: .*\(32, 1\) and float32, got \(1, 1\)'),
-        (lambda y: (1.0, y.astype('f8')), ValueError, r'Broken.value_and_gradient: .* and float64'),
-    ],
-)
-def test_what_is_wrong_with_a_loss_of_ones_own_is_named(returned, error, message):
-    broken = type('Broken', (Loss,), {'value_and_gradient': lambda self, y, targets: returned(y)})
-    with pytest.raises(error, match=message):
-        regression(broken()).train(*points(), epochs=1, verbose=0)
-
-
-def test_a_loss_without_value_and_gradient_says_what_to_define():
-    with pytest.raises(
-        NotImplementedError, match=r'Nothing.value_and_gradient: define value_and_gradient\(self, y, tar'
-    ):
-        regression(type('Nothing', (Loss,), {})()).train(*points(), epochs=1, verbose=0)
-
-
-def test_weights_go_with_losses_that_take_them():
-    with pytest.raises(
-        ValueError, match='Huber.value_and_gradient takes no weights; give it a parameter sample_weight'
-    ):
-        regression(Huber()).train(*points(), sample_weight=np.ones(60), verbose=0)
-
-
 @pytest.mark.parametrize('fused', [True, False])
 def test_a_gradient_that_was_scaled_or_masked_is_exact_where_probabilities_are_small(fused):
     rng = np.random.default_rng(0)
@@ -378,16 +222,172 @@ def test_a_gradient_that_was_scaled_or_masked_is_exact_where_probabilities_are_s
     np.testing.assert_allclose(net.layers[0].parameters[0].grad, x.T @ dlogits, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize('weights', [np.ones((3, 1)), 2.0, [1.0], [1.0, -1, 1], [1, np.nan, 1], ['a', 'b', 'c']])
-@pytest.mark.parametrize('loss', [CategoricalCrossEntropy(from_logits=True), MeanSquaredError()])
-def test_wrong_weights_are_refused(loss, weights):
-    with pytest.raises(ValueError, match='sample_weight: expected'):
-        loss.value_and_gradient(np.zeros((3, 2)), [0, 1, 0], weights)
-
-
 def test_from_logits_counts_as_it_is_set():
     net, (x, y) = small_network(), small_data(8)
     net.evaluate(x, y)
     net.loss.from_logits = True
     expected = net.loss.value_and_gradient(net.predict(x), y)[0]
     assert net.evaluate(x, y)['loss'] == pytest.approx(expected, rel=1e-6)
+
+
+# One class a position
+
+
+def segmentation(seed=0, from_logits=False, ignore_label=None, **settings):
+    layers = cnnx.Convolutional(5, 3, padding='same', input_shape=(6, 5, 2)), cnnx.ReLU(), cnnx.Convolutional(3, 3)
+    net = cnnx.Network([*layers, *([] if from_logits else [Softmax()])], seed=seed, **settings)
+    net.compile(CategoricalCrossEntropy(from_logits, ignore_label=ignore_label), cnnx.SGD(momentum=0.9))
+    return net
+
+
+def maps_data(n=20, ignored=None, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, (n, 4, 3))
+    if ignored is not None:
+        labels[rng.random(labels.shape) < 0.4] = ignored
+    return rng.normal(size=(n, 6, 5, 2)), labels
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('from_logits', [False, True])
+def test_positions_are_rows(from_logits):
+    rng = np.random.default_rng(0)
+    loss, labels, weights = (
+        CategoricalCrossEntropy(from_logits, 0.1),
+        rng.integers(0, 3, (2, 4, 5)),
+        rng.random((2, 4, 5)),
+    )
+    y = rng.normal(size=(2, 4, 5, 3)) if from_logits else rng.dirichlet(np.ones(3), (2, 4, 5))
+    rows = y.reshape(-1, 3), labels.reshape(-1), weights.reshape(-1)
+    found, dy = loss.value_and_gradient(y, labels, weights)
+    expected, dy_of_rows = loss.value_and_gradient(*rows)
+    assert found == expected
+    np.testing.assert_array_equal(dy, dy_of_rows.reshape(y.shape))
+    assert value(loss, y, np.eye(3)[labels]) == value(loss, y, labels) == value(loss, y, labels[..., np.newaxis])
+    assert value(loss, y.reshape(2, 20, 3), labels.reshape(2, 20)) == value(loss, y, labels)
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('ignored', [255, -1, 0])
+def test_ignored_positions_count_in_nothing(ignored):
+    rng = np.random.default_rng(0)
+    loss, softmax = CategoricalCrossEntropy(ignore_label=ignored), Softmax()
+    labels, x = rng.integers(1, 3, (2, 4, 5)), rng.normal(size=(2, 4, 5, 3))
+    kept = rng.random(labels.shape) < 0.5
+    found, dy = loss.value_and_gradient(softmax.forward(x), np.where(kept, labels, ignored))
+    expected, dlogits = CategoricalCrossEntropy(from_logits=True).value_and_gradient(x[kept], labels[kept])
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert (dy[~kept] == 0).all()
+    np.testing.assert_allclose(softmax.backward(dy)[kept], dlogits, rtol=1e-12)
+    y = softmax.forward(x)
+    prepared = loss.prepare(np.where(kept, labels, ignored), y.shape[1:], y.dtype)
+    assert loss.count_targets(prepared) == kept.sum()
+    assert loss.count_correct(y, prepared) == (x.argmax(axis=-1) == labels)[kept].sum()
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('fused', [False, True])
+def test_a_batch_of_ignored_positions_alone_changes_nothing(fused):
+    net, (x, labels) = segmentation(ignore_label=9, fused=fused), maps_data()
+    whole = net.train_on_batch(x, labels)
+    before = {name: parameter.value.copy() for name, parameter in net.parameters.items()}
+    net.compile(net.loss, cnnx.SGD())
+    nothing = net.train_on_batch(x, np.full_like(labels, 9))
+    assert np.isfinite(whole['loss'])
+    assert np.isnan([nothing['loss'], nothing['accuracy']]).all()
+    for name, parameter in net.parameters.items():
+        np.testing.assert_array_equal(parameter.value, before[name])
+    with pytest.raises(ValueError, match='y: all targets of all samples are the ignore_label'):
+        net.train(x, np.full_like(labels, 9), verbose=0)
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('fused', [False, True])
+def test_epochs_weigh_batches_by_the_positions_that_count(fused):
+    net, (x, labels) = segmentation(ignore_label=9, fused=fused), maps_data(20, 9)
+    labels[:12] = np.where(np.arange(12).reshape(4, 3) < 11, 9, labels[:12])
+    y, kept = net.predict(x).astype('f8'), labels != 9
+    right = (y.argmax(axis=-1) == labels)[kept]
+    losses = -np.log(np.take_along_axis(y, np.where(kept, labels, 0)[..., np.newaxis], -1)[..., 0][kept])
+    history = net.train(x, labels, epochs=1, batch_size=6, learning_rate=0.0, verbose=0, validation_data=(x, labels))
+    for found in (history['loss'][0], history['val_loss'][0], net.evaluate(x, labels, batch_size=7)['loss']):
+        assert found == pytest.approx(losses.mean(), rel=1e-6)
+    for found in (history['accuracy'][0], history['val_accuracy'][0]):
+        assert found == right.mean()
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_the_loss_of_maps_runs_in_the_sweep():
+    net, (x, labels) = segmentation(ignore_label=9), maps_data(3, 9)
+    net.train_on_batch(x, labels)
+    route = net.plan._route('learn')
+    assert route.with_loss
+    assert len(route.steps) == 1
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize('fused', [False, True])
+def test_maps_are_exact_where_probabilities_round_to_0(fused):
+    net, (x, labels) = segmentation(fused=fused), maps_data()
+    net.layers[2].parameters[0].value *= 1000
+    hard = net.evaluate(x, labels)
+    logits = segmentation(from_logits=True, dtype='float64')
+    for ours, theirs in zip(logits.parameters.values(), net.parameters.values(), strict=True):
+        ours.value = theirs.value
+    assert hard['loss'] == pytest.approx(logits.evaluate(x, labels)['loss'], rel=1e-5)
+    assert hard['loss'] > 100
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_what_is_ignored_counts_as_it_is_set():
+    net, (x, labels) = segmentation(ignore_label=0), maps_data()
+    net.evaluate(x, labels)
+    net.loss.ignore_label = None
+    assert net.evaluate(x, labels) == pytest.approx(segmentation().evaluate(x, labels))
+    net.train(x, labels, epochs=1, shuffle=False, verbose=0)
+    other = segmentation()
+    other.train(x, labels, epochs=1, shuffle=False, verbose=0)
+    np.testing.assert_allclose(net.predict(x), other.predict(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize('weights', [False, True])
+def test_class_weights_are_those_of_positions(weights):
+    x, labels = maps_data(12)
+    of_class = np.array([0.5, 1.0, 3.0])
+    given = np.random.default_rng(0).random(12) if weights else np.ones(12)
+    by_class, by_position = segmentation(), segmentation()
+    options = {'epochs': 2, 'verbose': 0, 'shuffle': False}
+    by_class.train(x, labels, class_weight={0: 0.5, 2: 3}, sample_weight=given if weights else None, **options)
+    by_position.train(x, labels, sample_weight=of_class[labels] * given.reshape(-1, 1, 1), **options)
+    np.testing.assert_allclose(by_class.predict(x), by_position.predict(x), rtol=1e-5)
+
+
+def test_places_of_wrong_labels_in_maps_are_named():
+    loss, y, labels = CategoricalCrossEntropy(from_logits=True), np.zeros((3, 4, 5, 2)), np.zeros((3, 4, 5), int)
+    labels[1, 2, 3] = 2
+    with pytest.raises(ValueError, match=r'targets: 2 at position \(1, 2, 3\) is not a class: .* from 0 to 1$'):
+        value(loss, y, labels)
+    with pytest.raises(ValueError, match=r'0 to 1, or 255 to be ignored'):
+        value(CategoricalCrossEntropy(from_logits=True, ignore_label=255), y, labels)
+    one_hot = np.eye(2)[np.zeros((3, 4, 5), int)]
+    one_hot[1, 2, 3] = 1
+    with pytest.raises(ValueError, match=r'row \(1, 2, 3\) is not one-hot: .* got \[1. 1.\]'):
+        value(loss, y, one_hot)
+    with pytest.raises(
+        ValueError, match=r'got an array of shape \(3,\); for one class a sample, put Flatten and Dense'
+    ):
+        value(loss, y, [0, 1, 0])
+    weights = np.ones((3, 4, 5))
+    weights[1, 2, 3] = -1
+    with pytest.raises(ValueError, match=r'got -1.0 at position \(1, 2, 3\)'):
+        loss.value_and_gradient(y, labels.clip(0, 1), weights)
+    with pytest.raises(
+        ValueError, match=r'expected shape \(3,\), one a sample, or \(3, 4, 5\), one a position, got \(4,'
+    ):
+        loss.value_and_gradient(y, labels.clip(0, 1), np.ones((4, 5)))
+
+
+@pytest.mark.parametrize('ignore_label', [1.5, '255', True, np.nan])
+def test_what_is_no_label_to_ignore_is_refused(ignore_label):
+    with pytest.raises(ValueError, match='ignore_label: expected a whole number such as 255, or None'):
+        CategoricalCrossEntropy(ignore_label=ignore_label)
