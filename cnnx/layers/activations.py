@@ -2,8 +2,6 @@
 
 import numpy as np
 
-import numpy as np
-
 from cnnx import kernels
 from cnnx._util import logits
 from cnnx._util.foreign_names import LAYER_KEYWORDS

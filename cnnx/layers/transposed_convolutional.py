@@ -9,7 +9,7 @@ from cnnx._util.foreign_names import LAYER_KEYWORDS
 from cnnx._util.hints import explained
 from cnnx._util.validation import checked_size
 from cnnx._util.windows import check_image, checked_padding, pair, window_over
-from cnnx.layers.base import WeightedLayer
+from cnnx.layers.weighted import WeightedLayer
 
 
 class TransposedConvolutional(WeightedLayer):
