@@ -19,12 +19,12 @@ def say_if_nothing_is_learned(network, data, history, progress):
         network: as the run leaves it.
         data: what it was trained on, before augmentation.
         history: a `History`.
-        progress: a `Progress`, which prints.
+        progress: a `Progress`, which prints; where it is silent, nothing is computed.
     """
     shape = network.layers[-1].shape
     kind = type(network.loss)
     known = kind is MeanSquaredError or (kind is CategoricalCrossEntropy and len(shape) == 1)
-    if not (history and known and isinstance(data, ArrayData)):
+    if not (progress.verbose and history and known and isinstance(data, ArrayData)):
         return
     index = np.unique(np.linspace(0, len(data) - 1, min(len(data), MOST_SAMPLES), dtype=int))
     constant, most = _constant_prediction(network.loss, data.targets[index], shape[-1])
