@@ -83,7 +83,7 @@ def rebuild(network_class, description, arrays, custom_objects):
     """
     architecture = description['architecture']
     network = network_class(dtype=architecture['dtype'], fused=architecture['fused'])
-    reads = architecture['reads']
+    reads = _reads(architecture)
     network.class_names = description.get('class_names')
     for index, settings in enumerate(architecture['layers']):
 
@@ -123,6 +123,11 @@ def restore(network, arrays, description):
     for layer, settings in zip(network.layers, description['architecture']['layers'], strict=True):
         restore_trainable(layer, settings)
     _restore_optimizer_state(network, description, matching)
+
+
+def _reads(architecture):
+    """Return which layers read which, of a described architecture; without a word of it, of a chain."""
+    return architecture.get('reads', [[i - 1] for i in range(len(architecture['layers']))])
 
 
 def assign(network, arrays):
@@ -234,7 +239,7 @@ def match_checkpoint(network, description, arrays):
                 raise ValueError(f'{layer.where}: expected {key} {value}, got {found.get(key)}')
     for what, ours, other in (
         ('layers', len(network.layers), len(theirs['layers'])),
-        ('what the layers read', as_json(network.reads, 'reads'), theirs['reads']),
+        ('what the layers read', as_json(network.reads, 'reads'), _reads(theirs)),
         ('dtype', network.dtype.name, theirs['dtype']),
         ('loss', *(_unadjusted(loss, network.loss) for loss in (_describe_part(network.loss), description['loss']))),
         ('optimizer', _kind(network.optimizer), description['optimizer']['kind']),
