@@ -150,7 +150,6 @@ OF_NETWORK = {
     'get_params': 'not available; settings are arguments of the layers and of train',
     'get_weights': _WEIGHTS,
     'half': _DTYPE,
-    'input_shape': 'net.layers[0].input_shape',
     'load_state_dict': 'load_weights(path)',
     'loss_curve_': "what train returns: history['loss']",
     'modules': 'net.layers',
