@@ -5,7 +5,6 @@ on the plain path in plan.py.
 """
 
 import itertools
-from typing import NamedTuple
 
 from cnnx.execution import graph
 from cnnx.execution.fusion import Fusion, fuse
@@ -18,21 +17,30 @@ from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy
 ALREADY_BACK = 0
 
 
-class Route(NamedTuple):
+class Route:
     """How a batch goes through a network for one purpose.
 
-    Attributes:
+    Args:
         reads: which of the steps read which (`cnnx.execution.graph`).
         steps: in order, `LayerRun` and `Sweep` objects.
         with_loss: whether the last of them is a `Sweep` that computes the loss too, and goes back from it.
+
+    Attributes:
+        learning: which steps the backward pass reaches when the network learns.
+        picks_samples: whether the first step can pick the samples of a batch itself: a sweep, which alone reads the
+            input.
     """
 
-    reads: list
-    steps: list
-    with_loss: bool
+    def __init__(self, reads, steps, with_loss):
+        self.reads = reads
+        self.steps = steps
+        self.with_loss = with_loss
+        self.learning = [step.learns for step in steps]
+        of_input = sum(places.count(-1) for places in reads)
+        self.picks_samples = bool(steps) and isinstance(steps[0], Sweep) and of_input == 1
 
     def run(self, x, training, order=None, others=None):
-        """Return the output of the last step for a batch; if it computes the loss, what `forward_and_backward` does.
+        """Return the output of the last step for a batch; if it computes the loss, what `Sweep.run_with_loss` returns.
 
         Args:
             x: the batch; or, where there is an order, what it is picked from.
@@ -40,26 +48,16 @@ class Route(NamedTuple):
             order: which samples make up the batch, (N,) int64, or None.
             others: (labels,) or (labels, weights), likewise, where the last step computes the loss.
         """
-        last = len(self.steps) - 1
+        if len(self.steps) == 1:
+            return self._run_step(0, x, training, order, others)
+        return graph.forward(self.reads, x, lambda i, x: self._run_step(i, x, training, order, others))[-1]
 
-        def run(i, x):
-            step, picked = self.steps[i], order if i == 0 else None
-            if i == last and others is not None:
-                of_batch = others if order is picked else [array[order] for array in others]
-                return step.run_with_loss((x, *of_batch), picked)
-            return step.forward(x, training) if picked is None else step.forward(x, training, picked)
-
-        return graph.forward(self.reads, x, run)[-1]
-
-    @property
-    def learning(self):
-        """Which steps the backward pass reaches when the network learns."""
-        return [step.learns for step in self.steps]
-
-    @property
-    def picks_samples(self):
-        """Whether the first step can pick the samples of a batch itself: a sweep, which alone reads the input."""
-        return isinstance(self.steps[0], Sweep) and sum(places.count(-1) for places in self.reads) == 1
+    def _run_step(self, i, x, training, order, others):
+        step, picked = self.steps[i], order if i == 0 else None
+        if others is not None and i == len(self.steps) - 1:
+            of_batch = others if order is picked else [array[order] for array in others]
+            return step.run_with_loss((x, *of_batch), picked)
+        return step.forward(x, training) if picked is None else step.forward(x, training, picked)
 
 
 class FusedPlan(Plan):
