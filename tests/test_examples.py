@@ -1,4 +1,4 @@
-"""The examples: the loop by hand equals `train`, transfer learning helps, the notebook runs."""
+"""The examples: the loop by hand equals `train`, transfer learning helps, the networks learn, the notebook runs."""
 
 import importlib.util
 import json
@@ -195,3 +195,31 @@ def test_autoencoders_learn_and_draw(kind, capsys, tmp_path):
         assert after < before
     else:
         assert float(re.match(r'test ELBO: (\S+) nats', last)[1]) > -300
+
+
+def test_bayes_compares_the_likelihoods_of_all_classes_and_places():
+    example = load('signals')
+    x, classes = example.make_signals(100, np.random.default_rng(0))
+    known = example.waveforms()
+    places = range(example.LENGTH - known.shape[1] + 1)
+    clean = np.zeros((len(known), len(places), example.LENGTH))  # every signal that there is, without noise
+    for place in places:
+        clean[:, place, place : place + known.shape[1]] = known
+    squares = ((x[:, None, None, :, 0] - clean) ** 2).sum(axis=-1)
+    likelihoods = np.exp(-squares / (2 * example.NOISE**2)).mean(axis=2)
+    np.testing.assert_array_equal(example.classify_by_bayes(x), likelihoods.argmax(axis=1))
+    assert 0.85 < np.mean(likelihoods.argmax(axis=1) == classes) < 1
+
+
+@pytest.mark.usefixtures('compiled_kernels')
+def test_signals_are_told_apart_but_not_better_than_is_possible(capsys, tmp_path):
+    pytest.importorskip('matplotlib')
+    example = load('signals')
+    arguments = ['--quick', '--checkpoint-dir', str(tmp_path / 'runs')]
+    example.main([*arguments, '--plot', str(tmp_path / 's.png')])
+    last = capsys.readouterr().out.splitlines()[-1]
+    accuracy, best = map(float, re.findall(r'([\d.]+)%', last))
+    assert 50 < accuracy < best < 95
+    assert (tmp_path / 's.png').stat().st_size > 1000
+    example.main([*arguments, '--resume'])
+    assert capsys.readouterr().out.splitlines()[-1] == last
