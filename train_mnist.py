@@ -1,7 +1,7 @@
 """Train LeNet-5 to read handwritten digits (MNIST): settings, data, network, training, evaluation, in this order.
 
 By default neighbouring layers run as one block (docs/reading.md, section 10). To follow one step, run
-`CNNX_FUSED=0 CNNX_BACKEND=numpy python train_mnist.py`, and read sections 1 to 8.
+`CNNX_FUSED=0 CNNX_BACKEND=numpy python train_mnist.py`, and read along the tree at the top of that page.
 """
 
 import argparse

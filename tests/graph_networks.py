@@ -54,12 +54,14 @@ def random_layer(rng):
         lambda: BatchNormalization(),
         lambda: Dropout(0.2),
         lambda: Convolutional(4, 3, padding=2, dilation=2, use_bias=False),
-        lambda: cnnx.TransposedConvolutional(int(rng.integers(1, 4)), (3, 2), (int(rng.integers(1, 3)), 1), 'same'),
-        lambda: cnnx.UpSampling((1, 2), 'bilinear'),
+        lambda: cnnx.TransposedConvolutional(
+            int(rng.integers(1, 4)), (3, 2), stride=(int(rng.integers(1, 3)), 1), padding='same'
+        ),
+        lambda: cnnx.UpSampling((1, 2), interpolation='bilinear'),
         lambda: cnnx.UpSampling((2, 1)),
         lambda: cnnx.ZeroPadding((0, 1)),
         lambda: cnnx.GroupNormalization(1),
-        lambda: cnnx.LayerNormalization(0.1),
+        lambda: cnnx.LayerNormalization(epsilon=0.1),
         *(cnnx.ELU, cnnx.Softplus, cnnx.SiLU, cnnx.GELU, cnnx.HardSwish, cnnx.PReLU),
     ]
     return kinds[rng.integers(0, len(kinds))]()

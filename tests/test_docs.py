@@ -155,6 +155,11 @@ def test_pages_of_users_are_short(page):
     assert len(page.read_text(encoding='utf-8').splitlines()) < 300
 
 
+@pytest.mark.parametrize('page', USERS, ids=page_id)
+def test_pages_have_nothing_left_to_fill_in(page):
+    assert not re.search(r'@@|\b(XX+|TODO|TBD|TUNED)\b', page.read_text(encoding='utf-8'))
+
+
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / 'mkdocs.yml').read_text(encoding='utf-8')
     listed = re.findall(r': (\S+\.md)$', navigation, re.MULTILINE)

@@ -22,7 +22,6 @@ _CONVOLUTION = 'Convolutional(num_filters, kernel_size)'
 _NETWORK = 'Network([Convolutional(...), ReLU(), ...])'
 _NO_TENSOR = 'not needed: NumPy arrays are used as they are'
 _OWN_LOSS = 'a subclass of cnnx.Loss that you write'
-_NO_1D = 'not available; images (N, H, W, C) with H = 1 serve'
 _BATCHES = 'not needed: train(x, y) cuts arrays into batches, and train(batches) takes an iterable of (x, y)'
 _CROSS_ENTROPY = 'CategoricalCrossEntropy(), for class indices and for one-hot rows'
 _OWN_LAYER = 'a subclass of cnnx.Layer that you write'
@@ -33,7 +32,6 @@ _DATA = 'cnnx.data.load_dataset(name), or cnnx.data.load_folder(path) for images
 NAMES = {
     'Activation': _LAYER_AFTER,
     'AdaptiveAvgPool2d': 'GlobalAveragePooling()',
-    'Add': 'not available: layers stand in a row',
     'AveragePooling2D': 'AveragePooling(pool_size)',
     'AvgPool2d': 'AveragePooling(pool_size)',
     'BCELoss': 'BinaryCrossEntropy() after a Sigmoid()',
@@ -43,13 +41,12 @@ NAMES = {
     'BatchNorm2d': 'BatchNormalization()',
     'BinaryCrossentropy': 'BinaryCrossEntropy()',
     'CategoricalCrossentropy': _CROSS_ENTROPY,
-    'Concatenate': 'not available: layers stand in a row',
-    'Conv1D': _NO_1D,
-    'Conv1d': _NO_1D,
+    'Conv1D': 'Convolutional1D(num_filters, kernel_size), of signals (N, L, C)',
+    'Conv1d': 'Convolutional1D(num_filters, kernel_size), of signals (N, L, C)',
     'Conv2D': _CONVOLUTION,
-    'Conv2DTranspose': _OWN_LAYER,
+    'Conv2DTranspose': 'TransposedConvolutional(num_filters, kernel_size)',
     'Conv2d': _CONVOLUTION,
-    'ConvTranspose2d': _OWN_LAYER,
+    'ConvTranspose2d': 'TransposedConvolutional(num_filters, kernel_size)',
     'Convolution2D': _CONVOLUTION,
     'CosineAnnealingLR': 'cnnx.schedules.Cosine(...)',
     'CosineDecay': 'cnnx.schedules.Cosine(...)',
@@ -58,19 +55,15 @@ NAMES = {
     'Dataset': _BATCHES,
     'Dropout2D': 'Dropout(rate)',
     'Dropout2d': 'Dropout(rate)',
-    'ELU': 'LeakyReLU(), or a subclass of cnnx.Layer that you write',
     'EarlyStopping': 'cnnx.callbacks.EarlyStopping()',
     'Embedding': _OWN_LAYER,
     'ExponentialDecay': 'cnnx.schedules.Exponential(...)',
-    'GELU': 'ReLU(), or a subclass of cnnx.Layer that you write',
     'GlobalAveragePooling2D': 'GlobalAveragePooling()',
-    'GlobalMaxPooling2D': _OWN_LAYER,
+    'GlobalMaxPooling2D': 'GlobalMaxPooling()',
     'ImageDataGenerator': 'train(augment=[...]) with objects of cnnx.augmentation',
-    'Input': 'input_shape=, an argument of the first layer',
     'InputLayer': 'input_shape=, an argument of the first layer',
     'LSTM': _OWN_LAYER,
-    'LayerNorm': _OWN_LAYER,
-    'LayerNormalization': _OWN_LAYER,
+    'LayerNorm': 'LayerNormalization()',
     'LeakyRelu': 'LeakyReLU()',
     'LearningRateScheduler': 'train(learning_rate=schedule) with one of cnnx.schedules, or a function of (step, steps)',
     'Linear': 'Dense(input_size, output_size), or Dense(output_size)',
@@ -92,13 +85,12 @@ NAMES = {
     'ReduceLROnPlateau': 'train(learning_rate=cnnx.schedules.ReduceOnPlateau(...))',
     'Relu': 'ReLU()',
     'Rescaling': 'done before training: x / 255',
-    'Reshape': 'done before training: x.reshape(...)',
     'Sequential': _NETWORK,
     'SparseCategoricalCrossentropy': _CROSS_ENTROPY,
     'StepLR': 'cnnx.schedules.StepDecay(...)',
     'Tensor': _NO_TENSOR,
     'TensorDataset': _BATCHES,
-    'ZeroPadding2D': "padding='same' of Convolutional, or np.pad before training",
+    'ZeroPadding2D': "ZeroPadding(pixels), or padding='same' of Convolutional",
     'applications': 'cnnx.models',
     'backend': 'use_backend(name)',
     'cuda': 'not available: cnnx runs on the CPU',
@@ -158,7 +150,6 @@ OF_NETWORK = {
     'get_params': 'not available; settings are arguments of the layers and of train',
     'get_weights': _WEIGHTS,
     'half': _DTYPE,
-    'input_shape': 'net.layers[0].input_shape',
     'load_state_dict': 'load_weights(path)',
     'loss_curve_': "what train returns: history['loss']",
     'modules': 'net.layers',
@@ -203,7 +194,7 @@ OF_OPTIMIZER = {
 }
 
 _INPUT = 'left out: it follows from the layer before, or from input_shape= of the first layer'
-_BIAS = 'left out: there always is a bias, and it begins at 0'
+_BIAS = 'left out: a bias begins at 0'
 _REGULARIZER = 'l2=, a number'
 _INITIALIZER = "kernel_initializer=, such as 'glorot_uniform'"
 _NO_NAMES = 'left out: layers have their index'
@@ -215,17 +206,15 @@ LAYER_KEYWORDS = {
     'affine': 'left out',
     'axis': 'left out: the last axis has the channels',
     'batch_input_shape': 'input_shape=, without the batch axis',
-    'bias': _BIAS,
+    'bias': 'use_bias=',
     'bias_initializer': _BIAS,
     'ceil_mode': "padding='same'",
     'data_format': _NHWC,
-    'dilation': 'not available',
-    'dilation_rate': 'not available',
+    'dilation_rate': 'dilation=, of Convolutional',
     'dim': 'left out: a softmax goes over the classes, the last axis',
     'dtype': "an argument of the network: Network(dtype='float64')",
     'eps': 'epsilon=',
     'filters': 'num_filters=',
-    'groups': 'not available',
     'in_channels': _INPUT,
     'in_features': 'input_size=, or left out',
     'inplace': 'left out',
@@ -243,7 +232,6 @@ LAYER_KEYWORDS = {
     'start_dim': 'left out: all axes but the batch axis',
     'strides': 'stride=',
     'units': 'output_size=',
-    'use_bias': _BIAS,
     'weight_init': _INITIALIZER,
     'weights_initializer': _INITIALIZER,
 }

@@ -14,6 +14,9 @@ from cnnx.execution.program import Sweep
 from cnnx.layers import Add, Sigmoid, Softmax
 from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy
 
+# A gradient for a step that computes the loss and has been back: not None, or `graph.backward` would skip the step.
+ALREADY_BACK = 0
+
 
 class Route(NamedTuple):
     """How a batch goes through a network for one purpose.
@@ -103,7 +106,7 @@ class FusedPlan(Plan):
             (x, *others), order = data.batch(index), None
         if route.with_loss:
             loss, correct, count = route.run(x, training, order, others)
-            dy = 0
+            dy = ALREADY_BACK
         else:
             y = route.run(x, training, order)
             others = others if order is None else [array[order] for array in others]

@@ -39,6 +39,6 @@ def test_a_notebook_shows_its_layers():
     parser.handle_data = found.append
     parser.feed(lenet5()._repr_html_())
     assert found[0].startswith('Network: 13 layers')
-    assert found[5:9] == ['0 Convolutional', '(28, 28, 6)', '156', '117,600']
+    assert found[6:11] == ['0 Convolutional', '(28, 28, 6)', '156', '117,600', 'input']
     assert found[-3:] == ['total', '61,706', '416,520']
     assert 'without layers' in cnnx.Network()._repr_html_()

@@ -18,7 +18,7 @@ def passes(layer, x, dy):
 @pytest.mark.parametrize('shape', SHAPES)
 def test_it_computes_what_pytorch_does(shape, groups):
     torch = pytest.importorskip('torch')
-    layer = LayerNormalization(1e-3) if groups is None else GroupNormalization(groups, 1e-3)
+    layer = LayerNormalization(epsilon=1e-3) if groups is None else GroupNormalization(groups, epsilon=1e-3)
     layer.set_up(shape[1:], dtype='float64')
     options = {'eps': 1e-3, 'dtype': torch.float64}
     theirs = torch.nn.LayerNorm(shape[-1], **options)
@@ -41,10 +41,10 @@ def test_it_computes_what_pytorch_does(shape, groups):
 def test_numbers_that_can_be_checked_by_hand():
     # Two pixels of two channels, all together of mean 4 and variance 5.
     x = np.array([[[1.0, 3], [5, 7]]]).reshape(1, 2, 2)
-    y = GroupNormalization(1, 1e-12).forward(x)
+    y = GroupNormalization(1, epsilon=1e-12).forward(x)
     np.testing.assert_allclose(y, (x - 4) / np.sqrt(5), rtol=1e-9)
-    np.testing.assert_allclose(GroupNormalization(2, 1e-12).forward(x), [[[-1, -1], [1, 1]]], rtol=1e-9)
-    layer = LayerNormalization(1e-12)
+    np.testing.assert_allclose(GroupNormalization(2, epsilon=1e-12).forward(x), [[[-1, -1], [1, 1]]], rtol=1e-9)
+    layer = LayerNormalization(epsilon=1e-12)
     np.testing.assert_allclose(layer.forward(x), [[[-1, 1], [-1, 1]]], rtol=1e-9)
     # Of two numbers, only their order is left: nothing changes with them.
     np.testing.assert_allclose(layer.backward(np.array([[[1.0, 2], [3, 5]]])), np.zeros((1, 2, 2)), atol=1e-9)

@@ -14,7 +14,7 @@ def test_an_output_and_gradients_by_hand():
     assert layer.forward(np.array([1, 2, 3]).reshape(1, 3, 1)).ravel().tolist() == [121, 132]
     assert layer.backward(np.array([1, 2]).reshape(1, 2, 1)).ravel().tolist() == [1, 12, 20]
     assert layer.parameters[0].grad.ravel().tolist() == [5, 8]
-    pool = MaxPooling1D(2, 1)
+    pool = MaxPooling1D(2, stride=1)
     assert pool.forward(np.array([1, 5, 2]).reshape(1, 3, 1)).ravel().tolist() == [5, 5]
     assert pool.backward(np.array([1, 2]).reshape(1, 2, 1)).ravel().tolist() == [0, 3, 0]
 

@@ -15,14 +15,14 @@ from cnnx import TransposedConvolutional
     ],
 )
 def test_sizes(kernel, stride, padding, size):
-    layer = TransposedConvolutional(1, (kernel, 2), (stride, 2), padding, input_shape=(5, 3, 2)).set_up()
+    layer = TransposedConvolutional(1, (kernel, 2), stride=(stride, 2), padding=padding, input_shape=(5, 3, 2)).set_up()
     assert layer.shape[0] == size
     assert layer.forward(np.ones((1, 5, 3, 2))).shape == (1, *layer.shape)
 
 
 @pytest.mark.usefixtures('each_backend')
 def test_an_output_and_gradients_by_hand():
-    layer = TransposedConvolutional(1, (1, 3), (1, 2), input_shape=(1, 2, 1))
+    layer = TransposedConvolutional(1, (1, 3), stride=(1, 2), input_shape=(1, 2, 1))
     layer.weights = np.array([1, 10, 100]).reshape(1, 3, 1, 1)
     layer.bias = [0.5]
     # 3 (1, 10, 100), and two pixels further 4 (1, 10, 100).
@@ -36,7 +36,7 @@ def test_an_output_and_gradients_by_hand():
 @pytest.mark.usefixtures('each_backend')
 def test_same_padding_cuts_the_odd_one_off_at_the_end():
     # As in Keras: of 3 pixels a step of 2 covers one twice, and the one too many lies at the end.
-    layer = TransposedConvolutional(1, (1, 3), (1, 2), 'same', input_shape=(1, 2, 1))
+    layer = TransposedConvolutional(1, (1, 3), stride=(1, 2), padding='same', input_shape=(1, 2, 1))
     layer.weights = np.array([1, 10, 100]).reshape(1, 3, 1, 1)
     assert layer.forward(np.array([3, 4]).reshape(1, 1, 2, 1)).ravel().tolist() == [3, 30, 304, 40]
 
@@ -48,7 +48,9 @@ def test_same_padding_cuts_the_odd_one_off_at_the_end():
 @pytest.mark.parametrize('use_bias', [True, False])
 def test_outputs_and_gradients_are_those_of_pytorch(kernel, stride, padding, use_bias):
     torch = pytest.importorskip('torch')
-    layer = TransposedConvolutional(4, kernel, stride, padding, use_bias=use_bias).set_up((5, 6, 3), dtype='float64')
+    layer = TransposedConvolutional(4, kernel, stride=stride, padding=padding, use_bias=use_bias).set_up(
+        (5, 6, 3), dtype='float64'
+    )
     theirs = torch.nn.ConvTranspose2d(3, 4, kernel, stride, padding, bias=use_bias, dtype=torch.float64)
     theirs.weight.data[...] = torch.from_numpy(layer.weights).permute(3, 2, 0, 1)
     rng = np.random.default_rng(0)
@@ -68,7 +70,7 @@ def test_outputs_and_gradients_are_those_of_pytorch(kernel, stride, padding, use
 
 
 def test_multiply_adds_count_each_weight_for_each_pixel_of_the_input():
-    layer = TransposedConvolutional(4, 3, 2, input_shape=(5, 6, 3)).set_up()
+    layer = TransposedConvolutional(4, 3, stride=2, input_shape=(5, 6, 3)).set_up()
     assert layer.multiply_adds == 5 * 6 * 3 * 3 * 4 * 3
 
 

@@ -15,7 +15,7 @@ def test_nearest_repeats_each_pixel():
 
 
 def test_bilinear_goes_in_a_line_from_pixel_to_pixel_and_stays_at_the_edges():
-    layer = UpSampling((1, 2), 'bilinear')
+    layer = UpSampling((1, 2), interpolation='bilinear')
     assert layer.forward(np.array([0.0, 4, 8]).reshape(1, 1, 3, 1)).ravel().tolist() == [0, 1, 3, 5, 7, 8]
     assert layer.backward(np.array([1.0, 0, 0, 0, 0, 4]).reshape(1, 1, 6, 1)).ravel().tolist() == [1, 0, 4]
 
@@ -25,7 +25,7 @@ def test_bilinear_goes_in_a_line_from_pixel_to_pixel_and_stays_at_the_edges():
 @pytest.mark.parametrize('shape', [(1, 1), (5, 4)])
 def test_outputs_and_gradients_are_those_of_pytorch(interpolation, size, shape):
     torch = pytest.importorskip('torch')
-    layer = UpSampling(size, interpolation)
+    layer = UpSampling(size, interpolation=interpolation)
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, *shape, 3))).requires_grad_()
     options = {'mode': interpolation} | ({'align_corners': False} if interpolation == 'bilinear' else {})
     expected = torch.nn.Upsample(scale_factor=layer.size, **options)(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
@@ -40,6 +40,6 @@ def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match='size: expected a whole number of at least 1, got 0'):
         UpSampling(0)
     with pytest.raises(ValueError, match="interpolation: expected one of nearest, bilinear, got 'cubic'"):
-        UpSampling(2, 'cubic')
+        UpSampling(2, interpolation='cubic')
     with pytest.raises(ValueError, match=r'UpSampling: expected input \(height, width, channels\), got \(3,\)'):
         UpSampling(input_shape=(3,)).set_up()

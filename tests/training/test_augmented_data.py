@@ -149,7 +149,7 @@ def test_fewer_images_generalize_better_with_augmentation(compiled_kernels):
 def test_pixels_are_not_moved_away_from_their_labels():
     net = cnnx.Network([cnnx.Convolutional(3, 3, padding='same', input_shape=(6, 6, 1)), cnnx.Softmax()], seed=0)
     net.compile(cnnx.CategoricalCrossEntropy())
-    x, y = small_data()[0], np.zeros((50, 6, 6), int)
+    x, y = small_data()[0], np.random.default_rng(0).integers(0, 3, (50, 6, 6))
     for moves in (Rotate(10), cnnx.augmentation.Elastic(1, 2)):
         with pytest.raises(ValueError, match='augment: would move the pixels of x, and not those of y'):
             net.train(x, y, augment=[Erase(), moves], verbose=0)
