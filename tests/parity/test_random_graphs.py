@@ -63,18 +63,31 @@ def zero_padding(layer, x):
     return F.pad(x, (left, right, top, bottom))
 
 
+def cropping(layer, x):
+    (top, _), (left, _) = layer.cropping
+    height, width = layer.shape[:2]
+    return x[:, :, top : top + height, left : left + width]
+
+
+def concatenate(layer, *x):
+    axis = layer.axis % len(layer.shape)  # of (H, W, C), or of (C,)
+    return torch.cat(x, 1 if axis == len(layer.shape) - 1 else axis + 2)
+
+
 # PyTorch's function of (layer, inputs, parameters) for each kind of layer that a random graph has.
 TWINS = {
     'Add': lambda layer, *x: sum(x[1:], x[0]),
     'AveragePooling': average_pooling,
     'BatchNormalization': batch_normalization,
-    'Concatenate': lambda layer, *x: torch.cat(x, 1),
+    'Concatenate': concatenate,
     'Convolutional': convolution,
+    'Cropping': cropping,
     'Dense': lambda layer, x, weights, bias: F.linear(x, weights.T, bias),
     'Dropout': dropout,
     'ELU': lambda layer, x: F.elu(x, layer.alpha),
     'GELU': lambda layer, x: F.gelu(x),
     'GlobalAveragePooling': lambda layer, x: x.mean((2, 3)),
+    'GlobalMaxPooling': lambda layer, x: x.amax((2, 3)),
     'GroupNormalization': lambda layer, x, *parameters: F.group_norm(x, layer.groups, *parameters, layer.epsilon),
     'HardSwish': lambda layer, x: F.hardswish(x),
     'LayerNormalization': layer_normalization,
@@ -83,7 +96,9 @@ TWINS = {
     'Multiply': lambda layer, *x: torch.stack(x).prod(0),
     'PReLU': lambda layer, x, alpha: F.prelu(x, alpha),
     'ReLU': lambda layer, x: F.relu(x),
+    'Reshape': lambda layer, x: x.movedim(1, -1).reshape(-1, *layer.shape).movedim(-1, 1),
     'SiLU': lambda layer, x: F.silu(x),
+    'Sigmoid': lambda layer, x: torch.sigmoid(x),
     'Softmax': lambda layer, x: x,  # the logits: their loss is cross_entropy
     'Softplus': lambda layer, x: F.softplus(x),
     'Tanh': lambda layer, x: torch.tanh(x),
@@ -136,3 +151,7 @@ def test_outputs_and_gradients_are_those_of_pytorch(seed, dtype):
         close(dx, gradients[0].movedim(1, -1), dtype, 'gradient of the input')
         for (name, _), gradient in zip(trainable.items(), gradients[1:], strict=True):
             close(net.parameters[name].grad, gradient, dtype, name)
+
+
+def test_the_graphs_have_all_these_layers():
+    assert {type(layer).__name__ for seed in range(60) for layer in random_graph(seed).layers} == set(TWINS)
