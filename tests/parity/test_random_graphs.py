@@ -87,7 +87,8 @@ TWINS = {
     'ELU': lambda layer, x: F.elu(x, layer.alpha),
     'GELU': lambda layer, x: F.gelu(x),
     'GlobalAveragePooling': lambda layer, x: x.mean((2, 3)),
-    'GlobalMaxPooling': lambda layer, x: x.amax((2, 3)),
+    # Of equal maxima the first one has the gradient, in both; amax would share it out.
+    'GlobalMaxPooling': lambda layer, x: F.max_pool2d(x, x.shape[2:]).flatten(1),
     'GroupNormalization': lambda layer, x, *parameters: F.group_norm(x, layer.groups, *parameters, layer.epsilon),
     'HardSwish': lambda layer, x: F.hardswish(x),
     'LayerNormalization': layer_normalization,
