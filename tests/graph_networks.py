@@ -27,9 +27,12 @@ def random_graph(seed, most_layers=12, dtype='float64', fused=True, shape=SHAPE,
         elif choice == 2:
             fitting = [other for other in values if other.shape[:2] == value.shape[:2]]
             values.append(Concatenate()([value, fitting[rng.integers(0, len(fitting))]]))
+        elif choice == 3:
+            values.append(Concatenate(axis=int(rng.integers(0, 3)))([value, same[rng.integers(0, len(same))]]))
         else:
-            values.append(random_layer(rng)(value))
-    ends = [cnnx.GlobalAveragePooling()(value) for value in unread(values[1:])]
+            values.append(random_layer(rng, value.shape)(value))
+    poolings = cnnx.GlobalAveragePooling, cnnx.GlobalMaxPooling
+    ends = [poolings[rng.integers(0, 2)]()(value) for value in unread(values[1:])]
     h = Concatenate()(ends) if len(ends) > 1 else ends[0]
     y = Softmax()(Dense(output_size=3)(h))
     net = cnnx.Network(inputs=x, outputs=y, seed=seed if weights is None else weights, dtype=dtype, fused=fused)
@@ -42,10 +45,13 @@ def unread(values):
     return [value for value in values if value.place not in read]
 
 
-def random_layer(rng):
+def random_layer(rng, shape):
+    height, width, channels = shape
     kinds = [
         lambda: Convolutional(int(rng.integers(1, 5)), int(rng.integers(1, 4)), padding='same'),
         lambda: Convolutional(3, 3, padding='same', stride=int(rng.integers(1, 3))),
+        lambda: Convolutional(2 * channels, 3, padding='same', groups=channels),
+        lambda: Convolutional(channels, 2, padding=1, groups=channels, use_bias=False),
         lambda: cnnx.ReLU(),
         lambda: cnnx.LeakyReLU(0.2),
         lambda: cnnx.Tanh(),
@@ -60,6 +66,9 @@ def random_layer(rng):
         lambda: cnnx.UpSampling((1, 2), interpolation='bilinear'),
         lambda: cnnx.UpSampling((2, 1)),
         lambda: cnnx.ZeroPadding((0, 1)),
+        lambda: cnnx.Cropping(((0, int(height > 3)), (int(width > 3), 0))),
+        lambda: cnnx.Reshape((width, height, channels)),
+        lambda: cnnx.Sigmoid(),
         lambda: cnnx.GroupNormalization(1),
         lambda: cnnx.LayerNormalization(epsilon=0.1),
         *(cnnx.ELU, cnnx.Softplus, cnnx.SiLU, cnnx.GELU, cnnx.HardSwish, cnnx.PReLU),

@@ -1,7 +1,8 @@
-"""The examples: the loop by hand equals `train`, transfer learning helps, the notebook runs."""
+"""The examples: the loop by hand equals `train`, transfer learning helps, the networks learn, the notebook runs."""
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import cnnx
 from cnnx.data import preprocess_mnist_data
 from cnnx.models import lenet5
+from cnnx.schedules import Constant
 
 EXAMPLES = Path(__file__).parents[1] / 'examples'
 
@@ -97,3 +99,127 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     wrong = int(outputs['mistakes'][0].text.split()[0])
     assert 0 < wrong < 100
     assert (tmp_path / 'digits.npz').exists()
+
+
+@pytest.mark.usefixtures('compiled_kernels')
+def test_all_architectures_are_trained_and_compared(capsys):
+    example = load('architectures')
+    example.main(['--quick'])
+    _, *rows, best = capsys.readouterr().out.splitlines()
+    assert [row[:20].strip() for row in rows] == list(example.NETWORKS)
+    accuracies = {row[:20].strip(): float(re.search(r'([\d.]+)%', row)[1]) for row in rows}
+    name = max(accuracies, key=accuracies.get)
+    assert best == f'most accurate: {name}, {accuracies[name]:.2f}%'
+    assert accuracies[name] > 25
+
+
+@pytest.mark.usefixtures('compiled_kernels')
+def test_a_comparison_can_be_resumed_and_drawn(capsys, tmp_path):
+    pytest.importorskip('matplotlib')
+    example = load('architectures')
+    arguments = ['--networks', 'LeNet-5', 'MobileNet', '--quick', '--checkpoint-dir', str(tmp_path / 'runs')]
+    example.main(arguments)
+    best = capsys.readouterr().out.splitlines()[-1]
+    example.main([*arguments, '--resume', '--plot', str(tmp_path / 'a.png')])  # there is nothing left to train
+    assert capsys.readouterr().out.splitlines()[-1] == best
+    assert (tmp_path / 'a.png').stat().st_size > 1000
+
+
+@pytest.mark.usefixtures('compiled_kernels')
+@pytest.mark.parametrize('name', ['ResNet', 'Inception', 'MobileNet', 'DenseNet'])
+def test_networks_that_branch_overfit_a_few_images(name):
+    (x, y), _ = preprocess_mnist_data()
+    net = load('architectures').NETWORKS[name](seed=0)
+    net.compile(cnnx.CategoricalCrossEntropy(), cnnx.Adam())
+    history = net.train(x[:20], y[:20], epochs=20, learning_rate=0.01, batch_size=20, verbose=0)
+    assert history['accuracy'][-1] > 0.9
+
+
+def small_vae():
+    example = load('autoencoder')
+    x = example.draw_pixels(preprocess_mnist_data()[0][0][:100], np.random.default_rng(0))
+    return example.VAE(latents=3, seed=0), x
+
+
+def test_the_gradients_of_the_vae_are_those_of_its_elbo():
+    vae, x = small_vae()
+    for net in (vae.encoder, vae.decoder):
+        vae.step(x, np.random.default_rng(1), learning_rate=0.0)
+        gradients = [parameter.grad.copy() for parameter in net.trainable_parameters]
+        length = np.sqrt(sum(np.sum(np.square(gradient, dtype=float)) for gradient in gradients))
+        values = [parameter.value.copy() for parameter in net.trainable_parameters]
+        elbos = []
+        for step in (0.02, -0.02):  # along the gradient, with the same noise
+            for parameter, value, gradient in zip(net.trainable_parameters, values, gradients, strict=True):
+                parameter.value[...] = value + step / length * gradient
+            elbos.append(vae.elbo(x, np.random.default_rng(1))[0])
+        for parameter, value in zip(net.trainable_parameters, values, strict=True):
+            parameter.value[...] = value
+        assert (elbos[1] - elbos[0]) / 0.04 == pytest.approx(784 * length, rel=0.01), net
+
+
+def test_the_elbo_of_a_batch_is_that_of_evaluation():
+    vae, x = small_vae()
+    before, likelihood, divergence = vae.elbo(x, np.random.default_rng(1))
+    assert before == pytest.approx(likelihood - divergence)
+    assert vae.step(x, np.random.default_rng(1), learning_rate=0.0005) == pytest.approx(before, rel=1e-5)
+    assert vae.elbo(x, np.random.default_rng(1))[0] > before
+
+
+@pytest.mark.usefixtures('compiled_kernels')
+@pytest.mark.parametrize('kind', ['vae', 'denoising'])
+def test_an_autoencoder_that_is_resumed_ends_as_one_that_was_not(kind, capsys, tmp_path):
+    example = load('autoencoder')
+    (x, y), _ = preprocess_mnist_data()
+    arguments = [kind, '--checkpoint-dir', str(tmp_path / kind)]
+    run = example.run_vae if kind == 'vae' else example.run_denoising
+    lines = []
+    for epochs in (['--epochs', '3'], ['--epochs', '1'], ['--epochs', '3', '--resume']):
+        example.RATE = Constant(0.002)  # which does not depend on the number of epochs
+        run(x[:200], (x[200:300], y[200:300]), example.parse_settings([*arguments, *epochs]))
+        lines.append(capsys.readouterr().out.splitlines()[-1])
+    assert lines[0] == lines[2] != lines[1]
+    with pytest.raises(SystemExit):
+        example.parse_settings([kind, '--resume'])
+
+
+@pytest.mark.usefixtures('compiled_kernels')
+@pytest.mark.parametrize('kind', ['vae', 'vae --latents 2', 'denoising'])
+def test_autoencoders_learn_and_draw(kind, capsys, tmp_path):
+    pytest.importorskip('matplotlib')
+    load('autoencoder').main([*kind.split(), '--quick', '--plot', str(tmp_path / 'a.png')])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert (tmp_path / 'a.png').stat().st_size > 1000
+    if kind == 'denoising':
+        after, before = map(float, re.findall(r'\d+\.\d+', last))
+        assert after < before
+    else:
+        assert float(re.match(r'test ELBO: (\S+) nats', last)[1]) > -300
+
+
+def test_bayes_compares_the_likelihoods_of_all_classes_and_places():
+    example = load('signals')
+    x, classes = example.make_signals(100, np.random.default_rng(0))
+    known = example.waveforms()
+    places = range(example.LENGTH - known.shape[1] + 1)
+    clean = np.zeros((len(known), len(places), example.LENGTH))  # every signal that there is, without noise
+    for place in places:
+        clean[:, place, place : place + known.shape[1]] = known
+    squares = ((x[:, None, None, :, 0] - clean) ** 2).sum(axis=-1)
+    likelihoods = np.exp(-squares / (2 * example.NOISE**2)).mean(axis=2)
+    np.testing.assert_array_equal(example.classify_by_bayes(x), likelihoods.argmax(axis=1))
+    assert 0.85 < np.mean(likelihoods.argmax(axis=1) == classes) < 1
+
+
+@pytest.mark.usefixtures('compiled_kernels')
+def test_signals_are_told_apart_but_not_better_than_is_possible(capsys, tmp_path):
+    pytest.importorskip('matplotlib')
+    example = load('signals')
+    arguments = ['--quick', '--checkpoint-dir', str(tmp_path / 'runs')]
+    example.main([*arguments, '--plot', str(tmp_path / 's.png')])
+    last = capsys.readouterr().out.splitlines()[-1]
+    accuracy, best = map(float, re.findall(r'([\d.]+)%', last))
+    assert 50 < accuracy < best < 95
+    assert (tmp_path / 's.png').stat().st_size > 1000
+    example.main([*arguments, '--resume'])
+    assert capsys.readouterr().out.splitlines()[-1] == last
