@@ -47,25 +47,39 @@ def test_the_loop_by_hand_gives_the_weights_of_train(monkeypatch, capsys):
 
 
 def test_what_was_learned_of_other_digits_helps(transfer, capsys):
-    results = transfer.compare(samples_per_class=20, seeds=4, epochs=5)
+    results = transfer.compare('lenet5', samples_per_class=20, seeds=4, epochs=5)
     from_scratch, transferred = (accuracies for accuracies, *_ in results.values())
     assert transferred.mean() > from_scratch.mean() + 0.02
     assert from_scratch.mean() > 0.5
 
 
-def test_convolutions_stay_and_the_head_is_new(transfer):
+def learn_with_new_head(transfer, build):
+    """Return a network that was pretrained and learned with a new head, and which of its parameters stayed."""
     rng = np.random.default_rng(0)
     x, y = rng.random((20, 28, 28, 1)), np.repeat(np.arange(5), 4)
-    base = transfer.pretrained(x, y, seed=0)
+    base = transfer.pretrained(build, x, y, seed=0)
     before = {name: parameter.value.copy() for name, parameter in base.parameters.items()}
     net = transfer.trained(transfer.with_new_head(base), x, y, 0.01, epochs=2)
-    same = {name for name in before if np.array_equal(net.parameters[name].value, before[name])}
+    return net, {name for name in before if np.array_equal(net.parameters[name].value, before[name])}
+
+
+def test_convolutions_stay_and_the_head_is_new(transfer):
+    net, same = learn_with_new_head(transfer, transfer.NETWORKS['lenet5'])
     assert same == {'weights_0', 'bias_0', 'weights_3', 'bias_3'}
     assert net.layers[-1].shape == (5,)
 
 
-def test_the_command_prints_both_ways(transfer, capsys):
-    transfer.main(['--samples-per-class', '2', '--seeds', '1', '--epochs', '1'])
+def test_a_resnet_keeps_two_stages_and_trains_the_third(transfer):
+    net, same = learn_with_new_head(transfer, transfer.NETWORKS['resnet'])
+    early = [layer for layer in net.layers if layer.shape in ((28, 28, 8), (14, 14, 16))]
+    assert len(same) == 6 * (1 + 4)  # six convolutions, and gamma, beta, mean and variance after each
+    assert len(same) == sum(len(layer.parameters) for layer in early)
+    assert net.layers[-1].shape == (5,)
+
+
+@pytest.mark.parametrize('network', ['lenet5', 'resnet'])
+def test_the_command_prints_both_ways(transfer, network, capsys):
+    transfer.main(['--network', network, '--quick'])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ['test', 'from', 'transferred', 'gain']
     with pytest.raises(SystemExit):
