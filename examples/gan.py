@@ -51,8 +51,8 @@ def new_generator(seed):
 
 def new_discriminator(seed):
     """Return a network whose output is positive for images that it takes for real ones."""
-    layers = [Convolutional(32, 5, stride=2, padding='same', input_shape=(28, 28, 1)), LeakyReLU(0.2), Dropout(0.3)]
-    layers += [Convolutional(64, 5, stride=2, padding='same'), LeakyReLU(0.2), Dropout(0.3)]
+    layers = [Convolutional(32, 4, stride=2, padding='same', input_shape=(28, 28, 1)), LeakyReLU(0.2), Dropout(0.3)]
+    layers += [Convolutional(64, 4, stride=2, padding='same'), LeakyReLU(0.2), Dropout(0.3)]
     layers += [Flatten(), Dense(output_size=1)]
     net = Network(layers, seed=seed)
     net.compile(BinaryCrossEntropy(from_logits=True), Adam(beta_1=0.5))
