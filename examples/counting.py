@@ -160,6 +160,8 @@ def parse_settings(arguments):
     parser.add_argument('--checkpoint-dir', metavar='DIR', help='save after each epoch')
     parser.add_argument('--resume', action='store_true', help='continue from the newest checkpoint, exactly')
     settings = parser.parse_args(arguments)
+    if settings.resume and not settings.checkpoint_dir:
+        parser.error('--resume needs --checkpoint-dir')
     settings.epochs = settings.epochs or (2 if settings.quick else 20)
     return settings
 

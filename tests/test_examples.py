@@ -117,6 +117,8 @@ def test_counting_learns_ink_and_resumes(counting, tmp_path, capsys):
     delete_last_epoch(tmp_path)
     counting.main([*arguments, '--resume'])
     assert last_line(capsys) == last
+    with pytest.raises(SystemExit):
+        counting.main(['--resume'])
 
 
 def test_a_turned_digit_keeps_its_ink_and_turns_counter_clockwise(counting):
