@@ -35,7 +35,7 @@ from cnnx.models import pretrained
 
 BATCH = 64
 LATENT = 64  # random numbers that make an image
-LEARNING_RATE = 0.001  # of the first epoch; it falls in a straight line, to 0 after the last
+LEARNING_RATE = 0.001
 REAL = 0.9  # the target of real images: one-sided label smoothing (Salimans et al., 2016)
 SAMPLES = 1000
 
@@ -59,29 +59,28 @@ def new_discriminator(seed):
     return net
 
 
-def train_step(generator, discriminator, real, rate):
+def train_step(generator, discriminator, real):
     """Train both networks on one batch; return the losses of the discriminator and of the generator."""
     count = len(real)
     noise = generator.generator.standard_normal((count, LATENT))
     fake = generator.forward(noise, training=True)
     targets = np.repeat([REAL, 0], count)
-    told_apart = discriminator.train_on_batch(np.concatenate([real, fake]), targets, learning_rate=rate)
+    told_apart = discriminator.train_on_batch(np.concatenate([real, fake]), targets, learning_rate=LEARNING_RATE)
 
     # The generator's loss is small where the discriminator takes its images for real ones. Only the gradient with
     # respect to the images is used: the discriminator is not updated.
     outputs = discriminator.forward(fake, training=True)
     loss, dy = discriminator.loss.value_and_gradient(outputs, np.ones(count))
     generator.backward(discriminator.backward(dy))
-    generator.update(rate)
+    generator.update(LEARNING_RATE)
     return told_apart['loss'], loss
 
 
 def train(generator, discriminator, x, first_epoch, settings):
     for epoch in range(first_epoch, settings.epochs + 1):
-        rate = LEARNING_RATE * (1 - (epoch - 1) / settings.epochs)
         order = generator.generator.permutation(len(x))
         batches = [order[i : i + BATCH] for i in range(0, len(x) - BATCH + 1, BATCH)]
-        losses = np.mean([train_step(generator, discriminator, x[batch], rate) for batch in batches], axis=0)
+        losses = np.mean([train_step(generator, discriminator, x[batch]) for batch in batches], axis=0)
         print(f'epoch {epoch}: loss of the discriminator {losses[0]:.3f}, of the generator {losses[1]:.3f}', flush=True)
         if settings.checkpoint_dir:
             for name, net in (('generator', generator), ('discriminator', discriminator)):

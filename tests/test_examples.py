@@ -171,7 +171,7 @@ def test_a_generator_gets_darker_or_brighter_as_the_real_images_are(gan):
     for value in (0, 1):
         generator, discriminator = gan.new_generator(seed=0), gan.new_discriminator(seed=1)
         for _ in range(20):
-            gan.train_step(generator, discriminator, np.full((16, 28, 28, 1), value), rate=0.0005)
+            gan.train_step(generator, discriminator, np.full((16, 28, 28, 1), value))
         brightness.append(generator.predict(noise).mean())
     first, darker, brighter = brightness
     assert darker < first < brighter
