@@ -1,7 +1,9 @@
-"""Transfer learning: a LeNet-5 trained on the digits 0 to 4 keeps its convolutions and learns 5 to 9 from few images.
+"""Transfer learning: a network trained on the digits 0 to 4 keeps early layers and learns 5 to 9 from few images.
 
-It is compared with a LeNet-5 that is trained on 5 to 9 from scratch, with the same samples and number of steps. For
-each, the learning rate is chosen from RATES by cross-validation; the test images are used for the final accuracy only.
+LeNet-5 keeps its convolutions; a ResNet (--network resnet) keeps its first two stages, and trains the third further.
+Both get a new head. Each is compared with the same network, trained on 5 to 9 from scratch with the same samples and
+number of steps. For each, the learning rate is chosen from RATES by cross-validation; the test images are used for the
+final accuracy only.
 """
 
 import argparse
@@ -10,7 +12,20 @@ import time
 
 import numpy as np
 
-from cnnx import SGD, CategoricalCrossEntropy, Dense, Flatten, ReLU, Softmax
+from cnnx import (
+    SGD,
+    Add,
+    BatchNormalization,
+    CategoricalCrossEntropy,
+    Convolutional,
+    Dense,
+    Flatten,
+    GlobalAveragePooling,
+    Input,
+    Network,
+    ReLU,
+    Softmax,
+)
 from cnnx.callbacks import LambdaCallback
 from cnnx.data import preprocess_mnist_data
 from cnnx.models import lenet5
@@ -19,14 +34,42 @@ RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 BATCH = 10
 
 
+def residual_block(x, filters, stride):
+    """Two 3 x 3 convolutions, beside which the input goes by. Source: He et al., 2016, figure 2."""
+    h = Convolutional(filters, 3, stride=stride, padding='same', use_bias=False)(x)
+    h = ReLU()(BatchNormalization()(h))
+    h = BatchNormalization()(Convolutional(filters, 3, padding='same', use_bias=False)(h))
+    if stride > 1:
+        x = BatchNormalization()(Convolutional(filters, 1, stride=stride, padding='same', use_bias=False)(x))
+    return ReLU()(Add()([h, x]))
+
+
+def resnet(seed, classes=10):
+    """Return a ResNet of three stages, on images of 28 x 28, 14 x 14 and 7 x 7."""
+    x = Input((28, 28, 1))
+    h = ReLU()(BatchNormalization()(Convolutional(8, 3, padding='same', use_bias=False)(x)))
+    for filters, stride in ((8, 1), (16, 2), (32, 2)):
+        h = residual_block(h, filters, stride)
+    net = Network(inputs=x, outputs=Softmax()(Dense(output_size=classes)(GlobalAveragePooling()(h))), seed=seed)
+    net.compile(CategoricalCrossEntropy(), SGD(momentum=0.9))
+    return net
+
+
+NETWORKS = {'lenet5': lenet5, 'resnet': resnet}
+
+
 def parse_settings(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--network', choices=NETWORKS, default='lenet5', help='(%(default)s)')
+    parser.add_argument('--quick', action='store_true', help='few images, one seed, one epoch, to see that it runs')
     parser.add_argument('--samples-per-class', type=int, default=20, metavar='N', help='of 5 to 9 (%(default)s)')
     parser.add_argument('--seeds', type=int, default=10, metavar='N', help='number of repetitions (%(default)s)')
     parser.add_argument('--epochs', type=int, default=5, metavar='N', help='number of epochs (%(default)s)')
     settings = parser.parse_args(arguments)
     if settings.seeds < 1 or settings.epochs < 1 or not 2 <= settings.samples_per_class <= 400:
         parser.error('expected at least 1 seed and 1 epoch, and 2 to 400 samples a class')
+    if settings.quick:
+        settings.samples_per_class, settings.seeds, settings.epochs = 2, 1, 1
     return settings
 
 
@@ -45,25 +88,31 @@ def draw(x, y, count, rng):
 
 
 def with_new_head(net):
-    """Replace the layers after the convolutions by new dense layers for five classes."""
-    while not isinstance(net.layers[-1], Flatten):
+    """Replace the layers after Flatten or GlobalAveragePooling by new dense layers for five classes."""
+    while not isinstance(net.layers[-1], Flatten | GlobalAveragePooling):
         net.pop()
-    for layer in (Dense(output_size=120), ReLU(), Dense(output_size=84), ReLU(), Dense(output_size=5), Softmax()):
-        net.add(layer)
+    if isinstance(net.layers[-1], Flatten):
+        for layer in (Dense(output_size=120), ReLU(), Dense(output_size=84), ReLU()):
+            net.add(layer)
+    net.add(Dense(output_size=5))
+    net.add(Softmax())
     net.compile(CategoricalCrossEntropy(), SGD(momentum=0.9))
     return net
 
 
-def new(seed):
-    return with_new_head(lenet5(seed))
+def new(build, seed):
+    return with_new_head(build(seed))
 
 
-def pretrained(x, y, seed):
-    """Return a network trained on x, with its layers frozen."""
-    net = lenet5(seed, classes=5)
+def pretrained(build, x, y, seed):
+    """Return a network trained on x, with the layers frozen whose outputs are images of more than 7 x 7 pixels.
+
+    These are all convolutions of LeNet-5, and of the ResNet those of the first two stages.
+    """
+    net = build(seed, classes=5)
     net.train(x, y, epochs=5, learning_rate=0.01, verbose=0)
     for layer in net.layers:
-        layer.trainable = False
+        layer.trainable = layer.shape[0] <= 7 or len(layer.shape) == 1
     return net
 
 
@@ -92,14 +141,16 @@ def seconds_of_an_epoch(net, x, y):
     return min(np.diff(times))
 
 
-def compare(samples_per_class, seeds, epochs):
+def compare(network, samples_per_class, seeds, epochs, quick=False):
     """Return {method: (test accuracies, learning rates, seconds of an epoch over all images of 5 to 9)}, by seed."""
     training, testing = preprocess_mnist_data()
+    if quick:
+        training = training[0][:400], training[1][:400]
     known, others, test = five_digits(training, 0), five_digits(training, 5), five_digits(testing, 5)
-    results = {'from scratch': [], 'transferred': []}
+    results, build = {'from scratch': [], 'transferred': []}, NETWORKS[network]
     for seed in range(seeds):
-        base, few = pretrained(*known, seed), draw(*others, samples_per_class, np.random.default_rng(seed))
-        methods = (lambda seed=seed: new(seed)), (lambda base=base: with_new_head(copy.deepcopy(base)))
+        base, few = pretrained(build, *known, seed), draw(*others, samples_per_class, np.random.default_rng(seed))
+        methods = (lambda seed=seed: new(build, seed)), (lambda base=base: with_new_head(copy.deepcopy(base)))
         for result, make in zip(results.values(), methods, strict=True):
             rate = best_rate(make, *few, epochs)
             accuracy = trained(make(), *few, rate, epochs).evaluate(*test)['accuracy']

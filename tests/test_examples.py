@@ -1,4 +1,4 @@
-"""The examples: the loop by hand equals `train`, transfer learning helps, the networks learn, the notebook runs."""
+"""The examples: each one runs in its quick form and learns, the loop by hand equals `train`, the notebook runs."""
 
 import importlib.util
 import json
@@ -48,29 +48,145 @@ def test_the_loop_by_hand_gives_the_weights_of_train(monkeypatch, capsys):
 
 
 def test_what_was_learned_of_other_digits_helps(transfer, capsys):
-    results = transfer.compare(samples_per_class=20, seeds=4, epochs=5)
+    results = transfer.compare('lenet5', samples_per_class=20, seeds=4, epochs=5)
     from_scratch, transferred = (accuracies for accuracies, *_ in results.values())
     assert transferred.mean() > from_scratch.mean() + 0.02
     assert from_scratch.mean() > 0.5
 
 
-def test_convolutions_stay_and_the_head_is_new(transfer):
+def learn_with_new_head(transfer, build):
+    """Return a network that was pretrained and learned with a new head, and which of its parameters stayed."""
     rng = np.random.default_rng(0)
     x, y = rng.random((20, 28, 28, 1)), np.repeat(np.arange(5), 4)
-    base = transfer.pretrained(x, y, seed=0)
+    base = transfer.pretrained(build, x, y, seed=0)
     before = {name: parameter.value.copy() for name, parameter in base.parameters.items()}
     net = transfer.trained(transfer.with_new_head(base), x, y, 0.01, epochs=2)
-    same = {name for name in before if np.array_equal(net.parameters[name].value, before[name])}
+    return net, {name for name in before if np.array_equal(net.parameters[name].value, before[name])}
+
+
+def test_convolutions_stay_and_the_head_is_new(transfer):
+    net, same = learn_with_new_head(transfer, transfer.NETWORKS['lenet5'])
     assert same == {'weights_0', 'bias_0', 'weights_3', 'bias_3'}
     assert net.layers[-1].shape == (5,)
 
 
-def test_the_command_prints_both_ways(transfer, capsys):
-    transfer.main(['--samples-per-class', '2', '--seeds', '1', '--epochs', '1'])
+def test_a_resnet_keeps_two_stages_and_trains_the_third(transfer):
+    net, same = learn_with_new_head(transfer, transfer.NETWORKS['resnet'])
+    early = [layer for layer in net.layers if layer.shape in ((28, 28, 8), (14, 14, 16))]
+    assert len(same) == 6 * (1 + 4)  # six convolutions, and gamma, beta, mean and variance after each
+    assert len(same) == sum(len(layer.parameters) for layer in early)
+    assert net.layers[-1].shape == (5,)
+
+
+@pytest.mark.parametrize('network', ['lenet5', 'resnet'])
+def test_the_command_prints_both_ways(transfer, network, capsys):
+    transfer.main(['--network', network, '--quick'])
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ['test', 'from', 'transferred', 'gain']
     with pytest.raises(SystemExit):
         transfer.main(['--seeds', '0'])
+
+
+def last_line(capsys):
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+def delete_last_epoch(folder):
+    last = list(folder.glob('*_epoch_2.npz'))
+    assert len(last) == 2
+    for path in last:
+        path.unlink()
+
+
+def numbers_of(line):
+    return [float(number) for number in re.findall(r'\d+\.\d+', line)]
+
+
+@pytest.fixture
+def counting(compiled_kernels):
+    return load('counting')
+
+
+def test_counting_learns_ink_and_resumes(counting, tmp_path, capsys):
+    arguments = ['--quick', '--checkpoint-dir', str(tmp_path), '--plot', str(tmp_path / 'scenes.png')]
+    counting.main(arguments)
+    of_network, of_median, f1, last = capsys.readouterr().out.splitlines()
+    assert numbers_of(of_network)[0] < 0.8 * numbers_of(of_median)[0]
+    assert len(numbers_of(f1)) == 10
+    assert last.startswith('counting: ')
+    assert (tmp_path / 'scenes.png').stat().st_size > 0
+    delete_last_epoch(tmp_path)
+    counting.main([*arguments, '--resume'])
+    assert last_line(capsys) == last
+    with pytest.raises(SystemExit):
+        counting.main(['--resume'])
+
+
+def test_a_turned_digit_keeps_its_ink_and_turns_counter_clockwise(counting):
+    images = np.zeros((2, 28, 28, 1))
+    images[:, 13:15, 18:20] = 1  # right of the middle
+    turned = counting.rotate(images, np.array([0, 90]))
+    np.testing.assert_allclose(turned[0], images[0], atol=1e-12)
+    assert turned[1].sum() == pytest.approx(4)
+    assert turned[1, 8:10, 13:15].sum() == pytest.approx(4)  # above the middle
+
+
+def test_scenes_are_labelled_with_what_is_on_them(counting):
+    images = np.arange(1, 11).reshape(10, 1, 1, 1) * np.ones(
+        (1, 28, 28, 1)
+    )  # a digit is an area as bright as its label
+    counting.NOISE = 0
+    x, y = counting.scenes(images, np.arange(10), 50, np.random.default_rng(0))
+    for scene, there in zip(x, y, strict=True):
+        assert set(np.unique(scene)) - {0} <= set(np.flatnonzero(there) + 1)
+    assert {2, 3} >= set(y.sum(axis=1))
+
+
+def test_f1_of_each_label(counting):
+    predicted = np.array([[1, 0, 1], [1, 0, 0]], dtype=bool)
+    there = np.array([[1, 0, 0], [0, 0, 1]], dtype=bool)
+    np.testing.assert_allclose(counting.f1_by_label(predicted, there), [2 / 3, 0, 0])
+
+
+@pytest.fixture
+def gan(compiled_kernels):
+    return load('gan')
+
+
+def test_a_gan_that_is_resumed_ends_with_the_same_figure(gan, tmp_path, capsys):
+    arguments = ['--quick', '--checkpoint-dir', str(tmp_path), '--plot', str(tmp_path / 'samples.png')]
+    gan.main(arguments)
+    whole = last_line(capsys)
+    assert re.fullmatch(r'gan: .* read with more than 0.9, rarest digit .*, distance .*', whole)
+    assert (tmp_path / 'samples.png').stat().st_size > 0
+    delete_last_epoch(tmp_path)
+    gan.main([*arguments, '--resume'])
+    assert last_line(capsys) == whole
+    with pytest.raises(SystemExit):
+        gan.main(['--resume'])
+
+
+def test_a_generator_gets_darker_or_brighter_as_the_real_images_are(gan):
+    noise = np.random.default_rng(0).standard_normal((100, gan.LATENT))
+    brightness = [gan.new_generator(seed=0).predict(noise).mean()]
+    for value in (0, 1):
+        generator, discriminator = gan.new_generator(seed=0), gan.new_discriminator(seed=1)
+        for _ in range(20):
+            gan.train_step(generator, discriminator, np.full((16, 28, 28, 1), value))
+        brightness.append(generator.predict(noise).mean())
+    first, darker, brighter = brightness
+    assert darker < first < brighter
+
+
+def test_the_frechet_distance_of_known_gaussians(gan):
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(1000, 3))
+    assert gan.frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+    assert gan.frechet_distance(a, a + np.array([3, 0, 4])) == pytest.approx(25)
+    # Of b = 2 a the covariance is 4 A, so A + B - 2 sqrt(A B) = A.
+    b = 2 * (a - a.mean(axis=0))
+    expected = np.sum(a.mean(axis=0) ** 2) + np.trace(np.cov(a, rowvar=False))
+    assert gan.frechet_distance(a, b) == pytest.approx(expected)
 
 
 def test_the_notebook_has_no_outputs():

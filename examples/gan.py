@@ -1,0 +1,174 @@
+"""A generative adversarial network (DCGAN) that draws digits, and a judge that says how good they are.
+
+    python examples/gan.py
+
+The generator makes images of random numbers by transposed convolutions. The discriminator learns to tell them from
+images of MNIST, and the generator learns from the discriminator's gradient. At the end, a LeNet-5 that comes with the
+package reads 1,000 samples, none of them chosen; it plays no part in training. Printed are the fraction that it reads
+with more than 0.9, the fraction of each digit, and the Frechet distance between its features of the samples and of the
+test images. Source: Radford et al., "Unsupervised representation learning with deep convolutional generative
+adversarial networks", 2016.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from cnnx import (
+    Adam,
+    BatchNormalization,
+    BinaryCrossEntropy,
+    Convolutional,
+    Dense,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    Network,
+    ReLU,
+    Reshape,
+    Sigmoid,
+    TransposedConvolutional,
+)
+from cnnx.data import preprocess_mnist_data
+from cnnx.models import pretrained
+
+BATCH = 64
+LATENT = 64  # random numbers that make an image
+LEARNING_RATE = 0.001
+REAL = 0.9  # the target of real images: one-sided label smoothing (Salimans et al., 2016)
+SAMPLES = 1000
+
+
+def new_generator(seed):
+    layers = [Dense(LATENT, 7 * 7 * 64), Reshape((7, 7, 64)), BatchNormalization(), ReLU()]
+    layers += [TransposedConvolutional(32, 4, stride=2, padding='same'), BatchNormalization(), ReLU()]
+    layers += [TransposedConvolutional(1, 4, stride=2, padding='same'), Sigmoid()]
+    net = Network(layers, seed=seed)
+    net.compile(loss=None, optimizer=Adam(beta_1=0.5))  # its gradient comes from the discriminator
+    return net
+
+
+def new_discriminator(seed):
+    """Return a network whose output is positive for images that it takes for real ones."""
+    layers = [Convolutional(32, 4, stride=2, padding='same', input_shape=(28, 28, 1)), LeakyReLU(0.2), Dropout(0.3)]
+    layers += [Convolutional(64, 4, stride=2, padding='same'), LeakyReLU(0.2), Dropout(0.3)]
+    layers += [Flatten(), Dense(output_size=1)]
+    net = Network(layers, seed=seed)
+    net.compile(BinaryCrossEntropy(from_logits=True), Adam(beta_1=0.5))
+    return net
+
+
+def train_step(generator, discriminator, real):
+    """Train both networks on one batch; return the losses of the discriminator and of the generator."""
+    count = len(real)
+    noise = generator.generator.standard_normal((count, LATENT))
+    fake = generator.forward(noise, training=True)
+    targets = np.repeat([REAL, 0], count)
+    told_apart = discriminator.train_on_batch(np.concatenate([real, fake]), targets, learning_rate=LEARNING_RATE)
+
+    # The generator's loss is small where the discriminator takes its images for real ones. Only the gradient with
+    # respect to the images is used: the discriminator is not updated.
+    outputs = discriminator.forward(fake, training=True)
+    loss, dy = discriminator.loss.value_and_gradient(outputs, np.ones(count))
+    generator.backward(discriminator.backward(dy))
+    generator.update(LEARNING_RATE)
+    return told_apart['loss'], loss
+
+
+def train(generator, discriminator, x, first_epoch, settings):
+    for epoch in range(first_epoch, settings.epochs + 1):
+        order = generator.generator.permutation(len(x))
+        batches = [order[i : i + BATCH] for i in range(0, len(x) - BATCH + 1, BATCH)]
+        losses = np.mean([train_step(generator, discriminator, x[batch]) for batch in batches], axis=0)
+        print(f'epoch {epoch}: loss of the discriminator {losses[0]:.3f}, of the generator {losses[1]:.3f}', flush=True)
+        if settings.checkpoint_dir:
+            for name, net in (('generator', generator), ('discriminator', discriminator)):
+                net.save(file_of(settings.checkpoint_dir, name, epoch), optimizer_state=True)
+
+
+def file_of(folder, name, epoch):
+    return Path(folder) / f'gan_{name}_epoch_{epoch}.npz'
+
+
+def last_saved_epoch(folder):
+    """Return the last epoch that both networks were saved after, or 0."""
+    epochs = [int(path.stem.rpartition('_')[2]) for path in Path(folder).glob('gan_discriminator_epoch_*.npz')]
+    return max((epoch for epoch in epochs if file_of(folder, 'generator', epoch).exists()), default=0)
+
+
+def frechet_distance(a, b):
+    """Return the squared Frechet distance between Gaussians fitted to the rows of a and b.
+
+    |mean_a - mean_b|^2 + trace(A + B - 2 sqrt(A B)), A and B being the covariances; the trace of the root is the sum of
+    the roots of the eigenvalues of A B. Source: Heusel et al., "GANs trained by a two time-scale update rule", 2017.
+    """
+    covariance_a, covariance_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    eigenvalues = np.linalg.eigvals(covariance_a @ covariance_b).real
+    root = np.sqrt(np.maximum(eigenvalues, 0)).sum()
+    return np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2) + np.trace(covariance_a) + np.trace(covariance_b) - 2 * root
+
+
+def report(samples, x_train, x_test):
+    """Print what the judge says of samples, beside what it says of as many training images."""
+    judge, features = pretrained('lenet5-mnist'), pretrained('lenet5-mnist')
+    for _ in ('Softmax', 'Dense'):
+        features.pop()  # what is left returns the 84 numbers that the last Dense reads
+    of_test = features.predict(x_test)
+    for name, images in ((f'{len(samples)} training images', x_train[: len(samples)]), ('gan', samples)):
+        probabilities = judge.predict(images)
+        clear = np.mean(probabilities.max(axis=1) > 0.9)
+        digits = np.bincount(probabilities.argmax(axis=1), minlength=10) / len(images)
+        print(f'{name}: fraction of each digit from 0 to 9', *(f'{fraction:.1%}' for fraction in digits))
+        distance = frechet_distance(features.predict(images), of_test)
+        print(f'{name}: {clear:.1%} read with more than 0.9, rarest digit {digits.min():.1%}, distance {distance:.2f}')
+
+
+def draw(path, samples):
+    from matplotlib.figure import Figure
+
+    figure = Figure((8, 8))
+    axes = figure.add_subplot()
+    axes.imshow(samples[:100, :, :, 0].reshape(10, 10, 28, 28).swapaxes(1, 2).reshape(280, 280), cmap='gray')
+    axes.axis('off')
+    figure.savefig(path)
+
+
+def parse_settings(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--quick', action='store_true', help='few images, epochs and samples, to see that it runs')
+    parser.add_argument('--full', action='store_true', help='all of MNIST instead of the subset')
+    parser.add_argument('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
+    parser.add_argument('--epochs', type=int, metavar='N', help='number of epochs (100; --full: 10; --quick: 2)')
+    parser.add_argument('--seed', type=int, default=0, metavar='N', help='of weights, noise and samples (0)')
+    parser.add_argument('--plot', metavar='FILE', help='draw the first 100 samples')
+    parser.add_argument('--checkpoint-dir', metavar='DIR', help='save both networks there after each epoch')
+    parser.add_argument('--resume', action='store_true', help='continue from the last epoch that is saved, exactly')
+    settings = parser.parse_args(arguments)
+    if settings.resume and not settings.checkpoint_dir:
+        parser.error('--resume needs --checkpoint-dir')
+    settings.epochs = settings.epochs or (2 if settings.quick else 10 if settings.full else 100)
+    return settings
+
+
+def main(arguments=None):
+    settings = parse_settings(arguments)
+    (x_train, _), (x_test, _) = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
+    x = x_train[:512] if settings.quick else x_train
+    generator, discriminator, saved = new_generator(settings.seed), new_discriminator(settings.seed + 1), 0
+    if settings.checkpoint_dir:
+        Path(settings.checkpoint_dir).mkdir(parents=True, exist_ok=True)
+    if settings.resume and (saved := last_saved_epoch(settings.checkpoint_dir)):
+        generator = Network.load(file_of(settings.checkpoint_dir, 'generator', saved))
+        discriminator = Network.load(file_of(settings.checkpoint_dir, 'discriminator', saved))
+    train(generator, discriminator, x, saved + 1, settings)
+
+    noise = np.random.default_rng(settings.seed).standard_normal((200 if settings.quick else SAMPLES, LATENT))
+    samples = generator.predict(noise)
+    if settings.plot:
+        draw(settings.plot, samples)
+    report(samples, x_train, x_test)
+
+
+if __name__ == '__main__':
+    main()
