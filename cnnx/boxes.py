@@ -1,4 +1,4 @@
-"""Boxes for object detection: intersection over union, non-maximum suppression, mean average precision, anchors, crops.
+"""Boxes for object detection: intersection over union, non-maximum suppression, mean average precision, anchors.
 
 A box is top, left, bottom, right, in pixels from the image's top left corner; bottom and right are beyond its last
 row and column, so its height is bottom - top. Boxes are arrays (n, 4).
@@ -177,6 +177,49 @@ def decode_boxes(offsets, anchors):
     middle = middle + offsets[..., :2] * size
     half = size * np.exp(np.minimum(offsets[..., 2:], np.log(1000))) / 2
     return np.concatenate([middle - half, middle + half], axis=-1)
+
+
+def propose_boxes(image, sizes, each=15):
+    """Return windows of an image that look like a thing of its own: brighter inside than in a frame around them.
+
+    Windows of each size stand a quarter of their sides apart. The score of one is its mean, minus the mean of a frame
+    of 2 pixels; those that overlap a better one of their size by more than 0.4 are dropped.
+
+    Args:
+        image: (H, W), things are bright on a dark ground.
+        sizes: a list of (height, width) in pixels.
+        each: at most how many windows of each size are returned.
+
+    Returns:
+        (n, 4), at most `each` of each size.
+
+    Raises:
+        ValueError: the image has another shape, or a window does not fit into it.
+    """
+    image, found = as_numbers(image, 'image'), []
+    if image.ndim != 2 or any(side > length for size in sizes for side, length in zip(size, image.shape, strict=True)):
+        raise ValueError(f'propose_boxes: expected an image (H, W) and sizes that fit into it, got {image.shape}')
+    sums = np.pad(image.cumsum(axis=0, dtype=np.float64).cumsum(axis=1), ((1, 0), (1, 0)))
+    frame = np.array([-2, -2, 2, 2])
+    for height, width in sizes:
+        tops = np.arange(0, image.shape[0] - height + 1, max(2, height // 4))
+        lefts = np.arange(0, image.shape[1] - width + 1, max(2, width // 4))
+        top, left = (each.ravel() for each in np.meshgrid(tops, lefts, indexing='ij'))
+        windows = np.stack([top, left, top + height, left + width], axis=1)
+        inside, area = _sum_and_area(sums, windows)
+        total, larger = _sum_and_area(sums, np.clip(windows + frame, 0, [*image.shape, *image.shape]))
+        scores = inside / area - (total - inside) / np.maximum(larger - area, 1)
+        best = np.argsort(-scores)[: 4 * each]
+        found.append(windows[best][non_maximum_suppression(windows[best], scores[best], threshold=0.4)[:each]])
+    return np.concatenate(found)
+
+
+def _sum_and_area(sums, boxes):
+    """Return the sum of the pixels in each box, from the sums over all pixels above and to the left, and its area."""
+    top, left, bottom, right = boxes.T
+    return sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left], (bottom - top) * (
+        right - left
+    )
 
 
 def crop_and_resize(image, boxes, size):

@@ -14,6 +14,7 @@ from cnnx.boxes import (
     match_anchors,
     mean_average_precision,
     non_maximum_suppression,
+    propose_boxes,
 )
 
 HALVES = [[0, 0, 4, 4], [0, 0, 4, 2], [0, 2, 4, 4], [8, 8, 9, 9]]
@@ -128,6 +129,19 @@ def test_crops_of_whole_pixels_and_between():
     outside = crop_and_resize(image, [[-2, -2, 0, 0]], (2, 2))
     np.testing.assert_array_equal(outside, np.zeros((1, 2, 2, 1)))
     assert crop_and_resize(image, np.empty((0, 4)), (2, 2)).shape == (0, 2, 2, 1)
+
+
+def test_windows_are_proposed_where_something_bright_stands_alone():
+    image = np.zeros((40, 30))
+    image[6:14, 12:16] = 1
+    image[25:37, 5:25] = 0.5
+    found = propose_boxes(image, [(8, 4), (12, 20)], each=1)
+    assert found.tolist() == [[6, 12, 14, 16], [24, 5, 36, 25]]  # rows of the second size stand 3 pixels apart
+    many = propose_boxes(image, [(8, 4)], each=6)
+    assert 1 < len(many) <= 6
+    assert iou(many, many)[~np.eye(len(many), dtype=bool)].max() <= 0.4
+    with pytest.raises(ValueError, match='sizes that fit into it'):
+        propose_boxes(image, [(8, 31)])
 
 
 def test_what_is_no_box_is_refused():

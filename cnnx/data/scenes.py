@@ -121,7 +121,9 @@ def _covered(box, other):
 def _clutter(rng, size):
     """Return straight strokes and round specks, (size, size) from 0 to 1."""
     clutter = np.zeros((size, size))
-    kinds = [(rng.uniform(8, 30), rng.uniform(0.5, 1.2)) for _ in range(rng.integers(3, 9))]  # length, half the width
+    kinds = [
+        (rng.uniform(10, 40), rng.uniform(0.5, 1.2)) for _ in range(rng.integers(10, 17))
+    ]  # length, half the width
     kinds += [(0, rng.uniform(0.5, 1.5)) for _ in range(rng.integers(5, 16))]
     for length, half in kinds:
         (row, column), angle = rng.uniform(0, size, 2), rng.uniform(0, np.pi)
@@ -132,5 +134,5 @@ def _clutter(rng, size):
         right = np.arange(window.shape[1]) + first_column - column
         along = (down * np.sin(angle) + right * np.cos(angle)).clip(0, length)
         distance = np.hypot(down - along * np.sin(angle), right - along * np.cos(angle))
-        np.maximum(window, rng.uniform(0.4, 1) * (half + 0.5 - distance).clip(0, 1), out=window)
+        np.maximum(window, rng.uniform(0.5, 1) * (half + 0.5 - distance).clip(0, 1), out=window)
     return clutter
