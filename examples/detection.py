@@ -198,9 +198,9 @@ def main(arguments=None):
     train, test = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
     small = {'size': 48, 'digits': (1, 2), 'lengths': (14, 40)} if settings.quick else {}
     if settings.quick:
-        settings.scenes, settings.epochs = 200, min(settings.epochs, 4)
+        settings.scenes, settings.epochs = 64, min(settings.epochs, 4)
     train = make_scenes(*train, settings.scenes, seed=0, **small)
-    test = make_scenes(*test, 40 if settings.quick else 500, seed=1, **small)
+    test = make_scenes(*test, 16 if settings.quick else 500, seed=1, **small)
     found, figures = {}, {}
     for name in [settings.method] if settings.method else METHODS:
         net, find = METHODS[name](train, settings)
