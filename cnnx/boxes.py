@@ -222,13 +222,14 @@ def _sum_and_area(sums, boxes):
     )
 
 
-def crop_and_resize(image, boxes, size):
+def crop_and_resize(image, boxes, size, margin=0):
     """Cut boxes out of an image and scale each to the same size, by bilinear interpolation.
 
     Args:
         image: (H, W, C).
         boxes: (n, 4); where they reach beyond the image, the pixels at its edges continue.
         size: (height, width) of a crop.
+        margin: how much around a box is cut out with it, on each side, as a fraction of its height or width.
 
     Returns:
         (n, height, width, C) float32.
@@ -242,7 +243,8 @@ def crop_and_resize(image, boxes, size):
     low, high, fraction = [], [], []
     for axis, count in enumerate(size):
         top, bottom = boxes[:, axis, np.newaxis], boxes[:, axis + 2, np.newaxis]
-        at = top + (np.arange(count) + 0.5) * (bottom - top) / count - 0.5
+        places = (np.arange(count) + 0.5) / count * (1 + 2 * margin) - margin
+        at = top + places * (bottom - top) - 0.5
         at = at.clip(0, image.shape[axis] - 1)
         low.append(at.astype(int))
         high.append(np.minimum(low[axis] + 1, image.shape[axis] - 1))

@@ -2,11 +2,9 @@
 
     python examples/detection.py --quick
 
-Each network gives, for each of some boxes, four offsets to a better box and eleven scores: ten digits, background.
-YOLO (Redmon et al., 2016): a cell of a grid finds the digit whose middle is in it. SSD (Liu et al., 2016): anchors of
-several sizes on two grids find the digits that they overlap. R-CNN (Girshick et al., 2014): windows that look like a
-thing of its own are cut out, scaled to 28 x 28 and classified one by one. Printed is the mean average precision at an
-intersection over union of 0.5, on scenes of test digits that training never saw.
+Each network gives, for each of some boxes, offsets to a better box and scores of ten digits and the background.
+docs/applications.md says which boxes. Printed is the mean average precision at an intersection over union of 0.5, on
+scenes of test digits that training never saw.
 """
 
 import argparse
@@ -31,6 +29,7 @@ from cnnx import (
     Network,
     ReLU,
     Reshape,
+    Softmax,
 )
 from cnnx.data import make_scenes, preprocess_mnist_data
 from cnnx.schedules import OneCycle
@@ -40,6 +39,7 @@ OUTPUTS = 4 + 11  # offsets, and scores of digits and background
 CELL = [(24, 16)]  # height and width of the box that YOLO's offsets start from
 SMALL, LARGE = [(17, 12), (17, 5), (24, 17), (24, 8)], [(34, 24), (34, 12)]  # of SSD's anchors
 WINDOWS = [(length, round(length * ratio)) for length in (15, 20, 27, 36) for ratio in (0.75, 0.4)]  # of R-CNN
+MARGIN = 1 / 8  # of a window's sides that is cut out around it
 
 
 class DetectionLoss(Loss):
@@ -71,14 +71,14 @@ def features(x, width):
 
 
 def yolo(size, width, seed):
-    """Return a network and its boxes: one a cell."""
+    """Return a network and its boxes, one a cell. Source: Redmon et al., 2016."""
     x = Input((size, size, 1))
     y = Reshape((-1, OUTPUTS))(Convolutional(OUTPUTS, 1, kernel_initializer='zeros')(features(x, width)))
     return Network(inputs=x, outputs=y, seed=seed), cnnx.boxes.anchor_boxes(size // 8, size // 8, 8, CELL)
 
 
 def ssd(size, width, seed):
-    """Return a network and its anchors, those of cells of 8 x 8 pixels first, then those of 16 x 16."""
+    """Return a network and its anchors, cells of 8 x 8 pixels first, then of 16 x 16. Source: Liu et al., 2016."""
     x = Input((size, size, 1))
     near = features(x, width)
     far = convolution(convolution(near, 8 * width, stride=2), 8 * width)
@@ -90,7 +90,7 @@ def ssd(size, width, seed):
 
 
 def crop_classifier(width, seed):
-    """Return the network of R-CNN, for crops (28, 28, 1), with one box each."""
+    """Return the network of R-CNN, for crops (28, 28, 1), with one box each. Source: Girshick et al., 2014."""
     x = Input((28, 28, 1))
     h = MaxPooling(2)(convolution(x, width))
     h = MaxPooling(2)(convolution(h, 2 * width))
@@ -99,7 +99,7 @@ def crop_classifier(width, seed):
 
 
 def match_cells(cells, boxes):
-    """Return which box each cell of YOLO finds, -1 for none: that whose middle is nearest, in the same cell."""
+    """Return which box each cell of YOLO finds, -1 for none: that with the nearest middle."""
     distances = np.abs((cells[:, None, :2] + cells[:, None, 2:] - boxes[:, :2] - boxes[:, 2:]) / 2).max(axis=-1)
     matched = np.full(len(cells), -1)
     matched[distances.argmin(axis=0)] = np.arange(len(boxes))
@@ -117,8 +117,7 @@ def targets_of(matched, anchors, boxes, labels):
 
 def detections(outputs, anchors, least=0.02):
     """Return boxes, scores and labels of the digits of a scene, from outputs (anchors, 15)."""
-    probabilities = np.exp(outputs[:, 4:] - outputs[:, 4:].max(axis=1, keepdims=True))
-    probabilities = (probabilities / probabilities.sum(axis=1, keepdims=True))[:, :BACKGROUND]
+    probabilities = Softmax()(outputs[:, 4:])[:, :BACKGROUND]
     scores, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
     index = np.flatnonzero(scores > least)
     boxes, scores, labels = cnnx.boxes.decode_boxes(outputs[index, :4], anchors[index]), scores[index], labels[index]
@@ -126,23 +125,16 @@ def detections(outputs, anchors, least=0.02):
     return boxes[kept], scores[kept], labels[kept]
 
 
-def crops_of(image, windows):
-    """Return windows with a quarter more around them, as images (n, 28, 28, 1)."""
-    margin = np.tile((windows[:, 2:] - windows[:, :2]) / 8, 2) * [-1, -1, 1, 1]
-    return cnnx.boxes.crop_and_resize(image, windows + margin, (28, 28))
-
-
 def crops_to_learn(scenes, rng, a_scene=16):
     """Return crops and targets of R-CNN: of each scene's windows some with a digit, and as many or more without."""
     crops, targets = [], []
     for image, boxes, labels in zip(scenes.images, scenes.boxes, scenes.labels, strict=True):
         windows = cnnx.boxes.propose_boxes(image[..., 0], WINDOWS)
-        overlaps = cnnx.boxes.iou(windows, boxes)
-        matched = np.where(overlaps.max(axis=1) >= 0.5, overlaps.argmax(axis=1), -1)
+        matched = cnnx.boxes.match_anchors(windows, boxes)
         order = rng.permutation(len(windows))
         found, empty = order[matched[order] >= 0], order[matched[order] < 0]
         index = np.concatenate([found[: a_scene // 2], empty[: a_scene // 2]])
-        crops.append(crops_of(image, windows[index]))
+        crops.append(cnnx.boxes.crop_and_resize(image, windows[index], (28, 28), MARGIN))
         targets.append(targets_of(matched[index], windows[index], boxes, labels))
     return np.concatenate(crops), np.concatenate(targets)[:, np.newaxis]
 
@@ -157,16 +149,16 @@ def single_shot(build, train, settings):
     return net, lambda images: [detections(outputs, anchors) for outputs in net.predict(images)]
 
 
-def look_through_windows(net, image):
-    windows = cnnx.boxes.propose_boxes(image[..., 0], WINDOWS)
-    return detections(net.predict(crops_of(image, windows))[:, 0], windows)
-
-
 def rcnn(train, settings):
     """Return the same by a network that reads windows that look like a thing of its own."""
     net = crop_classifier(8 if settings.quick else 16, settings.seed)
     fit(net, 'rcnn', *crops_to_learn(train, np.random.default_rng(settings.seed)), settings)
-    return net, lambda images: [look_through_windows(net, image) for image in images]
+
+    def find(image):
+        windows = cnnx.boxes.propose_boxes(image[..., 0], WINDOWS)
+        return detections(net.predict(cnnx.boxes.crop_and_resize(image, windows, (28, 28), MARGIN))[:, 0], windows)
+
+    return net, lambda images: [find(image) for image in images]
 
 
 METHODS = {'yolo': partial(single_shot, yolo), 'ssd': partial(single_shot, ssd), 'rcnn': rcnn}

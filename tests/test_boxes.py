@@ -126,6 +126,8 @@ def test_crops_of_whole_pixels_and_between():
     np.testing.assert_array_equal(crops[..., 0], [image[1:3, 2:5, 0], image[:2, :3, 0]])
     larger = crop_and_resize(image, [[0, 0, 1, 2]], (1, 4))
     np.testing.assert_allclose(larger[0, 0, :, 0], [0, 0.25, 0.75, 1.25])
+    wider = crop_and_resize(image, [[1, 2, 3, 4]], (4, 4), margin=0.5)
+    np.testing.assert_allclose(wider[0, ..., 0], image[:4, 1:5, 0])
     outside = crop_and_resize(image, [[-2, -2, 0, 0]], (2, 2))
     np.testing.assert_array_equal(outside, np.zeros((1, 2, 2, 1)))
     assert crop_and_resize(image, np.empty((0, 4)), (2, 2)).shape == (0, 2, 2, 1)
