@@ -102,7 +102,7 @@ def train_network(name, train, settings):
         train.class_maps,
         epochs=min(settings.epochs, 6) if settings.quick else settings.epochs,
         learning_rate=OneCycle(0.02 if settings.quick else 0.01),
-        batch_size=8 if settings.quick else 16,
+        batch_size=8,
         checkpoint_dir=settings.checkpoint_dir,
         checkpoint_prefix=name,
         resume_from_checkpoint=settings.resume,
