@@ -172,6 +172,5 @@ def test_rcnn_learns_from_windows_with_and_without_digits(detection):
     empty = targets[..., 4] == 10
     assert 0.4 < empty.mean() < 0.8
     assert (targets[empty][:, :4] == 0).all()
-    assert (
-        np.abs(targets[~empty][:, :2]).mean() < 0.25
-    )  # middles of digits that overlap by half are near those of their windows
+    # The middle of a digit that a window overlaps by half is near the window's.
+    assert np.abs(targets[~empty][:, :2]).mean() < 0.25
