@@ -1,6 +1,18 @@
 """Convolutional networks for the CPU, from scratch: Python layers over compiled Cython kernels."""
 
-from cnnx import augmentation, callbacks, data, initializers, layers, losses, metrics, models, optimizers, schedules
+from cnnx import (
+    augmentation,
+    boxes,
+    callbacks,
+    data,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    schedules,
+)
 from cnnx._util.hints import explain_names
 from cnnx._version import __version__
 from cnnx.callbacks import Callback
@@ -42,6 +54,7 @@ __all__ = [
     'Parameter',
     '__version__',
     'augmentation',
+    'boxes',
     'callbacks',
     'data',
     'initializers',

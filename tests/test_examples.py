@@ -339,3 +339,80 @@ def test_signals_are_told_apart_but_not_better_than_is_possible(capsys, tmp_path
     assert (tmp_path / 's.png').stat().st_size > 1000
     example.main([*arguments, '--resume'])
     assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+@pytest.fixture
+def segmentation(compiled_kernels):
+    return load('segmentation')
+
+
+@pytest.fixture
+def detection(compiled_kernels):
+    return load('detection')
+
+
+def test_segmentation_learns_draws_and_resumes(segmentation, tmp_path, capsys):
+    command = ['--quick', '--network', 'fcn', '--checkpoint-dir', str(tmp_path)]
+    figure = segmentation.main([*command, '--plot', str(tmp_path / 'scenes.png')])['fcn']
+    assert capsys.readouterr().out.splitlines()[-1] == f'mean intersection over union: fcn {figure:.3f}'
+    assert figure > 0.13  # background everywhere would be less than 1/11
+    assert (tmp_path / 'scenes.png').exists()
+    for epoch in (5, 6):
+        (tmp_path / f'fcn_epoch_{epoch}.npz').unlink()
+    assert segmentation.main([*command, '--resume'])['fcn'] == figure
+
+
+def test_segmentation_networks_classify_each_pixel(segmentation):
+    for name, build in segmentation.NETWORKS.items():
+        net = build(0, 48, (2, 4, 6, 8))
+        assert net.predict(np.zeros((2, 48, 48, 1))).shape == (2, 48, 48, 11), name
+
+
+def test_detection_runs_draws_and_resumes(detection, tmp_path, capsys):
+    command = ['--quick', '--epochs', '2', '--checkpoint-dir', str(tmp_path)]
+    figures = detection.main([*command, '--plot', str(tmp_path / 'scenes.png')])
+    last = ', '.join(f'{name} {figures[name]:.3f}' for name in ('yolo', 'ssd', 'rcnn'))
+    assert capsys.readouterr().out.splitlines()[-1] == f'mean average precision at 0.5: {last}'
+    assert (tmp_path / 'scenes.png').exists()
+    (tmp_path / 'yolo_epoch_2.npz').unlink()
+    assert detection.main([*command, '--method', 'yolo', '--resume']) == {'yolo': figures['yolo']}
+
+
+@pytest.mark.parametrize('method', ['yolo', 'ssd'])
+def test_outputs_that_are_the_targets_find_every_digit(detection, method):
+    scenes = cnnx.data.make_scenes(*preprocess_mnist_data()[1], 20)
+    net, anchors = getattr(detection, method)(96, 2, seed=0)
+    match = {'yolo': detection.match_cells, 'ssd': cnnx.boxes.match_anchors}[method]
+    found = []
+    for boxes, labels in zip(scenes.boxes, scenes.labels, strict=True):
+        targets = detection.targets_of(match(anchors, boxes), anchors, boxes, labels)
+        scores = 20 * np.eye(11)[targets[:, 4].astype(int)]
+        found.append(detection.detections(np.concatenate([targets[:, :4], scores], axis=1), anchors))
+    assert net.layers[-1].shape == (len(anchors), 15)
+    truth = zip(scenes.boxes, scenes.labels, strict=True)
+    assert cnnx.boxes.mean_average_precision(found, truth, threshold=0.99) > 0.98  # two middles may share a cell
+
+
+def test_the_detection_loss_has_the_gradient_of_its_value(detection):
+    rng = np.random.default_rng(0)
+    targets = np.concatenate([rng.normal(size=(3, 4, 4)), rng.integers(8, 11, (3, 4, 1))], axis=-1)
+    x = cnnx.Input((5,))
+    y = cnnx.Reshape((4, 15))(cnnx.Dense(output_size=60)(x))
+    net = cnnx.Network(inputs=x, outputs=y, seed=0)
+    net.compile(detection.DetectionLoss())
+    check = net.check_gradients(rng.normal(size=(3, 5)), targets)
+    assert check, check
+    perfect = np.concatenate([targets[..., :4], 50 * np.eye(11)[targets[..., 4].astype(int)]], axis=-1)
+    assert detection.DetectionLoss().value_and_gradient(perfect, targets)[0] == pytest.approx(0, abs=1e-12)
+
+
+def test_rcnn_learns_from_windows_with_and_without_digits(detection):
+    scenes = cnnx.data.make_scenes(*preprocess_mnist_data()[1], 10)
+    crops, targets = detection.crops_to_learn(scenes, np.random.default_rng(0))
+    assert crops.shape[1:] == (28, 28, 1)
+    assert targets.shape == (len(crops), 1, 5)
+    empty = targets[..., 4] == 10
+    assert 0.4 < empty.mean() < 0.8
+    assert (targets[empty][:, :4] == 0).all()
+    # The middle of a digit that a window overlaps by half is near the window's.
+    assert np.abs(targets[~empty][:, :2]).mean() < 0.25

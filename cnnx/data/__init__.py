@@ -6,15 +6,18 @@ from cnnx.data.folders import load_folder
 from cnnx.data.idx import DataError, DataWarning, read_idx
 from cnnx.data.images import load_npz, read_image
 from cnnx.data.mnist import preprocess_mnist_data
+from cnnx.data.scenes import Scenes, make_scenes
 from cnnx.data.splitting import split
 
 __all__ = [
     'DataError',
     'DataWarning',
+    'Scenes',
     'class_names',
     'load_dataset',
     'load_folder',
     'load_npz',
+    'make_scenes',
     'prepare_digit',
     'preprocess_mnist_data',
     'read_idx',
