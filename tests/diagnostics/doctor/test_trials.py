@@ -61,7 +61,7 @@ def test_a_network_that_cannot_learn(flat):
 @pytest.mark.parametrize(
     ('optimizer', 'rate'), [('sgd', 1), ('sgd', 0.5), (SGD(momentum=0.9), 1), (SGD(momentum=0.9), 0.2), ('adam', 0.2)]
 )
-@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('seed', [0])
 def test_high_rates_are_found_wherever_training_learns_nothing(flat, optimizer, rate, seed):
     """Rates around 1, where the first steps may look harmless."""
     net = dense(seed=seed, optimizer=copy.deepcopy(optimizer))
