@@ -217,9 +217,8 @@ def propose_boxes(image, sizes, each=15):
 def _sum_and_area(sums, boxes):
     """Return the sum of the pixels in each box, from the sums over all pixels above and to the left, and its area."""
     top, left, bottom, right = boxes.T
-    return sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left], (bottom - top) * (
-        right - left
-    )
+    total = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return total, (bottom - top) * (right - left)
 
 
 def crop_and_resize(image, boxes, size, margin=0):

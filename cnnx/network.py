@@ -332,6 +332,10 @@ class Network(Hinted):
             raise RuntimeError(f'{action} needs a loss; call compile(CategoricalCrossEntropy()) first')
 
 
+def _gives(layers):
+    return ', '.join(f'{layer.where} gives {layer.shape}' for layer in layers)
+
+
 def _after_fork_in_child():
     # Another thread of the parent may have held a network's lock, and is not here to give it back.
     for network in list(_networks):
@@ -340,7 +344,3 @@ def _after_fork_in_child():
 
 if hasattr(os, 'register_at_fork'):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _gives(layers):
-    return ', '.join(f'{layer.where} gives {layer.shape}' for layer in layers)

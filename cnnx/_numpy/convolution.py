@@ -37,14 +37,26 @@ def pixels_under(window, positions, r, s):
     )
 
 
+def padded_image(x, window, positions):
+    """Return x (N, H, W, C) with zeros around it: all pixels that windows at `positions` cover."""
+    padded = np.zeros((len(x), *padded_size(window, positions), x.shape[3]), x.dtype)
+    image = padded[:, *inside(window, positions, x.shape[1:3])]
+    image[...] = x[:, : image.shape[1], : image.shape[2]]
+    return padded
+
+
+def crop_image(padded, window, positions, dx):
+    """Copy the image without the padding to dx (N, H, W, C); pixels that no window covers become 0."""
+    image = padded[:, *inside(window, positions, dx.shape[1:3])]
+    dx[...] = 0
+    dx[:, : image.shape[1], : image.shape[2]] = image
+
+
 def im2col(x, window, positions):
     """Copy the windows of x (N, H, W, C) into rows: (N P Q, R S C)."""
-    N, H, W, C = x.shape
+    N, _, _, C = x.shape
     P, Q = positions
-    rows, columns = inside(window, positions, (H, W))
-    padded = np.zeros((N, *padded_size(window, positions), C), x.dtype)
-    image = padded[:, rows, columns]
-    image[...] = x[:, : image.shape[1], : image.shape[2]]
+    padded = padded_image(x, window, positions)
     windows = np.empty((N, P, Q, window.height, window.width, C), x.dtype)
     for r, s in np.ndindex(window.height, window.width):
         windows[:, :, :, r, s] = padded[:, *pixels_under(window, positions, r, s)]
@@ -53,15 +65,13 @@ def im2col(x, window, positions):
 
 def col2im(windows, window, positions, dx):
     """Add rows (N P Q, R S C) to the pixels of dx (N, H, W, C) that im2col copies them from: its transpose."""
-    N, H, W, C = dx.shape
+    N, _, _, C = dx.shape
     P, Q = positions
     windows = windows.reshape(N, P, Q, window.height, window.width, C)
     padded = np.zeros((N, *padded_size(window, positions), C), dx.dtype)
     for r, s in np.ndindex(window.height, window.width):
         padded[:, *pixels_under(window, positions, r, s)] += windows[:, :, :, r, s]
-    image = padded[:, *inside(window, positions, (H, W))]
-    dx[...] = 0
-    dx[:, : image.shape[1], : image.shape[2]] = image
+    crop_image(padded, window, positions, dx)
 
 
 def groups_of(channels, window, weights):

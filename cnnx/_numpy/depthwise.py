@@ -5,7 +5,7 @@ Letters: as in convolution.py; weights are (R, S, 1, C), and y has C channels.
 
 import numpy as np
 
-from cnnx._numpy.convolution import groups_of, inside, padded_size, pixels_under
+from cnnx._numpy.convolution import crop_image, groups_of, padded_image, padded_size, pixels_under
 
 
 def _check(window, weights, channels):
@@ -14,17 +14,10 @@ def _check(window, weights, channels):
     next(groups_of(channels, window, weights), None)
 
 
-def _padded(x, window, positions):
-    padded = np.zeros((len(x), *padded_size(window, positions), x.shape[3]), x.dtype)
-    image = padded[:, *inside(window, positions, x.shape[1:3])]
-    image[...] = x[:, : image.shape[1], : image.shape[2]]
-    return padded
-
-
 def depthwise_forward(x, weights, bias, y, window, num_threads):
     """Compute y[p, q, c] = sum over r, s of x[p + r, q + s, c] weights[r, s, 0, c], plus bias[c]."""
     _check(window, weights, x.shape[3])
-    padded = _padded(x, window, y.shape[1:3])
+    padded = padded_image(x, window, y.shape[1:3])
     y[...] = bias
     for r, s in np.ndindex(window.height, window.width):
         y += padded[:, *pixels_under(window, y.shape[1:3], r, s)] * weights[r, s, 0]
@@ -33,7 +26,7 @@ def depthwise_forward(x, weights, bias, y, window, num_threads):
 def depthwise_backward_weights(x, dy, dweights, dbias, window, num_threads):
     """Compute dweights[r, s, 0, c] = sum of x[p + r, q + s, c] dy[p, q, c]; dbias = sum of dy."""
     _check(window, dweights, x.shape[3])
-    padded = _padded(x, window, dy.shape[1:3])
+    padded = padded_image(x, window, dy.shape[1:3])
     for r, s in np.ndindex(window.height, window.width):
         dweights[r, s, 0] = (padded[:, *pixels_under(window, dy.shape[1:3], r, s)] * dy).sum(axis=(0, 1, 2))
     np.sum(dy, axis=(0, 1, 2), out=dbias)
@@ -45,6 +38,4 @@ def depthwise_backward_input(weights, dy, dx, window, num_threads):
     padded = np.zeros((len(dx), *padded_size(window, dy.shape[1:3]), dx.shape[3]), dx.dtype)
     for r, s in np.ndindex(window.height, window.width):
         padded[:, *pixels_under(window, dy.shape[1:3], r, s)] += dy * weights[r, s, 0]
-    image = padded[:, *inside(window, dy.shape[1:3], dx.shape[1:3])]
-    dx[...] = 0
-    dx[:, : image.shape[1], : image.shape[2]] = image
+    crop_image(padded, window, dy.shape[1:3], dx)

@@ -166,7 +166,7 @@ def _upright(image, mode):
     from PIL import ImageOps
 
     # Of a JPEG file, the other pictures are previews.
-    if image.format != 'JPEG' and image.format != 'MPO' and getattr(image, 'is_animated', False):
+    if image.format not in ('JPEG', 'MPO') and getattr(image, 'is_animated', False):
         raise DataError(f'expected a single picture, got {image.n_frames}, of an animation or of several pages')
     image.load()
     image = ImageOps.exif_transpose(image)

@@ -119,11 +119,10 @@ def _covered(box, other):
 
 
 def _clutter(rng, size):
-    """Return straight strokes and round specks, (size, size) from 0 to 1: 10 to 16 and 5 to 15 on 96 x 96 pixels."""
+    """Return 10 to 16 straight strokes and, on 96 x 96 pixels, 5 to 15 round specks: (size, size), from 0 to 1."""
     clutter, area = np.zeros((size, size)), (size / 96) ** 2
-    kinds = [
-        (rng.uniform(10, 40), rng.uniform(0.5, 1.2)) for _ in range(rng.integers(10, 17))
-    ]  # length, half the width
+    # Each is its length and half its width.
+    kinds = [(rng.uniform(10, 40), rng.uniform(0.5, 1.2)) for _ in range(rng.integers(10, 17))]
     kinds += [(0, rng.uniform(0.5, 1.5)) for _ in range(round(rng.integers(5, 16) * area))]
     for length, half in kinds:
         (row, column), angle = rng.uniform(0, size, 2), rng.uniform(0, np.pi)

@@ -9,9 +9,9 @@ class Softmax(Layer):
     """exp(x) / sum of exp(x), row by row: any numbers become probabilities.
 
     Shape: (N, ..., classes) -> (N, ..., classes): of images (N, H, W, classes), the classes of each position. Gradient:
-    dx = y (dy - sum of y dy). Before `CategoricalCrossEntropy` it is
-    exact also where probabilities round to 0 or 1: the loss works on the layer's input, and the layer takes the
-    gradient by it from the loss (see cnnx/_util/logits.py).
+    dx = y (dy - sum of y dy). Before `CategoricalCrossEntropy` it is exact also where probabilities round to 0 or 1:
+    the loss works on the layer's input, and the layer takes the gradient by it from the loss (see
+    cnnx/_util/logits.py).
     """
 
     def output_shape(self, input_shape):
