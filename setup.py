@@ -118,6 +118,8 @@ class BuildKernels(build_ext):
         if self.has_openmp(openmp):
             compile_flags.append(openmp)
             link_flags.append(openmp)
+        if self.compiler.compiler_type != 'msvc':
+            compile_flags += self.fused_everywhere()
         for extension in self.extensions:
             extension.extra_compile_args = compile_flags + extension.extra_compile_args + last_flags
             extension.extra_link_args = link_flags
@@ -146,6 +148,18 @@ class BuildKernels(build_ext):
             self.warn(f'no OpenMP ({error}): the kernels are built without threads')
             return False
         return True
+
+    def fused_everywhere(self):
+        """Return the flag with which new GCC fuses multiply and add in each loop, or none where it is unknown.
+
+        GCC 16 does so in some loops only, by default: the same sum has other bits in a batch of another size.
+        """
+        flag = '--param=avoid-fma-max-bits=0'
+        try:
+            self.output_of('fused', 'int main(void) { return 0; }\n', flag)
+        except Exception:
+            return []
+        return [flag]
 
     def for_this_processor(self):
         """Return the extensions without tiers but the fastest that this processor runs; all where that is unknown."""

@@ -71,7 +71,7 @@ def _whole_numbers(indices, first, shape, classes, what, ignore_label):
             f'{what}: {indices[wrong[0]]} at position {place} is not a class: '
             f'expected whole numbers from 0 to {classes - 1}{besides}'
         )
-    return np.where(ignored, -1, indices)
+    return np.where(ignored, np.int64(-1), indices)
 
 
 class CategoricalCrossEntropy(Loss):

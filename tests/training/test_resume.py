@@ -24,7 +24,7 @@ from cnnx.augmentation import AUGMENTATIONS, Flip, Shift
 from cnnx.callbacks import Callback, LambdaCallback
 from cnnx.checkpoint import files, state
 from cnnx.optimizers import OPTIMIZERS
-from cnnx.schedules import SCHEDULES, Constant, Custom, ReduceOnPlateau, Schedule
+from cnnx.schedules import SCHEDULES, Constant, Custom, OneCycle, ReduceOnPlateau, Schedule
 from cnnx.training.resume import Run
 
 N, BATCH, EPOCHS = 22, 8, 3
@@ -101,17 +101,17 @@ def test_every_schedule_and_augmentation_has_a_row():
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 @pytest.mark.parametrize(
-    ('schedule', 'given', 'shuffle'),
+    ('optimizer', 'arguments', 'schedule', 'given', 'shuffle'),
     [
-        # Where samples stay in order, one schedule tells as much as all.
-        pytest.param(kind, given, shuffle, marks=() if shuffle or kind is Constant else pytest.mark.torture)
-        for shuffle in (True, False)
+        # By default, each optimizer meets one schedule, shuffled, and each schedule one optimizer, in order.
+        pytest.param(optimizer, arguments, kind, given, shuffle, marks=() if default else pytest.mark.torture)
+        for optimizer in OPTIMIZERS
+        for arguments in plainest_and_fullest(optimizer)
         for kind in (*SCHEDULES, Custom)
         for given in SCHEDULE_ARGUMENTS[kind.__name__]
+        for shuffle in (True, False)
+        for default in [kind is OneCycle if shuffle else (optimizer, arguments) == ('SGD', {})]
     ],
-)
-@pytest.mark.parametrize(
-    ('optimizer', 'arguments'), [(kind, given) for kind in OPTIMIZERS for given in plainest_and_fullest(kind)]
 )
 def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer, arguments, schedule, given, shuffle):
     schedule = schedule(**given) if schedule is Custom else schedule(0.05, **given)
