@@ -29,7 +29,7 @@ from cnnx.models import lenet5
 from tools.photograph_digits import KINDS, enlarged, on_paper, save_photo
 from tools.read_own_digits import labelled_files, made_files, read
 
-PHOTOS = 100
+PHOTOS = 50
 ORIENTATIONS = (1, 3, 6, 8)
 # Measured: 99 % of the originals, 99 % prepared, 13 % only scaled, 18 % inverted; with NumPy 98, 100, 15 and 18 %.
 LEAST_FRACTION, MOST_UNPREPARED = 0.9, 0.5

@@ -29,6 +29,11 @@ from cnnx.training.resume import Run
 
 N, BATCH, EPOCHS = 22, 8, 3
 BATCHES = 3  # of an epoch
+STOPS = range(1, EPOCHS * BATCHES + 1)
+# By default: after the first batch, one within an epoch, and the last one of an epoch.
+SOME_OR_ALL = pytest.mark.parametrize(
+    'stops', [pytest.param([1, 5, 6], id='some'), pytest.param(STOPS, id='all', marks=pytest.mark.torture)]
+)
 # A row for each kind of schedule.
 SCHEDULE_ARGUMENTS = {
     'Constant': [{}],
@@ -122,7 +127,7 @@ def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer,
         net.compile(net.loss, OPTIMIZERS[optimizer](**arguments))
         return net
 
-    stop_at_each_batch(tmp_path, network, options)
+    stop_at_batches(tmp_path, network, options)
 
 
 def network_with(kind, seed=0, channels=1):
@@ -148,23 +153,25 @@ def test_a_run_of_a_network_that_branches_stopped_at_any_batch_ends_with_the_sam
         'residual': lambda seed=0: residual(seed, shape=(6, 6, 1)),
         'random': lambda seed=0: random_graph(3, shape=(6, 6, 1), weights=seed),
     }
-    stop_at_each_batch(tmp_path, makes[graph], {})
+    stop_at_batches(tmp_path, makes[graph], {})
 
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 @pytest.mark.parametrize('kind', KINDS)
-def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kind):
-    stop_at_each_batch(tmp_path, lambda seed=0: network_with(kind, seed), {})
+@SOME_OR_ALL
+def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kind, stops):
+    stop_at_batches(tmp_path, lambda seed=0: network_with(kind, seed), {}, stops)
 
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 @pytest.mark.parametrize('kinds', [*([kind] for kind in AUGMENTATIONS), [*AUGMENTATIONS, 'Shift']], ids=' '.join)
-def test_a_run_with_any_augmentation_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kinds):
+@SOME_OR_ALL
+def test_a_run_with_any_augmentation_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kinds, stops):
     augment = [AUGMENTATIONS[kind](*AUGMENTATION_ARGUMENTS[kind]) for kind in kinds]
     # Dropout draws from the same generator.
-    stop_at_each_batch(tmp_path, lambda seed=0: network_with('Dropout', seed, channels=3), {'augment': augment})
+    stop_at_batches(tmp_path, lambda seed=0: network_with('Dropout', seed, channels=3), {'augment': augment}, stops)
 
 
 @POSIX
@@ -174,20 +181,20 @@ def test_a_run_with_an_augmentation_of_ones_own_stopped_at_any_batch_ends_with_t
         return images + generator.normal(0, 0.1, images.shape)
 
     augment = [Shift(1), add_noise, Flip()]
-    stop_at_each_batch(tmp_path, lambda seed=0: network_with('Dropout', seed), {'augment': augment})
+    stop_at_batches(tmp_path, lambda seed=0: network_with('Dropout', seed), {'augment': augment})
 
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 def test_a_run_in_float64_stopped_at_any_batch_ends_with_the_same_bits(tmp_path):
-    stop_at_each_batch(tmp_path, lambda seed=0: small_network(seed, 'float64'), {})
+    stop_at_batches(tmp_path, lambda seed=0: small_network(seed, 'float64'), {})
 
 
-def stop_at_each_batch(folder, network, options):
-    """Hold runs that are stopped and resumed to one that was not."""
+def stop_at_batches(folder, network, options, stops=STOPS):
+    """Hold runs that are stopped at a batch, each in turn, and resumed to one that was not."""
     whole = network()
     history = train(whole, **options)
-    for stop in range(1, EPOCHS * BATCHES + 1):
+    for stop in stops:
         options |= {'checkpoint_dir': folder / str(stop)}
         net = network()
         signal_at(net, stop)
