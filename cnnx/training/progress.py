@@ -1,6 +1,7 @@
 """Progress of training on standard output: a line an epoch; in terminals and notebooks a progress bar; or nothing."""
 
 import contextlib
+import functools
 import importlib.util
 import sys
 import warnings
@@ -74,7 +75,7 @@ class Progress:
         options = {'unit': ' samples', 'file': sys.stdout, 'dynamic_ncols': True, 'leave': self._in_notebook}
         with self._failures_noted():
             if self._bar is None:
-                self._bar = _tqdm(self._in_notebook)(total=samples, desc=description, **options)
+                self._bar = _bar_class(self._in_notebook)(total=samples, desc=description, **options)
             else:
                 self._bar.set_description(description, refresh=False)
                 self._bar.reset(samples)
@@ -121,13 +122,21 @@ def in_notebook():
     return 'IPKernelApp' in getattr(shell, 'config', ()) and importlib.util.find_spec('ipywidgets') is not None
 
 
-def _tqdm(in_notebook):
-    """Return the bar's class. Importing it takes 30 ms, which silent runs need not spend."""
+@functools.cache
+def _bar_class(in_notebook):
+    """Return the bar's class. Importing tqdm takes 30 ms, which silent runs need not spend."""
     if in_notebook:
         from tqdm.notebook import tqdm
     else:
         from tqdm import tqdm
-    return tqdm
+
+    class Bar(tqdm):
+        def refresh(self, nolock=False, lock_args=None):
+            """Release the lock where the output fails, too: tqdm's thread waits for it, and the process for that."""
+            with self.get_lock():
+                return super().refresh(nolock=True)
+
+    return Bar
 
 
 def describe(metrics):

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import threading
 import time
 import warnings
 from types import SimpleNamespace
@@ -173,6 +174,16 @@ def test_output_that_fails_ends_no_run_and_is_left_alone(tmp_path, monkeypatch, 
     gc.collect()
     assert bits(net) == bits(expected)
     assert stream.calls >= -1 or kind is Terminal  # tqdm tries once more to leave its line
+    # tqdm's own thread takes this lock, and in some versions the process waits for that thread at its end.
+    locked = threading.Thread(target=locks_and_releases, daemon=True)
+    locked.start()
+    locked.join(10)
+    assert not locked.is_alive()
+
+
+def locks_and_releases():
+    with tqdm.tqdm.get_lock():
+        pass
 
 
 @pytest.mark.parametrize('stream', [None, SimpleNamespace(write=lambda text: None, flush=lambda: None), 5])
