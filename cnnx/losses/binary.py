@@ -64,7 +64,7 @@ class BinaryCrossEntropy(Loss):
 def _of_logits(x, targets):
     """Return the loss of each output, and the gradient of their mean by logits."""
     losses = np.maximum(x, 0) - x * targets + np.log1p(np.exp(-np.abs(x)))
-    return losses, (_sigmoid(x) - targets) / x.size
+    return losses, (_sigmoid(x) - targets) / float(x.size)
 
 
 def _of_probabilities(y, targets):
@@ -73,7 +73,7 @@ def _of_probabilities(y, targets):
     smallest = np.finfo(y.dtype).tiny
     yes, no = np.maximum(y, smallest), np.maximum(1 - y, smallest)
     losses = -(targets * np.log(yes) + (1 - targets) * np.log(no))
-    return losses, ((1 - targets) / no - targets / yes) / y.size
+    return losses, ((1 - targets) / no - targets / yes) / float(y.size)
 
 
 def _sigmoid(x):
