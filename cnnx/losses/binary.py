@@ -64,7 +64,7 @@ class BinaryCrossEntropy(Loss):
 def _of_logits(x, targets):
     """Return the loss of each output, and the gradient of their mean by logits."""
     losses = np.maximum(x, 0) - x * targets + np.log1p(np.exp(-np.abs(x)))
-    return losses, (_sigmoid(x) - targets) / float(x.size)
+    return losses, (_sigmoid(x) - targets) / float(x.size)  # divided by a large whole number, NumPy 1 makes float64
 
 
 def _of_probabilities(y, targets):

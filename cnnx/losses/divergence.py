@@ -49,7 +49,7 @@ class KLDivergence(Loss):
         y, targets, sample_weight = self._checked(y, targets, sample_weight)
         check_probabilities(y)
         targets = targets.astype(y.dtype, copy=False)
-        count = y.size // y.shape[-1]
+        count = float(y.size // y.shape[-1])  # divided by a large whole number, NumPy 1 makes float64
         p = np.maximum(y, np.finfo(y.dtype).tiny)
         logarithms, gradient = np.log(p), weigh(-targets / p / count, sample_weight)
         if known is not None:  # Softmax.backward will take this gradient instead
