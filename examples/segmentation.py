@@ -29,13 +29,14 @@ from cnnx import (
 from cnnx.data import make_scenes, preprocess_mnist_data
 from cnnx.schedules import OneCycle
 
+BATCH = 8
 CLASSES = 11  # ten digits and the background
 FILTERS = (8, 24, 48, 96)  # at the four resolutions, the highest first
 
 
-def convolutions(x, filters):
-    """Two 3 x 3 convolutions, each with normalization and ReLU."""
-    for _ in range(2):
+def convolutions(x, filters, count=2):
+    """3 x 3 convolutions, each with normalization and ReLU."""
+    for _ in range(count):
         x = Convolutional(filters, 3, padding='same', use_bias=False)(x)
         x = ReLU()(BatchNormalization()(x))
     return x
@@ -49,10 +50,13 @@ def unet(seed, size, filters=FILTERS):
         skipped.append(h)
         h = MaxPooling(2)(h)
     h = convolutions(h, filters[-1])
-    for same_size, count in zip(reversed(skipped), reversed(filters[:-1]), strict=True):
-        h = TransposedConvolutional(count, 2, stride=2)(h)
-        h = convolutions(Concatenate()([same_size, h]), count)
-    return Network(inputs=x, outputs=Softmax()(Convolutional(CLASSES, 1)(h)), seed=seed)
+    coarse = UpSampling(2 ** len(skipped), interpolation='bilinear')(Convolutional(CLASSES, 1)(h))
+    for same_size, count in zip(reversed(skipped), reversed(filters[1:]), strict=True):
+        h = TransposedConvolutional(count // 2, 2, stride=2)(h)
+        h = convolutions(Concatenate()([same_size, h]), count // 2, 1)
+    # Scores from the lowest resolution have a short way to go, and teach the layers on it from the first steps on.
+    y = Add()([Convolutional(CLASSES, 1)(h), coarse])
+    return Network(inputs=x, outputs=Softmax()(y), seed=seed)
 
 
 def fully_convolutional(seed, size, filters=FILTERS):
@@ -75,7 +79,7 @@ def parse_settings(arguments):
     parser.add_argument('--quick', action='store_true', help='few small scenes, to see that it runs')
     parser.add_argument('--full', action='store_true', help='digits of all of MNIST instead of the subset')
     parser.add_argument('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
-    parser.add_argument('--scenes', type=int, default=4000, metavar='N', help='to train on (%(default)s)')
+    parser.add_argument('--scenes', type=int, default=4000, metavar='N', help='new ones in each epoch (%(default)s)')
     parser.add_argument('--epochs', type=int, default=10, metavar='N', help='number of epochs (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='of the weights and the order (%(default)s)')
     parser.add_argument('--checkpoint-dir', metavar='DIR', help='save a checkpoint an epoch')
@@ -84,25 +88,22 @@ def parse_settings(arguments):
     return parser.parse_args(arguments)
 
 
-def scenes_for(settings):
-    """Return scenes of training digits and scenes of test digits."""
-    train, test = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
-    if settings.quick:
-        small = {'size': 32, 'digits': (1, 1), 'lengths': (20, 28)}
-        return make_scenes(*train, 240, seed=0, **small), make_scenes(*test, 40, seed=1, **small)
-    return make_scenes(*train, settings.scenes, seed=0), make_scenes(*test, 500, seed=1)
+def train_network(name, digits, settings, sizes):
+    """Return a network that was trained on new scenes of these digits in each epoch."""
 
+    def batches(epoch):
+        scenes = make_scenes(*digits, settings.scenes, seed=epoch, **sizes)
+        return (
+            (scenes.images[i : i + BATCH], scenes.class_maps[i : i + BATCH]) for i in range(0, settings.scenes, BATCH)
+        )
 
-def train_network(name, train, settings):
-    """Return a trained network."""
-    net = NETWORKS[name](settings.seed, train.images.shape[1], (4, 8, 16, 32) if settings.quick else FILTERS)
+    net = NETWORKS[name](settings.seed, sizes['size'], (4, 8, 16, 32) if settings.quick else FILTERS)
     net.compile(CategoricalCrossEntropy(), Adam())
     net.train(
-        train.images,
-        train.class_maps,
-        epochs=min(settings.epochs, 6) if settings.quick else settings.epochs,
-        learning_rate=OneCycle(0.02 if settings.quick else 0.01),
-        batch_size=8,
+        batches,
+        epochs=settings.epochs,
+        learning_rate=OneCycle(0.01),
+        steps_per_epoch=-(-settings.scenes // BATCH),
         checkpoint_dir=settings.checkpoint_dir,
         checkpoint_prefix=name,
         resume_from_checkpoint=settings.resume,
@@ -132,11 +133,16 @@ def draw(path, test, networks):
 
 def main(arguments=None):
     settings = parse_settings(arguments)
-    train, test = scenes_for(settings)
+    train, test = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
+    sizes = {'size': 96}
+    if settings.quick:
+        sizes = {'size': 32, 'digits': (1, 1), 'lengths': (20, 28)}
+        settings.scenes, settings.epochs = 240, min(settings.epochs, 6)
+    test = make_scenes(*test, 40 if settings.quick else 500, seed=0, **sizes)
     networks, figures = {}, {}
     for name in [settings.network] if settings.network else NETWORKS:
         began = time.perf_counter()
-        networks[name] = net = train_network(name, train, settings)
+        networks[name] = net = train_network(name, train, settings, sizes)
         seconds = time.perf_counter() - began
         figures[name] = net.evaluate(test.images, test.class_maps, metrics=['mean_iou'])['mean_iou']
         parameters = sum(layer.parameter_count for layer in net.layers)
