@@ -42,7 +42,7 @@ def test_convolutions_are_those_of_pytorch(options):
 @pytest.mark.parametrize(('kind', 'name'), [(MaxPooling1D, 'MaxPool1d'), (AveragePooling1D, 'AvgPool1d')])
 def test_poolings_are_those_of_pytorch(kind, name):
     torch = pytest.importorskip('torch')
-    layer, theirs = kind(3, 2), getattr(torch.nn, name)
+    layer, theirs = kind(3, stride=2), getattr(torch.nn, name)
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 10, 4))).requires_grad_()
     expected = theirs(3, 2)(x.permute(0, 2, 1)).permute(0, 2, 1)
     np.testing.assert_allclose(layer.forward(x.detach().numpy()), expected.detach().numpy(), rtol=1e-12)
