@@ -34,6 +34,7 @@ from cnnx import (
 from cnnx.data import make_scenes, preprocess_mnist_data
 from cnnx.schedules import OneCycle
 
+BATCH = 16
 BACKGROUND = 10
 OUTPUTS = 4 + 11  # offsets, and scores of digits and background
 CELL = [(24, 16)]  # height and width of the box that YOLO's offsets start from
@@ -139,20 +140,26 @@ def crops_to_learn(scenes, rng, a_scene=16):
     return np.concatenate(crops), np.concatenate(targets)[:, np.newaxis]
 
 
-def single_shot(build, train, settings):
-    """Return a function that finds the digits of scenes, by a network that reads whole scenes."""
-    net, anchors = build(train.images.shape[1], 8 if settings.quick else 16, settings.seed)
+def single_shot(build, digits, settings, sizes):
+    """Return a network that reads whole scenes, and a function that finds digits by it. It learns from new ones."""
+    net, anchors = build(sizes['size'], 8 if settings.quick else 16, settings.seed)
     match = match_cells if build is yolo else cnnx.boxes.match_anchors
-    truth = zip(train.boxes, train.labels, strict=True)
-    targets = np.stack([targets_of(match(anchors, boxes), anchors, boxes, labels) for boxes, labels in truth])
-    fit(net, build.__name__, train.images, targets, settings)
+
+    def batches(epoch):
+        scenes = make_scenes(*digits, settings.scenes, seed=epoch, **sizes)
+        truth = zip(scenes.boxes, scenes.labels, strict=True)
+        targets = np.stack([targets_of(match(anchors, boxes), anchors, boxes, labels) for boxes, labels in truth])
+        return ((scenes.images[i : i + BATCH], targets[i : i + BATCH]) for i in range(0, settings.scenes, BATCH))
+
+    fit(net, build.__name__, (batches,), settings, steps_per_epoch=-(-settings.scenes // BATCH))
     return net, lambda images: [detections(outputs, anchors) for outputs in net.predict(images)]
 
 
-def rcnn(train, settings):
+def rcnn(digits, settings, sizes):
     """Return the same by a network that reads windows that look like a thing of its own."""
     net = crop_classifier(8 if settings.quick else 16, settings.seed)
-    fit(net, 'rcnn', *crops_to_learn(train, np.random.default_rng(settings.seed)), settings)
+    scenes = make_scenes(*digits, settings.scenes, seed=1, **sizes)
+    fit(net, 'rcnn', crops_to_learn(scenes, np.random.default_rng(settings.seed)), settings, batch_size=4 * BATCH)
 
     def find(image):
         windows = cnnx.boxes.propose_boxes(image[..., 0], WINDOWS)
@@ -164,10 +171,11 @@ def rcnn(train, settings):
 METHODS = {'yolo': partial(single_shot, yolo), 'ssd': partial(single_shot, ssd), 'rcnn': rcnn}
 
 
-def fit(net, name, x, targets, settings):
+def fit(net, name, data, settings, **how):
     net.compile(DetectionLoss(), Adam())
     folder = {'checkpoint_dir': settings.checkpoint_dir, 'resume_from_checkpoint': settings.resume}
-    net.train(x, targets, settings.epochs, OneCycle(0.005), batch_size=16, checkpoint_prefix=name, verbose=2, **folder)
+    how |= {'epochs': settings.epochs, 'learning_rate': OneCycle(0.005), 'checkpoint_prefix': name, 'verbose': 2}
+    net.train(*data, **how, **folder)
 
 
 def parse_settings(arguments):
@@ -176,7 +184,7 @@ def parse_settings(arguments):
     parser.add_argument('--quick', action='store_true', help='few small scenes and networks, to see that it runs')
     parser.add_argument('--full', action='store_true', help='digits of all of MNIST instead of the subset')
     parser.add_argument('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
-    parser.add_argument('--scenes', type=int, default=5000, metavar='N', help='to train on (%(default)s)')
+    parser.add_argument('--scenes', type=int, default=5000, metavar='N', help='for an epoch (%(default)s)')
     parser.add_argument('--epochs', type=int, default=12, metavar='N', help='number of epochs (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='of the weights and the order (%(default)s)')
     parser.add_argument('--checkpoint-dir', metavar='DIR', help='save a checkpoint an epoch')
@@ -188,20 +196,22 @@ def parse_settings(arguments):
 def main(arguments=None):
     settings = parse_settings(arguments)
     train, test = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
-    small = {'size': 48, 'digits': (1, 2), 'lengths': (14, 40)} if settings.quick else {}
+    sizes = {'size': 96}
     if settings.quick:
+        sizes = {'size': 48, 'digits': (1, 2), 'lengths': (14, 40)}
         settings.scenes, settings.epochs = 64, min(settings.epochs, 4)
-    train = make_scenes(*train, settings.scenes, seed=0, **small)
-    test = make_scenes(*test, 16 if settings.quick else 500, seed=1, **small)
+    test = make_scenes(*test, 16 if settings.quick else 500, seed=0, **sizes)
     found, figures = {}, {}
     for name in [settings.method] if settings.method else METHODS:
-        net, find = METHODS[name](train, settings)
+        began = time.perf_counter()
+        net, find = METHODS[name](train, settings, sizes)
+        seconds = time.perf_counter() - began
         began = time.perf_counter()
         found[name] = find(test.images)
         rate = len(test.images) / (time.perf_counter() - began)
         figures[name] = cnnx.boxes.mean_average_precision(found[name], zip(test.boxes, test.labels, strict=True))
         parameters = sum(layer.parameter_count for layer in net.layers)
-        print(f'{name}: {parameters:,} parameters, {rate:.0f} images a second', flush=True)
+        print(f'{name}: {parameters:,} parameters, {seconds:.0f} s, {rate:.0f} images a second', flush=True)
     if settings.plot:
         draw(settings.plot, test, found)
     print('mean average precision at 0.5: ' + ', '.join(f'{name} {figure:.3f}' for name, figure in figures.items()))
