@@ -37,6 +37,7 @@ BATCH = 64
 LATENT = 64  # random numbers that make an image
 LEARNING_RATE = 0.001
 REAL = 0.9  # the target of real images: one-sided label smoothing (Salimans et al., 2016)
+DECAY = 0.998  # of the averaged weights, a step
 SAMPLES = 1000
 
 
@@ -76,14 +77,25 @@ def train_step(generator, discriminator, real):
     return told_apart['loss'], loss
 
 
-def train(generator, discriminator, x, first_epoch, settings):
+def move_average(average, generator):
+    """Move the averaged weights towards the generator's, which go back and forth (Yazici et al., 2019)."""
+    for name, parameter in average.parameters.items():
+        parameter.value += (1 - DECAY) * (generator.parameters[name].value - parameter.value)
+
+
+def train(nets, x, first_epoch, settings):
+    generator, discriminator, average = nets.values()
     for epoch in range(first_epoch, settings.epochs + 1):
         order = generator.generator.permutation(len(x))
         batches = [order[i : i + BATCH] for i in range(0, len(x) - BATCH + 1, BATCH)]
-        losses = np.mean([train_step(generator, discriminator, x[batch]) for batch in batches], axis=0)
+        losses = []
+        for batch in batches:
+            losses.append(train_step(generator, discriminator, x[batch]))
+            move_average(average, generator)
+        losses = np.mean(losses, axis=0)
         print(f'epoch {epoch}: loss of the discriminator {losses[0]:.3f}, of the generator {losses[1]:.3f}', flush=True)
         if settings.checkpoint_dir:
-            for name, net in (('generator', generator), ('discriminator', discriminator)):
+            for name, net in nets.items():
                 net.save(file_of(settings.checkpoint_dir, name, epoch), optimizer_state=True)
 
 
@@ -92,9 +104,9 @@ def file_of(folder, name, epoch):
 
 
 def last_saved_epoch(folder):
-    """Return the last epoch that both networks were saved after, or 0."""
-    epochs = [int(path.stem.rpartition('_')[2]) for path in Path(folder).glob('gan_discriminator_epoch_*.npz')]
-    return max((epoch for epoch in epochs if file_of(folder, 'generator', epoch).exists()), default=0)
+    """Return the last epoch that all networks were saved after, or 0."""
+    epochs = [int(path.stem.rpartition('_')[2]) for path in Path(folder).glob('gan_average_epoch_*.npz')]
+    return max(epochs, default=0)  # it is saved last
 
 
 def frechet_distance(a, b):
@@ -155,16 +167,20 @@ def main(arguments=None):
     settings = parse_settings(arguments)
     (x_train, _), (x_test, _) = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
     x = x_train[:512] if settings.quick else x_train
-    generator, discriminator, saved = new_generator(settings.seed), new_discriminator(settings.seed + 1), 0
+    nets = {
+        'generator': new_generator(settings.seed),
+        'discriminator': new_discriminator(settings.seed + 1),
+        'average': new_generator(settings.seed),
+    }
+    saved = 0
     if settings.checkpoint_dir:
         Path(settings.checkpoint_dir).mkdir(parents=True, exist_ok=True)
     if settings.resume and (saved := last_saved_epoch(settings.checkpoint_dir)):
-        generator = Network.load(file_of(settings.checkpoint_dir, 'generator', saved))
-        discriminator = Network.load(file_of(settings.checkpoint_dir, 'discriminator', saved))
-    train(generator, discriminator, x, saved + 1, settings)
+        nets = {name: Network.load(file_of(settings.checkpoint_dir, name, saved)) for name in nets}
+    train(nets, x, saved + 1, settings)
 
     noise = np.random.default_rng(settings.seed).standard_normal((200 if settings.quick else SAMPLES, LATENT))
-    samples = generator.predict(noise)
+    samples = nets['average'].predict(noise)
     if settings.plot:
         draw(settings.plot, samples)
     report(samples, x_train, x_test)
