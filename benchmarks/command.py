@@ -52,6 +52,9 @@ ROWS = {
     'overlapping-pools': _random(
         build=models.overlapping, title='3x3 pooling of stride 2', samples=640, target=1.2
     ),
+    'resnet': _random(build=models.resnet, title='ResNet of three stages, 28 x 28', samples=640),
+    'mobilenet': _random(build=models.mobilenet, title='MobileNet, 28 x 28', samples=640),
+    'unet': _random(build=models.unet, title='U-Net, 96 x 96', samples=32, batch_size=8),
     'numpy-kernels': Row(reports.numpy_kernels, {}, torch=False),
     'loops': Row(reports.loops, {'target': 20}, torch=False),
     'scaling': Row(reports.scaling, {}, torch=False),

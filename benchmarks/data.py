@@ -14,8 +14,9 @@ def mnist():
 
 
 def samples_for(net, source):
-    """Return images (N, H, W, C) and labels (N,): of MNIST for 'train' or 'test', or random ones for a number N."""
+    """Return images (N, H, W, C) and labels (N,) or (N, H, W): of MNIST, "train" or "test", or N random ones."""
     if isinstance(source, str):
         return mnist()[('train', 'test').index(source)]
     rng = np.random.default_rng(0)
-    return rng.random((source, *net.layers[0].input_shape), np.float32), rng.integers(0, 10, source)
+    *positions, classes = net.layers[-1].shape
+    return rng.random((source, *net.layers[0].input_shape), np.float32), rng.integers(0, classes, (source, *positions))

@@ -16,6 +16,7 @@ from cnnx import (
     models,
     set_num_threads,
 )
+from examples import architectures, segmentation
 
 MOMENTUM = 0.9
 
@@ -59,6 +60,18 @@ def overlapping():
         Flatten(),
         Dense(output_size=10),
     )
+
+
+def resnet():
+    return _for_training(architectures.resnet(seed=0))
+
+
+def mobilenet():
+    return _for_training(architectures.mobilenet(seed=0))
+
+
+def unet():
+    return _for_training(segmentation.unet(seed=0, size=96))
 
 
 def variant(activation=ReLU, pooling=MaxPooling, dropout=0.0, normalized=False):
@@ -112,7 +125,7 @@ class Ours:
             self.net.predict(x)
 
     def probabilities(self, count):
-        """Return the probabilities of the first samples' classes, (count, 10)."""
+        """Return the probabilities of the first samples' classes, (count, ..., classes)."""
         return self.net.predict(self.x[:count])
 
 
@@ -127,5 +140,9 @@ def _network(*layers):
     net = Network(seed=0)
     for layer in (*layers, Softmax()):
         net.add(layer)
+    return _for_training(net)
+
+
+def _for_training(net):
     net.compile(CategoricalCrossEntropy(), SGD(momentum=MOMENTUM))
     return net

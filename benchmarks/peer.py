@@ -8,7 +8,21 @@ import numpy as np
 from benchmarks.data import samples_for
 from benchmarks.measure import DifferentWorkError
 from benchmarks.models import MOMENTUM
-from cnnx import Convolutional, Dense, Dropout, Flatten, MaxPooling, ReLU, Softmax
+from cnnx import (
+    Add,
+    BatchNormalization,
+    Concatenate,
+    Convolutional,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling,
+    MaxPooling,
+    ReLU,
+    Softmax,
+    TransposedConvolutional,
+    UpSampling,
+)
 
 LAYOUTS = {'PyTorch': False, 'channels_last': True}
 TOLERANCE = 1e-4
@@ -77,8 +91,11 @@ class Peer:
             self.predict(x, batch_size or count)
 
     def probabilities(self, count):
-        """Return the probabilities of the first samples' classes, (count, 10)."""
-        return self.torch.cat(self.predict(self.x[:count], count)).numpy()
+        """Return the probabilities of the first samples' classes, (count, ..., classes)."""
+        self.module.eval()
+        found = self.torch.cat(self.predict(self.x[:count], count)).movedim(1, -1).numpy()
+        self.module.train()
+        return found
 
     def predict(self, arranged, batch_size):
         """Return the probabilities of arranged samples, batch by batch, as tensors."""
@@ -103,25 +120,68 @@ def to_pytorch(net):
     from torch import nn
 
     modules, flattened = [], None
-    for layer in net.layers:
-        kind = type(layer)
-        if kind is Convolutional:
-            modules += _convolution(layer)
-        elif kind is Dense:
-            modules.append(_linear(layer, flattened))
-            flattened = None
-        elif kind is ReLU:
-            modules.append(nn.ReLU())
-        elif kind is Dropout:
-            modules.append(nn.Dropout(layer.rate))
-        elif kind is MaxPooling:
-            modules.append(nn.MaxPool2d(layer.pool_size, layer.stride))
-        elif kind is Flatten:
-            modules.append(nn.Flatten())
+    for layer in net.layers[:-1]:
+        modules.append(_module(layer, flattened))
+        if isinstance(layer, Flatten):
             flattened = layer.input_shape
-        elif kind is not Softmax or layer is not net.layers[-1]:
-            raise NotImplementedError(f'no PyTorch layer for {layer!r}')
-    return nn.Sequential(*modules)
+        elif isinstance(layer, Dense):
+            flattened = None
+    if not isinstance(net.layers[-1], Softmax):
+        raise NotImplementedError(f'expected a Softmax at the end, got {net.layers[-1]!r}')
+    reads = net.reads[:-1]
+    is_chain = all(places == (i - 1,) for i, places in enumerate(reads))
+    return nn.Sequential(*modules) if is_chain else _graph(modules, reads)
+
+
+def _graph(modules, reads):
+    """Return a module that gives to each of some modules what others, or the input, -1, gave."""
+    from torch import nn
+
+    class Graph(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.steps = nn.ModuleList(modules)
+
+        def forward(self, x):
+            values = []
+            for module, places in zip(self.steps, reads, strict=True):
+                values.append(module(*(x if place < 0 else values[place] for place in places)))
+            return values[-1]
+
+    return Graph()
+
+
+def _module(layer, flattened):
+    """Return the PyTorch module of a layer; the input of a dense one had the shape `flattened`, or None."""
+    import torch
+    from torch import nn
+
+    class Merge(nn.Module):
+        def forward(self, *x):
+            return sum(x[1:], x[0]) if isinstance(layer, Add) else torch.cat(x, 1)
+
+    kind = type(layer)
+    if kind is Convolutional:
+        return _convolution(layer)
+    if kind is TransposedConvolutional and layer.kernel_size == layer.stride:
+        module = nn.ConvTranspose2d(layer.input_shape[2], layer.num_filters, layer.kernel_size, layer.stride)
+        return _filled(module, torch.from_numpy(layer.weights).permute(3, 2, 0, 1), layer.bias)
+    if kind is Dense:
+        return _linear(layer, flattened)
+    if kind is BatchNormalization:
+        return nn.BatchNorm2d(layer.shape[-1], layer.epsilon, 1 - layer.momentum)  # weights are 1 and 0 in both
+    if kind is MaxPooling:
+        return nn.MaxPool2d(layer.pool_size, layer.stride)
+    if kind is UpSampling and layer.interpolation == 'bilinear':
+        return nn.Upsample(scale_factor=layer.size, mode='bilinear', align_corners=False)
+    if kind is GlobalAveragePooling:
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    if kind is Add or (kind is Concatenate and layer.axis in (-1, 2)):
+        return Merge()
+    simple = {ReLU: nn.ReLU, Flatten: nn.Flatten, Dropout: lambda: nn.Dropout(layer.rate)}
+    if kind not in simple:
+        raise NotImplementedError(f'no PyTorch layer for {layer!r}')
+    return simple[kind]()
 
 
 def check_same_work(ours, peers, count=64):
@@ -152,7 +212,7 @@ def check_same_work(ours, peers, count=64):
 
 
 def _convolution(layer):
-    """Return the modules of a convolution; in PyTorch, asymmetric padding needs a module of its own."""
+    """Return the module of a convolution; in PyTorch, asymmetric padding needs a module of its own."""
     import torch
     from torch import nn
 
@@ -170,9 +230,11 @@ def _convolution(layer):
         layer.kernel_size,
         layer.stride,
         padding=(top, left) if symmetric else 0,
+        groups=layer.groups,
+        bias=layer.use_bias,
     )
-    _fill(module, torch.from_numpy(layer.weights).permute(3, 2, 0, 1), layer.bias)
-    return [module] if symmetric else [nn.ZeroPad2d((left, right, top, bottom)), module]
+    _filled(module, torch.from_numpy(layer.weights).permute(3, 2, 0, 1), layer.bias if layer.use_bias else None)
+    return module if symmetric else nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), module)
 
 
 def _linear(layer, flattened):
@@ -184,13 +246,14 @@ def _linear(layer, flattened):
     if flattened is not None and len(flattened) == 3:
         weights = weights.reshape(*flattened, -1).transpose(2, 0, 1, 3).reshape(weights.shape)
     module = nn.Linear(*weights.shape)
-    _fill(module, torch.from_numpy(np.ascontiguousarray(weights.T)), layer.bias)
-    return module
+    return _filled(module, torch.from_numpy(np.ascontiguousarray(weights.T)), layer.bias)
 
 
-def _fill(module, weights, bias):
+def _filled(module, weights, bias):
     import torch
 
     with torch.no_grad():
         module.weight.copy_(weights)
-        module.bias.copy_(torch.from_numpy(bias))
+        if bias is not None:
+            module.bias.copy_(torch.from_numpy(bias))
+    return module

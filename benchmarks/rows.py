@@ -31,9 +31,8 @@ def lenet5_training(settings, name, *, batch_size, samples, target, threads=None
     return settings.with_rate(result, training_work(models.lenet5()) * EPOCH, result.ours)
 
 
-def random_training(settings, name, *, build, title, samples, target):
-    """Measure training a network on noise, batch 64, in milliseconds per step."""
-    batch_size = 64
+def random_training(settings, name, *, build, title, samples, target=None, batch_size=64):
+    """Measure training a network on noise, in milliseconds per step."""
     samples = settings.samples(samples, batch_size)
     sides = _sides(settings, build, samples, batch_size, RANDOM_RATE, settings.threads)
     result = race(

@@ -15,7 +15,18 @@ import cnnx
 from benchmarks import command, machine, measure, peer, table
 from benchmarks.loops import LoopNetwork
 from benchmarks.measure import Contestant, Result, interleave, race, timed
-from benchmarks.models import Ours, larger, lenet5, make_ours, overlapping, strided, training_work
+from benchmarks.models import (
+    Ours,
+    larger,
+    lenet5,
+    make_ours,
+    mobilenet,
+    overlapping,
+    resnet,
+    strided,
+    training_work,
+    unet,
+)
 from benchmarks.reports import ROOT, cliffs
 from benchmarks.rows import RANDOM_RATE
 from benchmarks.worker import Side, Worker, WorkerError
@@ -209,7 +220,7 @@ def test_a_loss_that_is_no_number_stops_a_row():
 
 @needs_torch
 @pytest.mark.parametrize('layout', peer.LAYOUTS)
-@pytest.mark.parametrize('build', [lenet5, larger, strided, overlapping])
+@pytest.mark.parametrize('build', [lenet5, larger, strided, overlapping, resnet, mobilenet, unet])
 def test_torch_does_the_same_work(worker, layout, build):
     about = 8, 4, RANDOM_RATE, 1
     ours = Side(worker, 'ours', 4, make_ours, build, *about)
