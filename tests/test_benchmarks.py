@@ -12,7 +12,7 @@ import pytest
 from models import small_network
 
 import cnnx
-from benchmarks import command, machine, measure, peer, table
+from benchmarks import command, examples, machine, measure, peer, table
 from benchmarks.loops import LoopNetwork
 from benchmarks.measure import Contestant, Result, interleave, race, timed
 from benchmarks.models import (
@@ -229,6 +229,19 @@ def test_torch_does_the_same_work(worker, layout, build):
     theirs.train(0, 4)
     with pytest.raises(measure.DifferentWorkError, match=layout):
         peer.check_same_work(ours, [theirs], 4)
+
+
+@needs_torch
+def test_an_example_ends_with_the_same_figure_in_pytorch(capsys):
+    figures = []
+    for run in (
+        examples.main,
+        lambda arguments: importlib.import_module(f'examples.{arguments[0]}').main(arguments[1:]),
+    ):
+        run(['autoencoder', 'vae', '--quick'])
+        figures.append(float(re.search(r'test ELBO: (\S+) nats', capsys.readouterr().out)[1]))
+    assert -300 < figures[0] < -200
+    assert abs(figures[0] - figures[1]) < 0.5
 
 
 def test_busy_processors_are_kept_busy_and_let_go():

@@ -7,118 +7,7 @@ from graph_networks import data, random_graph
 import cnnx
 
 torch = pytest.importorskip('torch')
-F = torch.nn.functional
-
-
-def padded(layer, x, value=0.0):
-    """Pad a tensor (N, C, H, W) as the layer's window over it needs: 'same' has the odd row or column at the end."""
-    window, sides = layer.window, []
-    sizes = zip(x.shape[2:], layer.shape[:2], window[0:2], window[2:4], window[4:6], window[6:8], strict=True)
-    for size, output, reads, stride, before, apart in sizes:
-        after = (output - 1) * stride + apart * (reads - 1) + 1 - size - before
-        sides = [before, max(after, 0), *sides]
-    return F.pad(x, sides, value=value)
-
-
-def convolution(layer, x, weights, bias=None):
-    weights = weights.permute(3, 2, 0, 1).contiguous()
-    return F.conv2d(padded(layer, x), weights, bias, layer.stride, 0, layer.dilation, layer.groups)
-
-
-def transposed_convolution(layer, x, weights, bias=None):
-    """With padding 'same': what is more than the input's size times the stride is cut off, the odd one at the end."""
-    y = F.conv_transpose2d(x, weights.permute(3, 2, 0, 1).contiguous(), bias, layer.stride)
-    (height, width), (more_rows, more_columns) = layer.shape[:2], np.subtract(y.shape[2:], layer.shape[:2]) // 2
-    return y[:, :, more_rows : more_rows + height, more_columns : more_columns + width]
-
-
-def average_pooling(layer, x):
-    """The mean of the pixels that lie inside the image."""
-    sums = F.avg_pool2d(padded(layer, x), layer.pool_size, layer.stride)
-    return sums / F.avg_pool2d(padded(layer, torch.ones_like(x)), layer.pool_size, layer.stride)
-
-
-def batch_normalization(layer, x, gamma, beta, training):
-    # What our layer has taken up from this batch is not compared, but what it does with it.
-    mean, variance = (torch.from_numpy(p.value.astype('float64')) for p in layer.parameters if not p.trainable)
-    return F.batch_norm(x, mean.clone(), variance.clone(), gamma, beta, training, eps=layer.epsilon)
-
-
-def up_sampling(layer, x):
-    options = {'align_corners': False} if layer.interpolation == 'bilinear' else {}
-    return F.interpolate(x, scale_factor=layer.size, mode=layer.interpolation, **options)
-
-
-def layer_normalization(layer, x, gamma, beta):
-    return F.layer_norm(x.movedim(1, -1), x.shape[1:2], gamma, beta, layer.epsilon).movedim(-1, 1)
-
-
-def dropout(layer, x):
-    assert layer.rate == 0
-    return x
-
-
-def zero_padding(layer, x):
-    (top, bottom), (left, right) = layer.padding
-    return F.pad(x, (left, right, top, bottom))
-
-
-def cropping(layer, x):
-    (top, _), (left, _) = layer.cropping
-    height, width = layer.shape[:2]
-    return x[:, :, top : top + height, left : left + width]
-
-
-def concatenate(layer, *x):
-    axis = layer.axis % len(layer.shape)  # of (H, W, C), or of (C,)
-    return torch.cat(x, 1 if axis == len(layer.shape) - 1 else axis + 2)
-
-
-# PyTorch's function of (layer, inputs, parameters) for each kind of layer that a random graph has.
-TWINS = {
-    'Add': lambda layer, *x: sum(x[1:], x[0]),
-    'AveragePooling': average_pooling,
-    'BatchNormalization': batch_normalization,
-    'Concatenate': concatenate,
-    'Convolutional': convolution,
-    'Cropping': cropping,
-    'Dense': lambda layer, x, weights, bias: F.linear(x, weights.T, bias),
-    'Dropout': dropout,
-    'ELU': lambda layer, x: F.elu(x, layer.alpha),
-    'GELU': lambda layer, x: F.gelu(x),
-    'GlobalAveragePooling': lambda layer, x: x.mean((2, 3)),
-    # Of equal maxima the first one has the gradient, in both; amax would share it out.
-    'GlobalMaxPooling': lambda layer, x: F.max_pool2d(x, x.shape[2:]).flatten(1),
-    'GroupNormalization': lambda layer, x, *parameters: F.group_norm(x, layer.groups, *parameters, layer.epsilon),
-    'HardSwish': lambda layer, x: F.hardswish(x),
-    'LayerNormalization': layer_normalization,
-    'LeakyReLU': lambda layer, x: F.leaky_relu(x, layer.negative_slope),
-    'MaxPooling': lambda layer, x: F.max_pool2d(padded(layer, x, -np.inf), layer.pool_size, layer.stride),
-    'Multiply': lambda layer, *x: torch.stack(x).prod(0),
-    'PReLU': lambda layer, x, alpha: F.prelu(x, alpha),
-    'ReLU': lambda layer, x: F.relu(x),
-    'Reshape': lambda layer, x: x.movedim(1, -1).reshape(-1, *layer.shape).movedim(-1, 1),
-    'SiLU': lambda layer, x: F.silu(x),
-    'Sigmoid': lambda layer, x: torch.sigmoid(x),
-    'Softmax': lambda layer, x: x,  # the logits: their loss is cross_entropy
-    'Softplus': lambda layer, x: F.softplus(x),
-    'Tanh': lambda layer, x: torch.tanh(x),
-    'TransposedConvolutional': transposed_convolution,
-    'UpSampling': up_sampling,
-    'ZeroPadding': zero_padding,
-}
-
-
-def logits_of_torch(net, x, parameters, training):
-    """Run a network's layers in PyTorch; parameters are tensors by name, x is (N, C, H, W)."""
-    values = []
-    for layer, reads in zip(net.layers, net.reads, strict=True):
-        kind = type(layer).__name__
-        inputs = [x if place < 0 else values[place] for place in reads]
-        inputs += [parameters[f'{p.name}_{layer.index}'] for p in layer.parameters if p.trainable]
-        options = {'training': training} if kind == 'BatchNormalization' else {}
-        values.append(TWINS[kind](layer, *inputs, **options))
-    return values[-1]
+from benchmarks import torch_layers  # noqa: E402
 
 
 def close(ours, theirs, dtype, what):
@@ -138,11 +27,12 @@ def test_outputs_and_gradients_are_those_of_pytorch(seed, dtype):
             layer.rate = 0.0
     x, labels = data(5, seed, dtype)
     theirs = torch.from_numpy(x.astype('float64')).movedim(-1, 1).requires_grad_()
-    parameters = {name: torch.from_numpy(p.value.astype('float64')) for name, p in net.parameters.items()}
-    trainable = {name: parameters[name].requires_grad_() for name, p in net.parameters.items() if p.trainable}
+    parameters = [[torch.from_numpy(p.value.astype('float64')) for p in layer.parameters] for layer in net.layers]
+    pairs = zip(net.parameters.items(), (tensor for each in parameters for tensor in each), strict=True)
+    trainable = {name: tensor.requires_grad_() for (name, p), tensor in pairs if p.trainable}
     for training in (False, True):
-        logits = logits_of_torch(net, theirs, parameters, training)
-        loss = F.cross_entropy(logits, torch.from_numpy(labels))
+        logits = torch_layers.run(net.layers[:-1], net.reads[:-1], theirs, parameters[:-1], training)
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels))
         gradients = torch.autograd.grad(loss, [theirs, *trainable.values()])
         y = net.forward(x, training=training)
         value, dy = net.loss.value_and_gradient(y, labels)
@@ -155,4 +45,5 @@ def test_outputs_and_gradients_are_those_of_pytorch(seed, dtype):
 
 
 def test_the_graphs_have_all_these_layers():
-    assert {type(layer).__name__ for seed in range(60) for layer in random_graph(seed).layers} == set(TWINS)
+    found = {type(layer).__name__ for seed in range(60) for layer in random_graph(seed).layers}
+    assert found == torch_layers.TWINS.keys() - {'Flatten'}
