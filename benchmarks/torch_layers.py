@@ -1,5 +1,7 @@
 """Layers and networks of cnnx in PyTorch: functions of a layer's settings, of tensors (N, C, H, W), and its weights."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -9,7 +11,7 @@ F = torch.nn.functional
 def padded(layer, x, value=0.0):
     """Pad a tensor (N, C, H, W) as the layer's window over it needs: 'same' has the odd row or column at the end."""
     window, sides = layer.window, []
-    sizes = zip(x.shape[2:], layer.shape[:2], window[0:2], window[2:4], window[4:6], window[6:8], strict=True)
+    sizes = zip(x.shape[2:], (1, *layer.shape)[-3:-1], window[0:2], window[2:4], window[4:6], window[6:8], strict=True)
     for size, output, reads, stride, before, apart in sizes:
         after = (output - 1) * stride + apart * (reads - 1) + 1 - size - before
         sides = [before, max(after, 0), *sides]
@@ -81,9 +83,9 @@ TWINS = {
     'Flatten': lambda layer, x: x.movedim(1, -1).flatten(1),
     'ELU': lambda layer, x: F.elu(x, layer.alpha),
     'GELU': lambda layer, x: F.gelu(x),
-    'GlobalAveragePooling': lambda layer, x: x.mean((2, 3)),
+    'GlobalAveragePooling': lambda layer, x: x.flatten(2).mean(2),
     # Of equal maxima the first one has the gradient, in both; amax would share it out.
-    'GlobalMaxPooling': lambda layer, x: F.max_pool2d(x, x.shape[2:]).flatten(1),
+    'GlobalMaxPooling': lambda layer, x: F.max_pool1d(x.flatten(2), math.prod(x.shape[2:])).flatten(1),
     'GroupNormalization': lambda layer, x, *parameters: F.group_norm(x, layer.groups, *parameters, layer.epsilon),
     'HardSwish': lambda layer, x: F.hardswish(x),
     'LayerNormalization': layer_normalization,
@@ -113,5 +115,8 @@ def run(layers, reads, x, parameters, training):
     for layer, places, weights in zip(layers, reads, parameters, strict=True):
         kind = type(layer).__name__
         inputs = [x if place < 0 else values[place] for place in places]
-        values.append(TWINS[kind](layer, *inputs, *weights, **({'training': training} if kind in TOLD else {})))
+        if kind.endswith('1D'):  # a signal is an image of one row
+            values.append(TWINS[kind[:-2]](layer, inputs[0].unsqueeze(2), *weights).squeeze(2))
+        else:
+            values.append(TWINS[kind](layer, *inputs, *weights, **({'training': training} if kind in TOLD else {})))
     return values[-1]
