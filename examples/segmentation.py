@@ -92,7 +92,7 @@ def train_network(name, digits, settings, sizes):
     """Return a network that was trained on new scenes of these digits in each epoch."""
 
     def batches(epoch):
-        scenes = make_scenes(*digits, settings.scenes, seed=epoch, **sizes)
+        scenes = make_scenes(*digits, settings.scenes, seed=epoch, **({'digits': (2, 8)} | sizes))  # more to learn from
         return (
             (scenes.images[i : i + BATCH], scenes.class_maps[i : i + BATCH]) for i in range(0, settings.scenes, BATCH)
         )
