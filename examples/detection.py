@@ -14,24 +14,9 @@ from functools import partial
 import numpy as np
 
 import cnnx.boxes
-from cnnx import (
-    Adam,
-    BatchNormalization,
-    CategoricalCrossEntropy,
-    Concatenate,
-    Convolutional,
-    Dense,
-    Flatten,
-    Input,
-    Loss,
-    MaxPooling,
-    MeanAbsoluteError,
-    Network,
-    ReLU,
-    Reshape,
-    Softmax,
-)
+from cnnx import Adam, CategoricalCrossEntropy, Loss, MeanAbsoluteError, Network
 from cnnx.data import make_scenes, preprocess_mnist_data
+from cnnx.layers import BatchNormalization, Concatenate, Convolutional, Dense, Flatten, Input, MaxPooling, ReLU, Reshape
 from cnnx.schedules import OneCycle
 
 BATCH = 16
@@ -118,7 +103,7 @@ def targets_of(matched, anchors, boxes, labels):
 
 def detections(outputs, anchors, least=0.02):
     """Return boxes, scores and labels of the digits of a scene, from outputs (anchors, 15)."""
-    probabilities = Softmax()(outputs[:, 4:])[:, :BACKGROUND]
+    probabilities = cnnx.Softmax()(outputs[:, 4:])[:, :BACKGROUND]
     scores, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
     index = np.flatnonzero(scores > least)
     boxes, scores, labels = cnnx.boxes.decode_boxes(outputs[index, :4], anchors[index]), scores[index], labels[index]
