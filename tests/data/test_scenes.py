@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from cnnx.boxes import crop_and_resize, mean_average_precision
 from cnnx.data import make_scenes, preprocess_mnist_data
+from cnnx.data.connected_components import connected_components
+from cnnx.models import pretrained
 
 
 @pytest.fixture(scope='module')
@@ -89,3 +92,23 @@ def test_what_makes_no_scene_is_refused(changed, message):
     with pytest.raises(ValueError, match='make_scenes') as error:
         make_scenes(**(arguments | changed))
     assert message in str(error.value)
+
+
+def read_connected_parts(net, image, threshold):
+    """Return boxes, scores and labels of the connected parts above a threshold, as a network of digits reads them."""
+    parts = connected_components(image[..., 0] > threshold)
+    places = [np.argwhere(parts == part) for part in range(1, parts.max() + 1)]
+    corners = [(*place.min(axis=0), *(place.max(axis=0) + 1)) for place in places if len(place) >= 20]
+    boxes = np.array(corners, np.float32).reshape(-1, 4)
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    halves = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) * 28 / 20 / 2  # MNIST's digits fill 20 of 28
+    crops = crop_and_resize(image, np.concatenate([middles - halves, middles + halves], axis=1), (28, 28))
+    probabilities = net.predict(crops.clip(0, 1)) if len(boxes) else np.zeros((0, 10))
+    return boxes, probabilities.max(axis=1), probabilities.argmax(axis=1)
+
+
+def test_it_is_not_enough_to_classify_connected_parts():
+    scenes, net = make_scenes(*preprocess_mnist_data()[1], 100, seed=0), pretrained('lenet5-mnist')
+    for threshold in (0.5, 0.65, 0.7):
+        found = [read_connected_parts(net, image, threshold) for image in scenes.images]
+        assert 0.3 < mean_average_precision(found, zip(scenes.boxes, scenes.labels, strict=True)) < 0.6
