@@ -49,7 +49,6 @@ ROWS = {
         Elastic(34, 4),
     ],
 }
-COLUMNS = 10
 INK, PAPER = np.array([1, 0.8, 0.3]), np.array([0.15, 0.25, 0.5])  # colours, so that every kind can be seen
 
 
@@ -70,15 +69,15 @@ def show(path, seed=0):
     first = [int(column.argmax()) for column in y.T]
     digits, labels = x[first], y[first]
     coloured = (PAPER + (INK - PAPER) * digits).astype(x.dtype)
-    figure = new_figure(figsize=(COLUMNS, len(ROWS)))
-    grid = figure.subplots(len(ROWS), COLUMNS)
-    for line, (name, augmentations) in zip(grid, ROWS.items(), strict=True):
+    figure = new_figure(figsize=(len(digits), 1.2 * len(ROWS)))
+    for axes, (name, augmentations) in zip(figure.subplots(len(ROWS)), ROWS.items(), strict=True):
         for_digits = any(isinstance(augmentation, DigitShapes) for augmentation in augmentations)
         images = (digits if for_digits else coloured).copy()
         pipeline = Pipeline(augmentations, images.shape[1:], images.dtype)
         pipeline.change(images, np.random.default_rng(seed), labels)
-        for axes, image in zip(line, images, strict=True):
-            axes.imshow(np.broadcast_to(image.clip(0, 1), coloured.shape[1:]))
-            axes.set(xticks=[], yticks=[])
-        line[0].set_title(name, loc='left', fontsize=9)
+        images = np.broadcast_to(images.clip(0, 1), coloured.shape)
+        apart = np.pad(images, ((0, 0), (0, 0), (0, 2), (0, 0)), constant_values=1)
+        axes.imshow(np.hstack(list(apart)))
+        axes.axis('off')
+        axes.set_title(name, loc='left', fontsize=9)
     figure.savefig(path, dpi=60)
