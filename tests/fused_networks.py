@@ -44,6 +44,7 @@ ALL_KINDS = {
     'pooling, then Tanh': lambda: (first(17), MaxPooling(2), Tanh(), *end()),
     'LeakyReLU, then pooling': lambda: (first(), LeakyReLU(0.3), MaxPooling((3, 2), stride=2), *end()),
     'Sigmoid everywhere': lambda: (first(), Sigmoid(), *dense(Sigmoid()), *dense(Sigmoid()), *end()),
+    'no bias': lambda: (first(12, use_bias=False), ReLU(), *dense(ReLU()), *end()),
     'ReLU twice': lambda: (first(), ReLU(), ReLU(), *dense(ReLU(), ReLU()), *end()),
     'activations twice': lambda: (
         (first(), LeakyReLU(0.2), Tanh(), MaxPooling(3, stride=2), Sigmoid(), *dense(ReLU(), Tanh(), ReLU()), *end())

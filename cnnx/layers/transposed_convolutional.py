@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from cnnx import kernels
+from cnnx._util.arrays import array_with_slack
 from cnnx._util.foreign_names import LAYER_KEYWORDS
 from cnnx._util.hints import explained
 from cnnx._util.validation import checked_size
@@ -89,7 +90,7 @@ class TransposedConvolutional(WeightedLayer):
         (x,) = self._saved
         weights, threads = self.parameters[0], self._threads(x)
         # Kernels compute a bias too, one for each channel of the input: there is none.
-        no_bias = np.zeros(x.shape[3], self.dtype)
+        no_bias = array_with_slack(x.shape[3:], self.dtype)
         if self.trainable:
             kernels.current().convolution_backward_weights(
                 dy, x, weights.grad, np.empty_like(no_bias), self.window, threads

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from cnnx._util.arrays import array_with_slack
 from cnnx._util.validation import true_or_false
 from cnnx.initializers import describe_initializer, get_initializer
 from cnnx.layers.base import Layer
@@ -45,7 +46,7 @@ class WeightedLayer(Layer):
         if self.use_bias:
             return self._parameter(1).value, self._parameter(1).grad
         size = self.shape[-1]
-        return np.zeros(size, self.dtype), np.empty(size, self.dtype)
+        return array_with_slack((size,), self.dtype), np.empty(size, self.dtype)
 
     @property
     def multiply_adds(self):
