@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cnnx._util.foreign_names import FORMATS, NAMES
 
@@ -89,10 +89,12 @@ class Hinted:
 
     _elsewhere = MappingProxyType({})
 
-    def __getattr__(self, name):
-        if name in self._elsewhere:
-            raise AttributeError(f'{type(self).__name__}.{name}: here {self._elsewhere[name]}')
-        return super().__getattribute__(name)  # raises what it has raised already, that of a property too
+    if not TYPE_CHECKING:  # a type checker would take any attribute to be there
+
+        def __getattr__(self, name):
+            if name in self._elsewhere:
+                raise AttributeError(f'{type(self).__name__}.{name}: here {self._elsewhere[name]}')
+            return super().__getattribute__(name)  # raises what it has raised already, that of a property too
 
 
 def explain_names(module):
