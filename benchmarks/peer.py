@@ -23,6 +23,7 @@ from cnnx import (
     TransposedConvolutional,
     UpSampling,
 )
+from cnnx.execution.graph import is_chain
 
 LAYOUTS = {'PyTorch': False, 'channels_last': True}
 TOLERANCE = 1e-4
@@ -129,8 +130,7 @@ def to_pytorch(net):
     if not isinstance(net.layers[-1], Softmax):
         raise NotImplementedError(f'expected a Softmax at the end, got {net.layers[-1]!r}')
     reads = net.reads[:-1]
-    is_chain = all(places == (i - 1,) for i, places in enumerate(reads))
-    return nn.Sequential(*modules) if is_chain else _graph(modules, reads)
+    return nn.Sequential(*modules) if is_chain(reads) else _graph(modules, reads)
 
 
 def _graph(modules, reads):
