@@ -1,7 +1,8 @@
 """Train LeNet-5 to read handwritten digits (MNIST): settings, data, network, training, evaluation, in this order.
 
-By default neighbouring layers run as one block (docs/reading.md, section 10). To follow one step, run
-`CNNX_FUSED=0 CNNX_BACKEND=numpy python train_mnist.py`, and read along the tree at the top of that page.
+To follow one step, put `breakpoint()` into `learn` of cnnx/training/loop.py, run
+`CNNX_FUSED=0 CNNX_BACKEND=numpy python train_mnist.py`, and read along the short walk of docs/reading.md. By default
+neighbouring layers run as one block instead (section 10 there).
 """
 
 import argparse
@@ -36,7 +37,7 @@ def parse_settings(arguments=None):
     add('--momentum', type=float, metavar='X', help='fraction of the last step that goes into the next (0.9)')
     add('--seed', type=int, default=0, metavar='N', help='of the random weights and orders (0)')
     add('--threads', type=at_least_1, metavar='N', help='of the compiled kernels (one for each processor)')
-    add('--backend', choices=cnnx.BACKENDS, help='kernels to use (auto: compiled ones where they are there)')
+    add('--backend', choices=cnnx.BACKENDS, help='kernels to use (auto: compiled ones if available)')
     add('--resume', action='store_true', help='continue from the newest checkpoint, exactly')
     add('--checkpoint-dir', default='checkpoints', metavar='DIR', help='where checkpoints are saved (checkpoints)')
     add('--checkpoint-prefix', metavar='NAME', help='how their names begin (model_subset, model_full, model_RECIPE)')

@@ -54,6 +54,16 @@ def test_links_lead_to_what_they_show():
     assert links == [path for path, *_ in entries()]
 
 
+def test_the_short_walk_names_functions_that_are_there():
+    walk = PAGE.read_text(encoding='utf-8').partition('## The short walk')[2].partition('##')[0]
+    rows = re.findall(r'^ {4,}([\w., ]+?)(?: \(.*?\))? +([\w/]+\.py)', walk, re.MULTILINE)
+    assert len(rows) > 15
+    for names, path in rows:
+        text = (ROOT / path if (ROOT / path).exists() else ROOT / 'cnnx' / path).read_text(encoding='utf-8')
+        for name in names.split(', '):
+            assert re.search(rf'def {name.rpartition(".")[2]}\(', text), (name, path)
+
+
 def test_the_sum_of_the_lines():
     total = int(re.search(r'([\d,]+) lines', PAGE.read_text(encoding='utf-8'))[1].replace(',', ''))
     assert sum(lines for *_, lines in entries()) == pytest.approx(total, rel=0.1)

@@ -123,7 +123,7 @@ cdef int check_convolution(
 
 def convolution_forward(
     const floating[:, :, :, ::1] x,          # IN   (N, H, W, C)
-    const floating[:, :, :, ::1] weights,    # IN   (R, S, C, F)
+    const floating[:, :, :, ::1] weights,    # IN   (R, S, G, F), G = C // groups
     const floating[::1] bias,                # IN   (F)
     floating[:, :, :, ::1] y,                # OUT  (N, P, Q, F)
     window,
@@ -163,7 +163,7 @@ def convolution_forward(
 def convolution_backward_weights(
     const floating[:, :, :, ::1] x,          # IN   (N, H, W, C)
     const floating[:, :, :, ::1] dy,         # IN   (N, P, Q, F)
-    floating[:, :, :, ::1] dweights,         # OUT  (R, S, C, F)
+    floating[:, :, :, ::1] dweights,         # OUT  (R, S, G, F)
     floating[::1] dbias,                     # OUT  (F)
     window,
     int num_threads,
@@ -241,7 +241,7 @@ cdef void add_weight_gradient(
 
 
 def convolution_backward_input(
-    const floating[:, :, :, ::1] weights,    # IN   (R, S, C, F)
+    const floating[:, :, :, ::1] weights,    # IN   (R, S, G, F), G = C // groups
     const floating[:, :, :, ::1] dy,         # IN   (N, P, Q, F)
     floating[:, :, :, ::1] dx,               # OUT  (N, H, W, C)
     window,

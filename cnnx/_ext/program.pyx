@@ -254,6 +254,7 @@ cdef class Program:
                 for i in range(tasks):
                     run_task(blocks, count, samples, places, 0, i, tasks, training, forward, backward, self.scratch)
                 if backward:
+                    # With several threads, each takes a part of the weights, not of the samples: no sum is cut.
                     for i in range(count):
                         (<Block> blocks[i]).finish(samples, tasks, 0, 1)
             return

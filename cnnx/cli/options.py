@@ -146,7 +146,7 @@ TRAINING = {
 }
 KERNELS = {
     'threads': value(at_least_1, 'N', 'of the compiled kernels (one for each processor)'),
-    'backend': choice(BACKENDS, 'kernels to use (auto: compiled ones where they are there)'),
+    'backend': choice(BACKENDS, 'kernels to use (auto: compiled ones if available)'),
 }
 OPTIONS = DATA | NETWORK | TRAINING | KERNELS
 

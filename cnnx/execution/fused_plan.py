@@ -1,6 +1,6 @@
-"""The fast plan of a network: neighbouring layers that blocks can run are one step, and the loss runs with the last.
+"""The fast plan of a network: neighbouring layers that blocks can run are one stage, and the loss runs with the last.
 
-Which layers these are is in fusion.py, how they run in program.py. Layers that no block runs are steps of their own, as
+Which layers these are is in fusion.py, how they run in program.py. Layers that no block runs are stages of their own, as
 on the plain path in plan.py.
 """
 
@@ -13,7 +13,8 @@ from cnnx.execution.program import Sweep
 from cnnx.layers import Add, Sigmoid, Softmax
 from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy
 
-# A gradient for a step that computes the loss and has been back: not None, or `graph.backward` would skip the step.
+# Stands for the gradient where a sweep has computed the loss and its backward pass too: not None, or `graph.backward`
+# would not call its `backward`, which returns the gradient of what it read.
 ALREADY_BACK = 0
 
 
@@ -21,47 +22,48 @@ class Route:
     """How a batch goes through a network for one purpose.
 
     Args:
-        reads: which of the steps read which (`cnnx.execution.graph`).
-        steps: in order, `LayerRun` and `Sweep` objects.
+        reads: which of the stages read which (`cnnx.execution.graph`).
+        stages: in order, `LayerRun` and `Sweep` objects.
         with_loss: whether the last of them is a `Sweep` that computes the loss too, and goes back from it.
 
     Attributes:
-        learning: which steps the backward pass reaches when the network learns.
-        picks_samples: whether the first step can pick the samples of a batch itself: a sweep, which alone reads the
+        learning: which stages the backward pass reaches when the network learns.
+        picks_samples: whether the first stage can pick the samples of a batch itself: a sweep, which alone reads the
             input.
     """
 
-    def __init__(self, reads, steps, with_loss):
+    def __init__(self, reads, stages, with_loss):
         self.reads = reads
-        self.steps = steps
+        self.stages = stages
         self.with_loss = with_loss
-        self.learning = [step.learns for step in steps]
+        self.learning = [stage.learns for stage in stages]
         of_input = sum(places.count(-1) for places in reads)
-        self.picks_samples = bool(steps) and isinstance(steps[0], Sweep) and of_input == 1
+        self.picks_samples = bool(stages) and isinstance(stages[0], Sweep) and of_input == 1
 
     def run(self, x, training, order=None, others=None):
-        """Return the output of the last step for a batch; if it computes the loss, what `Sweep.run_with_loss` returns.
+        """Return the output of the last stage for a batch; if it computes the loss, what `Sweep.run_with_loss` returns.
 
         Args:
             x: the batch; or, where there is an order, what it is picked from.
             training: whether layers do what they do in training.
             order: which samples make up the batch, (N,) int64, or None.
-            others: (labels,) or (labels, weights), likewise, where the last step computes the loss.
+            others: (labels,) or (labels, weights), likewise, where the last stage computes the loss.
         """
-        if len(self.steps) == 1:
-            return self._run_step(0, x, training, order, others)
-        return graph.forward(self.reads, x, lambda i, x: self._run_step(i, x, training, order, others))[-1]
+        if len(self.stages) == 1:
+            return self._run_stage(0, x, training, order, others)
+        return graph.forward(self.reads, x, lambda i, x: self._run_stage(i, x, training, order, others))[-1]
 
-    def _run_step(self, i, x, training, order, others):
-        step, picked = self.steps[i], order if i == 0 else None
-        if others is not None and i == len(self.steps) - 1:
-            of_batch = others if order is picked else [array[order] for array in others]
-            return step.run_with_loss((x, *of_batch), picked)
-        return step.forward(x, training) if picked is None else step.forward(x, training, picked)
+    def _run_stage(self, i, x, training, order, others):
+        stage, picked = self.stages[i], order if i == 0 else None
+        if others is not None and i == len(self.stages) - 1:
+            # The first stage picks the samples of its labels too, if it is also the last.
+            of_batch = others if i == 0 or order is None else [array[order] for array in others]
+            return stage.run_with_loss((x, *of_batch), picked)
+        return stage.forward(x, training) if picked is None else stage.forward(x, training, picked)
 
 
 class FusedPlan(Plan):
-    """The steps of a network on the fast path, made for each purpose at its first use.
+    """The stages of a network on the fast path, made for each purpose at its first use.
 
     Args:
         layers, reads, loss, lock: as for `Plan`.
@@ -74,8 +76,8 @@ class FusedPlan(Plan):
     def forward_and_backward(self, data, index):
         route = self._route('learn')
         *totals, dy = self._run_batch(route, data, index, training=True)
-        # A sweep with the loss has been back already. In LeNet-5 that is all: there are no other steps.
-        self._backward(route.reads, route.steps, dy, route.learning)
+        # A sweep with the loss has been back already. In LeNet-5 that is all: there are no other stages.
+        self._backward(route.reads, route.stages, dy, route.learning)
         return tuple(totals)
 
     def evaluate(self, data, index):
@@ -88,14 +90,14 @@ class FusedPlan(Plan):
     def forward(self, x, training):
         route = self._route('training' if training else 'inference')
         y = route.run(x, training)
-        self._kept = route.reads, route.steps, len(x)
+        self._kept = route.reads, route.stages, len(x)
         return y
 
     def _run_batch(self, route, data, index, training):
-        """Run a batch up to its loss, and, in training, back through the step that computes it with its layers.
+        """Run a batch up to its loss, and, in training, back through the stage that computes it with its layers.
 
         Returns:
-            What `forward_and_backward` does, and the gradient by the last step's output; if that step computes the
+            What `forward_and_backward` does, and the gradient by the last stage's output; if that stage computes the
             loss, something that is not None.
         """
         if route.picks_samples and data.direct:
@@ -128,21 +130,21 @@ class FusedPlan(Plan):
         """Return a new route; the backward pass goes through the layers from `first` on."""
         passed = [] if training else [layer.index for layer in self._layers if layer.only_in_training]
         kept, reads = graph.without(self._reads, passed)
-        ends, steps, step_reads, loss = {-1: -1}, [], [], None
+        ends, stages, stage_reads, loss = {-1: -1}, [], [], None
         chains = graph.chains(reads)
         for chain in chains:
             layers = [self._layers[kept[i]] for i in chain]
-            found, loss = self._steps_of(layers, purpose, training, first, last=chain is chains[-1])
-            for step in found:
-                step_reads.append(
-                    tuple(ends[place] for place in reads[chain[0]]) if step is found[0] else (len(steps) - 1,)
+            found, loss = self._stages_of(layers, purpose, training, first, last=chain is chains[-1])
+            for stage in found:
+                stage_reads.append(
+                    tuple(ends[place] for place in reads[chain[0]]) if stage is found[0] else (len(stages) - 1,)
                 )
-                steps.append(step)
-            ends[chain[-1]] = len(steps) - 1
-        return Route(step_reads, steps, with_loss=loss is not None)
+                stages.append(stage)
+            ends[chain[-1]] = len(stages) - 1
+        return Route(stage_reads, stages, with_loss=loss is not None)
 
-    def _steps_of(self, layers, purpose, training, first, last):
-        """Return the steps of neighbouring layers, and the loss that the last of them computes too, or None."""
+    def _stages_of(self, layers, purpose, training, first, last):
+        """Return the stages of neighbouring layers, and the loss that the last of them computes too, or None."""
         backward = first < len(self._layers)
         # A block writes the gradients of all its weights: a frozen layer runs by itself.
         apart = [layer for layer in layers if backward and layer.parameters and not layer.learns]
@@ -155,14 +157,14 @@ class FusedPlan(Plan):
         if not added:
             parts = [*merging, *parts]
         loss, softmax = self._end(purpose, parts, backward) if last else (None, False)
-        steps = []
+        stages = []
         for kind, members in itertools.groupby(parts, type):
             if kind is not Fusion:
-                steps += [self._runs[layer.index] for layer in members]
+                stages += [self._runs[layer.index] for layer in members]
                 continue
             fusions = list(members)
             at_end = fusions[-1] is parts[-1]
-            steps.append(
+            stages.append(
                 Sweep(
                     fusions,
                     sum(fusion.layer.index < first for fusion in fusions),
@@ -174,7 +176,7 @@ class FusedPlan(Plan):
                     softmax=softmax and at_end,
                 )
             )
-        return steps, loss
+        return stages, loss
 
     def _end(self, purpose, parts, backward):
         """Return the loss that the last fusion computes too, or None, and whether it computes the softmax after it.
@@ -192,7 +194,7 @@ class FusedPlan(Plan):
 
     def _timed_runs(self):
         route = self._route('learn')
-        return route.reads, route.steps
+        return route.reads, route.stages
 
     def _loss_is_apart(self):
         return not self._route('learn').with_loss

@@ -125,7 +125,7 @@ class Plan:
         """Write the gradients of all parameters, those of penalties included, and return the gradient of x.
 
         Raises:
-            RuntimeError: `forward` was not the last that the plan ran.
+            RuntimeError: the last call of the plan was not `forward`.
             ValueError: dy is of another number of samples.
         """
         if self._kept is None:

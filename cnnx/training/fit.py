@@ -140,7 +140,7 @@ def train(
     warn_of_data(network, data, validation)
     if class_weight is not None:
         data.weigh_classes(class_weight, network)
-    augment, samples = [] if augment is None else as_augmentations(augment), data
+    samples, augment = data, as_augmentations(augment)
     if augment:
         data = AugmentedData(data, augment, network)
     if not (network.trainable_parameters or callbacks):  # which may set layers free

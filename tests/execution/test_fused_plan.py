@@ -15,8 +15,8 @@ from cnnx.training.array_data import ArrayData
 
 def in_one_sweep(net):
     """Whether all layers run as one program, the Softmax at the end included."""
-    steps = net.plan._route('predict').steps
-    return len(steps) == 1 and isinstance(steps[0], Sweep)
+    stages = net.plan._route('predict').stages
+    return len(stages) == 1 and isinstance(stages[0], Sweep)
 
 
 def gradients(net):
