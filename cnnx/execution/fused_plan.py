@@ -1,7 +1,7 @@
 """The fast plan of a network: neighbouring layers that blocks can run are one stage, and the loss runs with the last.
 
-Which layers these are is in fusion.py, how they run in program.py. Layers that no block runs are stages of their own, as
-on the plain path in plan.py.
+Which layers these are is in fusion.py, how they run in program.py. Layers that no block runs are stages of their own,
+as on the plain path in plan.py.
 """
 
 import itertools
