@@ -82,11 +82,13 @@ def _place_digits(images, labels, rng, size, digits, lengths, overlap):
     boxes, classes = [], []
     for _ in range(rng.integers(digits[0], digits[1] + 1)):
         index = rng.integers(len(images))
+        cut_out = _cut_out(images[index])
         for _ in range(TRIES):
-            digit = _scaled(images[index], rng.integers(lengths[0], lengths[1] + 1))
-            top, left = rng.integers(0, size - digit.shape[0] + 1), rng.integers(0, size - digit.shape[1] + 1)
-            box = (top, left, top + digit.shape[0], left + digit.shape[1])
+            height, width = _scaled_shape(cut_out.shape, rng.integers(lengths[0], lengths[1] + 1))
+            top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
+            box = (top, left, top + height, left + width)
             if all(_covered(box, other) <= overlap for other in boxes):
+                digit = _scaled(cut_out, height, width)
                 window = (slice(top, box[2]), slice(left, box[3]))
                 class_map[window][(digit > ink[window]) & (digit >= INKED)] = labels[index]
                 ink[window] = np.maximum(ink[window], digit)
@@ -96,11 +98,18 @@ def _place_digits(images, labels, rng, size, digits, lengths, overlap):
     return ink, class_map, boxes, classes
 
 
-def _scaled(image, length):
-    """Cut out the digit of an image and scale it until its longer side is of a length."""
+def _cut_out(image):
+    """Return the part of an image that its digit is in."""
     rows, columns = np.nonzero(image >= INKED)
-    digit = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    height, width = (max(1, round(side * length / max(digit.shape))) for side in digit.shape)
+    return image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+
+
+def _scaled_shape(shape, length):
+    """Return the height and width of a digit that is scaled until its longer side is of a length."""
+    return [max(1, round(side * length / max(shape))) for side in shape]
+
+
+def _scaled(digit, height, width):
     return _interpolation(height, digit.shape[0]) @ digit @ _interpolation(width, digit.shape[1]).T
 
 
