@@ -1,8 +1,6 @@
 """Train LeNet-5 to read handwritten digits (MNIST): settings, data, network, training, evaluation, in this order.
 
-To follow one step, put `breakpoint()` into `learn` of cnnx/training/loop.py, run
-`CNNX_FUSED=0 CNNX_BACKEND=numpy python train_mnist.py`, and read along the short walk of docs/reading.md. By default
-neighbouring layers run as one block instead (section 10 there).
+docs/one_step.md follows one training step from here to a kernel and back.
 """
 
 import argparse

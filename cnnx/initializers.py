@@ -15,6 +15,11 @@ from cnnx._util.validation import non_negative
 
 def fans(shape):
     """Return fan-in and fan-out: how many inputs feed one output, and how many outputs one input feeds."""
+    if len(shape) < 2:
+        raise ValueError(
+            f'initializer: expected a shape that ends in (..., inputs, outputs), got {shape}; for others there are '
+            "'zeros', 'normal' and 'uniform'"
+        )
     receptive_field = math.prod(shape[:-2])
     return receptive_field * shape[-2], receptive_field * shape[-1]
 
@@ -127,7 +132,7 @@ def get_initializer(initializer):
     if isinstance(initializer, str) and initializer in INITIALIZERS:
         return INITIALIZERS[initializer]
     raise ValueError(
-        f'kernel_initializer: expected one of {", ".join(INITIALIZERS)} or a function of '
+        f'initializer: expected one of {", ".join(INITIALIZERS)} or a function of '
         f'(rng, shape, dtype), got {initializer!r}'
     )
 

@@ -136,8 +136,7 @@ class Network(Hinted):
             if isinstance(layer, type) and issubclass(layer, Layer):
                 hint = f'; call it: {layer.__name__}()'
             raise TypeError(f'add: expected a layer such as ReLU(), got {layer!r}{hint}')
-        if '_parameters' not in vars(layer):
-            raise TypeError(f'{type(layer).__name__}.__init__: call super().__init__() first')
+        layer.check_constructed()
         for name in ('shape', 'dtype', 'index'):
             if not layer._is_set_up and getattr(layer, name) is not None:
                 raise TypeError(f'{type(layer).__name__}: self.{name} is what networks set; use another name')
@@ -266,6 +265,7 @@ class Network(Hinted):
             if self._changes.any or self._plan_for != made_for:
                 if not self.layers:
                     raise RuntimeError('the network has no layers; add some first')
+                self._check_all_are_read()
                 # Copies and checkpoints would not keep what a subclass does differently.
                 if type(self.generator) is not np.random.Generator:
                     raise TypeError(
@@ -277,6 +277,12 @@ class Network(Hinted):
                 self._plan_for = made_for
                 self._changes.any = False
             return self._plan
+
+    def _check_all_are_read(self):
+        read = {place for reads in self.reads for place in reads}
+        for layer in self.layers[:-1]:
+            if layer.index not in read:
+                raise ValueError(f'{layer.where}: no layer reads it, and the output is that of the last layer')
 
     def reset_plan(self):
         """Rebuild plan and update at their next use: arrays that they use have been replaced."""

@@ -96,11 +96,14 @@ class Optimizer(Hinted, ReprFromArguments):
         return Update(self, parameters, rows, work)
 
     def step(self, table, parameters, learning_rate, scale, threads):
-        """Update all values of a table with rows (value, gradient, *state arrays).
+        """Update all values, in place.
+
+        An optimizer of your own loops over the parameters: it changes `parameter.value[...]` by `parameter.grad` and
+        by `parameter.state[name]` for each of the `state_names`, arrays of the same shape that begin as zeros.
 
         Args:
-            table: an `ArrayTable`.
-            parameters: those of the rows; their `updates` do not count this step yet.
+            table: the same arrays as kernels read them, an `ArrayTable` with rows (value, gradient, *state arrays).
+            parameters: a list; their `updates` do not count this step yet.
             learning_rate: the size of the step.
             scale: the factor that gradients are multiplied by.
             threads: the number of threads.

@@ -71,9 +71,19 @@ def random_layer(rng, shape):
         lambda: cnnx.Sigmoid(),
         lambda: cnnx.GroupNormalization(1),
         lambda: cnnx.LayerNormalization(epsilon=0.1),
+        lambda: over_signal(shape, cnnx.Convolutional1D(channels, 3, padding='same', dilation=int(rng.integers(1, 3)))),
+        lambda: over_signal(shape, cnnx.MaxPooling1D(3, stride=1, padding='same')),
+        lambda: over_signal(shape, cnnx.AveragePooling1D(2, stride=1, padding='same')),
         *(cnnx.ELU, cnnx.Softplus, cnnx.SiLU, cnnx.GELU, cnnx.HardSwish, cnnx.PReLU),
     ]
     return kinds[rng.integers(0, len(kinds))]()
+
+
+def over_signal(shape, layer):
+    """Return a function of a value of this shape that calls a layer on its pixels, one row after the other."""
+    height, width, channels = shape
+    to_signal, back = cnnx.Reshape((height * width, channels)), cnnx.Reshape(shape)
+    return lambda value: back(layer(to_signal(value)))
 
 
 def residual(seed=0, dtype='float64', fused=True, shape=SHAPE):

@@ -44,12 +44,19 @@ def checked_padding(padding, numbers=False):
     expected = ', '.join(map(repr, PADDINGS))
     if not numbers:
         raise ValueError(f'padding: expected one of {expected}, got {padding!r}')
-    sizes = padding if isinstance(padding, (tuple, list)) else (padding, padding)
+    sizes = () if isinstance(padding, str) else on_sides(padding)
     if len(sizes) != 2 or not all(is_whole(size) and 0 <= size <= MAX_SIZE for size in sizes):
         raise ValueError(
             f'padding: expected {expected}, or a whole number of at least 0, or a pair of them, got {padding!r}'
         )
-    return tuple(int(size) for size in sizes)
+    return tuple(int(size) for size in sizes) if isinstance(padding, (tuple, list)) else int(padding)
+
+
+def on_sides(padding):
+    """Return how many rows and columns a padding puts on both sides; (0, 0) for 'valid' and 'same'."""
+    if isinstance(padding, str):
+        return 0, 0
+    return padding if isinstance(padding, (tuple, list)) else (padding, padding)
 
 
 def check_image(input_shape):
@@ -96,9 +103,8 @@ def window_over(input_size, kernel, stride, padding='valid', dilation=(1, 1)):
     Raises:
         ValueError: the window is larger than the padded image.
     """
-    on_sides = (0, 0) if isinstance(padding, str) else padding
     before, output = [], []
-    for size, reads, step, apart, pad in zip(input_size, kernel, stride, dilation, on_sides, strict=True):
+    for size, reads, step, apart, pad in zip(input_size, kernel, stride, dilation, on_sides(padding), strict=True):
         extent = apart * (reads - 1) + 1
         if padding == 'same':
             count = -(-size // step)

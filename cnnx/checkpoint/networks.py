@@ -3,6 +3,7 @@
 import warnings
 
 from cnnx._util.hints import check_format, hint_of_names
+from cnnx._util.validation import true_or_false
 from cnnx.checkpoint import state
 from cnnx.checkpoint.errors import CheckpointError, as_checkpoint_error
 from cnnx.checkpoint.files import read, write
@@ -50,7 +51,7 @@ def save(network, path, optimizer_state=False):
         TypeError: a setting of a layer, loss or optimizer is not what JSON can hold.
     """
     check_format(path, 'save')
-    if optimizer_state and network.optimizer is None:
+    if true_or_false(optimizer_state, 'optimizer_state') and network.optimizer is None:
         raise RuntimeError('save: optimizer_state needs an optimizer; call compile first')
     arrays = state.arrays(network) if optimizer_state else state.weights(network)
     description = state.describe_training(network) if optimizer_state else state.describe(network)

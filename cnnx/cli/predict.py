@@ -86,12 +86,13 @@ def run(options):
 def _network_and_images(options):
     """Return the network and the paths of the pictures; without a MODEL, the network that comes with the package."""
     given = [*([] if options.model is None else [options.model]), *options.images]
-    if Path(given[0]).suffix == '.npz':
-        if len(given) == 1:
-            raise ValueError(f'expected pictures after {given[0]}')
-        return Network.load(given[0]), given[1:]
+    model, images = (given[0], given[1:]) if given[0] == PACKAGED or given[0].endswith('.npz') else (PACKAGED, given)
+    if not images:
+        raise ValueError(f'expected pictures after {model}')
+    if model != PACKAGED:
+        return Network.load(model), images
     print(f'{PACKAGED}, {PRETRAINED[PACKAGED]}', file=sys.stderr)
-    return pretrained(PACKAGED), given
+    return pretrained(PACKAGED), images
 
 
 def _preparation(shape, wanted, reads_digits):

@@ -25,7 +25,7 @@ def summary(network):
     if frozen:
         names = ', '.join(f'{layer.index} {type(layer).__name__}' for layer in frozen)
         print(f'frozen: {names}, {sum(layer.parameter_count for layer in frozen):,} of the parameters')
-    for line in describe_fusions(network.layers, network.reads, network.loss) if network.fused else ():
+    for line in describe_fusions(network.layers, network.reads, network.loss) if network.runs_fused else ():
         print(line)
 
 

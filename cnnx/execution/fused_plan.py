@@ -49,7 +49,7 @@ class Route:
             order: which samples make up the batch, (N,) int64, or None.
             others: (labels,) or (labels, weights), likewise, where the last stage computes the loss.
         """
-        if len(self.stages) == 1:
+        if self.reads == [(-1,)]:  # one stage, which reads one input
             return self._run_stage(0, x, training, order, others)
         return graph.forward(self.reads, x, lambda i, x: self._run_stage(i, x, training, order, others))[-1]
 
@@ -156,7 +156,7 @@ class FusedPlan(Plan):
         added = bool(merging) and type(merging[0]) is Add and bool(parts) and isinstance(parts[0], Fusion)
         if not added:
             parts = [*merging, *parts]
-        loss, softmax = self._end(purpose, parts, backward) if last else (None, False)
+        loss, softmax = self._end(purpose, parts) if last else (None, False)
         stages = []
         for kind, members in itertools.groupby(parts, type):
             if kind is not Fusion:
@@ -178,7 +178,7 @@ class FusedPlan(Plan):
             )
         return stages, loss
 
-    def _end(self, purpose, parts, backward):
+    def _end(self, purpose, parts):
         """Return the loss that the last fusion computes too, or None, and whether it computes the softmax after it.
 
         A Softmax that is computed there is removed from the parts.
@@ -187,7 +187,9 @@ class FusedPlan(Plan):
         fused = isinstance(parts[-2 if last_is_softmax else -1], Fusion)
         entropy = purpose in ('learn', 'evaluate') and type(self.loss) is CategoricalCrossEntropy
         with_loss = fused and entropy and last_is_softmax != self.loss.from_logits
-        with_softmax = fused and last_is_softmax and not with_loss and not backward
+        with_softmax = (
+            fused and last_is_softmax and purpose == 'predict'
+        )  # other losses look for the logits of a Softmax
         if last_is_softmax and (with_loss or with_softmax):
             del parts[-1]
         return self.loss if with_loss else None, with_softmax

@@ -44,7 +44,14 @@ class LayerRun:
             self.layer.buffers = None
         if not self.layer.merges:
             return self._checked(dx, 'backward', (len(dy), *self.layer.input_shape))
-        return [self._checked(d, 'backward', (len(dy), *s)) for d, s in zip(dx, self.layer.input_shape, strict=True)]
+        shapes = self.layer.input_shape
+        if not isinstance(dx, (list, tuple)) or len(dx) != len(shapes):
+            got = f'{len(dx)} arrays' if isinstance(dx, (list, tuple)) else f'{type(dx).__name__}'
+            raise ValueError(
+                f'{self.layer.where}: expected {type(self.layer).__name__}.backward to return a list of {len(shapes)} '
+                f'arrays, got {got}'
+            )
+        return [self._checked(d, 'backward', (len(dy), *shape)) for d, shape in zip(dx, shapes, strict=True)]
 
     def _checked(self, result, method, shape):
         """Return the array that a method of a layer has returned, checked, as kernels read it."""

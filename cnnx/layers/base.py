@@ -8,7 +8,7 @@ from cnnx._util.arrays import as_kernels_read, as_numbers
 from cnnx._util.foreign_names import LAYER_KEYWORDS, OF_LAYER
 from cnnx._util.hints import Hinted, explained
 from cnnx._util.representation import arguments_of
-from cnnx._util.validation import check_dtype, non_negative, true_or_false
+from cnnx._util.validation import check_dtype, is_whole, non_negative, true_or_false
 from cnnx._util.windows import batch_shape, shape_of_sample
 from cnnx.initializers import get_initializer
 from cnnx.layers import wiring
@@ -79,8 +79,14 @@ class Layer(Hinted):
         if changed:
             self.report_change()
 
+    def check_constructed(self):
+        """Raise a TypeError if a constructor of the user's own has not called that of this class."""
+        if '_parameters' not in vars(self):
+            raise TypeError(f'{type(self).__name__}.__init__: call super().__init__() first')
+
     def __call__(self, x, training=False):
         """Return what the layer gives: for arrays as `forward` does, for an `Input` or another value a value."""
+        self.check_constructed()
         return wiring.connect(self, x) if wiring.holds_values(x) else self.forward(x, training)
 
     def __getstate__(self):
@@ -119,7 +125,9 @@ class Layer(Hinted):
         """Add the parameters, by `add_parameter`."""
 
     def checked_input_shape(self, input_shape):
-        """Return the shape of one input sample as a tuple of whole numbers."""
+        """Return the shape of one input sample as a tuple of whole numbers, or, if it merges, such shapes."""
+        if self.merges:
+            return tuple(shape_of_sample(shape, 'input_shape') for shape in input_shape)
         return shape_of_sample(input_shape, 'input_shape')
 
     def settings(self):
@@ -141,7 +149,7 @@ class Layer(Hinted):
 
         Args:
             name: a name that none of the layer's others has.
-            shape: of its array.
+            shape: of its array, a tuple or a whole number.
             initializer: the name of one of `cnnx.initializers`, or a function of (rng, shape, dtype).
             trainable: False for numbers that the layer keeps and training does not change.
 
@@ -149,11 +157,12 @@ class Layer(Hinted):
             RuntimeError: it is called elsewhere.
             ValueError: the name is taken, or the initializer is none, or does not give finite floats of the shape.
         """
+        self.check_constructed()
         if self.dtype is None:
             raise RuntimeError(f'{type(self).__name__}: call add_parameter in build, where shapes and dtype are known')
         if any(parameter.name == name for parameter in self._parameters):
             raise ValueError(f'expected parameters of different names, got {name} twice')
-        shape = tuple(shape)
+        shape = (shape,) if is_whole(shape) else tuple(shape)
         if self._weights_of_file is not None:
             value = self._weights_of_file(name, shape)
         else:

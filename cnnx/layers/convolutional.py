@@ -1,5 +1,7 @@
 """Convolutional: filters that slide over an image; grouped, depthwise and dilated ones too."""
 
+import numpy as np
+
 from cnnx import kernels
 from cnnx._util.foreign_names import LAYER_KEYWORDS
 from cnnx._util.hints import explained
@@ -37,6 +39,8 @@ class Convolutional(WeightedLayer):
 
     Raises:
         ValueError: an argument is none of these; or the kernel is larger than the input.
+
+    Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998, section II.A.
     """
 
     @explained(LAYER_KEYWORDS, 'the number of input channels is left out: it follows from the layer before')
@@ -59,7 +63,8 @@ class Convolutional(WeightedLayer):
         self.kernel_size = pair(kernel_size, 'kernel_size')
         self.stride = pair(stride, 'stride')
         self.padding = checked_padding(padding, numbers=True)
-        self.dilation = pair(dilation, 'dilation')
+        self.dilation = dilation
+        pair(dilation, 'dilation')
         self.groups = checked_size(groups, 'groups')
         if self.num_filters % self.groups:
             raise ValueError(f'groups: expected a divisor of num_filters, {num_filters}, got {groups}')
@@ -67,12 +72,12 @@ class Convolutional(WeightedLayer):
     @property
     def is_plain(self):
         """Whether it is neither grouped nor dilated: blocks compute no others."""
-        return self.groups == 1 and self.dilation == (1, 1)
+        return self.groups == 1 and pair(self.dilation, 'dilation') == (1, 1)
 
     @property
     def is_depthwise(self):
-        """Whether each channel has one filter of its own."""
-        return self.groups == self.num_filters == self.input_shape[-1] > 1
+        """Whether each filter sees one channel alone."""
+        return self.groups == self.input_shape[-1] > 1
 
     def output_shape(self, input_shape):
         check_image(input_shape)
@@ -90,32 +95,44 @@ class Convolutional(WeightedLayer):
         x = self.check_input(x)
         y = self.empty('y', (len(x), *self.shape))
         self._saved = (x,)
-        arrays = as_images(x), self.weights, self.bias_arrays()[0], as_images(y)
+        arrays = self.weights, self.bias_arrays()[0], as_images(y), self.window, self._threads(x)
         if self.is_depthwise:
-            kernels.current().depthwise_forward(*arrays, self.window, self._threads(x))
+            kernels.current().depthwise_forward(self._channel_of_each_filter(x), *arrays)
         else:
-            kernels.current().convolution_forward(*arrays, self.window, self._threads(x))
+            kernels.current().convolution_forward(as_images(x), *arrays)
         return y
 
     def backward(self, dy):
         dy = self.check_gradient(dy)
         (x,) = self._saved
         weights, (_, dbias) = self.parameters[0], self.bias_arrays()
-        dx = self.empty('dx', x.shape)
-        for_weights = as_images(x), as_images(dy), weights.grad, dbias, self.window, self._threads(x)
-        for_input = weights.value, as_images(dy), as_images(dx), self.window, self._threads(x)
+        dx, images = self.empty('dx', x.shape), as_images(dy)
+        how = self.window, self._threads(x)
         if self.is_depthwise:
             if self.trainable:
-                kernels.current().depthwise_backward_weights(*for_weights)
-            kernels.current().depthwise_backward_input(*for_input)
+                channels = self._channel_of_each_filter(x)
+                kernels.current().depthwise_backward_weights(channels, images, weights.grad, dbias, *how)
+            count = self.num_filters // self.groups
+            of_filters = dx if count == 1 else self.empty('dx_of_filters', (*x.shape[:-1], self.num_filters))
+            kernels.current().depthwise_backward_input(weights.value, images, as_images(of_filters), *how)
+            if count > 1:
+                dx[...] = of_filters[..., ::count]
+                for i in range(1, count):
+                    dx += of_filters[..., i::count]
         else:
             if self.trainable:
-                kernels.current().convolution_backward_weights(*for_weights)
-            kernels.current().convolution_backward_input(*for_input)
+                kernels.current().convolution_backward_weights(as_images(x), images, weights.grad, dbias, *how)
+            kernels.current().convolution_backward_input(weights.value, images, as_images(dx), *how)
         return dx
 
+    def _channel_of_each_filter(self, x):
+        """Return images (N, H, W, num_filters) with the channel that each filter of a depthwise convolution sees."""
+        count = self.num_filters // self.groups
+        return as_images(x) if count == 1 else np.repeat(as_images(x), count, axis=-1)
+
     def _window(self, input_shape):
-        return window_over(input_shape[:2], self.kernel_size, self.stride, self.padding, self.dilation)
+        dilation = pair(self.dilation, 'dilation')
+        return window_over(input_shape[:2], self.kernel_size, self.stride, self.padding, dilation)
 
     def _threads(self, x):
         return kernels.threads_for(len(x) * self.multiply_adds)

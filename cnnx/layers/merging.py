@@ -4,7 +4,6 @@ import numpy as np
 
 from cnnx._util.arrays import as_kernels_read, as_numbers
 from cnnx._util.validation import is_whole
-from cnnx._util.windows import shape_of_sample
 from cnnx.layers.base import Layer
 
 
@@ -16,12 +15,10 @@ class Merging(Layer):
     def __init__(self):
         super().__init__()
 
-    def checked_input_shape(self, input_shape):
-        return tuple(shape_of_sample(shape, 'input_shape') for shape in input_shape)
-
     def check_input(self, x):
-        if not isinstance(x, (list, tuple)):
-            raise ValueError(f'{self.where}: expected a list of arrays, got {type(x).__name__}')
+        if not isinstance(x, (list, tuple)) or len(x) < 2:
+            got = f'{len(x)} of them' if isinstance(x, (list, tuple)) else type(x).__name__
+            raise ValueError(f'{self.where}: expected a list of at least two arrays, got {got}')
         arrays = [as_numbers(each, f'{self.where} input') for each in x]
         if self.shape is None:
             dtype = 'float64' if any(each.dtype == np.float64 for each in arrays) else 'float32'
@@ -63,6 +60,8 @@ class Multiply(Merging):
     """Multiply the outputs of several layers, number by number: y = x_1 x_2 ...
 
     Shape: [(N, ...), (N, ...), ...], all equal -> (N, ...). Gradient: each of them gets dy times the others.
+
+    Source: Hu et al., "Squeeze-and-excitation networks", 2018, equation 4, which scales channels so.
     """
 
     def output_shape(self, input_shape):
@@ -94,6 +93,8 @@ class Concatenate(Merging):
 
     Shape: [(N, H, W, C_1), (N, H, W, C_2), ...] -> (N, H, W, C_1 + C_2 + ...); likewise along another axis, and for
     other shapes. Gradient: each of them gets its part of dy.
+
+    Source: Szegedy et al., "Going deeper with convolutions", 2015, section 4.
 
     Args:
         axis: of a sample, from 0; negative ones count from the end, and -1 is that of the channels.

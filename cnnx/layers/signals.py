@@ -40,6 +40,8 @@ class Convolutional1D(OverSignals, Convolutional):
 
     Raises:
         ValueError: an argument is none of these; or the kernel is larger than the input.
+
+    Source: Waibel et al., "Phoneme recognition using time-delay neural networks", 1989.
     """
 
     @explained(LAYER_KEYWORDS)

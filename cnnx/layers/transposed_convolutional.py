@@ -9,7 +9,7 @@ from cnnx._util.arrays import array_with_slack
 from cnnx._util.foreign_names import LAYER_KEYWORDS
 from cnnx._util.hints import explained
 from cnnx._util.validation import checked_size
-from cnnx._util.windows import check_image, checked_padding, pair, window_over
+from cnnx._util.windows import check_image, checked_padding, on_sides, pair, window_over
 from cnnx.layers.weighted import WeightedLayer
 
 
@@ -103,8 +103,8 @@ class TransposedConvolutional(WeightedLayer):
 
     def _output_size(self, input_shape):
         sizes = []
-        on_sides = (0, 0) if isinstance(self.padding, str) else self.padding
-        for size, kernel, step, pad in zip(input_shape, self.kernel_size, self.stride, on_sides, strict=False):
+        sizes_on_sides = on_sides(self.padding)
+        for size, kernel, step, pad in zip(input_shape, self.kernel_size, self.stride, sizes_on_sides, strict=False):
             if self.padding == 'same':
                 sizes.append(size * step)
             elif self.padding == 'valid':

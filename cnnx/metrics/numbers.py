@@ -124,5 +124,5 @@ class R2(NumberMetric):
 
     def _result(self):
         variation = self._squares - self._sums**2 / self._rows
-        varies = variation > 0
+        varies = ~(variation <= 0)  # NaN included
         return float(np.where(varies, 1 - ratio(self._errors, variation), self._errors == 0).mean())

@@ -33,7 +33,7 @@ def compile(network, loss=None, optimizer='sgd', *, metrics=None):
     metrics = _numbers_of_epochs([] if metrics is None else metrics)
     if not network.layers:
         raise RuntimeError('the network has no layers; add some first')
-    check_loss_fits(loss, network.layers[-1])
+    check_loss_fits(loss, network)
     network.set_up_training(loss, optimizer, metrics)
 
 

@@ -42,3 +42,9 @@ def test_a_notebook_shows_its_layers():
     assert found[6:11] == ['0 Convolutional', '(28, 28, 6)', '156', '117,600', 'input']
     assert found[-3:] == ['total', '61,706', '416,520']
     assert 'without layers' in cnnx.Network()._repr_html_()
+
+
+def test_no_blocks_are_named_on_the_plain_path(capsys, monkeypatch):
+    monkeypatch.setenv('CNNX_FUSED', '0')
+    lenet5(seed=0).summary()
+    assert 'block' not in capsys.readouterr().out

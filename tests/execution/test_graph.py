@@ -97,3 +97,61 @@ def test_bits_do_not_depend_on_the_number_of_threads(make, monkeypatch):
         cnnx.set_num_threads(threads)
         results.append([array.tobytes() for array in trained(make, 3, dtype='float32')])
     assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.usefixtures('each_backend')
+@pytest.mark.parametrize(
+    'end',
+    [
+        lambda x: cnnx.ReLU()(cnnx.Add()([x, x])),
+        lambda x: cnnx.Multiply()([x, x]),
+        lambda x: cnnx.Concatenate()([x, x]),
+        lambda x: cnnx.Dense(output_size=2)(cnnx.Flatten()(cnnx.Add()([x, cnnx.Dropout(0.5)(x)]))),
+    ],
+)
+def test_a_merge_may_be_all_that_there_is(end):
+    """Such a graph runs as one stage, which reads the input twice."""
+    samples, both = np.arange(1.0, 9.0, dtype=np.float32).reshape(2, 1, 4), []
+    for fused in (True, False):
+        x = cnnx.Input((1, 4))
+        net = cnnx.Network(inputs=x, outputs=end(x), seed=0, fused=fused)
+        net.compile('mse')
+        y = net.predict(samples)
+        np.testing.assert_array_equal(y, net.forward(samples))
+        both.append([y, net.backward(np.ones_like(y)), *net.evaluate(samples, y + 1).values()])
+        if net.trainable_parameters:
+            both[-1].append(net.train_on_batch(samples, y - 1)['loss'])
+    for one, other in zip(*both, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_a_layer_that_nothing_reads_is_refused():
+    net = cnnx.Network([cnnx.Dense(3, 3)], seed=0)
+    net.add(cnnx.Dense(4), reads=(0,))
+    net.add(cnnx.Dense(2), reads=(0,))
+    with pytest.raises(ValueError, match=r'layer 1 \(Dense\): no layer reads it'):
+        net.predict(np.ones((1, 3)))
+
+
+def test_what_a_merge_of_ones_own_returns_is_checked():
+    class Mean(cnnx.Layer):
+        merges = True
+        returned = None
+
+        def output_shape(self, input_shape):
+            return input_shape[0]
+
+        def forward(self, x, training):
+            return (x[0] + x[1]) / 2
+
+        def backward(self, dy):
+            return self.returned or [dy / 2, dy / 2]
+
+    x = cnnx.Input((3,))
+    mean = Mean()
+    net = cnnx.Network(inputs=x, outputs=mean([cnnx.Dense(output_size=3)(x), x]), seed=0)
+    net.compile('mse')
+    assert net.check_gradients(np.ones((2, 3)), np.zeros((2, 3)))
+    mean.returned = [np.zeros((2, 3), np.float32)]
+    with pytest.raises(ValueError, match=r'Mean\.backward to return a list of 2 arrays, got 1 arrays'):
+        net.train_on_batch(np.ones((2, 3)), np.zeros((2, 3)))

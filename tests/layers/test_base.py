@@ -266,3 +266,27 @@ def test_a_layer_of_cnnx_with_fewer_arguments_is_saved_and_loaded(tmp_path):
 def test_a_run_with_a_layer_of_ones_own_that_diverges_says_so():
     with pytest.raises(cnnx.DivergenceError, match='epoch 1, batch'), np.errstate(all='ignore'):
         network_with(Swish()).train(*rows(), epochs=5, learning_rate=1e30, verbose=0)
+
+
+def test_a_constructor_that_leaves_out_the_one_of_layer_is_named_in_a_graph_and_alone_too():
+    class Careless(cnnx.Layer):
+        def __init__(self):
+            self.slope = 2
+
+    for use in (lambda layer: layer(cnnx.Input((4,))), lambda layer: layer.add_parameter('w', (4,))):
+        with pytest.raises(TypeError, match=r'Careless\.__init__: call super'):
+            use(Careless())
+
+
+def test_shapes_of_parameters():
+    class Own(cnnx.Layer):
+        def __init__(self, shape, initializer):
+            super().__init__()
+            self.shape_, self.initializer = shape, initializer
+
+        def build(self, input_shape):
+            self.add_parameter('w', self.shape_, self.initializer)
+
+    assert Own(6, 'normal').set_up((3,)).parameters[0].value.shape == (6,)
+    with pytest.raises(ValueError, match=r"ends in \(..., inputs, outputs\), got \(6,\); for others there are 'zeros'"):
+        Own((6,), 'he_normal').set_up((3,))

@@ -89,3 +89,9 @@ def test_wrong_arguments_are_refused_by_name(arguments, message):
 def test_rows_of_numbers_are_refused():
     with pytest.raises(ValueError, match=r'Convolutional: expected input \(height, width, channels\), got \(784,\)'):
         Convolutional(2, 3).forward(np.zeros((1, 784)))
+
+
+@pytest.mark.parametrize(('padding', 'dilation'), [(1, 2), ('same', (2, 1)), ((0, 2), 1)])
+def test_settings_are_kept_as_they_were_given(padding, dilation):
+    layer = Convolutional(4, 3, padding=padding, dilation=dilation, groups=2, input_shape=(9, 9, 2))
+    assert (layer.padding, layer.dilation, layer.groups) == (padding, dilation, 2)

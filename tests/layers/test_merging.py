@@ -72,14 +72,16 @@ def test_what_came_stays_as_it_is(name):
 @cases
 def test_wrong_input_is_refused(name):
     layer, x = made(name)
-    with pytest.raises(ValueError, match='expected a list of arrays, got ndarray'):
+    with pytest.raises(ValueError, match='expected a list of at least two arrays, got ndarray'):
         layer.forward(x[0])
-    with pytest.raises(ValueError, match=f'expected {len(x)} arrays'):
+    with pytest.raises(ValueError, match=f'expected {len(x)} arrays|at least two arrays, got 1'):
         layer.forward(x[1:])
     with pytest.raises(ValueError, match='as many samples'):
         layer.forward([x[0][1:], *x[1:]])
     with pytest.raises(ValueError, match='expected input'):
         layer.forward([array[..., np.newaxis] for array in x])
+    with pytest.raises(ValueError, match='at least two arrays, got 0 of them'):
+        layer.forward([])
 
 
 def test_shapes_have_to_fit():

@@ -322,7 +322,7 @@ def test_the_loss_of_maps_runs_in_the_sweep():
     net.train_on_batch(x, labels)
     route = net.plan._route('learn')
     assert route.with_loss
-    assert len(route.steps) == 1
+    assert len(route.stages) == 1
 
 
 @pytest.mark.usefixtures('each_backend')

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from loss_cases import value
 
-from cnnx import CategoricalCrossEntropy, KLDivergence, Softmax
+from cnnx import CategoricalCrossEntropy, Dense, KLDivergence, Network, Softmax
 
 
 def test_it_is_0_where_predictions_are_the_targets_and_else_by_the_formula():
@@ -44,3 +44,11 @@ def test_rows_that_do_not_sum_to_1_are_named():
         value(KLDivergence(), np.full((3, 2, 2), 0.5), targets)
     with pytest.raises(ValueError, match=r'expected numbers from 0 to 1, got -0.5 at position \(0, 1\)'):
         value(KLDivergence(), np.full((1, 2), 0.5), [[1.0, -0.5]])
+
+
+def test_a_network_evaluates_it_from_logits():
+    net = Network([Dense(2, 2), Softmax()], seed=0)
+    net.layers[0].weights = np.eye(2)
+    net.compile('kl_divergence')
+    x, targets = np.array([[1000.0, 0.0]]), np.array([[0.5, 0.5]])
+    assert net.evaluate(x, targets)['loss'] == net.train_on_batch(x, targets, learning_rate=0)['loss'] > 499

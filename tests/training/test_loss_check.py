@@ -42,6 +42,7 @@ def compiled(loss, *last, outputs=3, maps=False):
         (CategoricalCrossEntropy(from_logits=True), []),
         (KLDivergence(), [Softmax]),
         (BinaryCrossEntropy(), [Sigmoid]),
+        (BinaryCrossEntropy(), [Sigmoid, cnnx.Flatten]),
         (BinaryCrossEntropy(), [Softmax]),
         (BinaryCrossEntropy(from_logits=True), []),
         (cnnx.MeanAbsoluteError(), [Softmax]),
@@ -75,11 +76,25 @@ def test_what_fits_is_taken(loss, last, maps):
         ),
         (CategoricalCrossEntropy(from_logits=True), [Softmax], 'would take the softmax twice; leave out one'),
         (BinaryCrossEntropy(from_logits=True), [Sigmoid], 'would take the sigmoid twice; leave out one'),
+        (CategoricalCrossEntropy(from_logits=True), [Sigmoid], r'those of layer 1 \(Sigmoid\) do not; use Softmax'),
+        (KLDivergence(), [Sigmoid, lambda: cnnx.Dropout(0.5)], r'those of layer 1 \(Sigmoid\) do not; use Softmax'),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_to_use(loss, last, message, maps):
     with pytest.raises(ValueError, match=message):
         compiled(loss, *last, maps=maps)
+
+
+def test_each_head_has_to_fit():
+    x = cnnx.Input((4,))
+    for second, fits in ((Sigmoid, True), (cnnx.Tanh, False)):
+        heads = [Sigmoid()(Dense(output_size=2)(x)), second()(Dense(output_size=3)(x))]
+        net = cnnx.Network(inputs=x, outputs=cnnx.Concatenate()(heads), seed=0)
+        if fits:
+            net.compile(BinaryCrossEntropy())
+        else:
+            with pytest.raises(ValueError, match=r'layer 3 \(Tanh\) gives any numbers'):
+                net.compile(BinaryCrossEntropy())
 
 
 @pytest.mark.parametrize('loss', [CategoricalCrossEntropy(), KLDivergence()])
