@@ -7,7 +7,10 @@ row and column, so its height is bottom - top. Boxes are arrays (n, 4).
 import numpy as np
 
 from cnnx._util.arrays import as_numbers
+from cnnx._util.hints import explain_names, public_names
 from cnnx._util.validation import non_negative, positive, positive_int
+
+__getattr__, __dir__ = explain_names(__name__), public_names(__name__)
 
 
 def iou(boxes, others):

@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from cnnx._util.foreign_names import CALLBACK_KEYWORDS
-from cnnx._util.hints import explain_names, explained
+from cnnx._util.hints import explain_names, explained, public_names
 from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import function_of, non_negative, path_of_file, positive_int, true_or_false
 from cnnx.checkpoint import write_whole
@@ -295,4 +295,4 @@ def absolute_path(path):
     return absolute
 
 
-__getattr__ = explain_names(__name__)
+__getattr__, __dir__ = explain_names(__name__), public_names(__name__)

@@ -10,7 +10,10 @@ import math
 
 import numpy as np
 
+from cnnx._util.hints import explain_names, public_names
 from cnnx._util.validation import non_negative
+
+__getattr__, __dir__ = explain_names(__name__), public_names(__name__)
 
 
 def fans(shape):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cnnx._util.hints import explain_names
+from cnnx._util.hints import explain_names, public_names
 from cnnx.augmentation import DigitShapes, Elastic, Rotate, Scale, Shear, Shift
 from cnnx.layers import Convolutional, Dense, Dropout, Flatten, MaxPooling, ReLU, Softmax
 from cnnx.losses import CategoricalCrossEntropy
@@ -10,7 +10,7 @@ from cnnx.network import Network
 from cnnx.optimizers import SGD
 from cnnx.schedules import OneCycle
 
-__getattr__ = explain_names(__name__)
+__getattr__, __dir__ = explain_names(__name__), public_names(__name__)
 
 
 def lenet5(seed=None, dtype='float32', momentum=0.9, fused=True, *, classes=10):

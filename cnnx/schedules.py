@@ -3,9 +3,11 @@
 import math
 
 from cnnx._util.foreign_names import SCHEDULE_KEYWORDS
-from cnnx._util.hints import explained
+from cnnx._util.hints import explain_names, explained, public_names
 from cnnx._util.representation import Configurable
 from cnnx._util.validation import MAX_SIZE, function_of, is_whole, non_negative, positive, positive_int, whole_number
+
+__getattr__, __dir__ = explain_names(__name__), public_names(__name__)
 
 
 class Schedule(Configurable):

@@ -36,6 +36,11 @@ IMPORTS = {
     'cnnx.EarlyStopping(patience=3)': 'cnnx.EarlyStopping: here cnnx.callbacks.EarlyStopping()',
     'cnnx.LSTM(10)': 'here a subclass of cnnx.Layer that you write',
     'cnnx.data.load_dataset, cnnx.models.lenet5': WORKS,
+    'cnnx.augmentation.RandomHorizontalFlip()': 'here cnnx.augmentation.Flip()',
+    'cnnx.schedules.StepLR()': 'here cnnx.schedules.StepDecay',
+    'cnnx.DepthwiseConv2D(3)': 'here Convolutional(channels, kernel_size, groups=channels)',
+    'cnnx.UpSampling2D(2)': 'here UpSampling(size)',
+    'cnnx.metrics.AUC()': "module 'cnnx.metrics' has no attribute 'AUC'",
 }
 LAYERS = {
     'cnnx.Convolutional(6, 16, 5)': 'only num_filters, kernel_size can be given without a name, got 3',
@@ -176,3 +181,16 @@ def test_completion_shows_what_is_public():
     assert not {'needs_loss', 'plan', 'reset_plan', 'fit'} & set(dir(small_network()))
     assert sorted(cnnx.__all__) == dir(cnnx)
     assert 'network' not in dir(cnnx)
+
+
+def test_attributes_of_other_libraries_cannot_be_set_without_effect():
+    with pytest.raises(AttributeError, match='Dense.weight: here weights'):
+        cnnx.Dense(3, 2).weight = np.ones((3, 2))
+
+
+@pytest.mark.parametrize('module', ['callbacks', 'data', 'models', 'schedules', 'metrics', 'augmentation', 'layers'])
+def test_completion_shows_what_a_module_is_for(module):
+    names = dir(getattr(cnnx, module))
+    assert names
+    assert not {'np', 'os', 'math', 'Path'} & set(names)
+    assert not [name for name in names if name.startswith('_')]

@@ -1,4 +1,4 @@
-"""docs/reading.md and docs/one_step.md: the files and functions that it names are there, and its numbers of lines are right within 10 %."""
+"""docs/reading.md and docs/one_step.md: what they name is there, and numbers of lines are right within 10 %."""
 
 import re
 from pathlib import Path

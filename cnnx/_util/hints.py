@@ -116,6 +116,20 @@ def explain_names(module):
     return explain
 
 
+def public_names(module):
+    """Return `__dir__` of a module: completion shows what it has for users, and no imports."""
+
+    def names():
+        found = vars(sys.modules[module])
+        return found.get('__all__') or [name for name, value in found.items() if _is_public(name, value, module)]
+
+    return names
+
+
+def _is_public(name, value, module):
+    return not name.startswith('_') and getattr(value, '__module__', None) == module
+
+
 def hint_of_names(arrays):
     """Return what to add to an error about arrays whose names are those of PyTorch's `state_dict`, or ''."""
     theirs = next((name for name in arrays if name.endswith(('.weight', '.bias'))), None)

@@ -1,5 +1,6 @@
 """Image augmentation: random changes of training images, and predictions averaged over small shifts."""
 
+from cnnx._util.hints import explain_names, public_names
 from cnnx.augmentation.test_time import predict_with_shifts
 from cnnx.augmentation.transforms import (
     AUGMENTATIONS,
@@ -33,3 +34,5 @@ __all__ = [
     'Shift',
     'predict_with_shifts',
 ]
+
+__getattr__, __dir__ = explain_names(__name__), public_names(__name__)

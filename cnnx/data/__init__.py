@@ -24,3 +24,7 @@ __all__ = [
     'read_image',
     'split',
 ]
+
+
+def __dir__():
+    return __all__

@@ -12,6 +12,7 @@ WIDEST = 0.65  # the widest mark that may be ink, as a fraction of the picture's
 BORDER = 0.9  # where the border of a picture begins, from 0 in its middle to 1 at its edge
 MIXED = 0.2  # of the border is not like the rest of it where it is of two kinds
 EVEN = 0.03  # the light is even where the paper's brightness varies by less
+UNEVEN = 0.15  # a picture has two levels where the variance within them is less than this part of all
 LEAST_CONTRAST = 0.08  # between ink and paper, where that of black and white is 1
 LEAST_CLEARNESS = 4  # contrast between ink and paper, in standard deviations of the paper
 
@@ -54,6 +55,23 @@ def ink_of(grey, even):
     middle = np.median(plain)
     faintest = middle + 3 * 1.48 * np.median(np.abs(plain - middle))
     return ((ink - faintest) / (inked.mean() - faintest)).clip(0, 1)
+
+
+def inks_of_two_levels(grey):
+    """Return what may be the ink, from 0 to 1, on a picture (H, W) that has two levels: the rarer one is.
+
+    Where both are about equally frequent, the other one follows. For a picture with shades the list is empty.
+    """
+    if np.ptp(grey) < LEAST_CONTRAST:
+        return []
+    dark = grey <= _otsu(grey)
+    within = sum(grey[part].var() * part.mean() for part in (dark, ~dark) if part.any())
+    if within > UNEVEN * grey.var():
+        return []
+    lowest, highest = np.median(grey[dark]), np.median(grey[~dark])
+    light = ((grey - lowest) / (highest - lowest)).clip(0, 1)
+    inks = [1 - light, light] if dark.mean() < 0.5 else [light, 1 - light]
+    return inks if abs(dark.mean() - 0.5) < 0.1 else inks[:1]
 
 
 def ink_of_few_pixels(grey):

@@ -5,10 +5,12 @@ import numpy as np
 from cnnx.data.connected_components import bounding_boxes, connected_components
 from cnnx.data.digit_ink import largest_in_squares
 
+AT_EDGE = 'the digit touches the edge of the picture: leave a margin around it'
 OUTER = 0.25  # how far from the edge a printed frame may be, in lengths of the picture
 THINNEST_PART = 0.04  # the least area of a loose stroke, in areas of the main one
 NEAR, SIDE_BY_SIDE = 0.3, 0.12  # the widest gap to a loose stroke, in lengths of the main one
 SOLID, FILLED = 0.33, 0.75  # strokes are narrower, in lengths of the digit, and fill less of their box
+FILLING = 0.93  # a digit that is this large fills the picture, in lengths of its longer side
 LEAST_SIZE = 0.1  # of a digit, as a fraction of the picture's longer side
 
 
@@ -33,8 +35,26 @@ def digit_mask(mask, notes):
     if others:
         notes.append(f'expected one digit in a picture, and ignored {others} more of similar size')
     if (at_edge & belongs).any():
-        notes.append('the digit touches the edge of the picture: leave a margin around it')
+        notes.append(AT_EDGE)
     return np.isin(labels, np.flatnonzero(belongs) + 1)
+
+
+def fills_the_picture(mask):
+    """Return whether a mask (H, W) is hardly more than one digit as large as the picture, such as one that was cut out.
+
+    A frame is as large too, but does not reach the middle.
+    """
+    labels = connected_components(mask)
+    boxes, areas = bounding_boxes(labels)
+    lines = [length for _, _, length in _lines_at_edges(mask) if length >= 0.9]
+    if not len(areas) or is_sheet(mask) or len(lines) > 1:
+        return False
+    main = areas.argmax()
+    belongs = _belonging(boxes, areas, main, np.ones(len(boxes), bool))
+    top, bottom, left, right = _around(boxes[belongs])
+    size = (bottom - top, right - left)[np.argmax(mask.shape)]
+    is_one = areas[main] > 0.5 * mask.sum() and areas[belongs].sum() > 0.9 * mask.sum()
+    return is_one and not _is_outside(labels, boxes)[main] and size > FILLING * max(mask.shape)
 
 
 def stroke_width(mask):
@@ -90,13 +110,18 @@ def _middle(picture):
 
 def _without_frame(mask):
     """Remove printed lines near the edges: each as long as the picture, or two or more that are nearly as long."""
-    lines = [(axis, line, length) for axis in (0, 1) for line, length in _long_lines(mask if axis == 0 else mask.T)]
+    lines = _lines_at_edges(mask)
     if len(lines) < 2 and not any(length >= 0.95 for _, _, length in lines):
         return mask
     cleaned = mask.copy()
     for axis, line, _ in lines:
         (cleaned if axis == 0 else cleaned.T)[line] = False
     return cleaned if _middle(cleaned).any() else mask
+
+
+def _lines_at_edges(mask):
+    """Return straight lines along the edges of a mask: a list of (axis, rows or columns, length)."""
+    return [(axis, line, length) for axis in (0, 1) for line, length in _long_lines(mask if axis == 0 else mask.T)]
 
 
 def _long_lines(mask):

@@ -17,11 +17,12 @@ from cnnx.data.digit_ink import (
     dilated,
     ink_of,
     ink_of_few_pixels,
+    inks_of_two_levels,
     resized,
     scaled_to_work,
     strokes,
 )
-from cnnx.data.digit_parts import box_of, digit_mask, is_sheet, stroke_width
+from cnnx.data.digit_parts import AT_EDGE, box_of, digit_mask, fills_the_picture, is_sheet, stroke_width
 from cnnx.data.idx import DataError
 from cnnx.data.images import read_image
 
@@ -57,7 +58,8 @@ def prepare_digit(picture, size=28):
     5. Strokes are thickened if they are thinner than those of MNIST, the digit is scaled to 20/28 of `size`, and its
        centre of mass is placed in the middle.
 
-    A picture of `size` that looks like MNIST's images already is returned as it is, light on dark.
+    A picture of `size` that looks like MNIST's images already is returned as it is, light on dark. On one of two levels
+    that a digit fills, such as one that was cut out, steps 1 to 4 are left out: ink is the rarer level.
 
     Args:
         picture: a path, or grey values (H, W) or (H, W, 1): whole numbers over the range of their type, or real numbers
@@ -115,8 +117,11 @@ def _digit_of_few_pixels(grey):
 
 def _digit_on_paper(grey):
     """Return (ink, notes): the ink of the digit on a picture, None if there is none."""
-    even = max(grey.shape) < PLAIN
-    work = dark_on_light(scaled_to_work(grey), even)
+    even, work = max(grey.shape) < PLAIN, scaled_to_work(grey)
+    for ink in inks_of_two_levels(work):
+        if fills_the_picture(ink > 0.5):
+            return _bolder(_cropped(ink)), [AT_EDGE]
+    work = dark_on_light(work, even)
     found = _found(work, even)
     if found is None or is_sheet(found[1]):
         found = _found_on_negative(1 - work, even, found) or found
@@ -161,7 +166,8 @@ def _in_0_to_1(grey):
     """Scale whole numbers by the range of their type, and real ones, or those of 32 bits and more, by what they are."""
     lowest, highest = float(grey.min()), float(grey.max())
     if grey.dtype.kind in 'iu' and grey.dtype.itemsize <= 2:
-        lowest, highest = min(lowest, 0), np.iinfo(grey.dtype).max
+        of_bytes = lowest >= 0 and highest <= 255  # also where they are stored with 16 bits
+        lowest, highest = min(lowest, 0), 255 if of_bytes and grey.dtype.name != 'int8' else np.iinfo(grey.dtype).max
     elif lowest >= 0 and highest <= 1:
         lowest, highest = 0, 1
     elif lowest >= 0 and highest > 2:

@@ -82,8 +82,8 @@ def read_idx_from(raw, path, size, shape=None):
 def find_idx(folder, names, title, plain=True):
     """Return the paths of published files in a folder.
 
-    Each is looked for under its name; under one with a dot, as in train-images.idx3-ubyte; and in a folder of such a
-    name, where some archives have it.
+    Each is looked for under its name, and under one with a dot, as in train-images.idx3-ubyte; in the folder, in those
+    in it, and in those in them, as archives and other libraries have them.
 
     Args:
         folder: a `Path`.
@@ -107,7 +107,8 @@ def find_idx(folder, names, title, plain=True):
 def _find(folder, name, plain):
     forms = [name, name.removesuffix('.gz')] if plain else [name]
     forms += [form.replace('-idx', '.idx') for form in forms]
-    return next((path for form in forms for path in (folder / form, folder / form / form) if path.is_file()), None)
+    found = (path for form in forms for where in ('', '*/', '*/*/') for path in sorted(folder.glob(where + form)))
+    return next((path for path in found if path.is_file()), None)
 
 
 def _missing(folder, name):

@@ -94,6 +94,8 @@ def load_npz(path):
 def scaled(pixels, what):
     """Return pixels as float32: whole numbers divided by the largest of their type, floats as they are.
 
+    Whole numbers of 16 bits that are all at most 255 are bytes in a wider type.
+
     Raises:
         DataError: they are of another type, such as int64, whose range says nothing; it begins with `what`.
     """
@@ -104,7 +106,7 @@ def scaled(pixels, what):
         )
     found = pixels.astype(np.float32)
     if pixels.dtype.kind != 'f':
-        found /= LARGEST[pixels.dtype.name]
+        found /= 255 if pixels.dtype.itemsize > 1 and pixels.max(initial=0) <= 255 else LARGEST[pixels.dtype.name]
     return found
 
 

@@ -57,15 +57,18 @@ def preprocess_mnist_data(full=False, data_dir=None):
             and 10,000: from data_dir if it is given, else from the folder in the environment variable CNNX_DATA_DIR,
             else from the user's cache, into which they are downloaded if needed.
         data_dir: a folder with the four files of MNIST, compressed with gzip or plain. Names such as
-            train-images.idx3-ubyte will do, and so does a file in a folder of its own name.
+            train-images.idx3-ubyte will do, and so do files one or two folders deeper.
 
     Returns:
         ((x_train, y_train), (x_test, y_test)): x (N, 28, 28, 1) float32 in [0, 1], y (N, 10) float32.
 
     Raises:
         DataError: a file is missing or damaged, or cannot be downloaded.
+        TypeError: full is a path.
         ValueError: data_dir is given without full.
     """
+    if isinstance(full, (str, os.PathLike)):
+        raise TypeError(f'full: expected True or False, got {full!r}; a folder is the data_dir, with full=True')
     if not full and data_dir is not None:
         raise ValueError('data_dir: needs full=True; the subset comes with the package')
     arrays = _read_full(data_dir) if full else [read_idx(SUBSET / name) for name in FILES]

@@ -1,6 +1,6 @@
 """The layers: one file for each kind, or for a few alike. A new kind is added to __all__, and is found there."""
 
-from cnnx._util.hints import explain_names
+from cnnx._util.hints import explain_names, public_names
 from cnnx.layers.activations import (
     ELU,
     GELU,
@@ -68,4 +68,4 @@ __all__ = [
 ]
 
 LAYERS = {name: globals()[name] for name in __all__ if name not in ('Input', 'Layer')}
-__getattr__ = explain_names(__name__)
+__getattr__, __dir__ = explain_names(__name__), public_names(__name__)

@@ -70,6 +70,8 @@ class Layer(Hinted):
         self._saved = None  # what `backward` needs of the latest forward pass; its first entry has N rows
 
     def __setattr__(self, name, value):
+        if name in self._elsewhere and type(self).__module__.startswith('cnnx.'):  # else it is one of the user's own
+            raise AttributeError(f'{type(self).__name__}.{name}: here {self._elsewhere[name]}')
         if name == 'trainable':
             value = true_or_false(value, 'trainable')
         elif name == 'l2':

@@ -1,7 +1,7 @@
 """Losses: categorical and binary cross-entropy, errors of quantities, and the base class of your own."""
 
 from cnnx._util.foreign_names import LOSSES as FOREIGN_LOSSES
-from cnnx._util.hints import explain_names
+from cnnx._util.hints import explain_names, public_names
 from cnnx.losses.base import Loss, sample_weights, value_and_gradient, weigh
 from cnnx.losses.binary import BinaryCrossEntropy
 from cnnx.losses.categorical import CategoricalCrossEntropy, class_labels
@@ -69,4 +69,4 @@ def as_loss(loss):
     return loss
 
 
-__getattr__ = explain_names(__name__)
+__getattr__, __dir__ = explain_names(__name__), public_names(__name__)

@@ -2,6 +2,7 @@
 
 import re
 
+from cnnx._util.hints import explain_names, public_names
 from cnnx.metrics.base import Metric
 from cnnx.metrics.classes import (
     F1,
@@ -34,6 +35,8 @@ __all__ = [
     'get_metric',
     'get_metrics',
 ]
+
+__getattr__, __dir__ = explain_names(__name__), public_names(__name__)
 
 METRICS = {
     'accuracy': Accuracy,

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from cnnx.losses import CategoricalCrossEntropy, MeanSquaredError
+from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy, Huber, MeanAbsoluteError, MeanSquaredError
 from cnnx.training.array_data import ArrayData
 
+OF_NUMBERS = (BinaryCrossEntropy, Huber, MeanAbsoluteError, MeanSquaredError)
 # The largest number of samples that are predicted, evenly spread over all.
 MOST_SAMPLES = 256
 # Samples are predicted only where the last epoch had at least this fraction of a constant prediction's loss, or no
@@ -23,7 +24,7 @@ def say_if_nothing_is_learned(network, data, history, progress):
     """
     shape = network.layers[-1].shape
     kind = type(network.loss)
-    known = kind is MeanSquaredError or (kind is CategoricalCrossEntropy and len(shape) == 1)
+    known = kind in OF_NUMBERS or (kind is CategoricalCrossEntropy and len(shape) == 1)
     if not (progress.verbose and history and known and isinstance(data, ArrayData)):
         return
     index = np.unique(np.linspace(0, len(data) - 1, min(len(data), MOST_SAMPLES), dtype=int))
@@ -50,4 +51,10 @@ def _constant_prediction(loss, targets, classes):
         fractions = (1 - loss.label_smoothing) * counts / max(len(labels), 1) + loss.label_smoothing / classes
         present = fractions[fractions > 0]
         return -float((present * np.log(present)).sum()), counts.max()
-    return float(np.asarray(targets, np.float64).var(axis=0).mean()), 0
+    targets = np.asarray(targets, np.float64)
+    constants = [targets.mean(axis=0), np.median(targets, axis=0)]
+    if getattr(loss, 'from_logits', False):
+        with np.errstate(divide='ignore'):
+            constants = [np.log(constants[0] / (1 - constants[0])).clip(-100, 100)]
+    losses = [loss.value_and_gradient(np.broadcast_to(c, targets.shape).copy(), targets)[0] for c in constants]
+    return float(min(losses)), 0

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from cnnx.data import DataError, prepare_digit, preprocess_mnist_data
 from cnnx.data.connected_components import connected_components
+from cnnx.models import pretrained
 from tools.photograph_digits import STORED, drawn, enlarged, on_paper, save_photo
 
 SAMPLES = 150
@@ -292,3 +293,23 @@ def test_black_and_white_may_be_true_and_false():
     bar = np.zeros((30, 30), bool)
     bar[5:25, 13:17] = True
     np.testing.assert_array_equal(prepare_digit(bar).pixels, prepare_digit(bar.astype(float)).pixels)
+
+
+@pytest.mark.parametrize('margin', [0, 1, 3])
+def test_digits_that_fill_a_picture_are_read(margin):
+    """Digits that were cut out along their ink, as other programs save them."""
+    _, (x, y) = preprocess_mnist_data()
+    pixels = []
+    for image in x[:100, ..., 0]:
+        rows, columns = np.nonzero(image > 0.2)
+        cut_out = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        pixels.append(prepare_digit(1 - np.pad(np.kron(cut_out, np.ones((5, 5))), margin)).pixels)
+    right = pretrained('lenet5-mnist').predict_classes(np.stack(pixels)) == y[:100].argmax(axis=1)
+    assert right.sum() >= 96
+
+
+def test_bytes_may_be_stored_with_16_bits(digits, rng):
+    picture = (255 * on_paper(enlarged(digits[0][0]), rng)).astype(np.uint8)
+    expected = prepare_digit(picture).pixels
+    for dtype in ('uint16', 'int16', 'int64'):
+        np.testing.assert_array_equal(prepare_digit(picture.astype(dtype)).pixels, expected)

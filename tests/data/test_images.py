@@ -269,13 +269,20 @@ def npz(path, **arrays):
     ('dtype', 'largest'), [('uint8', 255), ('uint16', 65535), ('>u2', 65535), ('float32', 1), ('float64', 1), (bool, 1)]
 )
 def test_an_npz_of_x_and_y(tmp_path, shape, dtype, largest):
-    x = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    x = np.random.default_rng(0).integers(0, max(256, largest + 1), shape).astype(dtype)
     found, labels, names = load_npz(npz(tmp_path / 'data.npz', x=x, y=np.array([0, 2, 1, 0, 2])))
     assert found.shape == (*shape, 1)[:4]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.reshape(shape), x.astype(float) / largest, rtol=1e-6)
     assert labels.tolist() == [0, 2, 1, 0, 2]
     assert names == ('0', '1', '2')
+
+
+def test_bytes_may_be_stored_with_16_bits():
+    assert (
+        scaled(np.array([0, 51, 255], np.uint16), 'x').tolist()
+        == scaled(np.array([0, 51, 255], np.uint8), 'x').tolist()
+    )
 
 
 def test_whole_numbers_whose_type_says_no_range_are_refused():

@@ -155,13 +155,14 @@ def test_files_in_a_folder_may_be_compressed_again(official, tmp_path):
     assert_is_official(preprocess_mnist_data(full=True, data_dir=save_all(tmp_path, again)), official)
 
 
-@pytest.mark.parametrize('form', ['dot', 'folder', 'folder with dots'])
+@pytest.mark.parametrize('form', ['dot', 'folder', 'folder with dots', 'deeper'])
 def test_files_under_the_names_that_archives_give_them(official, tmp_path, form):
     for name, packed in official.items():
         plain = name.removesuffix('.gz')
         dotted = plain.replace('-idx', '.idx')
-        path = {'dot': dotted, 'folder': f'{plain}/{plain}', 'folder with dots': f'{dotted}/{dotted}'}[form]
-        (tmp_path / path).parent.mkdir(exist_ok=True)
+        forms = {'dot': dotted, 'folder': f'{plain}/{plain}', 'folder with dots': f'{dotted}/{dotted}'}
+        path = forms.get(form, f'MNIST/raw/{plain}')
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(gzip.decompress(packed))
     assert_is_official(preprocess_mnist_data(full=True, data_dir=tmp_path), official)
 

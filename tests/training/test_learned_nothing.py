@@ -5,7 +5,7 @@ import pytest
 from doctor_cases import network, numbers, regression
 from models import small_data, small_network
 
-from cnnx import CategoricalCrossEntropy, Dense, ReLU, Softmax
+from cnnx import BinaryCrossEntropy, CategoricalCrossEntropy, Dense, Network, ReLU, Sigmoid, Softmax
 from cnnx.callbacks import Callback
 
 
@@ -82,3 +82,17 @@ def test_a_run_that_is_interrupted_says_nothing(capsys):
     with pytest.raises(KeyboardInterrupt):
         untrained(callbacks=[Stop()])
     assert not said(capsys)
+
+
+@pytest.mark.parametrize(
+    ('loss', 'last'), [('mae', []), ('huber', []), ('mse', []), ('bce', [Sigmoid]), (BinaryCrossEntropy(True), [])]
+)
+def test_losses_of_numbers(capsys, loss, last):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4))
+    y = (x[:, :2] > 0).astype(float)
+    for rate in (1e-9, 0.3):
+        net = Network([Dense(4, 2), *(kind() for kind in last)], seed=0)
+        net.compile(loss)
+        net.train(x, y, epochs=5, learning_rate=rate)
+        assert bool(said(capsys)) == (rate < 0.1)
