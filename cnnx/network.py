@@ -296,7 +296,7 @@ class Network(Hinted):
         """Return the optimizer's step over the parameters that learn, an `Update`, prepared once for many steps.
 
         Args:
-            samples: in a batch that has just been learned from.
+            samples: the size of the batch that the backward pass was of.
         """
         made_for = self.plan, self.optimizer, self.optimizer.state_names, kernels.current()
         if self._update_for != made_for:

@@ -33,16 +33,16 @@ from cnnx import (
 from cnnx.data import preprocess_mnist_data
 from cnnx.models import pretrained
 
-BATCH = 64
-LATENT = 64  # random numbers that make an image
-LEARNING_RATE = 0.001
+BATCH = 16
+LATENT, CODES = 32, 10  # an image is made of so many normal numbers, and a choice of one of the codes
+LEARNING_RATE = 0.001  # of the first step; it falls to 0 in a straight line
 REAL = 0.9  # the target of real images: one-sided label smoothing (Salimans et al., 2016)
-DECAY = 0.998  # of the averaged weights, a step
+DECAY = 0.999  # of the averaged weights, a step
 SAMPLES = 1000
 
 
 def new_generator(seed):
-    layers = [Dense(LATENT, 7 * 7 * 64), Reshape((7, 7, 64)), BatchNormalization(), ReLU()]
+    layers = [Dense(LATENT + CODES, 7 * 7 * 64), Reshape((7, 7, 64)), BatchNormalization(), ReLU()]
     layers += [TransposedConvolutional(32, 4, stride=2, padding='same'), BatchNormalization(), ReLU()]
     layers += [TransposedConvolutional(1, 4, stride=2, padding='same'), Sigmoid()]
     net = Network(layers, seed=seed)
@@ -60,20 +60,25 @@ def new_discriminator(seed):
     return net
 
 
-def train_step(generator, discriminator, real):
+def draw_noise(rng, count):
+    """Return what images are made of: normal numbers, which alone would blend digits into each other, and a code."""
+    codes = 3 * np.eye(CODES)[rng.integers(CODES, size=count)]
+    return np.concatenate([rng.standard_normal((count, LATENT)), codes], axis=1)
+
+
+def train_step(generator, discriminator, real, rate):
     """Train both networks on one batch; return the losses of the discriminator and of the generator."""
     count = len(real)
-    noise = generator.generator.standard_normal((count, LATENT))
-    fake = generator.forward(noise, training=True)
+    fake = generator.forward(draw_noise(generator.generator, count), training=True)
     targets = np.repeat([REAL, 0], count)
-    told_apart = discriminator.train_on_batch(np.concatenate([real, fake]), targets, learning_rate=LEARNING_RATE)
+    told_apart = discriminator.train_on_batch(np.concatenate([real, fake]), targets, learning_rate=rate)
 
     # The generator's loss is small where the discriminator takes its images for real ones. Only the gradient with
     # respect to the images is used: the discriminator is not updated.
     outputs = discriminator.forward(fake, training=True)
     loss, dy = discriminator.loss.value_and_gradient(outputs, np.ones(count))
     generator.backward(discriminator.backward(dy))
-    generator.update(LEARNING_RATE)
+    generator.update(rate)
     return told_apart['loss'], loss
 
 
@@ -89,8 +94,9 @@ def train(nets, x, first_epoch, settings):
         order = generator.generator.permutation(len(x))
         batches = [order[i : i + BATCH] for i in range(0, len(x) - BATCH + 1, BATCH)]
         losses = []
-        for batch in batches:
-            losses.append(train_step(generator, discriminator, x[batch]))
+        for step, batch in enumerate(batches):
+            done = (epoch - 1 + step / len(batches)) / settings.epochs
+            losses.append(train_step(generator, discriminator, x[batch], LEARNING_RATE * (1 - done)))
             move_average(average, generator)
         losses = np.mean(losses, axis=0)
         print(f'epoch {epoch}: loss of the discriminator {losses[0]:.3f}, of the generator {losses[1]:.3f}', flush=True)
@@ -151,7 +157,7 @@ def parse_settings(arguments):
     parser.add_argument('--quick', action='store_true', help='few images, epochs and samples, to see that it runs')
     parser.add_argument('--full', action='store_true', help='all of MNIST instead of the subset')
     parser.add_argument('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
-    parser.add_argument('--epochs', type=int, metavar='N', help='number of epochs (100; --full: 10; --quick: 2)')
+    parser.add_argument('--epochs', type=int, metavar='N', help='number of epochs (60; --full: 10; --quick: 2)')
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='of weights, noise and samples (0)')
     parser.add_argument('--plot', metavar='FILE', help='draw the first 100 samples')
     parser.add_argument('--checkpoint-dir', metavar='DIR', help='save both networks there after each epoch')
@@ -159,7 +165,7 @@ def parse_settings(arguments):
     settings = parser.parse_args(arguments)
     if settings.resume and not settings.checkpoint_dir:
         parser.error('--resume needs --checkpoint-dir')
-    settings.epochs = settings.epochs or (2 if settings.quick else 10 if settings.full else 100)
+    settings.epochs = settings.epochs or (2 if settings.quick else 10 if settings.full else 60)
     return settings
 
 
@@ -179,7 +185,7 @@ def main(arguments=None):
         nets = {name: Network.load(file_of(settings.checkpoint_dir, name, saved)) for name in nets}
     train(nets, x, saved + 1, settings)
 
-    noise = np.random.default_rng(settings.seed).standard_normal((200 if settings.quick else SAMPLES, LATENT))
+    noise = draw_noise(np.random.default_rng(settings.seed), 200 if settings.quick else SAMPLES)
     samples = nets['average'].predict(noise)
     if settings.plot:
         draw(settings.plot, samples)

@@ -301,7 +301,7 @@ cdef void run_tasks(
 ) noexcept nogil:
     """Run a thread's own tasks, and then those that no thread has begun.
 
-    They are the same ones from step to step, so that what they write stays in the caches of one processor.
+    Its own ones are the same from step to step, so that what they write stays in the caches of one processor.
     """
     cdef Py_ssize_t first = part_start(tasks, thread, threads), i, task
     for i in range(tasks):

@@ -1,6 +1,6 @@
 """Programs: compiled blocks with their arrays, which carry a batch through several layers in one call.
 
-A block computes a few layers in one sweep, so that what lies between them is never stored: convolution, ReLU and
+A block computes a few layers in one pass, so that what lies between them is never stored: convolution, ReLU and
 max-pooling; or a dense layer and ReLU. A program carries a tile of samples through all of its blocks, forward and back.
 """
 
