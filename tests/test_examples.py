@@ -167,12 +167,12 @@ def test_a_gan_that_is_resumed_ends_with_the_same_figure(gan, tmp_path, capsys):
 
 
 def test_a_generator_gets_darker_or_brighter_as_the_real_images_are(gan):
-    noise = np.random.default_rng(0).standard_normal((100, gan.LATENT))
+    noise = gan.draw_noise(np.random.default_rng(0), 100)
     brightness = [gan.new_generator(seed=0).predict(noise).mean()]
     for value in (0, 1):
         generator, discriminator = gan.new_generator(seed=0), gan.new_discriminator(seed=1)
         for _ in range(20):
-            gan.train_step(generator, discriminator, np.full((16, 28, 28, 1), value))
+            gan.train_step(generator, discriminator, np.full((16, 28, 28, 1), value), rate=0.001)
         brightness.append(generator.predict(noise).mean())
     first, darker, brighter = brightness
     assert darker < first < brighter
