@@ -23,7 +23,7 @@ NOT_SURE = 'the network is not sure'
 
 
 def add_arguments(parser):
-    parser.epilog = 'Status: 0; 1 where a picture could not be read; 2 where none could be predicted.'
+    parser.epilog = 'Status: 0; 1 where a picture could not be read; 2 where the arguments or the network do not fit.'
     parser.add_argument(
         'model',
         metavar='MODEL',
@@ -125,6 +125,8 @@ def _names(given, known, count):
         names = given.split(',')
     if len(names) != count:
         raise ValueError(f'--classes {given}: expected {count} names, as many as the network has classes, got {names}')
+    if known is not None and list(names) != list(known):
+        print(f'--classes: these names are used; those in the file are {", ".join(known)}', file=sys.stderr)
     return list(names)
 
 

@@ -41,7 +41,7 @@ class PreparedDigit:
         notes: a list of sentences, each a reason to doubt that the digit was found; empty for most pictures.
     """
 
-    pixels: np.ndarray
+    pixels: np.ndarray = field(repr=False)
     notes: list = field(default_factory=list)
 
 

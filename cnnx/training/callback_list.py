@@ -1,6 +1,7 @@
 """CallbackList: the callbacks of a run, as one."""
 
 from cnnx.callbacks import Callback
+from cnnx.schedules import Schedule
 
 
 class CallbackList:
@@ -18,7 +19,8 @@ class CallbackList:
             raise ValueError(f'callbacks: expected a list such as [EarlyStopping()], got {callbacks!r}')
         for callback in callbacks:
             if not isinstance(callback, Callback):
-                raise ValueError(f'callbacks: expected objects such as EarlyStopping(), got {callback!r}')
+                hint = '; a schedule is the learning_rate' if isinstance(callback, Schedule) else ''
+                raise ValueError(f'callbacks: expected objects such as EarlyStopping(), got {callback!r}{hint}')
         if len({id(callback) for callback in callbacks}) < len(callbacks):
             raise ValueError('callbacks: expected different ones, got one twice')
         self._callbacks = list(callbacks)
