@@ -2,12 +2,13 @@
 
     python examples/gan.py
 
-The generator makes images of random numbers by transposed convolutions. The discriminator learns to tell them from
-images of MNIST, and the generator learns from the discriminator's gradient. At the end, a LeNet-5 that comes with the
-package reads 1,000 samples, none of them chosen; it plays no part in training. Printed are the fraction that it reads
-with more than 0.9, the fraction of each digit, and the Frechet distance between its features of the samples and of the
-test images. Source: Radford et al., "Unsupervised representation learning with deep convolutional generative
-adversarial networks", 2016.
+The generator makes images of random numbers and a digit by transposed convolutions. The discriminator learns to tell
+them from images of MNIST, digit by digit, and the generator learns from the discriminator's gradient. At the end, a
+LeNet-5 that comes with the package reads 1,000 samples of random digits, none of them chosen; it plays no part in
+training. Printed are the fraction that it reads with more than 0.9, the fraction of each digit, and the Frechet
+distance between its features of the samples and of the test images. Sources: Radford et al., "Unsupervised
+representation learning with deep convolutional generative adversarial networks", 2016; Mirza and Osindero, "Conditional
+generative adversarial nets", 2014, for the digits.
 """
 
 import argparse
@@ -34,7 +35,8 @@ from cnnx.data import preprocess_mnist_data
 from cnnx.models import pretrained
 
 BATCH = 16
-LATENT, CODES = 32, 10  # an image is made of so many normal numbers, and a choice of one of the codes
+LATENT = 32  # random numbers that an image is made of, beside the digit
+DIGITS = 10
 LEARNING_RATE = 0.001  # of the first step; it falls to 0 in a straight line
 REAL = 0.9  # the target of real images: one-sided label smoothing (Salimans et al., 2016)
 DECAY = 0.999  # of the averaged weights, a step
@@ -42,7 +44,7 @@ SAMPLES = 1000
 
 
 def new_generator(seed):
-    layers = [Dense(LATENT + CODES, 7 * 7 * 64), Reshape((7, 7, 64)), BatchNormalization(), ReLU()]
+    layers = [Dense(LATENT + DIGITS, 7 * 7 * 64), Reshape((7, 7, 64)), BatchNormalization(), ReLU()]
     layers += [TransposedConvolutional(32, 4, stride=2, padding='same'), BatchNormalization(), ReLU()]
     layers += [TransposedConvolutional(1, 4, stride=2, padding='same'), Sigmoid()]
     net = Network(layers, seed=seed)
@@ -50,36 +52,47 @@ def new_generator(seed):
     return net
 
 
-def new_discriminator(seed):
-    """Return a network whose output is positive for images that it takes for real ones."""
+def new_discriminator(seed, outputs):
+    """Return a network with an output for each digit, positive for images that it takes for real ones of that digit."""
     layers = [Convolutional(32, 4, stride=2, padding='same', input_shape=(28, 28, 1)), LeakyReLU(0.2), Dropout(0.3)]
     layers += [Convolutional(64, 4, stride=2, padding='same'), LeakyReLU(0.2), Dropout(0.3)]
-    layers += [Flatten(), Dense(output_size=1)]
+    layers += [Flatten(), Dense(output_size=outputs)]
     net = Network(layers, seed=seed)
     net.compile(BinaryCrossEntropy(from_logits=True), Adam(beta_1=0.5))
     return net
 
 
-def draw_noise(rng, count):
-    """Return what images are made of: normal numbers, which alone would blend digits into each other, and a code."""
-    codes = 3 * np.eye(CODES)[rng.integers(CODES, size=count)]
-    return np.concatenate([rng.standard_normal((count, LATENT)), codes], axis=1)
+def draw_input(rng, digits):
+    """Return what images of these digits are made of: normal numbers, and the digit as a one-hot row, times 3."""
+    return np.concatenate([rng.standard_normal((len(digits), LATENT)), 3 * np.eye(DIGITS)[digits]], axis=1)
 
 
-def train_step(generator, discriminator, real, rate):
+def loss_of_digits(discriminator, images, digits, targets):
+    """Return the loss of the discriminator's outputs for these digits, and its gradient by all outputs."""
+    outputs = discriminator.forward(images, training=True)
+    chosen = np.arange(len(images)), digits % outputs.shape[1]  # of a single output, this one
+    loss, gradient = discriminator.loss.value_and_gradient(outputs[chosen][:, np.newaxis], targets)
+    dy = np.zeros_like(outputs)
+    dy[chosen] = gradient[:, 0]
+    return loss, dy
+
+
+def train_step(generator, discriminator, real, digits, rate):
     """Train both networks on one batch; return the losses of the discriminator and of the generator."""
     count = len(real)
-    fake = generator.forward(draw_noise(generator.generator, count), training=True)
-    targets = np.repeat([REAL, 0], count)
-    told_apart = discriminator.train_on_batch(np.concatenate([real, fake]), targets, learning_rate=rate)
+    drawn = generator.generator.integers(DIGITS, size=count)
+    fake = generator.forward(draw_input(generator.generator, drawn), training=True)
+    images, digits = np.concatenate([real, fake]), np.concatenate([digits, drawn])
+    loss_apart, dy = loss_of_digits(discriminator, images, digits, np.repeat([REAL, 0], count))
+    discriminator.backward(dy)
+    discriminator.update(rate)
 
     # The generator's loss is small where the discriminator takes its images for real ones. Only the gradient with
     # respect to the images is used: the discriminator is not updated.
-    outputs = discriminator.forward(fake, training=True)
-    loss, dy = discriminator.loss.value_and_gradient(outputs, np.ones(count))
+    loss, dy = loss_of_digits(discriminator, fake, drawn, np.ones(count))
     generator.backward(discriminator.backward(dy))
     generator.update(rate)
-    return told_apart['loss'], loss
+    return loss_apart, loss
 
 
 def move_average(average, generator):
@@ -88,7 +101,7 @@ def move_average(average, generator):
         parameter.value += (1 - DECAY) * (generator.parameters[name].value - parameter.value)
 
 
-def train(nets, x, first_epoch, settings):
+def train(nets, x, digits, first_epoch, settings):
     generator, discriminator, average = nets.values()
     for epoch in range(first_epoch, settings.epochs + 1):
         order = generator.generator.permutation(len(x))
@@ -96,7 +109,7 @@ def train(nets, x, first_epoch, settings):
         losses = []
         for step, batch in enumerate(batches):
             done = (epoch - 1 + step / len(batches)) / settings.epochs
-            losses.append(train_step(generator, discriminator, x[batch], LEARNING_RATE * (1 - done)))
+            losses.append(train_step(generator, discriminator, x[batch], digits[batch], LEARNING_RATE * (1 - done)))
             move_average(average, generator)
         losses = np.mean(losses, axis=0)
         print(f'epoch {epoch}: loss of the discriminator {losses[0]:.3f}, of the generator {losses[1]:.3f}', flush=True)
@@ -157,7 +170,8 @@ def parse_settings(arguments):
     parser.add_argument('--quick', action='store_true', help='few images, epochs and samples, to see that it runs')
     parser.add_argument('--full', action='store_true', help='all of MNIST instead of the subset')
     parser.add_argument('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
-    parser.add_argument('--epochs', type=int, metavar='N', help='number of epochs (60; --full: 10; --quick: 2)')
+    parser.add_argument('--no-labels', action='store_true', help='do not tell the discriminator which digit is meant')
+    parser.add_argument('--epochs', type=int, metavar='N', help='number of epochs (60; --full: 5; --quick: 2)')
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='of weights, noise and samples (0)')
     parser.add_argument('--plot', metavar='FILE', help='draw the first 100 samples')
     parser.add_argument('--checkpoint-dir', metavar='DIR', help='save both networks there after each epoch')
@@ -165,17 +179,17 @@ def parse_settings(arguments):
     settings = parser.parse_args(arguments)
     if settings.resume and not settings.checkpoint_dir:
         parser.error('--resume needs --checkpoint-dir')
-    settings.epochs = settings.epochs or (2 if settings.quick else 10 if settings.full else 60)
+    settings.epochs = settings.epochs or (2 if settings.quick else 5 if settings.full else 60)
     return settings
 
 
 def main(arguments=None):
     settings = parse_settings(arguments)
-    (x_train, _), (x_test, _) = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
+    (x_train, y_train), (x_test, _) = preprocess_mnist_data(full=settings.full, data_dir=settings.data_dir)
     x = x_train[:512] if settings.quick else x_train
     nets = {
         'generator': new_generator(settings.seed),
-        'discriminator': new_discriminator(settings.seed + 1),
+        'discriminator': new_discriminator(settings.seed + 1, 1 if settings.no_labels else DIGITS),
         'average': new_generator(settings.seed),
     }
     saved = 0
@@ -183,10 +197,10 @@ def main(arguments=None):
         Path(settings.checkpoint_dir).mkdir(parents=True, exist_ok=True)
     if settings.resume and (saved := last_saved_epoch(settings.checkpoint_dir)):
         nets = {name: Network.load(file_of(settings.checkpoint_dir, name, saved)) for name in nets}
-    train(nets, x, saved + 1, settings)
+    train(nets, x, y_train.argmax(axis=1), saved + 1, settings)
 
-    noise = draw_noise(np.random.default_rng(settings.seed), 200 if settings.quick else SAMPLES)
-    samples = nets['average'].predict(noise)
+    rng = np.random.default_rng(settings.seed)
+    samples = nets['average'].predict(draw_input(rng, rng.integers(DIGITS, size=200 if settings.quick else SAMPLES)))
     if settings.plot:
         draw(settings.plot, samples)
     report(samples, x_train, x_test)

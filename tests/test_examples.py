@@ -167,12 +167,13 @@ def test_a_gan_that_is_resumed_ends_with_the_same_figure(gan, tmp_path, capsys):
 
 
 def test_a_generator_gets_darker_or_brighter_as_the_real_images_are(gan):
-    noise = gan.draw_noise(np.random.default_rng(0), 100)
+    digits = np.arange(100) % 10
+    noise = gan.draw_input(np.random.default_rng(0), digits)
     brightness = [gan.new_generator(seed=0).predict(noise).mean()]
     for value in (0, 1):
-        generator, discriminator = gan.new_generator(seed=0), gan.new_discriminator(seed=1)
+        generator, discriminator = gan.new_generator(seed=0), gan.new_discriminator(seed=1, outputs=10)
         for _ in range(20):
-            gan.train_step(generator, discriminator, np.full((16, 28, 28, 1), value), rate=0.001)
+            gan.train_step(generator, discriminator, np.full((16, 28, 28, 1), value), digits[:16], rate=0.001)
         brightness.append(generator.predict(noise).mean())
     first, darker, brighter = brightness
     assert darker < first < brighter
