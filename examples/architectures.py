@@ -162,17 +162,9 @@ def measure(name, train_data, test_data, settings):
         net = NETWORKS[name](seed)
         net.compile(CategoricalCrossEntropy(), Adam())
         began = time.perf_counter()
-        net.train(
-            *train_data,
-            settings.epochs,
-            OneCycle(0.003),
-            batch_size=64,
-            augment=augment,
-            checkpoint_dir=settings.checkpoint_dir,
-            checkpoint_prefix=f'{name.replace(" ", "_")}_{seed}',
-            resume_from_checkpoint=settings.resume,
-            verbose=0,
-        )
+        how = {'batch_size': 64, 'augment': augment, 'checkpoint_prefix': f'{name.replace(" ", "_")}_{seed}'}
+        how |= {'checkpoint_dir': settings.checkpoint_dir, 'resume_from_checkpoint': settings.resume}
+        net.train(*train_data, settings.epochs, OneCycle(0.003), **how, verbose=0)
         found.append((time.perf_counter() - began, net.evaluate(*test_data)['accuracy']))
     return net, *zip(*found, strict=True)
 
