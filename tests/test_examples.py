@@ -32,7 +32,7 @@ def transfer(compiled_kernels):
 def test_the_loop_by_hand_gives_the_weights_of_train(monkeypatch, capsys):
     by_hand = load('by_hand')
     (x, y), test = preprocess_mnist_data()
-    x, y = x[:200], y[:200]
+    x, y = x[:70], y[:70]
     monkeypatch.setattr(by_hand, 'preprocess_mnist_data', lambda: ((x, y), test))
     layers = by_hand.main()
     net = lenet5(seed=0, fused=False, momentum=by_hand.MOMENTUM)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import FunctionType
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ FLOOR = 1e-4
 KINK = 0.1
 # How many entries may be tried for each one that is to be compared, since some lie on a kink.
 TRIES = 4
+NOT_RESTORED = ('_parameters', '_saved', 'network_changes')
 HEADER = ('layer', 'gradient of', 'error', 'at', 'analytic', 'numeric', 'checked', 'skipped', '')
 
 
@@ -169,7 +171,9 @@ class _Passes:
         self._fused = layers[-1] if fuses_loss(layers, self._loss) else None
         self._layers = layers if self._fused is None else layers[:-1]
         self._reads = self._network.reads[: len(self._layers)]
-        self._state = self._copy_state(self._current_state())
+        generators = {self._network.generator, *(layer.generator for layer in layers)} - {None}
+        self._generators = {generator: generator.bit_generator.state for generator in generators}
+        self._state = self._current_state()
         self.loss = self._forward()
         if not math.isfinite(self.loss):
             raise ValueError(f'check_gradients: expected samples with a finite loss, got {self.loss}; look at x and y')
@@ -254,28 +258,38 @@ class _Passes:
         return gradient
 
     def _current_state(self):
-        """Return the state of the layers, without parameters and what the latest pass saved, and the generator."""
-        kept = [
-            {
-                key: value
-                for key, value in vars(layer).items()
-                if key not in ('_parameters', '_saved', 'network_changes')
-            }
-            for layer in self._network.layers
-        ]
-        return kept, self._network.generator
+        """Return the attributes of each layer, without parameters and what the latest pass saved.
 
-    def _copy_state(self, state):
-        """Copy a state; layers that share a generator still share it, and parameters are not copied."""
+        They are two dicts: those that cannot change, and others, which have to be copied.
+        """
+        kept = []
+        for layer in self._network.layers:
+            attributes = {key: value for key, value in vars(layer).items() if key not in NOT_RESTORED}
+            fixed = {key: value for key, value in attributes.items() if _is_fixed(value) or key == 'generator'}
+            kept.append((fixed, self._copy({key: attributes[key] for key in attributes.keys() - fixed.keys()})))
+        return kept
+
+    def _copy(self, attributes):
+        """Copy attributes of a layer, but not the network, its parameters and generators."""
         parameters = self._network.parameters.values()
-        kept = [self._network, *self._network.layers, *parameters]
+        kept = [self._network, *self._network.layers, *parameters, *self._generators]
         kept += [array for p in parameters for array in (p.value, p.grad)]
-        return copy.deepcopy(state, {id(thing): thing for thing in kept})
+        return copy.deepcopy(attributes, {id(thing): thing for thing in kept})
 
     def _restore(self):
-        kept, self._network.generator = self._copy_state(self._state)
-        for layer, attributes in zip(self._network.layers, kept, strict=True):
-            vars(layer).update(attributes)
+        for generator, state in self._generators.items():
+            generator.bit_generator.state = state
+        for layer, (fixed, others) in zip(self._network.layers, self._state, strict=True):
+            vars(layer).update(fixed)
+            if others:
+                vars(layer).update(self._copy(others))
+
+
+def _is_fixed(value):
+    """Whether a value cannot change, so that it need not be copied."""
+    if isinstance(value, tuple):
+        return all(map(_is_fixed, value))
+    return value is None or isinstance(value, (bool, int, float, str, np.dtype, FunctionType))
 
 
 def _in_float64(network):

@@ -59,7 +59,7 @@ def test_padding_has_a_known_name():
 
 
 def test_padding_may_be_numbers_of_pixels():
-    assert checked_padding(2, numbers=True) == (2, 2)
+    assert checked_padding(2, numbers=True) == 2
     assert checked_padding([0, 3], numbers=True) == (0, 3)
     for wrong in (-1, 1.5, (1, 2, 3), (1, -1), 'full', True):
         with pytest.raises(ValueError, match='padding: expected .* or a pair of them'):

@@ -210,7 +210,7 @@ def test_lenet5_passes_on_images_with_blank_borders():
 
 
 @pytest.mark.parametrize('kind', KINDS)
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(data=st.data())
 def test_every_kind_of_layer_passes(kind, data):
     layer, shape = data.draw(KINDS[kind])

@@ -127,8 +127,8 @@ def test_samples_of_any_form_give_the_same(form, name, tmp_path):
 )
 def test_a_step_allocates_nothing_of_the_batchs_size(name, compiled_kernels):
     net = lenet5() if name == 'LeNet-5' else network(name, 'float32')
-    x, y = data(net, 512)
-    samples, index = ArrayData(net, x, y), np.arange(256)
+    x, y = data(net, 256)
+    samples, index = ArrayData(net, x, y), np.arange(128)
 
     def step():
         net.plan.forward_and_backward(samples, index)
