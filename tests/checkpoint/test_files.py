@@ -192,7 +192,7 @@ FLIPPED = {'weights_0': np.arange(6.0), 'velocity_weights_0': np.ones(2, np.floa
 
 @pytest.fixture(scope='module')
 def flips(tmp_path_factory):
-    """Flip a bit of each byte of a small file, each bit of every ninth; return (byte, bit, what reading gave or raised)."""
+    """Flip a bit of each byte of a file, all bits of every ninth; return (byte, bit, what reading gave or raised)."""
     path = tmp_path_factory.mktemp('flips') / 'model.npz'
     checkpoint.write(path, FLIPPED, {'epoch': 1})
     content = path.read_bytes()
