@@ -56,7 +56,7 @@ def on_sides(padding):
     """Return how many rows and columns a padding puts on both sides; (0, 0) for 'valid' and 'same'."""
     if isinstance(padding, str):
         return 0, 0
-    return tuple(padding) if isinstance(padding, (tuple, list)) else (padding, padding)
+    return padding if isinstance(padding, (tuple, list)) else (padding, padding)
 
 
 def check_image(input_shape):

@@ -103,8 +103,8 @@ class TransposedConvolutional(WeightedLayer):
 
     def _output_size(self, input_shape):
         sizes = []
-        sizes_on_sides = on_sides(self.padding)
-        for size, kernel, step, pad in zip(input_shape, self.kernel_size, self.stride, sizes_on_sides, strict=False):
+        windows = self.kernel_size, self.stride, on_sides(self.padding)
+        for size, kernel, step, pad in zip(input_shape, *windows, strict=False):
             if self.padding == 'same':
                 sizes.append(size * step)
             elif self.padding == 'valid':

@@ -6,7 +6,6 @@ import numpy as np
 
 from cnnx._util.arrays import array_with_slack
 from cnnx._util.validation import true_or_false
-from cnnx._util.windows import on_sides
 from cnnx.initializers import describe_initializer, get_initializer
 from cnnx.layers.base import Layer
 
@@ -58,9 +57,10 @@ class WeightedLayer(Layer):
         settings = super().settings()
         if 'kernel_initializer' in settings:
             settings['kernel_initializer'] = describe_initializer(self.kernel_initializer)
-        # One form for each value, which files compare: pairs of numbers.
-        pairs = {name: settings[name] for name in ('padding', 'dilation') if name in settings}
-        return settings | {name: on_sides(value) for name, value in pairs.items() if not isinstance(value, str)}
+        for name in ('padding', 'dilation'):
+            if isinstance(settings.get(name), int):  # files compare pairs
+                settings[name] = settings[name], settings[name]
+        return settings
 
     def _parameter(self, position):
         if self.shape is None:
