@@ -131,8 +131,8 @@ def single_shot(build, digits, settings, sizes):
     match = match_cells if build is yolo else cnnx.boxes.match_anchors
 
     def batches(epoch):
-        # New scenes every third epoch, and more digits on them than the test's have, to learn more from each.
-        scenes = make_scenes(*digits, settings.scenes, seed=(epoch + 2) // 3, **({'digits': (4, 12)} | sizes))
+        # New scenes in each epoch, and more digits on them than the test's have, to learn more from each.
+        scenes = make_scenes(*digits, settings.scenes, seed=epoch, **({'digits': (4, 12)} | sizes))
         truth = zip(scenes.boxes, scenes.labels, strict=True)
         targets = np.stack([targets_of(match(anchors, boxes), anchors, boxes, labels) for boxes, labels in truth])
         return ((scenes.images[i : i + BATCH], targets[i : i + BATCH]) for i in range(0, settings.scenes, BATCH))
@@ -171,7 +171,7 @@ def parse_settings(arguments):
     parser.add_argument('--full', action='store_true', help='digits of all of MNIST instead of the subset')
     parser.add_argument('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
     parser.add_argument('--scenes', type=int, default=5000, metavar='N', help='for an epoch (%(default)s)')
-    parser.add_argument('--epochs', type=int, default=15, metavar='N', help='number of epochs (%(default)s)')
+    parser.add_argument('--epochs', type=int, default=12, metavar='N', help='number of epochs (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='of the weights and the order (%(default)s)')
     parser.add_argument('--checkpoint-dir', metavar='DIR', help='save a checkpoint an epoch')
     parser.add_argument('--resume', action='store_true', help='continue from the newest checkpoint')

@@ -79,7 +79,7 @@ def parse_settings(arguments):
     parser.add_argument('--quick', action='store_true', help='few small scenes, to see that it runs')
     parser.add_argument('--full', action='store_true', help='digits of all of MNIST instead of the subset')
     parser.add_argument('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
-    parser.add_argument('--scenes', type=int, default=4000, metavar='N', help='for an epoch (%(default)s)')
+    parser.add_argument('--scenes', type=int, default=3800, metavar='N', help='new ones in each epoch (%(default)s)')
     parser.add_argument('--epochs', type=int, default=9, metavar='N', help='number of epochs (%(default)s)')
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='of the weights and the order (%(default)s)')
     parser.add_argument('--checkpoint-dir', metavar='DIR', help='save a checkpoint an epoch')
@@ -89,11 +89,12 @@ def parse_settings(arguments):
 
 
 def train_network(name, digits, settings, sizes):
-    """Return a network that was trained on scenes of these digits."""
+    """Return a network that was trained on new scenes of these digits in each epoch."""
 
     def batches(epoch):
-        # New scenes every second epoch, and more digits on them than the test's have, to learn more from each.
-        scenes = make_scenes(*digits, settings.scenes, seed=(epoch + 1) // 2, **({'digits': (4, 12)} | sizes))
+        scenes = make_scenes(
+            *digits, settings.scenes, seed=epoch, **({'digits': (4, 12)} | sizes)
+        )  # more to learn from
         return (
             (scenes.images[i : i + BATCH], scenes.class_maps[i : i + BATCH]) for i in range(0, settings.scenes, BATCH)
         )

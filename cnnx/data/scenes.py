@@ -1,5 +1,6 @@
 """Scenes for segmentation and detection: digits of several sizes on a canvas with clutter and noise."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -122,9 +123,16 @@ def _interpolation(new, old):
 
 def _covered(box, other):
     """Return which part of the smaller of two boxes the other covers, from 0 to 1."""
-    height, width = (min(box[i + 2], other[i + 2]) - max(box[i], other[i]) for i in (0, 1))
-    smaller = min((b[2] - b[0]) * (b[3] - b[1]) for b in (box, other))
-    return max(0, height) * max(0, width) / smaller
+    height, width = min(box[2], other[2]) - max(box[0], other[0]), min(box[3], other[3]) - max(box[1], other[1])
+    if height <= 0 or width <= 0:
+        return 0
+    return height * width / min((box[2] - box[0]) * (box[3] - box[1]), (other[2] - other[0]) * (other[3] - other[1]))
+
+
+def _pixels(a, b, size):
+    """Return a slice of the pixels from 2 before the lesser of two places to 2 after the greater one, on the canvas."""
+    first, last = min(a, b) - 2, max(a, b) + 3
+    return slice(min(size, max(0, int(first))), min(size, max(0, int(last) + 1)))
 
 
 def _clutter(rng, size):
@@ -135,12 +143,13 @@ def _clutter(rng, size):
     kinds += [(0, rng.uniform(0.5, 1.5)) for _ in range(round(rng.integers(5, 16) * area))]
     for length, half in kinds:
         (row, column), angle = rng.uniform(0, size, 2), rng.uniform(0, np.pi)
-        reach = int(length) + 4  # nothing of it is farther away
-        first_row, first_column = max(0, int(row) - reach), max(0, int(column) - reach)
-        window = clutter[first_row : int(row) + reach, first_column : int(column) + reach]
-        down = (np.arange(window.shape[0]) + first_row - row)[:, np.newaxis]
-        right = np.arange(window.shape[1]) + first_column - column
-        along = (down * np.sin(angle) + right * np.cos(angle)).clip(0, length)
-        distance = np.hypot(down - along * np.sin(angle), right - along * np.cos(angle))
-        np.maximum(window, rng.uniform(0.5, 1) * (half + 0.5 - distance).clip(0, 1), out=window)
+        down, right = math.sin(angle), math.cos(angle)
+        # Nothing of it is farther than 2 pixels from the line between its ends.
+        rows = _pixels(row, row + length * down, size)
+        columns = _pixels(column, column + length * right, size)
+        y, x = (np.arange(rows.start, rows.stop) - row)[:, np.newaxis], np.arange(columns.start, columns.stop) - column
+        along = np.minimum(np.maximum(y * down + x * right, 0), length)
+        distance = np.hypot(y - along * down, x - along * right)
+        ink = rng.uniform(0.5, 1) * np.minimum(np.maximum(half + 0.5 - distance, 0), 1)
+        np.maximum(clutter[rows, columns], ink, out=clutter[rows, columns])
     return clutter
