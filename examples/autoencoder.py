@@ -197,7 +197,7 @@ def parse_settings(arguments):
     add = parser.add_argument
     add('kind', choices=('vae', 'denoising'))
     add('--latents', type=int, default=32, metavar='N', help='numbers between encoder and decoder (32)')
-    add('--epochs', type=int, default=20, metavar='N', help='number of epochs (20)')
+    add('--epochs', type=int, default=40, metavar='N', help='number of epochs (40)')
     add('--seed', type=int, default=0, metavar='N', help='of weights, orders, pixels and noise (0)')
     add('--full', action='store_true', help='all of MNIST instead of the subset')
     add('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
