@@ -3,7 +3,7 @@
 Arrays have one axis.
 """
 
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 
 from cnnx._ext.inline.activations cimport (
     ELU,
@@ -20,6 +20,7 @@ from cnnx._ext.inline.activations cimport (
     activation,
 )
 from cnnx._ext.inline.checks cimport check_threads, check_vector
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating
 
 cdef enum:
@@ -32,8 +33,12 @@ cdef int forward(
     cdef Py_ssize_t size = x.shape[0], part
     check_threads(num_threads)
     check_vector('y', y.shape, size)
-    for part in prange((size + PART - 1) // PART, num_threads=num_threads, nogil=True, schedule='static'):
-        activate(kind, min(<Py_ssize_t> PART, size - part * PART), &x[part * PART], &y[part * PART], slope)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for part in prange((size + PART - 1) // PART, schedule='static'):
+            activate(kind, min(<Py_ssize_t> PART, size - part * PART), &x[part * PART], &y[part * PART], slope)
+        restore_mode(mode)
     return 0
 
 
@@ -44,10 +49,14 @@ cdef int backward(
     check_threads(num_threads)
     check_vector('dy', dy.shape, size)
     check_vector('dx', dx.shape, size)
-    for part in prange((size + PART - 1) // PART, num_threads=num_threads, nogil=True, schedule='static'):
-        activate_backward(
-            kind, min(<Py_ssize_t> PART, size - part * PART), &known[part * PART], &dy[part * PART], &dx[part * PART],
-            slope)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for part in prange((size + PART - 1) // PART, schedule='static'):
+            activate_backward(
+                kind, min(<Py_ssize_t> PART, size - part * PART), &known[part * PART], &dy[part * PART],
+                &dx[part * PART], slope)
+        restore_mode(mode)
     return 0
 
 

@@ -1,8 +1,9 @@
 """Adagrad updates."""
 
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 
 from cnnx._ext.inline.checks cimport check_threads
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating, square_root
 from cnnx._ext.array_table cimport ArrayTable, check_columns
 
@@ -21,17 +22,21 @@ def adagrad_update(
     cdef void** row
     check_threads(num_threads)
     check_columns(table, 3, 'a value, a gradient and the sum of its squares')
-    for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
-        chunk = table.chunk + 3 * i
-        row = table.pointers + 3 * chunk[0]
-        if table.doubles:
-            update(
-                <double*> row[0], <const double*> row[1], <double*> row[2], chunk[1], chunk[2],
-                learning_rate, epsilon, weight_decay, scale)
-        else:
-            update(
-                <float*> row[0], <const float*> row[1], <float*> row[2], chunk[1], chunk[2],
-                <float> learning_rate, <float> epsilon, <float> weight_decay, <float> scale)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for i in prange(table.chunks, schedule='static'):
+            chunk = table.chunk + 3 * i
+            row = table.pointers + 3 * chunk[0]
+            if table.doubles:
+                update(
+                    <double*> row[0], <const double*> row[1], <double*> row[2], chunk[1], chunk[2],
+                    learning_rate, epsilon, weight_decay, scale)
+            else:
+                update(
+                    <float*> row[0], <const float*> row[1], <float*> row[2], chunk[1], chunk[2],
+                    <float> learning_rate, <float> epsilon, <float> weight_decay, <float> scale)
+        restore_mode(mode)
 
 
 cdef void update(

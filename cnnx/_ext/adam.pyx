@@ -1,10 +1,11 @@
 """Adam and AdamW updates."""
 
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 from libc.math cimport pow, sqrt
 from libc.stdint cimport int64_t
 
 from cnnx._ext.inline.checks cimport check_threads, check_vector
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating, square_root
 from cnnx._ext.array_table cimport ArrayTable, check_columns
 
@@ -31,20 +32,24 @@ def adam_update(
     check_threads(num_threads)
     check_columns(table, 4, 'a value, a gradient, its average and that of its square')
     check_vector('updates', updates.shape, len(table._rows))
-    for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
-        chunk = table.chunk + 3 * i
-        row = table.pointers + 4 * chunk[0]
-        step = learning_rate / (1 - pow(beta_1, <double> updates[chunk[0]]))
-        root = 1 / sqrt(1 - pow(beta_2, <double> updates[chunk[0]]))
-        if table.doubles:
-            update(
-                <double*> row[0], <const double*> row[1], <double*> row[2], <double*> row[3], chunk[1], chunk[2],
-                step, root, 1 - beta_1, beta_2, 1 - beta_2, epsilon, added, kept, scale)
-        else:
-            update(
-                <float*> row[0], <const float*> row[1], <float*> row[2], <float*> row[3], chunk[1], chunk[2],
-                <float> step, <float> root, <float> (1 - beta_1), <float> beta_2, <float> (1 - beta_2),
-                <float> epsilon, <float> added, <float> kept, <float> scale)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for i in prange(table.chunks, schedule='static'):
+            chunk = table.chunk + 3 * i
+            row = table.pointers + 4 * chunk[0]
+            step = learning_rate / (1 - pow(beta_1, <double> updates[chunk[0]]))
+            root = 1 / sqrt(1 - pow(beta_2, <double> updates[chunk[0]]))
+            if table.doubles:
+                update(
+                    <double*> row[0], <const double*> row[1], <double*> row[2], <double*> row[3], chunk[1], chunk[2],
+                    step, root, 1 - beta_1, beta_2, 1 - beta_2, epsilon, added, kept, scale)
+            else:
+                update(
+                    <float*> row[0], <const float*> row[1], <float*> row[2], <float*> row[3], chunk[1], chunk[2],
+                    <float> step, <float> root, <float> (1 - beta_1), <float> beta_2, <float> (1 - beta_2),
+                    <float> epsilon, <float> added, <float> kept, <float> scale)
+        restore_mode(mode)
 
 
 cdef void update(

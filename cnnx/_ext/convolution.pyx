@@ -11,9 +11,10 @@ into scratch that fits the first-level cache, multiplied, and written over by th
 
 from libc.string cimport memset
 from libc.stdlib cimport free, malloc
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, prange, threadid
 
 from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.gemm cimport Layout, multiply, panel_size
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start
@@ -145,18 +146,22 @@ def convolution_forward(
     cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
     if scratch == NULL:
         raise MemoryError('convolution_forward: no memory for a strip of windows')
-    for task in prange(N * strips, num_threads=num_threads, nogil=True, schedule='static'):
-        n = task // strips
-        first = (task % strips) * strip
-        last = min(first + strip, P * Q)
-        windows = scratch + threadid() * per_thread
-        for group in range(groups):
-            f = group * (F // groups)
-            gather_windows(&x[n, 0, 0, group * G], H, W, C, Q, G, w, first, last, windows)
-            multiply(
-                last - first, F // groups, K, <const floating*> windows, windows_layout,
-                &weights[0, 0, 0, f], weights_layout,
-                &y[n, 0, 0, f] + first * F, F, &bias[f], False, windows + strip * K)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for task in prange(N * strips, schedule='static'):
+            n = task // strips
+            first = (task % strips) * strip
+            last = min(first + strip, P * Q)
+            windows = scratch + threadid() * per_thread
+            for group in range(groups):
+                f = group * (F // groups)
+                gather_windows(&x[n, 0, 0, group * G], H, W, C, Q, G, w, first, last, windows)
+                multiply(
+                    last - first, F // groups, K, <const floating*> windows, windows_layout,
+                    &weights[0, 0, 0, f], weights_layout,
+                    &y[n, 0, 0, f] + first * F, F, &bias[f], False, windows + strip * K)
+        restore_mode(mode)
     free(scratch)
 
 
@@ -186,11 +191,15 @@ def convolution_backward_weights(
     cdef floating total
     if scratch == NULL:
         raise MemoryError('convolution_backward_weights: no memory for partial gradients')
-    for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
-        windows = scratch + threadid() * per_thread
-        add_weight_gradient(
-            x, dy, w, dweights.shape[2], part_start(N, part, parts), part_start(N, part + 1, parts),
-            partial + part * size, partial + part * size + K * F, windows, windows + strip * K)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for part in prange(parts, schedule='static'):
+            windows = scratch + threadid() * per_thread
+            add_weight_gradient(
+                x, dy, w, dweights.shape[2], part_start(N, part, parts), part_start(N, part + 1, parts),
+                partial + part * size, partial + part * size + K * F, windows, windows + strip * K)
+        restore_mode(mode)
     cdef floating* flat = &dweights[0, 0, 0, 0]
     for i in range(size):
         total = 0
@@ -263,16 +272,20 @@ def convolution_backward_input(
     cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
     if scratch == NULL:
         raise MemoryError('convolution_backward_input: no memory for a strip of windows')
-    for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
-        windows = scratch + threadid() * per_thread
-        memset(&dx[n, 0, 0, 0], 0, H * W * C * sizeof(floating))
-        for t in range(strips_in(P * Q, strip)):
-            first = t * strip
-            last = min(first + strip, P * Q)
-            for group in range(groups):
-                f = group * (F // groups)
-                multiply(
-                    last - first, K, F // groups, &dy[n, 0, 0, f] + first * F, dy_layout,
-                    &weights[0, 0, 0, f], transposed_weights, windows, K, no_bias, False, windows + strip * K)
-                scatter_windows(<const floating*> windows, H, W, C, Q, G, w, first, last, &dx[n, 0, 0, group * G])
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for n in prange(N, schedule='static'):
+            windows = scratch + threadid() * per_thread
+            memset(&dx[n, 0, 0, 0], 0, H * W * C * sizeof(floating))
+            for t in range(strips_in(P * Q, strip)):
+                first = t * strip
+                last = min(first + strip, P * Q)
+                for group in range(groups):
+                    f = group * (F // groups)
+                    multiply(
+                        last - first, K, F // groups, &dy[n, 0, 0, f] + first * F, dy_layout,
+                        &weights[0, 0, 0, f], transposed_weights, windows, K, no_bias, False, windows + strip * K)
+                    scatter_windows(<const floating*> windows, H, W, C, Q, G, w, first, last, &dx[n, 0, 0, group * G])
+        restore_mode(mode)
     free(scratch)

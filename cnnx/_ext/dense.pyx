@@ -5,9 +5,10 @@ each; no element is shared between tasks, so the bits do not depend on the numbe
 """
 
 from libc.stdlib cimport free, malloc
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, prange, threadid
 
 from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.gemm cimport Layout, multiply_panel, panel_columns, panel_size
 from cnnx._ext.inline.floating cimport floating
 
@@ -28,12 +29,16 @@ cdef int parallel_product(
     cdef floating* scratch = <floating*> malloc(num_threads * size * sizeof(floating))
     if scratch == NULL:
         raise MemoryError('dense: no memory for a panel of weights')
-    for panel in prange(panels, num_threads=num_threads, nogil=True, schedule='static'):
-        first = panel * width
-        multiply_panel(
-            rows, min(width, columns - first), depth, a, a_layout,
-            b + first * b_layout.column, b_layout, c + first, columns,
-            bias + first if bias != NULL else NULL, False, scratch + threadid() * size)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for panel in prange(panels, schedule='static'):
+            first = panel * width
+            multiply_panel(
+                rows, min(width, columns - first), depth, a, a_layout,
+                b + first * b_layout.column, b_layout, c + first, columns,
+                bias + first if bias != NULL else NULL, False, scratch + threadid() * size)
+        restore_mode(mode)
     free(scratch)
     return 0
 

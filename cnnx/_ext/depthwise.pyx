@@ -6,9 +6,10 @@ channels, which lie side by side.
 
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 
 from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.window cimport Window, as_window
@@ -42,10 +43,14 @@ def depthwise_forward(
     check_vector('bias', bias.shape, C)
     if N == 0 or P == 0 or Q == 0 or C == 0:
         return
-    for task in prange(N * P, num_threads=num_threads, nogil=True, schedule='static'):
-        n = task // P
-        p = task % P
-        row_forward(&x[n, 0, 0, 0], H, W, C, Q, w, p, &weights[0, 0, 0, 0], &bias[0], &y[n, p, 0, 0])
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for task in prange(N * P, schedule='static'):
+            n = task // P
+            p = task % P
+            row_forward(&x[n, 0, 0, 0], H, W, C, Q, w, p, &weights[0, 0, 0, 0], &bias[0], &y[n, p, 0, 0])
+        restore_mode(mode)
 
 
 cdef void row_forward(
@@ -95,12 +100,16 @@ def depthwise_backward_weights(
     cdef floating total
     if partial == NULL:
         raise MemoryError('depthwise_backward_weights: no memory for partial gradients')
+    cdef FpMode mode = 0
     if P > 0 and Q > 0:
-        for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
-            for n in range(part_start(N, part, parts), part_start(N, part + 1, parts)):
-                add_weight_gradient(
-                    &x[n, 0, 0, 0], H, W, C, P, Q, w, &dy[n, 0, 0, 0], partial + part * size,
-                    partial + part * size + K * C)
+        with nogil, parallel(num_threads=num_threads):
+            mode = flush_to_zero()
+            for part in prange(parts, schedule='static'):
+                for n in range(part_start(N, part, parts), part_start(N, part + 1, parts)):
+                    add_weight_gradient(
+                        &x[n, 0, 0, 0], H, W, C, P, Q, w, &dy[n, 0, 0, 0], partial + part * size,
+                        partial + part * size + K * C)
+            restore_mode(mode)
     for i in range(size):
         total = 0
         for part in range(parts):
@@ -155,10 +164,14 @@ def depthwise_backward_input(
     check(w, C, weights.shape, dy.shape, N, num_threads)
     if N == 0 or H == 0 or W == 0 or C == 0:
         return
-    for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
-        memset(&dx[n, 0, 0, 0], 0, H * W * C * sizeof(floating))
-        if P > 0 and Q > 0:
-            sample_backward(&weights[0, 0, 0, 0], &dy[n, 0, 0, 0], H, W, C, P, Q, w, &dx[n, 0, 0, 0])
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for n in prange(N, schedule='static'):
+            memset(&dx[n, 0, 0, 0], 0, H * W * C * sizeof(floating))
+            if P > 0 and Q > 0:
+                sample_backward(&weights[0, 0, 0, 0], &dy[n, 0, 0, 0], H, W, C, P, Q, w, &dx[n, 0, 0, 0])
+        restore_mode(mode)
 
 
 cdef void sample_backward(

@@ -1,9 +1,10 @@
 """Dropout: the random bits follow from a key and the position of a number, so no mask is stored."""
 
 from libc.stdint cimport uint64_t
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 
 from cnnx._ext.inline.checks cimport check_threads, check_vector
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.dropout cimport check_rate, drop
 from cnnx._ext.inline.floating cimport floating
 
@@ -14,8 +15,12 @@ cdef enum:
 cdef int drop_in_parts(const floating[::1] x, floating[::1] y, uint64_t key, double rate, int num_threads) except -1:
     cdef Py_ssize_t size = x.shape[0], part
     check_rate(rate)
-    for part in prange((size + PART - 1) // PART, num_threads=num_threads, nogil=True, schedule='static'):
-        drop(min(<Py_ssize_t> PART, size - part * PART), &x[part * PART], &y[part * PART], key, part * PART, rate)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for part in prange((size + PART - 1) // PART, schedule='static'):
+            drop(min(<Py_ssize_t> PART, size - part * PART), &x[part * PART], &y[part * PART], key, part * PART, rate)
+        restore_mode(mode)
     return 0
 
 

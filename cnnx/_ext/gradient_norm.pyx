@@ -1,10 +1,11 @@
 """The sum of squares of gradients, for their norm."""
 
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport free, malloc
 
 from cnnx._ext.inline.checks cimport check_threads
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.array_table cimport ArrayTable, check_column
 
 cdef extern from "simd/sum_of_squares.h" nogil:
@@ -26,13 +27,17 @@ def sum_of_squares(ArrayTable table not None, int column, int num_threads) -> fl
     cdef double* partial = <double*> malloc(max(1, table.chunks) * sizeof(double))
     if partial == NULL:
         raise MemoryError('no memory for the sums of chunks')
-    for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
-        chunk = table.chunk + 3 * i
-        numbers = table.pointers[chunk[0] * table.columns + column]
-        if table.doubles:
-            partial[i] = squares_double(chunk[2] - chunk[1], <const double*> numbers + chunk[1])
-        else:
-            partial[i] = squares_float(chunk[2] - chunk[1], <const float*> numbers + chunk[1])
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for i in prange(table.chunks, schedule='static'):
+            chunk = table.chunk + 3 * i
+            numbers = table.pointers[chunk[0] * table.columns + column]
+            if table.doubles:
+                partial[i] = squares_double(chunk[2] - chunk[1], <const double*> numbers + chunk[1])
+            else:
+                partial[i] = squares_float(chunk[2] - chunk[1], <const float*> numbers + chunk[1])
+        restore_mode(mode)
     for i in range(table.chunks):
         total += partial[i]
     free(partial)

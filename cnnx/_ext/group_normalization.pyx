@@ -8,9 +8,10 @@ Sums are made in double, channel by channel, and then added up for each group.
 from libc.math cimport sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, prange, threadid
 
 from cnnx._ext.inline.checks cimport check_images, check_matrix, check_threads, check_vector
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
 
@@ -61,10 +62,14 @@ def groupnorm_forward(
     if sizes.N * sizes.P * sizes.C == 0:
         return
     scratch = room(2 * num_threads * sizes.C)
-    for n in prange(sizes.N, num_threads=num_threads, nogil=True, schedule='static'):
-        normalize_sample(
-            &sizes, &x[n, 0, 0, 0], &gamma[0], &beta[0], &mean[n, 0], &scale[n, 0], &y[n, 0, 0, 0], epsilon,
-            scratch + 2 * threadid() * sizes.C)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for n in prange(sizes.N, schedule='static'):
+            normalize_sample(
+                &sizes, &x[n, 0, 0, 0], &gamma[0], &beta[0], &mean[n, 0], &scale[n, 0], &y[n, 0, 0, 0], epsilon,
+                scratch + 2 * threadid() * sizes.C)
+        restore_mode(mode)
     free(scratch)
 
 
@@ -156,11 +161,15 @@ def groupnorm_backward(
     sums = room((parts + 3 * num_threads) * size)
     scratch = sums + parts * size
     memset(sums, 0, parts * size * sizeof(double))
-    for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
-        gradients_of_part(
-            &sizes, part_start(sizes.N, part, parts), part_start(sizes.N, part + 1, parts), &x[0, 0, 0, 0],
-            &mean[0, 0], &scale[0, 0], &gamma[0], &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], sums + part * size,
-            scratch + 3 * threadid() * size)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for part in prange(parts, schedule='static'):
+            gradients_of_part(
+                &sizes, part_start(sizes.N, part, parts), part_start(sizes.N, part + 1, parts), &x[0, 0, 0, 0],
+                &mean[0, 0], &scale[0, 0], &gamma[0], &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], sums + part * size,
+                scratch + 3 * threadid() * size)
+        restore_mode(mode)
     for part in range(1, parts):
         for c in range(size):
             sums[c] += sums[part * size + c]

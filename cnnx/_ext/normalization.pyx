@@ -9,9 +9,10 @@ of threads. Where there are few channels, several rows are laid side by side and
 from libc.math cimport sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
-from cython.parallel cimport prange, threadid
+from cython.parallel cimport parallel, prange, threadid
 
 from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.normalization cimport normalize, wide_row, wide_rows, widen_scales
 from cnnx._ext.inline.floating cimport floating
 
@@ -89,9 +90,13 @@ def batchnorm_statistics(
         return
     partials = room(2 * cut.tiles * C + 2 * num_threads * cut.width)
     scratch = partials + 2 * cut.tiles * C
-    for tile in prange(cut.tiles, num_threads=num_threads, nogil=True, schedule='static'):
-        tile_statistics(
-            &cut, tile, &x[tile * cut.tile, 0], partials + 2 * tile * C, scratch + 2 * threadid() * cut.width)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for tile in prange(cut.tiles, schedule='static'):
+            tile_statistics(
+                &cut, tile, &x[tile * cut.tile, 0], partials + 2 * tile * C, scratch + 2 * threadid() * cut.width)
+        restore_mode(mode)
     join_statistics(&cut, partials, &mean[0], &variance[0])
     free(partials)
 
@@ -182,10 +187,14 @@ def batchnorm_backward_parameters(
     scratch = means + cut.width
     for c in range(cut.width):
         means[c] = mean[c % C]
-    for tile in prange(cut.tiles, num_threads=num_threads, nogil=True, schedule='static'):
-        tile_gradients(
-            &cut, tile, &x[tile * cut.tile, 0], &dy[tile * cut.tile, 0], means,
-            partials + 2 * tile * C, scratch + 2 * threadid() * cut.width)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for tile in prange(cut.tiles, schedule='static'):
+            tile_gradients(
+                &cut, tile, &x[tile * cut.tile, 0], &dy[tile * cut.tile, 0], means,
+                partials + 2 * tile * C, scratch + 2 * threadid() * cut.width)
+        restore_mode(mode)
     for c in range(C):
         product, gradient = 0, 0
         for tile in range(cut.tiles):
@@ -257,9 +266,14 @@ def batchnorm_forward(
         return
     wide = <floating*> room(3 * cut.width)
     widen_scales(cut.C, cut.width, &mean[0], &variance[0], &gamma[0], &beta[0], epsilon, wide)
-    for tile in prange(cut.tiles, num_threads=num_threads, nogil=True, schedule='static'):
-        normalize(
-            tile_size(&cut, tile), cut.width, &x[tile * cut.tile, 0], <const floating*> wide, &y[tile * cut.tile, 0])
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for tile in prange(cut.tiles, schedule='static'):
+            normalize(
+                tile_size(&cut, tile), cut.width, &x[tile * cut.tile, 0], <const floating*> wide,
+                &y[tile * cut.tile, 0])
+        restore_mode(mode)
     free(wide)
 
 
@@ -298,10 +312,14 @@ def batchnorm_backward_input(
         means[width + c] = <floating> (gamma[c % C] / root)
         means[2 * width + c] = <floating> (dbeta[c % C] / <double> cut.rows)
         means[3 * width + c] = <floating> (dgamma[c % C] / root / cut.rows)
-    for tile in prange(cut.tiles, num_threads=num_threads, nogil=True, schedule='static'):
-        gradient_tile(
-            tile_size(&cut, tile), width, of_batch, &x[tile * cut.tile, 0], &dy[tile * cut.tile, 0],
-            means, means + width, means + 2 * width, means + 3 * width, &dx[tile * cut.tile, 0])
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for tile in prange(cut.tiles, schedule='static'):
+            gradient_tile(
+                tile_size(&cut, tile), width, of_batch, &x[tile * cut.tile, 0], &dy[tile * cut.tile, 0],
+                means, means + width, means + 2 * width, means + 3 * width, &dx[tile * cut.tile, 0])
+        restore_mode(mode)
     free(means)
 
 

@@ -15,6 +15,7 @@ from cython.parallel cimport parallel, prange
 import numpy as np
 
 from cnnx._ext.inline.array_pointer cimport pointer_to
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
 
@@ -246,8 +247,10 @@ cdef class Program:
         cdef Py_ssize_t tasks = self.tasks(samples), i
         cdef char[MAX_TASKS] taken
         cdef Py_ssize_t* parts = self.parts + begin
+        cdef FpMode mode = 0
         if num_threads == 1:
             with nogil:
+                mode = flush_to_zero()
                 if forward:
                     for i in range(count):
                         (<Block> blocks[i]).prepare(samples, training, 0, 1)
@@ -257,9 +260,11 @@ cdef class Program:
                     # With several threads, each takes a part of the weights, not of the samples: no sum is cut.
                     for i in range(count):
                         (<Block> blocks[i]).finish(samples, tasks, 0, 1)
+                restore_mode(mode)
             return
         memset(taken, 0, MAX_TASKS)
         with nogil, parallel(num_threads=num_threads):
+            mode = flush_to_zero()
             if forward:
                 for i in prange(parts[0], parts[count], schedule='static'):
                     prepare_part(blocks, parts, i, samples, training)
@@ -270,6 +275,7 @@ cdef class Program:
             if backward:
                 for i in prange(parts[0], parts[count], schedule='static'):
                     finish_part(blocks, parts, i, samples, tasks)
+            restore_mode(mode)
 
 
 cdef inline Py_ssize_t block_of(const Py_ssize_t* parts, Py_ssize_t part) noexcept nogil:

@@ -1,8 +1,9 @@
 """Updates of stochastic gradient descent, with momentum and Nesterov momentum."""
 
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 
 from cnnx._ext.inline.checks cimport check_threads
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.array_table cimport ArrayTable, check_columns
 
@@ -22,18 +23,22 @@ def sgd_update(
     check_threads(num_threads)
     check_columns(
         table, 3 if momentum else 2, 'a value, a gradient and a velocity' if momentum else 'a value and a gradient')
-    for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
-        chunk = table.chunk + 3 * i
-        row = table.pointers + table.columns * chunk[0]
-        if table.doubles:
-            update(
-                <double*> row[0], <const double*> row[1], <double*> row[2] if momentum else NULL,
-                chunk[1], chunk[2], learning_rate, momentum, nesterov, weight_decay, scale)
-        else:
-            update(
-                <float*> row[0], <const float*> row[1], <float*> row[2] if momentum else NULL,
-                chunk[1], chunk[2],
-                <float> learning_rate, <float> momentum, nesterov, <float> weight_decay, <float> scale)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for i in prange(table.chunks, schedule='static'):
+            chunk = table.chunk + 3 * i
+            row = table.pointers + table.columns * chunk[0]
+            if table.doubles:
+                update(
+                    <double*> row[0], <const double*> row[1], <double*> row[2] if momentum else NULL,
+                    chunk[1], chunk[2], learning_rate, momentum, nesterov, weight_decay, scale)
+            else:
+                update(
+                    <float*> row[0], <const float*> row[1], <float*> row[2] if momentum else NULL,
+                    chunk[1], chunk[2],
+                    <float> learning_rate, <float> momentum, nesterov, <float> weight_decay, <float> scale)
+        restore_mode(mode)
 
 
 cdef void update(

@@ -4,9 +4,10 @@ Letters: N samples, one row each; C classes.
 """
 
 from libc.stdint cimport int32_t
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 
 from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.softmax cimport cross_entropy_row, cross_entropy_gradient, softmax_row
 
@@ -36,8 +37,12 @@ def softmax_forward(
     """y = exp(x - max) / sum exp(x - max), row by row."""
     cdef Py_ssize_t n, C = x.shape[1]
     check_rows('y', y.shape, x.shape[0], C, num_threads)
-    for n in prange(x.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        softmax_row(&x[n, 0], &y[n, 0], C)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for n in prange(x.shape[0], schedule='static'):
+            softmax_row(&x[n, 0], &y[n, 0], C)
+        restore_mode(mode)
 
 
 cdef void softmax_gradient_row(
@@ -61,8 +66,12 @@ def softmax_backward(
     cdef Py_ssize_t n, C = y.shape[1]
     check_rows('dy', dy.shape, y.shape[0], C, num_threads)
     check_matrix('dx', dx.shape, y.shape[0], C)
-    for n in prange(y.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        softmax_gradient_row(&y[n, 0], &dy[n, 0], &dx[n, 0], C)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for n in prange(y.shape[0], schedule='static'):
+            softmax_gradient_row(&y[n, 0], &dy[n, 0], &dx[n, 0], C)
+        restore_mode(mode)
 
 
 def softmax_cross_entropy_forward(
@@ -81,8 +90,12 @@ def softmax_cross_entropy_forward(
     check_rows('probabilities', probabilities.shape, logits.shape[0], C, num_threads)
     check_vector('losses', losses.shape, logits.shape[0])
     check_labels(labels, logits.shape[0], C)
-    for n in prange(logits.shape[0], num_threads=num_threads, nogil=True, schedule='static'):
-        cross_entropy_row(&logits[n, 0], labels[n], <floating> smoothing, &probabilities[n, 0], &losses[n], C)
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for n in prange(logits.shape[0], schedule='static'):
+            cross_entropy_row(&logits[n, 0], labels[n], <floating> smoothing, &probabilities[n, 0], &losses[n], C)
+        restore_mode(mode)
 
 
 def softmax_cross_entropy_backward(
@@ -96,6 +109,10 @@ def softmax_cross_entropy_backward(
     cdef Py_ssize_t n, c, N = probabilities.shape[0], C = probabilities.shape[1]
     check_rows('dlogits', dlogits.shape, N, C, num_threads)
     check_labels(labels, N, C)
-    for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
-        for c in range(C):
-            dlogits[n, c] = cross_entropy_gradient(probabilities[n, c], c == labels[n], <floating> smoothing, C) / N
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for n in prange(N, schedule='static'):
+            for c in range(C):
+                dlogits[n, c] = cross_entropy_gradient(probabilities[n, c], c == labels[n], <floating> smoothing, C) / N
+        restore_mode(mode)
