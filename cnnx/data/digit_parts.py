@@ -10,6 +10,7 @@ OUTER = 0.25  # how far from the edge a printed frame may be, in lengths of the 
 THINNEST_PART = 0.04  # the least area of a loose stroke, in areas of the main one
 NEAR, SIDE_BY_SIDE = 0.3, 0.12  # the widest gap to a loose stroke, in lengths of the main one
 SOLID, FILLED = 0.33, 0.75  # strokes are narrower, in lengths of the digit, and fill less of their box
+WIDE = 0.2  # what covers an edge and is wider is a shadow, not a stroke, in lengths of the picture
 MOST_CROSSED = 3  # strokes of a digit that a row or a column of pixels crosses, on average
 FILLING = 0.93  # a digit that is this large fills the picture, in lengths of its longer side
 LEAST_SIZE = 0.1  # of a digit, as a fraction of the picture's longer side
@@ -51,6 +52,10 @@ def fills_the_picture(mask):
     crossed = [np.count_nonzero(part[1:] > part[:-1]) / part.shape[1] for part in (mask, mask.T)]
     if not len(areas) or is_sheet(mask) or len(lines) > 1 or max(crossed) > MOST_CROSSED:
         return False
+    covered = max(edge.mean() for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+    side = int(WIDE * max(mask.shape)) + 1
+    if covered > 0.9 and side <= min(mask.shape) and not largest_in_squares(~mask, side).all():
+        return False  # a shadow
     main = areas.argmax()
     belongs = _belonging(boxes, areas, main, np.ones(len(boxes), bool))
     top, bottom, left, right = _around(boxes[belongs])
