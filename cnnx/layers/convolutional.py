@@ -63,8 +63,8 @@ class Convolutional(WeightedLayer):
         self.kernel_size = pair(kernel_size, 'kernel_size')
         self.stride = pair(stride, 'stride')
         self.padding = checked_padding(padding, numbers=True)
-        self.dilation = dilation
         pair(dilation, 'dilation')
+        self.dilation = tuple(dilation) if isinstance(dilation, list) else dilation
         self.groups = checked_size(groups, 'groups')
         if self.num_filters % self.groups:
             raise ValueError(f'groups: expected a divisor of num_filters, {num_filters}, got {groups}')
