@@ -92,9 +92,8 @@ def train_network(name, digits, settings, sizes):
     """Return a network that was trained on new scenes of these digits in each epoch."""
 
     def batches(epoch):
-        scenes = make_scenes(
-            *digits, settings.scenes, seed=epoch, **({'digits': (4, 12)} | sizes)
-        )  # more to learn from
+        # More digits on them than the test's have, to learn more from each.
+        scenes = make_scenes(*digits, settings.scenes, seed=epoch, **({'digits': (4, 12)} | sizes))
         return (
             (scenes.images[i : i + BATCH], scenes.class_maps[i : i + BATCH]) for i in range(0, settings.scenes, BATCH)
         )

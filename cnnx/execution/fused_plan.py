@@ -187,9 +187,8 @@ class FusedPlan(Plan):
         fused = isinstance(parts[-2 if last_is_softmax else -1], Fusion)
         entropy = purpose in ('learn', 'evaluate') and type(self.loss) is CategoricalCrossEntropy
         with_loss = fused and entropy and last_is_softmax != self.loss.from_logits
-        with_softmax = (
-            fused and last_is_softmax and purpose == 'predict'
-        )  # other losses look for the logits of a Softmax
+        # Other losses than cross-entropy look for the logits that a Softmax has stored.
+        with_softmax = fused and last_is_softmax and purpose == 'predict'
         if last_is_softmax and (with_loss or with_softmax):
             del parts[-1]
         return self.loss if with_loss else None, with_softmax
