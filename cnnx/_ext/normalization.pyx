@@ -13,7 +13,10 @@ from cython.parallel cimport parallel, prange, threadid
 
 from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
-from cnnx._ext.inline.normalization cimport normalize, wide_row, wide_rows, widen_scales
+from cnnx._ext.inline.normalization cimport (
+    add_tile_gradients, gradient_of_rows, join_statistics, normalize, tile_statistics, wide_row, widen_factors,
+    widen_scales,
+)
 from cnnx._ext.inline.floating cimport floating
 
 cdef enum:
@@ -47,22 +50,6 @@ cdef double* room(Py_ssize_t numbers) except NULL:
     return memory
 
 
-cdef inline void widen(const Cut* cut, const double* numbers, double* wide) noexcept nogil:
-    """Repeat one number a channel over a wide row."""
-    cdef Py_ssize_t row, c
-    for row in range(cut.width // cut.C):
-        for c in range(cut.C):
-            wide[row * cut.C + c] = numbers[c]
-
-
-cdef inline void fold(const Cut* cut, double* wide) noexcept nogil:
-    """Add up the rows that lie side by side in a wide row of sums, into its first C numbers."""
-    cdef Py_ssize_t row, c
-    for row in range(1, cut.width // cut.C):
-        for c in range(cut.C):
-            wide[c] += wide[row * cut.C + c]
-
-
 # Sums
 
 
@@ -74,11 +61,10 @@ def batchnorm_statistics(
 ):
     """Mean and (biased) variance of each channel; zeros where there are no rows.
 
-    Each tile has its own mean, and sum of squares around it; these are put together after Chan, Golub and
-    LeVeque, "Algorithms for computing the sample variance", 1983.
+    Each tile has its own mean, and sum of squares around it, which are then put together.
     """
     cdef Cut cut = cut_rows(x.shape[0], x.shape[1])
-    cdef Py_ssize_t tile, C = cut.C
+    cdef Py_ssize_t tile, c, C = cut.C
     cdef double* partials
     cdef double* scratch
     check_threads(num_threads)
@@ -95,67 +81,15 @@ def batchnorm_statistics(
         mode = flush_to_zero()
         for tile in prange(cut.tiles, schedule='static'):
             tile_statistics(
-                &cut, tile, &x[tile * cut.tile, 0], partials + 2 * tile * C, scratch + 2 * threadid() * cut.width)
+                tile_size(&cut, tile), C, cut.width, &x[tile * cut.tile, 0], partials + 2 * tile * C,
+                scratch + 2 * threadid() * cut.width)
         restore_mode(mode)
-    join_statistics(&cut, partials, &mean[0], &variance[0])
-    free(partials)
-
-
-cdef void tile_statistics(
-    const Cut* cut, Py_ssize_t tile,
-    const floating* x,                       # IN   the tile
-    double* partial,                         # OUT  (2, C) mean, and sum of squares around it
-    double* scratch,                         # OUT  (2, width) for sums
-) noexcept nogil:
-    cdef Py_ssize_t size = tile_size(cut, tile), width = cut.width, C = cut.C, row, first, i
-    cdef double rows = size // C
-    cdef double* sums = scratch
-    cdef double* means = scratch + width
-    cdef double distance
-    memset(sums, 0, width * sizeof(double))
-    for row in range(wide_rows(size, width)):
-        first = row * width
-        for i in range(min(width, size - first)):
-            sums[i] += x[first + i]
-    fold(cut, sums)
-    for i in range(C):
-        partial[i] = sums[i] / rows
-    widen(cut, partial, means)
-    memset(sums, 0, width * sizeof(double))
-    for row in range(wide_rows(size, width)):
-        first = row * width
-        for i in range(min(width, size - first)):
-            distance = x[first + i] - means[i]
-            sums[i] += distance * distance
-    fold(cut, sums)
-    for i in range(C):
-        partial[C + i] = sums[i]
-
-
-cdef void join_statistics(
-    const Cut* cut,
-    double* partials,                        # IN   (tiles, 2, C), the first is written over
-    floating* mean,                          # OUT  (C)
-    floating* variance,                      # OUT  (C)
-) noexcept nogil:
-    cdef Py_ssize_t tile, c, C = cut.C
-    cdef double before = 0, rows, fraction, distance
-    cdef double* means = partials
-    cdef double* squares = partials + C
-    cdef const double* partial
-    for tile in range(cut.tiles):
-        rows = tile_size(cut, tile) // C
-        partial = partials + 2 * tile * C
-        if tile > 0:
-            fraction = rows / (before + rows)
-            for c in range(C):
-                distance = partial[c] - means[c]
-                means[c] += distance * fraction
-                squares[c] += partial[C + c] + distance * distance * before * fraction
-        before += rows
+    for tile in range(1, cut.tiles):
+        join_statistics(C, tile * cut.tile, partials, tile_size(&cut, tile) // C, partials + 2 * tile * C)
     for c in range(C):
-        mean[c] = <floating> means[c]
-        variance[c] = <floating> (squares[c] / before)
+        mean[c] = <floating> partials[c]
+        variance[c] = <floating> (partials[C + c] / cut.rows)
+    free(partials)
 
 
 def batchnorm_backward_parameters(
@@ -173,7 +107,7 @@ def batchnorm_backward_parameters(
     cdef Py_ssize_t tile, c, C = cut.C
     cdef double product, gradient
     cdef double* partials
-    cdef double* means
+    cdef floating* means
     cdef double* scratch
     check_threads(num_threads)
     check_channels(x.shape, mean.shape, variance.shape, dgamma.shape, dbeta.shape)
@@ -183,17 +117,18 @@ def batchnorm_backward_parameters(
     if cut.rows == 0 or C == 0:
         return
     partials = room(2 * cut.tiles * C + (2 * num_threads + 1) * cut.width)
-    means = partials + 2 * cut.tiles * C
-    scratch = means + cut.width
+    scratch = partials + 2 * cut.tiles * C
+    means = <floating*> (scratch + 2 * num_threads * cut.width)
+    memset(partials, 0, 2 * cut.tiles * C * sizeof(double))
     for c in range(cut.width):
         means[c] = mean[c % C]
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
         for tile in prange(cut.tiles, schedule='static'):
-            tile_gradients(
-                &cut, tile, &x[tile * cut.tile, 0], &dy[tile * cut.tile, 0], means,
-                partials + 2 * tile * C, scratch + 2 * threadid() * cut.width)
+            add_tile_gradients(
+                tile_size(&cut, tile), C, cut.width, &x[tile * cut.tile, 0], &dy[tile * cut.tile, 0],
+                <const floating*> means, partials + 2 * tile * C, scratch + 2 * threadid() * cut.width)
         restore_mode(mode)
     for c in range(C):
         product, gradient = 0, 0
@@ -203,32 +138,6 @@ def batchnorm_backward_parameters(
         dgamma[c] = <floating> (product / sqrt(variance[c] + epsilon))
         dbeta[c] = <floating> gradient
     free(partials)
-
-
-cdef void tile_gradients(
-    const Cut* cut, Py_ssize_t tile,
-    const floating* x,                       # IN   the tile
-    const floating* dy,                      # IN   the tile
-    const double* means,                     # IN   (width)
-    double* partial,                         # OUT  (2, C) sums of dy (x - mean), and of dy
-    double* scratch,                         # OUT  (2, width) for sums
-) noexcept nogil:
-    cdef Py_ssize_t size = tile_size(cut, tile), width = cut.width, C = cut.C, row, first, i
-    cdef double* products = scratch
-    cdef double* gradients = scratch + width
-    cdef double gradient
-    memset(scratch, 0, 2 * width * sizeof(double))
-    for row in range(wide_rows(size, width)):
-        first = row * width
-        for i in range(min(width, size - first)):
-            gradient = dy[first + i]
-            products[i] += gradient * (x[first + i] - means[i])
-            gradients[i] += gradient
-    fold(cut, products)
-    fold(cut, gradients)
-    for i in range(C):
-        partial[i] = products[i]
-        partial[C + i] = gradients[i]
 
 
 cdef int check_channels(
@@ -295,9 +204,8 @@ def batchnorm_backward_input(
     The two last terms are there where mean and variance are those of the batch, `of_batch`.
     """
     cdef Cut cut = cut_rows(x.shape[0], x.shape[1])
-    cdef Py_ssize_t tile, c, C = cut.C, width = cut.width
-    cdef double root
-    cdef floating* means
+    cdef Py_ssize_t tile, C = cut.C, width = cut.width
+    cdef floating* wide
     check_threads(num_threads)
     check_channels(x.shape, mean.shape, variance.shape, gamma.shape, dbeta.shape)
     check_vector('dgamma', dgamma.shape, C)
@@ -305,40 +213,15 @@ def batchnorm_backward_input(
     check_matrix('dx', dx.shape, x.shape[0], C)
     if cut.rows == 0 or C == 0:
         return
-    means = <floating*> room(4 * width)
-    for c in range(width):
-        root = sqrt(variance[c % C] + epsilon)
-        means[c] = mean[c % C]
-        means[width + c] = <floating> (gamma[c % C] / root)
-        means[2 * width + c] = <floating> (dbeta[c % C] / <double> cut.rows)
-        means[3 * width + c] = <floating> (dgamma[c % C] / root / cut.rows)
+    wide = <floating*> room(4 * width)
+    widen_factors(
+        C, width, cut.rows, &mean[0], &variance[0], &gamma[0], &dgamma[0], &dbeta[0], epsilon, wide)
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
         for tile in prange(cut.tiles, schedule='static'):
-            gradient_tile(
+            gradient_of_rows(
                 tile_size(&cut, tile), width, of_batch, &x[tile * cut.tile, 0], &dy[tile * cut.tile, 0],
-                means, means + width, means + 2 * width, means + 3 * width, &dx[tile * cut.tile, 0])
+                <const floating*> wide, &dx[tile * cut.tile, 0])
         restore_mode(mode)
-    free(means)
-
-
-cdef void gradient_tile(
-    Py_ssize_t size, Py_ssize_t width, bint of_batch,
-    const floating* x,                       # IN   the tile
-    const floating* dy,                      # IN   the tile
-    const floating* means,                   # IN   (width)
-    const floating* scales,                  # IN   (width)
-    const floating* shifts,                  # IN   (width) what the mean's gradient takes off
-    const floating* factors,                  # IN   (width) and the variance's, times x - mean
-    floating* dx,                            # OUT  the tile
-) noexcept nogil:
-    cdef Py_ssize_t row, first, i
-    for row in range(wide_rows(size, width)):
-        first = row * width
-        if of_batch:
-            for i in range(min(width, size - first)):
-                dx[first + i] = scales[i] * (dy[first + i] - shifts[i] - (x[first + i] - means[i]) * factors[i])
-        else:
-            for i in range(min(width, size - first)):
-                dx[first + i] = scales[i] * dy[first + i]
+    free(wide)

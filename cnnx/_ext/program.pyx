@@ -5,6 +5,10 @@ and then back through them while what it computes is still in the cache. How a b
 size alone, and every task adds up gradients of its own, which are then added in order: the bits do not
 depend on the number of threads, nor on which thread takes which task.
 
+A block that needs sums over the whole batch, as batch normalization does, cuts the blocks into stretches: all
+tasks go forward through a stretch before the next one begins, and so back. In the last stretch a tile goes
+forward and then back.
+
 This module is compiled once, for any processor: the blocks that it calls are compiled for each tier.
 """
 
@@ -48,6 +52,9 @@ cdef class Block:
     from weights alone; `forward` and `backward`, for spans of samples; `finish`, in parts, the gradients of
     the weights.
 
+    One with `of_batch` measures first: before its forward pass `measure` is called for all spans of its x, before
+    its backward pass for those of its dy; then `join` puts together what the tasks have found.
+
     Attributes:
         x_local, y_local: whether the arrays before and after the block hold a tile for each thread instead of
             a batch: what only this tile needs stays in the cache.
@@ -68,6 +75,12 @@ cdef class Block:
         return aligned(size, self._arrays)
 
     cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+        pass
+
+    cdef void measure(self, Span span, bint backward, char* scratch) noexcept nogil:
+        pass
+
+    cdef void join(self, Py_ssize_t samples, Py_ssize_t tasks, bint backward) noexcept nogil:
         pass
 
     cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
@@ -175,6 +188,8 @@ cdef class Program:
     cdef list _memory
     cdef void** blocks
     cdef Py_ssize_t* parts        # (blocks + 1) how many parts the blocks before have, all together
+    cdef Py_ssize_t* cuts         # (blocks + 2) where stretches begin and the last one ends, in a run
+    cdef char* taken              # (steps, MAX_TASKS) which tasks a thread has begun
     cdef Py_ssize_t count, capacity, most_tasks
     cdef size_t scratch_bytes
     cdef char* scratch
@@ -190,6 +205,8 @@ cdef class Program:
         self.most_threads = most_threads
         self.blocks = <void**> aligned(max(1, self.count) * sizeof(void*), self._memory)
         self.parts = <Py_ssize_t*> aligned((self.count + 1) * sizeof(Py_ssize_t), self._memory)
+        self.cuts = <Py_ssize_t*> aligned((self.count + 2) * sizeof(Py_ssize_t), self._memory)
+        self.taken = <char*> aligned(2 * (self.count + 1) * MAX_TASKS, self._memory)
         for i in range(self.count):
             block = blocks[i]
             self.parts[i + 1] = self.parts[i] + (block.weights_size + PART - 1) // PART
@@ -244,9 +261,10 @@ cdef class Program:
         if num_threads > self.threads:
             self.scratch = <char*> aligned(num_threads * self.scratch_bytes, self._memory)
             self.threads = num_threads
-        cdef Py_ssize_t tasks = self.tasks(samples), i
-        cdef char[MAX_TASKS] taken
+        cdef Work work = Work(blocks, self.cuts, cut_up(blocks, count, self.cuts), samples, 0, places, training)
+        work.tasks = self.tasks(samples)
         cdef Py_ssize_t* parts = self.parts + begin
+        cdef Py_ssize_t steps = 2 * work.stretches - 1 if forward and backward else work.stretches, step = 0, i
         cdef FpMode mode = 0
         if num_threads == 1:
             with nogil:
@@ -254,28 +272,85 @@ cdef class Program:
                 if forward:
                     for i in range(count):
                         (<Block> blocks[i]).prepare(samples, training, 0, 1)
-                for i in range(tasks):
-                    run_task(blocks, count, samples, places, 0, i, tasks, training, forward, backward, self.scratch)
+                for step in range(steps):
+                    for i in range(work.tasks):
+                        run_task(&work, step_of(&work, step, forward, backward), 0, i, self.scratch)
+                    join_step(&work, step_of(&work, step, forward, backward))
                 if backward:
                     # With several threads, each takes a part of the weights, not of the samples: no sum is cut.
                     for i in range(count):
-                        (<Block> blocks[i]).finish(samples, tasks, 0, 1)
+                        (<Block> blocks[i]).finish(samples, work.tasks, 0, 1)
                 restore_mode(mode)
             return
-        memset(taken, 0, MAX_TASKS)
+        memset(self.taken, 0, steps * MAX_TASKS)
         with nogil, parallel(num_threads=num_threads):
             mode = flush_to_zero()
             if forward:
                 for i in prange(parts[0], parts[count], schedule='static'):
                     prepare_part(blocks, parts, i, samples, training)
-            for i in prange(num_threads, schedule='static', chunksize=1):
-                run_tasks(
-                    blocks, count, samples, places, i, num_threads, tasks, taken, training, forward, backward,
-                    self.scratch + i * self.scratch_bytes)
+            for step in range(steps):
+                for i in prange(num_threads, schedule='static', chunksize=1):
+                    run_tasks(
+                        &work, step_of(&work, step, forward, backward), i, num_threads, self.taken + step * MAX_TASKS,
+                        self.scratch + i * self.scratch_bytes)
+                if work.stretches > 1:
+                    for i in prange(1, schedule='static'):
+                        join_step(&work, step_of(&work, step, forward, backward))
             if backward:
                 for i in prange(parts[0], parts[count], schedule='static'):
-                    finish_part(blocks, parts, i, samples, tasks)
+                    finish_part(blocks, parts, i, samples, work.tasks)
             restore_mode(mode)
+
+
+cdef struct Work:
+    # What is run, as `Program.run` is given it.
+    void** blocks
+    const Py_ssize_t* cuts
+    Py_ssize_t stretches
+    Py_ssize_t samples
+    Py_ssize_t tasks
+    const int64_t* order
+    bint training
+
+
+cdef struct Step:
+    # All tasks go through a stretch of blocks: forward, back, or forward and then back.
+    Py_ssize_t first              # its blocks
+    Py_ssize_t last               # and the one after them
+    bint measures                 # which measures the batch, since it is no end
+    bint measured                 # the first block does so
+    bint forward
+    bint backward
+
+
+cdef Py_ssize_t cut_up(void** blocks, Py_ssize_t count, Py_ssize_t* cuts) noexcept:
+    """Write where stretches begin and the last one ends; return how many there are."""
+    cdef Py_ssize_t stretches = 1, i
+    cuts[0] = 0
+    for i in range(count):
+        if (<Block> blocks[i]).of_batch:
+            cuts[stretches] = i
+            stretches += 1
+    cuts[stretches] = count
+    return stretches
+
+
+cdef inline Step step_of(const Work* work, Py_ssize_t step, bint forward, bint backward) noexcept nogil:
+    """Return a step of a run: forward through all stretches, then back, the last one both ways at once."""
+    cdef Py_ssize_t last = work.stretches - 1, i = step
+    if not forward or step > last:
+        i = (2 * last if forward else last) - step
+    return Step(
+        work.cuts[i], work.cuts[i + 1], i < last, i > 0,
+        forward and step <= last, backward and (not forward or step >= last))
+
+
+cdef void join_step(const Work* work, Step step) noexcept nogil:
+    """Put together what the tasks have measured in a step."""
+    if step.forward and step.measures:
+        (<Block> work.blocks[step.last]).join(work.samples, work.tasks, False)
+    if step.backward and step.measured:
+        (<Block> work.blocks[step.first]).join(work.samples, work.tasks, True)
 
 
 cdef inline Py_ssize_t block_of(const Py_ssize_t* parts, Py_ssize_t part) noexcept nogil:
@@ -301,45 +376,50 @@ cdef void finish_part(
 
 
 cdef void run_tasks(
-    void** blocks, Py_ssize_t count, Py_ssize_t samples, const int64_t* order,
-    Py_ssize_t thread, Py_ssize_t threads, Py_ssize_t tasks, char* taken,
-    bint training, bint forward, bint backward, char* scratch,
+    const Work* work, Step step, Py_ssize_t thread, Py_ssize_t threads, char* taken, char* scratch,
 ) noexcept nogil:
     """Run a thread's own tasks, and then those that no thread has begun.
 
     Its own ones are the same from step to step, so that what they write stays in the caches of one processor.
     """
-    cdef Py_ssize_t first = part_start(tasks, thread, threads), i, task
-    for i in range(tasks):
-        task = (first + i) % tasks
+    cdef Py_ssize_t first = part_start(work.tasks, thread, threads), i, task
+    for i in range(work.tasks):
+        task = (first + i) % work.tasks
         if claim(taken + task):
-            run_task(blocks, count, samples, order, thread, task, tasks, training, forward, backward, scratch)
+            run_task(work, step, thread, task, scratch)
 
 
-cdef void run_task(
-    void** blocks, Py_ssize_t count, Py_ssize_t samples, const int64_t* order,
-    Py_ssize_t thread, Py_ssize_t task, Py_ssize_t tasks,
-    bint training, bint forward, bint backward, char* scratch,
-) noexcept nogil:
-    """Carry a task's tiles, one after the other, through the blocks."""
-    cdef Py_ssize_t first = part_start(samples, task, tasks), last = part_start(samples, task + 1, tasks)
+cdef void run_task(const Work* work, Step step, Py_ssize_t thread, Py_ssize_t task, char* scratch) noexcept nogil:
+    """Carry a task's tiles, one after the other, through the blocks of a step."""
+    cdef Py_ssize_t first = part_start(work.samples, task, work.tasks)
+    cdef Py_ssize_t last = part_start(work.samples, task + 1, work.tasks)
     cdef Py_ssize_t tiles = (last - first + TILE - 1) // TILE, tile, i
+    cdef void** blocks = work.blocks
     cdef Span span
-    span.samples = samples
+    span.samples = work.samples
     span.task = task
-    span.order = order
+    span.order = work.order
     for tile in range(tiles):
         span.fresh = tile == 0
         span.first = first + part_start(last - first, tile, tiles)
         span.last = first + part_start(last - first, tile + 1, tiles)
-        if forward:
-            for i in range(count):
+        if step.forward:
+            for i in range(step.first, step.last):
                 enter(<Block> blocks[i], &span, thread)
-                (<Block> blocks[i]).forward(span, training, scratch)
-        if backward:
-            for i in range(count - 1, -1, -1):
+                (<Block> blocks[i]).forward(span, work.training, scratch)
+            if step.measures:
+                enter(<Block> blocks[step.last], &span, thread)
+                (<Block> blocks[step.last]).measure(span, False, scratch)
+        if step.backward:
+            if step.measures:
+                enter(<Block> blocks[step.last], &span, thread)
+                (<Block> blocks[step.last]).backward(span, scratch)
+            for i in range(step.last - 1, step.first - (not step.measured), -1):
                 enter(<Block> blocks[i], &span, thread)
                 (<Block> blocks[i]).backward(span, scratch)
+            if step.measured:
+                enter(<Block> blocks[step.first], &span, thread)
+                (<Block> blocks[step.first]).measure(span, True, scratch)
 
 
 cdef inline void enter(Block block, Span* span, Py_ssize_t thread) noexcept nogil:

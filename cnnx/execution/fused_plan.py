@@ -10,7 +10,7 @@ from cnnx.execution import graph
 from cnnx.execution.fusion import Fusion, fuse
 from cnnx.execution.plan import Plan
 from cnnx.execution.program import Sweep
-from cnnx.layers import Add, Sigmoid, Softmax
+from cnnx.layers import Add, BatchNormalization, Sigmoid, Softmax
 from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy
 
 # Stands for the gradient where a sweep has computed the loss and its backward pass too: not None, or `graph.backward`
@@ -148,10 +148,12 @@ class FusedPlan(Plan):
         backward = first < len(self._layers)
         # A block writes the gradients of all its weights: a frozen layer runs by itself.
         apart = [layer for layer in layers if backward and layer.parameters and not layer.learns]
+        if backward and not training:
+            apart += [layer for layer in layers if type(layer) is BatchNormalization]  # goes back by running statistics
         if last and purpose != 'predict' and type(self.loss) is BinaryCrossEntropy and type(layers[-1]) is Sigmoid:
             apart.append(layers[-1])  # which keeps its input for the loss
         merging = layers[:1] if layers[0].merges else []
-        parts = fuse(layers[len(merging) :], apart, training or backward)
+        parts = fuse(layers[len(merging) :], apart)
         # What an Add gives is added up as the sweep after it reads it.
         added = bool(merging) and type(merging[0]) is Add and bool(parts) and isinstance(parts[0], Fusion)
         if not added:

@@ -24,10 +24,10 @@ from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergenc
 
 # They do not decrease: the largest number stays the largest.
 ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh)
-# Each number of y comes from the same one of x, and nothing that their backward passes read is in x.
+# Each number of y comes from the same one of x.
 ELEMENTWISE = (*ACTIVATIONS, Dropout, BatchNormalization)
 IN_BLOCKS = {
-    *(Convolutional, Dense, *ACTIVATIONS, MaxPooling, AveragePooling, GlobalAveragePooling, Dropout, Flatten),
+    *(Convolutional, Dense, *ELEMENTWISE, MaxPooling, AveragePooling, GlobalAveragePooling, Flatten),
 }
 # What a block's backward pass reads of its y.
 NOTHING, SIGNS, VALUES = range(3)
@@ -61,11 +61,6 @@ class Fusion(NamedTuple):
         return self.layer.multiply_adds or PASSING * math.prod(self.layer.input_shape)
 
     @property
-    def elementwise(self):
-        """Whether its block can write over what it reads."""
-        return isinstance(self.layer, (*ELEMENTWISE, Flatten))
-
-    @property
     def reads(self):
         """What the backward pass reads of y."""
         if isinstance(self.layer, (Sigmoid, Tanh)):
@@ -85,7 +80,7 @@ class Fusion(NamedTuple):
         return f'{numbers} {", ".join(type(layer).__name__ for layer in self.layers)}'
 
 
-def fuse(layers, apart=(), training=True):
+def fuse(layers, apart=()):
     """Return layers in the order in which they run, those that run as one block as a `Fusion`.
 
     A max-pooling comes before the activations that it stands after, which then have fewer numbers to go over. A
@@ -94,14 +89,12 @@ def fuse(layers, apart=(), training=True):
     Args:
         layers: neighbours in a network.
         apart: those that are to run alone.
-        training: whether batches are normalized by their own mean and variance, which takes the whole batch.
     """
     layers = _poolings_first(layers)
-    in_blocks = IN_BLOCKS if training else IN_BLOCKS | {BatchNormalization}
     parts, position, shape = [], 0, layers[0].input_shape if layers else None
     while position < len(layers):
         layer = layers[position]
-        alone = type(layer) not in in_blocks or layer in apart or not getattr(layer, 'is_plain', True)
+        alone = type(layer) not in IN_BLOCKS or layer in apart or not getattr(layer, 'is_plain', True)
         members = [layer] if alone else _members(layers[position:])
         for member in members:
             shape = shape if isinstance(member, ELEMENTWISE) else member.shape
@@ -147,12 +140,14 @@ def in_place(fusions, first):
     """Return which fusions write over what they read; the backward pass goes through those from `first` on.
 
     They may where nothing is lost that the backward pass of the fusion before them reads. Dropout may write over
-    numbers whose signs are read: a number that it drops has no gradient, whatever its sign was.
+    numbers whose signs are read: a number that it drops has no gradient, whatever its sign was. The backward pass of
+    a BatchNormalization reads what it was given.
     """
     found, kept = [], NOTHING
     for i, fusion in enumerate(fusions):
         least = {Dropout: SIGNS, Flatten: VALUES}.get(type(fusion.layer), NOTHING)
-        found.append(fusion.elementwise and kept <= least)
+        keeps = isinstance(fusion.layer, BatchNormalization) and i >= first
+        found.append(isinstance(fusion.layer, (*ELEMENTWISE, Flatten)) and kept <= least and not keeps)
         kept = max(kept if found[-1] else NOTHING, fusion.reads if i >= first else NOTHING)
     return found
 

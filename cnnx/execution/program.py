@@ -76,8 +76,11 @@ class BoundProgram:
         self._work = sum(fusion.work for fusion in fusions) * (3 if self.backward else 1)
         # With the loss in the program, or without a backward pass, a tile is finished before the next one begins:
         # arrays between blocks need to hold one tile for each thread, not the batch.
-        self._in_tiles = self._backend.Program.tile is not None and (loss or not self.backward)
-        self.blocks, self.names, self._gathers, self._dropouts = [], [], [], []
+        # Where batches are normalized, all samples are in one block before they are in the next.
+        of_batch = any(isinstance(fusion.layer, BatchNormalization) for fusion in fusions[first:])
+        in_tiles = loss or not self.backward
+        self._in_tiles = self._backend.Program.tile is not None and in_tiles and not of_batch
+        self.blocks, self.names, self._gathers, self._dropouts, self._normalizations = [], [], [], [], []
         self._add_fusions(fusions, first, input_gradient, addends, softmax)
         if loss:
             self._add_loss(loss, weight_shape)
@@ -102,12 +105,13 @@ class BoundProgram:
                 y, dy = x.reshape(len(x), *shape), None if dx is None else dx.reshape(len(dx), *shape)
             else:
                 y = self._buffer(shape, local[i + 1])
-                dy = self._buffer(shape, local[i + 1]) if i >= first else None
-            block = _block(self._backend, fusion, x, y, dy, dx)
+                dy = None
+                if i >= first:
+                    writes_over = isinstance(fusion.layer, BatchNormalization) and dx is not None
+                    dy = dx if writes_over else self._buffer(shape, local[i + 1])
+            block = self._block(fusion, x, y, dy, dx)
             if block is not None:
                 self._add(fusion.name, block, local[i], local[i + 1])
-            if isinstance(fusion.layer, Dropout):
-                self._dropouts.append((fusion.layer, block))
         self.y, self.dy = y, dy
 
     def _local(self, fusions, first, over, input_gradient, softmax):
@@ -142,6 +146,36 @@ class BoundProgram:
         logits, self.y = self.y, self._buffer(self.y.shape[1:])
         self._add('Softmax', self._backend.SoftmaxBlock(logits, self.y), self._in_tiles)
 
+    def _block(self, fusion, x, y, dy, dx):
+        """Return the block of a fusion, or None where nothing is to be done."""
+        layer, backend = fusion.layer, self._backend
+        if isinstance(layer, Flatten):
+            return None
+        if type(layer) in ACTIVATION_NAMES:
+            slope = layer.negative_slope if isinstance(layer, LeakyReLU) else 0.0
+            return backend.ActivationBlock(ACTIVATION_NAMES[type(layer)], slope, x, y, dy, dx)
+        if isinstance(layer, Dropout):
+            block = backend.DropoutBlock(x, y, dy, dx)
+            self._dropouts.append((layer, block))
+            return block
+        if isinstance(layer, BatchNormalization):
+            return self._normalization_block(layer, x, y, dy, dx)
+        if isinstance(layer, (Convolutional, Dense)):
+            return _weighted_block(backend, fusion, x, y, dy, dx)
+        y, dy = (None if array is None else _as_images(array, layer) for array in (y, dy))
+        return backend.PoolingBlock(not isinstance(layer, MaxPooling), x, y, layer.window, dy, dx)
+
+    def _normalization_block(self, layer, x, y, dy, dx):
+        """Return a block that normalizes a batch by its own mean and variance, or, not to learn, by the running ones."""
+        gamma, beta, mean, variance = layer.parameters
+        if dy is None:
+            values = (parameter.value for parameter in (mean, variance, gamma, beta))
+            return self._backend.NormalizationBlock(x, y, *values, layer.epsilon)
+        mean, variance = np.empty_like(mean.value), np.empty_like(variance.value)
+        self._normalizations.append((layer, mean, variance))
+        values, gradients = (gamma.value, beta.value), (gamma.grad, beta.grad)
+        return self._backend.BatchNormalizationBlock(x, y, *values, mean, variance, layer.epsilon, dy, dx, *gradients)
+
     def _add(self, name, block, x_local=False, y_local=False):
         if isinstance(block, self._backend.Gather):
             self._gathers.append(block)
@@ -170,6 +204,8 @@ class BoundProgram:
             block.draw(layer.draw_key(), layer.rate)
         threads = kernels.threads_for(samples * self._work, kernels.SERIAL_STEP_WORK)
         self._kernel_program.run(samples, self.training, forward, backward, threads, order)
+        for layer, mean, variance in self._normalizations if forward else ():
+            layer.follow(mean, variance, samples * math.prod(layer.input_shape[:-1]))
         if sources:
             for gather in self._gathers:
                 gather.read_from(None)
@@ -280,25 +316,6 @@ class Sweep:
             input_gradient = i > first or (i == first and self._settings['input_gradient'])
             counts[fusion.name] = fusion.layer.multiply_adds * (1 + (i >= first) + input_gradient)
         return [(name, counts.get(name, 0)) for name in self._latest.names]
-
-
-def _block(backend, fusion, x, y, dy, dx):
-    """Return the block of a fusion, or None where nothing is to be done."""
-    layer = fusion.layer
-    if isinstance(layer, Flatten):
-        return None
-    if type(layer) in ACTIVATION_NAMES:
-        slope = layer.negative_slope if isinstance(layer, LeakyReLU) else 0.0
-        return backend.ActivationBlock(ACTIVATION_NAMES[type(layer)], slope, x, y, dy, dx)
-    if isinstance(layer, Dropout):
-        return backend.DropoutBlock(x, y, dy, dx)
-    if isinstance(layer, BatchNormalization):
-        gamma, beta, mean, variance = (parameter.value for parameter in layer.parameters)
-        return backend.NormalizationBlock(x, y, mean, variance, gamma, beta, layer.epsilon)
-    if isinstance(layer, (Convolutional, Dense)):
-        return _weighted_block(backend, fusion, x, y, dy, dx)
-    y, dy = (None if array is None else _as_images(array, layer) for array in (y, dy))
-    return backend.PoolingBlock(not isinstance(layer, MaxPooling), x, y, layer.window, dy, dx)
 
 
 def _as_images(array, pooling):

@@ -44,6 +44,7 @@ class BatchNormalization(Layer):
         super().__init__(input_shape)
         self.momentum = non_negative(momentum, 'momentum', below=1)
         self.epsilon = positive(epsilon, 'epsilon')  # so that a channel of equal numbers stays finite
+        self._before = ()  # the running mean and variance before the latest batch
 
     def build(self, input_shape):
         channels = input_shape[-1:]
@@ -56,20 +57,19 @@ class BatchNormalization(Layer):
         x = self.check_input(x)
         gamma, beta, mean, variance = (parameter.value for parameter in self.parameters)
         rows, threads = _rows(x), kernels.threads_for(x.size)
-        of_batch, before = training and self.trainable, None
+        of_batch = training and self.trainable
         if of_batch:
-            before = mean.copy(), variance.copy()
             mean, variance = self.empty('mean', mean.shape), self.empty('variance', mean.shape)
             kernels.current().batchnorm_statistics(rows, mean, variance, threads)
-            self._follow(mean, variance, len(rows))
+            self.follow(mean, variance, len(rows))
         y = self.empty('y', x.shape)
-        self._saved = (x, mean, variance, of_batch, before)
+        self._saved = (x, mean, variance, of_batch)
         kernels.current().batchnorm_forward(rows, mean, variance, gamma, beta, _rows(y), self.epsilon, threads)
         return y
 
     def backward(self, dy):
         dy = self.check_gradient(dy)
-        x, mean, variance, of_batch, _ = self._saved
+        x, mean, variance, of_batch = self._saved
         gamma, beta = self.parameters[:2]
         rows, drows, threads = _rows(x), _rows(dy), kernels.threads_for(x.size)
         if self.trainable:
@@ -83,13 +83,14 @@ class BatchNormalization(Layer):
 
     def undo(self):
         """Undo the step of the running mean and variance in the latest training pass."""
-        *_, before = self._saved or (None,)
-        if before is not None:
-            self._parameters[2].value, self._parameters[3].value = before
+        if self.trainable:
+            for parameter, before in zip(self._parameters[2:], self._before, strict=False):
+                parameter.value = before
 
-    def _follow(self, mean, variance, rows):
-        """Move the running mean and variance towards those of a batch."""
+    def follow(self, mean, variance, rows):
+        """Move the running mean and variance towards those of a batch of so many rows."""
         running_mean, running_variance = (parameter.value for parameter in self._parameters[2:])
+        self._before = running_mean.copy(), running_variance.copy()
         pairs = [(running_mean, mean)] if rows > 0 else []
         if rows > 1:
             pairs.append((running_variance, variance * (rows / (rows - 1))))
