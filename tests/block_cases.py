@@ -11,7 +11,7 @@ from cnnx._util.arrays import SLACK
 from cnnx._util.windows import window_over
 
 MODULES = (
-    *('program', 'convolution_block', 'dense_block', 'softmax_block'),
+    *('program', 'convolution_block', 'winograd_block', 'dense_block', 'softmax_block'),
     *('activations_block', 'pooling_block', 'dropout_block', 'normalization_block'),
 )
 THREADS = (1, 2, 3, 4, 8)
@@ -70,6 +70,15 @@ class Convolution(NamedTuple):
             a.x, a.weights, a.bias, a.y, window, positions, pooling, self.relu,
             a.dy, a.dx if self.dx else None, a.dweights, a.dbias,
         )  # fmt: skip
+
+
+class Winograd(Convolution):
+    """A shape of a WinogradBlock, without a pooling."""
+
+    def block(self, backend, a):
+        return backend.WinogradBlock(
+            a.x, a.weights, a.bias, a.y, self.window[0], self.relu, a.dy, a.dx if self.dx else None, a.dweights, a.dbias
+        )
 
 
 class Dense(NamedTuple):
@@ -151,6 +160,25 @@ class Normalization(NamedTuple):
         mean, variance, gamma, beta = a.weights
         variance *= variance
         return backend.NormalizationBlock(a.x, a.y, mean, variance, gamma, beta, 1e-3)
+
+
+class BatchNormalization(NamedTuple):
+    """A shape of a BatchNormalizationBlock; what it writes of channels is in `dweights`."""
+
+    sample: tuple
+    batch: int = 3
+    dtype: str = 'float32'
+    dx: bool = True
+    in_place: bool = False
+
+    def shapes(self):
+        return self.sample, self.sample, (4, self.sample[-1])
+
+    def block(self, backend, a):
+        gamma, beta = a.weights[:2]
+        mean, variance, dgamma, dbeta = a.dweights
+        dx = a.dy if self.in_place else a.dx if self.dx else None
+        return backend.BatchNormalizationBlock(a.x, a.y, gamma, beta, mean, variance, 1e-3, a.dy, dx, dgamma, dbeta)
 
 
 def compiled(tier):

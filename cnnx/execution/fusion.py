@@ -121,10 +121,13 @@ def _poolings_first(layers):
 def _members(layers):
     """Return the first layer and those after it that run in one block with it.
 
-    A convolution's block knows no max-pooling whose windows reach over the edges of the image.
+    A convolution's block knows no max-pooling whose windows reach over the edges of the image, and none at all where
+    it computes by Winograd's method.
     """
     first, *others = layers
     allowed = {Convolutional: {ReLU, MaxPooling}, Dense: {ReLU}}.get(type(first), set())
+    if type(first) is Convolutional and first.fast_algorithm == 'winograd':
+        allowed = {ReLU}
     members = [first]
     for layer in others:
         if type(layer) is Flatten:

@@ -337,6 +337,8 @@ def _weighted_block(backend, fusion, x, y, dy, dx):
             fusion.relu,
             *(gradients and (dy, None if dx is None else dx.reshape(len(x), -1), *gradients[2:])),
         )
+    if layer.fast_algorithm == 'winograd':
+        return backend.WinogradBlock(x, weights.value, bias, y, layer.window, fusion.relu, *gradients)
     shape = fusion.pooling.shape if fusion.pooling else layer.shape
     if dy is not None:
         gradients = (dy.reshape(len(dy), *shape), *gradients[1:])

@@ -10,6 +10,11 @@ from cnnx._util.windows import as_images, check_image, checked_padding, pair, wi
 from cnnx.layers.weighted import WeightedLayer
 
 
+ALGORITHMS = ('auto', 'direct', 'winograd')
+# Of channels and filters, from which on Winograd's method is faster.
+LEAST_CHANNELS = 16
+
+
 class Convolutional(WeightedLayer):
     """Slide filters over an image: y[p, q, f] = sum over r, s, c of x[p + r, q + s, c] weights[r, s, c, f] + bias[f].
 
@@ -36,12 +41,18 @@ class Convolutional(WeightedLayer):
             "Multi-scale context aggregation by dilated convolutions", 2016).
         groups: a whole number that divides C and num_filters.
         use_bias: whether a bias is added. Before a BatchNormalization it has no effect.
+        algorithm: 'direct'; 'winograd' for filters of 3 x 3 with stride 1, which takes a quarter of the multiplications
+            and rounds less exactly (docs/performance.md); or 'auto', which takes Winograd's method where it is faster:
+            on the fast path, in float32, from 16 channels and filters on.
 
     Raises:
         ValueError: an argument is none of these; or the kernel is larger than the input.
 
     Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998, section II.A.
     """
+
+    adjustable = (*WeightedLayer.adjustable, 'algorithm')
+    planned = (*WeightedLayer.planned, 'algorithm')
 
     @explained(LAYER_KEYWORDS, 'the number of input channels is left out: it follows from the layer before')
     def __init__(
@@ -57,6 +68,7 @@ class Convolutional(WeightedLayer):
         dilation=1,
         groups=1,
         use_bias=True,
+        algorithm='auto',
     ):
         super().__init__(kernel_initializer, input_shape, l2, use_bias)
         self.num_filters = checked_size(num_filters, 'num_filters')
@@ -68,6 +80,26 @@ class Convolutional(WeightedLayer):
         self.groups = checked_size(groups, 'groups')
         if self.num_filters % self.groups:
             raise ValueError(f'groups: expected a divisor of num_filters, {num_filters}, got {groups}')
+        if algorithm not in ALGORITHMS:
+            raise ValueError(f'algorithm: expected one of {", ".join(ALGORITHMS)}, got {algorithm!r}')
+        if algorithm == 'winograd' and not self._suits_winograd:
+            raise ValueError(
+                "algorithm: 'winograd' needs kernel_size 3, stride 1, dilation 1 and groups 1, got "
+                f'{self.kernel_size}, {self.stride}, {dilation} and {groups}; "auto" takes it where it can'
+            )
+        self.algorithm = algorithm
+
+    @property
+    def _suits_winograd(self):
+        return self.kernel_size == (3, 3) and self.stride == (1, 1) and self.is_plain
+
+    @property
+    def fast_algorithm(self):
+        """How blocks compute it: 'direct' or 'winograd'."""
+        if self.algorithm != 'auto':
+            return self.algorithm
+        narrow = min(self.input_shape[-1], self.num_filters) < LEAST_CHANNELS
+        return 'winograd' if self._suits_winograd and self.dtype == np.float32 and not narrow else 'direct'
 
     @property
     def is_plain(self):
@@ -99,7 +131,7 @@ class Convolutional(WeightedLayer):
         if self.is_depthwise:
             kernels.current().depthwise_forward(self._channel_of_each_filter(x), *arrays)
         else:
-            kernels.current().convolution_forward(as_images(x), *arrays)
+            self._kernel('forward')(as_images(x), *arrays)
         return y
 
     def backward(self, dy):
@@ -121,9 +153,13 @@ class Convolutional(WeightedLayer):
                     dx += of_filters[..., i::count]
         else:
             if self.trainable:
-                kernels.current().convolution_backward_weights(as_images(x), images, weights.grad, dbias, *how)
-            kernels.current().convolution_backward_input(weights.value, images, as_images(dx), *how)
+                self._kernel('backward_weights')(as_images(x), images, weights.grad, dbias, *how)
+            self._kernel('backward_input')(weights.value, images, as_images(dx), *how)
         return dx
+
+    def _kernel(self, of):
+        """Return the kernel of a pass on the plain path."""
+        return getattr(kernels.current(), f'{"winograd" if self.algorithm == "winograd" else "convolution"}_{of}')
 
     def _channel_of_each_filter(self, x):
         """Return images (N, H, W, num_filters) with the channel that each filter of a depthwise convolution sees."""

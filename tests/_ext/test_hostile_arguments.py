@@ -67,6 +67,9 @@ KERNELS = {
     'convolution_forward': ('NHWC', 'RSGF', 'F', 'NPQF', Window),
     'convolution_backward_weights': ('NHWC', 'NPQF', 'RSGF', 'F', Window),
     'convolution_backward_input': ('RSGF', 'NPQF', 'NHWC', Window),
+    'winograd_forward': ('NHWC', '33CF', 'F', 'NPQF', Window),
+    'winograd_backward_weights': ('NHWC', 'NPQF', '33CF', 'F', Window),
+    'winograd_backward_input': ('33CF', 'NPQF', 'NHWC', Window),
     'depthwise_forward': ('NHWC', 'RS1C', 'C', 'NPQC', Window),
     'depthwise_backward_weights': ('NHWC', 'NPQC', 'RS1C', 'C', Window),
     'depthwise_backward_input': ('RS1C', 'NPQC', 'NHWC', Window),
@@ -98,7 +101,9 @@ def kernel_call(draw, name, wrong):
     letters |= {'G': letters['C'], 'C': groups * letters['C'], 'F': groups * letters['F']}
     window = Window(letters['R'], letters['S'], draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     window = window._replace(pad_top=draw(st.integers(0, 3)), pad_left=draw(st.integers(0, 3)))
-    if 'pool' not in name:
+    if 'winograd' in name:
+        window = window._replace(height=3, width=3, stride_height=1, stride_width=1)
+    elif 'pool' not in name:
         window = window._replace(dilation_height=draw(st.integers(1, 2)), dilation_width=draw(st.integers(1, 2)))
     if 'pool' in name:
         window = window._replace(pad_top=min(window.pad_top, max(window.height - 1, 0)))
