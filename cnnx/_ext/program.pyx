@@ -294,7 +294,7 @@ cdef class Program:
                         &work, step_of(&work, step, forward, backward), i, num_threads, self.taken + step * MAX_TASKS,
                         self.scratch + i * self.scratch_bytes)
                 if work.stretches > 1:
-                    for i in prange(1, schedule='static'):
+                    for _ in prange(1, schedule='static'):
                         join_step(&work, step_of(&work, step, forward, backward))
             if backward:
                 for i in prange(parts[0], parts[count], schedule='static'):

@@ -27,7 +27,7 @@ from cython.parallel cimport parallel, prange, threadid
 
 from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
-from cnnx._ext.inline.even_parts cimport part_start, round_up
+from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.gemm cimport lanes
 from cnnx._ext.inline.window cimport Window, as_window

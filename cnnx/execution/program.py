@@ -166,7 +166,7 @@ class BoundProgram:
         return backend.PoolingBlock(not isinstance(layer, MaxPooling), x, y, layer.window, dy, dx)
 
     def _normalization_block(self, layer, x, y, dy, dx):
-        """Return a block that normalizes a batch by its own mean and variance, or, not to learn, by the running ones."""
+        """Return a block that normalizes a batch by its own mean and variance, or, to predict, by running ones."""
         gamma, beta, mean, variance = layer.parameters
         if dy is None:
             values = (parameter.value for parameter in (mean, variance, gamma, beta))

@@ -9,7 +9,6 @@ from cnnx._util.validation import checked_size
 from cnnx._util.windows import as_images, check_image, checked_padding, pair, window_over
 from cnnx.layers.weighted import WeightedLayer
 
-
 ALGORITHMS = ('auto', 'direct', 'winograd')
 # Of channels and filters, from which on Winograd's method is faster.
 LEAST_CHANNELS = 16

@@ -1,7 +1,7 @@
 """The dense block against its NumPy twin."""
 
 import pytest
-from block_cases import THREADS, Dense, check
+from block_cases import THREADS, Arrays, Dense, check, compiled, run
 from hypothesis import given
 from hypothesis import strategies as st
 from tiers import every_tier
@@ -18,3 +18,21 @@ def test_any_dense_layer(tier, data):
         draw(st.sampled_from(['float32', 'float64'])),
     )  # fmt: skip
     check(tier, case, draw(st.integers(0, 9)), (1, draw(st.sampled_from(THREADS))), spare=draw(st.integers(0, 3)))
+
+
+@every_tier
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_weights_that_outgrow_the_cache(tier, dtype):
+    for inputs, outputs, batch in ((600, 260, 1), (4096, 40, 13), (300, 513, 30), (520, 270, 300)):
+        check(tier, Dense(inputs, outputs, batch=batch, dtype=dtype), threads=(1, 3), whole=False)
+
+
+@every_tier
+def test_a_sample_of_large_weights_is_the_same_alone_and_in_a_batch(tier):
+    case, results = Dense(600, 260, batch=30), []
+    for samples in (30, 1):
+        arrays = Arrays(case.shapes(), 30, case.dtype)
+        arrays.fill(0, whole=False)
+        run(compiled(tier), case, arrays, 1, samples, passes=(True, False))
+        results.append(arrays.y[0].tobytes())
+    assert results[0] == results[1]

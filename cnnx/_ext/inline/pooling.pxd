@@ -83,20 +83,23 @@ cdef inline void route_sample(
     const int32_t* argmax,                   # IN   (P, Q, C)
     floating* dx,                            # OUT  (H, W, C)
 ) noexcept nogil:
-    """Add each window's gradient to where its maximum was."""
-    cdef Py_ssize_t p, q, c, row, column, places = s.window.height * s.window.width
+    """Add each window's gradient to where its maximum was; one that is no place of the image gets nothing."""
+    cdef Py_ssize_t p, q, c, row, column
     cdef int32_t place
+    cdef Part part
+    cdef floating* to
     memset(dx, 0, s.H * s.W * s.C * sizeof(floating))
     for p in range(s.P):
         for q in range(s.Q):
-            for c in range(s.C):
-                place = argmax[(p * s.Q + q) * s.C + c]
-                # As in NumPy, what is no place of the window, or lies outside the image, gets nothing.
-                if 0 <= place < places:
-                    row = p * s.window.stride_height - s.window.pad_top + place // s.window.width
-                    column = q * s.window.stride_width - s.window.pad_left + place % s.window.width
-                    if 0 <= row < s.H and 0 <= column < s.W:
-                        dx[(row * s.W + column) * s.C + c] += dy[(p * s.Q + q) * s.C + c]
+            part = part_inside(s, p, q)
+            for row in range(part.first_row, part.last_row):
+                for column in range(part.first_column, part.last_column):
+                    place = <int32_t> (row * s.window.width + column)
+                    to = dx + ((part.row + row) * s.W + part.column + column) * s.C
+                    for c in range(s.C):
+                        to[c] += dy[c] if argmax[c] == place else 0
+            dy += s.C
+            argmax += s.C
 
 
 cdef inline void average_row(

@@ -55,8 +55,8 @@ cdef struct Maps:
 
 cdef inline int check_winograd(Window w) except -1:
     if (w.height, w.width, w.stride_height, w.stride_width) != (3, 3, 1, 1):
-        raise ValueError(
-            f'window: expected 3 x 3 with stride 1, got {w.height} x {w.width} with {w.stride_height}, {w.stride_width}')
+        strides = w.stride_height, w.stride_width
+        raise ValueError(f'window: expected 3 x 3 with stride 1, got {w.height} x {w.width} with {strides}')
     return 0
 
 
