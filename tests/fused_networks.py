@@ -30,6 +30,10 @@ def first(filters=5, kernel=3, **settings):
     return Convolutional(filters, kernel, input_shape=SHAPE, **settings)
 
 
+def winograd(filters):
+    return Convolutional(filters, 3, algorithm='winograd')
+
+
 def dense(*layers):
     return Flatten(), Dense(output_size=9), *layers
 
@@ -44,6 +48,17 @@ ALL_KINDS = {
     'pooling, then Tanh': lambda: (first(17), MaxPooling(2), Tanh(), *end()),
     'LeakyReLU, then pooling': lambda: (first(), LeakyReLU(0.3), MaxPooling((3, 2), stride=2), *end()),
     'Sigmoid everywhere': lambda: (first(), Sigmoid(), *dense(Sigmoid()), *dense(Sigmoid()), *end()),
+    "Winograd's method": lambda: (
+        (
+            first(17, padding='same', algorithm='winograd'),
+            ReLU(),
+            MaxPooling(2),
+            winograd(6),
+            Tanh(),
+            winograd(20),
+            *end(),
+        )
+    ),
     'no bias': lambda: (first(12, use_bias=False), ReLU(), *dense(ReLU()), *end()),
     'ReLU twice': lambda: (first(), ReLU(), ReLU(), *dense(ReLU(), ReLU()), *end()),
     'activations twice': lambda: (

@@ -49,6 +49,7 @@ def random_layer(rng, shape):
     height, width, channels = shape
     kinds = [
         lambda: Convolutional(int(rng.integers(1, 5)), int(rng.integers(1, 4)), padding='same'),
+        lambda: Convolutional(int(rng.integers(1, 20)), 3, padding='same', algorithm='winograd'),
         lambda: Convolutional(3, 3, padding='same', stride=int(rng.integers(1, 3))),
         lambda: Convolutional(2 * channels, 3, padding='same', groups=channels),
         lambda: Convolutional(channels, 2, padding=1, groups=channels, use_bias=False),

@@ -20,11 +20,14 @@ def convolutional(draw):
     kernel = draw(small), draw(small)
     padding = draw(st.sampled_from(['valid', 'same', 2, (0, 3)]))
     dilation = draw(st.sampled_from([1, 1, 2, (1, 3)]))
+    by_winograd = draw(st.integers(0, 3)) == 0
+    if by_winograd:
+        kernel, dilation = (3, 3), 1
     extents = [apart * (size - 1) + 1 for apart, size in zip(np.broadcast_to(dilation, 2), kernel, strict=True)]
     least = (1, 1) if padding == 'same' else tuple(map(int, extents))
     image = tuple(draw(st.integers(size, size + 5)) for size in least)
-    stride = draw(small), draw(small)
-    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    stride = 1 if by_winograd else (draw(small), draw(small))
+    groups = 1 if by_winograd else draw(st.sampled_from([1, 1, 2, 3]))
     shape = (*image, groups * draw(st.integers(1, 2)))
     layer = cnnx.Convolutional(
         groups * draw(st.integers(1, 3)),
@@ -35,6 +38,7 @@ def convolutional(draw):
         groups=groups,
         use_bias=draw(st.booleans()),
         input_shape=shape,
+        algorithm='winograd' if by_winograd else 'auto',
     )
     return layer, shape
 

@@ -183,7 +183,6 @@ cdef void finish(
     cdef Py_ssize_t first = part_start(a.I, part, parts), last = part_start(a.I, part + 1, parts), n, o
     cdef const floating* dy = <const floating*> a.dy
     cdef floating* dbias = <floating*> a.dbias
-    cdef const floating* no_bias = NULL
     if samples == 1:
         multiply_outer(last - first, a.O, <const floating*> a.x + first, dy, <floating*> a.dweights + first * a.O)
     else:

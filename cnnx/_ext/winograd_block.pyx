@@ -69,9 +69,11 @@ cdef class WinogradBlock(Block):
 
     cdef int lay_out(self, x, y, window, Py_ssize_t size, Py_ssize_t width) except -1:
         cdef Arrays* a = &self.a
-        cdef Py_ssize_t H = x[1], W = x[2], C = x[3], P = y[1], Q = y[2], F = y[3], masked = 0
-        cdef Py_ssize_t wide_C = round_up(C, width), wide_F = round_up(F, width)
+        cdef Py_ssize_t H, W, C, P, Q, F, wide_C, wide_F, masked = 0
         cdef Window w = as_window(window)
+        _, H, W, C = x
+        _, P, Q, F = y
+        wide_C, wide_F = round_up(C, width), round_up(F, width)
         check_winograd(w)
         a.forward = maps_of(H, W, C, C, P, Q, F, w.pad_top, w.pad_left, width, size)
         a.filters = self.room(filters_size(C, wide_F) * size)

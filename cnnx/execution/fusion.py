@@ -77,7 +77,13 @@ class Fusion(NamedTuple):
         numbers = ', '.join(map(str, places))
         if len(places) > 1 and last - first == len(places) - 1:
             numbers = f'{first}-{last}'
-        return f'{numbers} {", ".join(type(layer).__name__ for layer in self.layers)}'
+        return f'{numbers} {", ".join(map(_kind, self.layers))}'
+
+
+def _kind(layer):
+    """Return the name of a layer's class, and how it is computed where that is not the direct way."""
+    by_winograd = type(layer) is Convolutional and layer.fast_algorithm == 'winograd'
+    return 'Convolutional (Winograd)' if by_winograd else type(layer).__name__
 
 
 def fuse(layers, apart=()):
@@ -166,6 +172,9 @@ def describe_fusions(layers, reads, loss):
     parts = [part for chain in graph.chains(reads) for part in fuse([layers[i] for i in chain])]
     fusions = [part for part in parts if isinstance(part, Fusion)]
     lines = [f'layers {fusion.name} run as one block' for fusion in fusions if len(fusion.layers) > 1]
+    alone = [fusion for fusion in fusions if len(fusion.layers) == 1 and 'Winograd' in fusion.name]
+    if alone:
+        lines.append(f"layers {', '.join(str(fusion.layer.index) for fusion in alone)} run by Winograd's method")
     if layers and fuses_loss(layers, loss):
         lines.append(f'{layers[-1].where} and {type(loss).__name__} train as one step')
     return lines

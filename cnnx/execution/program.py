@@ -337,16 +337,17 @@ def _weighted_block(backend, fusion, x, y, dy, dx):
             fusion.relu,
             *(gradients and (dy, None if dx is None else dx.reshape(len(x), -1), *gradients[2:])),
         )
-    if layer.fast_algorithm == 'winograd':
-        return backend.WinogradBlock(x, weights.value, bias, y, layer.window, fusion.relu, *gradients)
     shape = fusion.pooling.shape if fusion.pooling else layer.shape
+    y = y.reshape(len(y), *shape)
     if dy is not None:
         gradients = (dy.reshape(len(dy), *shape), *gradients[1:])
+    if layer.fast_algorithm == 'winograd':
+        return backend.WinogradBlock(x, weights.value, bias, y, layer.window, fusion.relu, *gradients)
     return backend.ConvolutionBlock(
         x,
         weights.value,
         bias,
-        y.reshape(len(y), *shape),
+        y,
         layer.window,
         layer.shape[:2],
         fusion.pooling and fusion.pooling.window,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnx import Convolutional, MaxPooling
+from cnnx import Convolutional, MaxPooling, Network, ReLU
 
 
 def sums_over_windows(image, kernel, stride, padding):
@@ -79,11 +79,38 @@ def test_filters_sum_over_channels_and_have_a_bias_each():
         ({'l2': -1}, 'l2: expected a finite number of at least 0, got -1'),
         ({'input_shape': ()}, 'input_shape: expected a shape such as'),
         ({'kernel_initializer': 'he'}, 'he_normal'),
+        ({'algorithm': 'fft'}, "algorithm: expected one of auto, direct, winograd, got 'fft'"),
+        ({'algorithm': 'winograd', 'kernel_size': 5}, "algorithm: 'winograd' needs kernel_size 3, stride 1"),
+        ({'algorithm': 'winograd', 'stride': 2}, "algorithm: 'winograd' needs kernel_size 3, stride 1"),
+        ({'algorithm': 'winograd', 'groups': 2}, "algorithm: 'winograd' needs kernel_size 3, stride 1"),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         Convolutional(**({'num_filters': 2, 'kernel_size': 3} | arguments))
+
+
+@pytest.mark.parametrize(
+    ('settings', 'dtype', 'expected'),
+    [
+        ({}, 'float32', 'winograd'),
+        ({}, 'float64', 'direct'),
+        ({'algorithm': 'winograd'}, 'float64', 'winograd'),
+        ({'algorithm': 'direct'}, 'float32', 'direct'),
+        ({'stride': 2}, 'float32', 'direct'),
+        ({'groups': 16}, 'float32', 'direct'),
+        ({'num_filters': 15}, 'float32', 'direct'),
+    ],
+)
+def test_which_algorithm_the_fast_path_takes(settings, dtype, expected, capsys):
+    nets = []
+    for fused in (True, False):
+        layer = Convolutional(**({'num_filters': 16, 'kernel_size': 3} | settings), input_shape=(8, 8, 16))
+        nets.append(Network([layer, ReLU()], dtype=dtype, seed=0, fused=fused))
+    nets[0].summary()
+    assert ('Winograd' in capsys.readouterr().out) == (expected == 'winograd')
+    x = np.random.default_rng(0).normal(size=(3, 8, 8, 16))
+    np.testing.assert_allclose(nets[0].predict(x), nets[1].predict(x), rtol=1e-4, atol=1e-4)
 
 
 def test_rows_of_numbers_are_refused():
