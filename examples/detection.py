@@ -51,9 +51,10 @@ def convolution(x, filters, stride=1):
 
 def features(x, width):
     """Return features of cells of 8 x 8 pixels."""
-    for filters in (width, 2 * width, 4 * width):
+    for filters in (width, 2 * width):
         x = MaxPooling(2)(convolution(x, filters))
-    return convolution(convolution(convolution(x, 4 * width), 8 * width), 8 * width)
+    x = MaxPooling(2)(convolution(convolution(x, 4 * width), 4 * width))
+    return convolution(convolution(x, 8 * width), 8 * width)
 
 
 def yolo(size, width, seed):
@@ -102,12 +103,14 @@ def targets_of(matched, anchors, boxes, labels):
 
 
 def detections(outputs, anchors, least=0.02):
-    """Return boxes, scores and labels of the digits of a scene, from outputs (anchors, 15)."""
+    """Return boxes, scores and labels of the digits of a scene, from outputs (anchors, 15).
+
+    A box that may be a 4 or a 9 is returned with both labels.
+    """
     probabilities = cnnx.Softmax()(outputs[:, 4:])[:, :BACKGROUND]
-    scores, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    index = np.flatnonzero(scores > least)
-    boxes, scores, labels = cnnx.boxes.decode_boxes(outputs[index, :4], anchors[index]), scores[index], labels[index]
-    kept = cnnx.boxes.non_maximum_suppression(boxes, scores, threshold=0.4)
+    index, labels = np.nonzero(probabilities > least)
+    boxes, scores = cnnx.boxes.decode_boxes(outputs[index, :4], anchors[index]), probabilities[index, labels]
+    kept = cnnx.boxes.non_maximum_suppression(boxes, scores, labels, threshold=0.4)
     return boxes[kept], scores[kept], labels[kept]
 
 

@@ -47,6 +47,7 @@ class Fusion(NamedTuple):
         pooling: of a convolution, or None.
         relu: of a weighted layer.
         shape: of one output sample.
+        algorithm: of a convolution, 'direct' or 'winograd'.
     """
 
     layers: tuple
@@ -54,6 +55,7 @@ class Fusion(NamedTuple):
     pooling: MaxPooling | None
     relu: bool
     shape: tuple
+    algorithm: str
 
     @property
     def work(self):
@@ -77,13 +79,8 @@ class Fusion(NamedTuple):
         numbers = ', '.join(map(str, places))
         if len(places) > 1 and last - first == len(places) - 1:
             numbers = f'{first}-{last}'
-        return f'{numbers} {", ".join(map(_kind, self.layers))}'
-
-
-def _kind(layer):
-    """Return the name of a layer's class, and how it is computed where that is not the direct way."""
-    by_winograd = type(layer) is Convolutional and layer.fast_algorithm == 'winograd'
-    return 'Convolutional (Winograd)' if by_winograd else type(layer).__name__
+        kinds = ', '.join(type(layer).__name__ for layer in self.layers)
+        return f'{numbers} {kinds}{" (Winograd)" if self.algorithm == "winograd" else ""}'
 
 
 def fuse(layers, apart=()):
@@ -107,7 +104,8 @@ def fuse(layers, apart=()):
         if not alone:
             kinds = {type(member): member for member in members[1:]}
             ordered = tuple(sorted(members, key=lambda member: member.index))
-            layer = Fusion(ordered, layer, kinds.get(MaxPooling), ReLU in kinds, shape)
+            pooling = kinds.get(MaxPooling)
+            layer = Fusion(ordered, layer, pooling, ReLU in kinds, shape, _algorithm(layer, pooling))
         parts.append(layer)
         position += len(members)
     return parts
@@ -132,7 +130,7 @@ def _members(layers):
     """
     first, *others = layers
     allowed = {Convolutional: {ReLU, MaxPooling}, Dense: {ReLU}}.get(type(first), set())
-    if type(first) is Convolutional and first.fast_algorithm == 'winograd':
+    if _algorithm(first, bool(others) and type(others[0]) is MaxPooling) == 'winograd':
         allowed = {ReLU}
     members = [first]
     for layer in others:
@@ -143,6 +141,10 @@ def _members(layers):
         allowed = allowed - {type(layer)}
         members.append(layer)
     return members
+
+
+def _algorithm(layer, pooled):
+    return layer.fast_algorithm(pooled) if type(layer) is Convolutional else 'direct'
 
 
 def in_place(fusions, first):
@@ -172,7 +174,7 @@ def describe_fusions(layers, reads, loss):
     parts = [part for chain in graph.chains(reads) for part in fuse([layers[i] for i in chain])]
     fusions = [part for part in parts if isinstance(part, Fusion)]
     lines = [f'layers {fusion.name} run as one block' for fusion in fusions if len(fusion.layers) > 1]
-    alone = [fusion for fusion in fusions if len(fusion.layers) == 1 and 'Winograd' in fusion.name]
+    alone = [fusion for fusion in fusions if len(fusion.layers) == 1 and fusion.algorithm == 'winograd']
     if alone:
         lines.append(f"layers {', '.join(str(fusion.layer.index) for fusion in alone)} run by Winograd's method")
     if layers and fuses_loss(layers, loss):

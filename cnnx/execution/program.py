@@ -341,7 +341,7 @@ def _weighted_block(backend, fusion, x, y, dy, dx):
     y = y.reshape(len(y), *shape)
     if dy is not None:
         gradients = (dy.reshape(len(dy), *shape), *gradients[1:])
-    if layer.fast_algorithm == 'winograd':
+    if fusion.algorithm == 'winograd':
         return backend.WinogradBlock(x, weights.value, bias, y, layer.window, fusion.relu, *gradients)
     return backend.ConvolutionBlock(
         x,

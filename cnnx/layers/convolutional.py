@@ -10,8 +10,9 @@ from cnnx._util.windows import as_images, check_image, checked_padding, pair, wi
 from cnnx.layers.weighted import WeightedLayer
 
 ALGORITHMS = ('auto', 'direct', 'winograd')
-# Of channels and filters, from which on Winograd's method is faster.
-LEAST_CHANNELS = 16
+# Of channels and filters, from which on Winograd's method is faster; with max-pooling after it, a block that computes
+# directly visits only the largest numbers on its way back.
+LEAST_CHANNELS, LEAST_POOLED_CHANNELS = 8, 24
 
 
 class Convolutional(WeightedLayer):
@@ -42,7 +43,7 @@ class Convolutional(WeightedLayer):
         use_bias: whether a bias is added. Before a BatchNormalization it has no effect.
         algorithm: 'direct'; 'winograd' for filters of 3 x 3 with stride 1, which takes a quarter of the multiplications
             and rounds less exactly (docs/performance.md); or 'auto', which takes Winograd's method where it is faster:
-            on the fast path, in float32, from 16 channels and filters on.
+            on the fast path, in float32, from 8 channels and filters on (from 24 before a max-pooling).
 
     Raises:
         ValueError: an argument is none of these; or the kernel is larger than the input.
@@ -92,13 +93,13 @@ class Convolutional(WeightedLayer):
     def _suits_winograd(self):
         return self.kernel_size == (3, 3) and self.stride == (1, 1) and self.is_plain
 
-    @property
-    def fast_algorithm(self):
-        """How blocks compute it: 'direct' or 'winograd'."""
+    def fast_algorithm(self, pooled):
+        """Return how blocks compute it, 'direct' or 'winograd'; `pooled` says whether max-pooling comes after it."""
         if self.algorithm != 'auto':
             return self.algorithm
-        narrow = min(self.input_shape[-1], self.num_filters) < LEAST_CHANNELS
-        return 'winograd' if self._suits_winograd and self.dtype == np.float32 and not narrow else 'direct'
+        least = LEAST_POOLED_CHANNELS if pooled else LEAST_CHANNELS
+        wide = min(self.input_shape[-1], self.num_filters) >= least
+        return 'winograd' if wide and self._suits_winograd and self.dtype == np.float32 else 'direct'
 
     @property
     def is_plain(self):

@@ -99,7 +99,7 @@ def test_wrong_arguments_are_refused_by_name(arguments, message):
         ({'algorithm': 'direct'}, 'float32', 'direct'),
         ({'stride': 2}, 'float32', 'direct'),
         ({'groups': 16}, 'float32', 'direct'),
-        ({'num_filters': 15}, 'float32', 'direct'),
+        ({'num_filters': 7}, 'float32', 'direct'),
     ],
 )
 def test_which_algorithm_the_fast_path_takes(settings, dtype, expected, capsys):
@@ -111,6 +111,13 @@ def test_which_algorithm_the_fast_path_takes(settings, dtype, expected, capsys):
     assert ('Winograd' in capsys.readouterr().out) == (expected == 'winograd')
     x = np.random.default_rng(0).normal(size=(3, 8, 8, 16))
     np.testing.assert_allclose(nets[0].predict(x), nets[1].predict(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(('filters', 'expected'), [(16, False), (24, True)])
+def test_before_a_pooling_there_have_to_be_more_channels(filters, expected, capsys):
+    layers = Convolutional(filters, 3, input_shape=(8, 8, filters)), ReLU(), MaxPooling(2)
+    Network(layers, seed=0).summary()
+    assert ('Winograd' in capsys.readouterr().out) == expected
 
 
 def test_rows_of_numbers_are_refused():
