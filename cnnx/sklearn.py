@@ -190,8 +190,12 @@ class _CNNEstimator(BaseEstimator):
         """Return the places of the samples to train on, and of those to validate with."""
         if not is_number(fraction) or not 0 < fraction < 1:
             raise ValueError(f'validation_fraction: expected a number between 0 and 1, or None, got {shown(fraction)}')
-        stratify = targets if isinstance(self, ClassifierMixin) else None
-        return train_test_split(np.arange(len(targets)), test_size=fraction, random_state=seed, stratify=stratify)
+        options = {'test_size': fraction, 'random_state': seed}
+        options['stratify'] = targets if isinstance(self, ClassifierMixin) else None
+        try:
+            return train_test_split(np.arange(len(targets)), **options)
+        except ValueError as error:  # such as fewer samples than classes
+            raise ValueError(f'validation_fraction: {fraction} of {len(targets)} samples: {error}') from None
 
     def _build(self, shape, outputs):
         """Build the network for samples of a shape, and compile it; return the seed that random_state gives."""
@@ -246,8 +250,8 @@ class _CNNEstimator(BaseEstimator):
             return self.network_.train(
                 X,
                 targets,
-                epochs,
-                rate,
+                epochs=epochs,
+                learning_rate=rate,
                 batch_size=self.batch_size,
                 sample_weight=self._weigh_classes(weights, targets),
                 augment=self.augment,
@@ -278,8 +282,8 @@ class CNNClassifier(ClassifierMixin, _CNNEstimator):
             evaluated after each epoch, between 0 and 1. None for none, or 0.1 where early_stopping is True.
         early_stopping: end when 'val_loss' has not become better for 5 epochs, and take the best epoch's weights. For
             other settings, give `cnnx.callbacks.EarlyStopping` as a callback, and the validation_fraction.
-        class_weight: how much samples of each class count, a dict by label; 'balanced' for the inverse of the
-            frequency of the class; None for 1. It does not count in evaluation.
+        class_weight: how much samples of each class count in training, a dict by label, others 1; 'balanced' for the
+            inverse of the frequency of the class; None for 1.
         callbacks: a list of `cnnx.callbacks`, or None. `fit` uses copies, also of schedules and optimizers.
         random_state: a whole number for the same network at each call of `fit`, a `numpy.random.RandomState`, or None.
         n_threads: how many threads `fit` and `predict` use; None for `cnnx.num_threads()`.
@@ -331,7 +335,7 @@ class CNNClassifier(ClassifierMixin, _CNNEstimator):
         self.class_weight = class_weight
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train for one epoch more on these samples; the first call builds the network.
+        """Train for one epoch more on these samples, none of them held out; the first call builds the network.
 
         Args:
             X, y, sample_weight: as for `fit`.

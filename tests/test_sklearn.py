@@ -248,6 +248,8 @@ def test_the_names_are_all_functions_of_models_that_take_classes():
         ({'callbacks': cnnx.callbacks.EarlyStopping()}, 'callbacks: expected a list'),
         ({'early_stopping': 5}, 'early_stopping: expected True or False, got 5'),
         ({'validation_fraction': 1}, 'validation_fraction: expected a number between 0 and 1, or None, got 1'),
+        ({'learning_rate': 'fast'}, "learning_rate: expected .*, got 'fast'"),
+        ({'validation_fraction': 0.01}, 'validation_fraction: 0.01 of 200 samples: .* number of classes = 10'),
         ({'n_threads': 0}, 'n_threads: expected a whole number of at least 1, got 0'),
         ({'verbose': 3}, 'verbose: expected 0, 1 or 2'),
         ({'random_state': 'x'}, "'x' cannot be used to seed"),
