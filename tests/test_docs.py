@@ -18,7 +18,7 @@ DOCS = ROOT / 'docs'
 USERS = sorted([*DOCS.glob('*.md'), *DOCS.glob('reference/*.md')])
 PAGES = [ROOT / 'README.md', *USERS, *sorted(DOCS.glob('maintaining/*.md'))]
 # Libraries that all Python blocks of a page need.
-NEEDS = {'sklearn.md': ['sklearn'], 'dask.md': ['sklearn', 'distributed']}
+NEEDS = {'docs/sklearn.md': ['sklearn'], 'docs/dask.md': ['sklearn', 'distributed']}
 SCRIPT = 'python train_mnist.py'
 FENCE = re.compile(r'^ *```([^`\n]*)\n(.*?)^ *``` *$', re.MULTILINE | re.DOTALL)
 
@@ -105,7 +105,7 @@ def refusal(monkeypatch):
 @pytest.mark.filterwarnings('ignore:.*Network.load needs custom_objects')
 @pytest.mark.parametrize('page', PAGES, ids=page_id)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
-    for module in NEEDS.get(page.name, []):
+    for module in NEEDS.get(page_id(page), []):
         pytest.importorskip(module, reason=f'the page needs {module}')
     monkeypatch.chdir(tmp_path)
     namespace = {'__name__': 'docs'}
