@@ -152,10 +152,10 @@ class _CNNEstimator(BaseEstimator):
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', '.*have no sample', DataWarning)  # other calls bring other classes
             history = self._train(X, targets, weights, epochs=1)
-        if first:
-            self.history_ = history
-        else:
+        if hasattr(self, 'history_'):
             self.history_.append({name: values[-1] for name, values in history.items()})
+        else:
+            self.history_ = history
         return self
 
     def _outputs(self, X):

@@ -394,6 +394,15 @@ def test_partial_fit_goes_on(digits):
         classifier(class_weight='balanced').partial_fit(x, y, classes=np.arange(10))
 
 
+def test_partial_fit_goes_on_after_an_error(digits):
+    model = CNNRegressor(random_state=0, learning_rate='fast')
+    x = digits[0].reshape(200, 64)
+    with pytest.raises(ValueError, match='learning_rate'):
+        model.partial_fit(x, x[:, 10])
+    model.set_params(learning_rate=0.01).partial_fit(x, x[:, 10]).partial_fit(x, x[:, 10])
+    assert len(model.history_['loss']) == 2
+
+
 def test_partial_fit_goes_on_from_fit(digits):
     model = classifier(epochs=3).fit(*digits)
     before = bits(model.network_)
