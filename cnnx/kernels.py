@@ -44,6 +44,7 @@ SERIAL_STEP_WORK = 8_000_000
 QUIET = np.errstate(over='ignore', invalid='ignore')
 
 _chosen = contextvars.ContextVar('cnnx backend', default=None)
+_threads_here = contextvars.ContextVar('cnnx threads', default=None)
 _threads = SimpleNamespace(wanted=None, woken=False, forked=False)
 
 
@@ -78,6 +79,8 @@ def num_threads():
     """Return how many threads the compiled kernels use."""
     if _threads.forked:
         return 1
+    if (here := _threads_here.get()) is not None:
+        return here
     if _threads.wanted is None:
         value = os.environ.get('CNNX_NUM_THREADS')
         if value:
@@ -97,9 +100,27 @@ def set_num_threads(n, name='set_num_threads'):
     Raises:
         ValueError: n is not a whole number from 1 to 256.
     """
+    _threads.wanted = _checked_threads(n, name)
+
+
+@contextlib.contextmanager
+def use_threads(n, name='use_threads'):
+    """Use so many threads inside a `with` block, in this Python thread; None changes nothing.
+
+    Raises:
+        ValueError: n is neither None nor a whole number from 1 to 256.
+    """
+    token = _threads_here.set(_threads_here.get() if n is None else _checked_threads(n, name))
+    try:
+        yield
+    finally:
+        _threads_here.reset(token)
+
+
+def _checked_threads(n, name):
     if positive_int(n, name) > MAX_THREADS:
         raise ValueError(f'{name}: expected at most {MAX_THREADS} threads, got {n}')
-    _threads.wanted = int(n)
+    return int(n)
 
 
 def threads_for(multiply_adds, least=SERIAL_WORK):

@@ -10,6 +10,7 @@ import numpy as np
 from cnnx import kernels
 from cnnx._util.arrays import as_numbers
 from cnnx._util.foreign_names import NETWORK_KEYWORDS, OF_NETWORK
+from cnnx._util.generators import new_generator
 from cnnx._util.hints import Hinted, explained
 from cnnx._util.validation import check_dtype, is_whole, names_of_classes, true_or_false
 from cnnx.checkpoint import networks
@@ -82,7 +83,7 @@ class Network(Hinted):
         self._dtype = check_dtype(dtype)
         self.fused = fused
         self._class_names = None
-        self.generator = np.random.default_rng(seed)
+        self.generator = new_generator(seed)
         self.metrics = []
         self.loss = None
         self.optimizer = None

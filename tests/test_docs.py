@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / 'docs'
 USERS = sorted([*DOCS.glob('*.md'), *DOCS.glob('reference/*.md')])
 PAGES = [ROOT / 'README.md', *USERS, *sorted(DOCS.glob('maintaining/*.md'))]
+# Libraries that all Python blocks of a page need.
+NEEDS = {'docs/sklearn.md': ['sklearn'], 'docs/dask.md': ['sklearn', 'distributed']}
 SCRIPT = 'python train_mnist.py'
 FENCE = re.compile(r'^ *```([^`\n]*)\n(.*?)^ *``` *$', re.MULTILINE | re.DOTALL)
 
@@ -103,6 +105,8 @@ def refusal(monkeypatch):
 @pytest.mark.filterwarnings('ignore:.*Network.load needs custom_objects')
 @pytest.mark.parametrize('page', PAGES, ids=page_id)
 def test_python_blocks_run(page, tmp_path, monkeypatch):
+    for module in NEEDS.get(page_id(page), []):
+        pytest.importorskip(module, reason=f'the page needs {module}')
     monkeypatch.chdir(tmp_path)
     namespace = {'__name__': 'docs'}
     for line, code in python_blocks(page):

@@ -87,6 +87,15 @@ def test_the_command_prints_both_ways(transfer, network, capsys):
         transfer.main(['--seeds', '0'])
 
 
+def test_classifiers_of_scikit_learn_are_compared(capsys):
+    pytest.importorskip('sklearn', reason='needs scikit-learn: pip install "cnnx[sklearn]"')
+    example = load('scikit_learn')
+    example.main(['--quick'])
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row[:25].strip() for row in rows] == list(example.MODELS)
+    assert all(float(row[25:].split('%')[0]) > 50 for row in rows)
+
+
 def last_line(capsys):
     return capsys.readouterr().out.splitlines()[-1]
 

@@ -170,6 +170,21 @@ def test_a_wrong_number_of_threads_is_refused(n):
     assert cnnx.num_threads() == before
 
 
+def test_a_number_of_threads_holds_inside_the_block_and_the_thread():
+    before, seen = cnnx.num_threads(), []
+    with kernels.use_threads(before + 1):
+        thread = threading.Thread(target=lambda: seen.append(cnnx.num_threads()))
+        thread.start()
+        thread.join()
+        with kernels.use_threads(before + 2), kernels.use_threads(None):
+            assert cnnx.num_threads() == before + 2
+        assert cnnx.num_threads() == before + 1
+    assert cnnx.num_threads() == before
+    assert seen == [before]
+    with pytest.raises(ValueError, match='use_threads: expected at most 256 threads, got 257'):
+        kernels.use_threads(257).__enter__()
+
+
 def test_show_config_prints_what_it_returns(capsys):
     config = cnnx.show_config()
     out = capsys.readouterr().out

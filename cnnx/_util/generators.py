@@ -1,4 +1,7 @@
-"""Saving and restoring the state of NumPy's random generators, as values that JSON can hold."""
+"""NumPy's random generators: new ones, and saving and restoring their state, as values that JSON can hold."""
+
+import contextlib
+import contextvars
 
 import numpy as np
 
@@ -6,6 +9,23 @@ from cnnx._util.representation import as_json
 
 # The bit generators that can be saved, each with the largest position in its buffer of numbers drawn ahead.
 BIT_GENERATORS = {'PCG64': 0, 'PCG64DXSM': 0, 'MT19937': 624, 'Philox': 4, 'SFC64': 0}
+
+_seed_here = contextvars.ContextVar('seed of new generators', default=None)
+
+
+def new_generator(seed=None):
+    """Return a `numpy.random.Generator`; where seed is None, by that of `seeded`, or else by one from the system."""
+    return np.random.default_rng(_seed_here.get() if seed is None else seed)
+
+
+@contextlib.contextmanager
+def seeded(seed):
+    """Have networks that are made inside a `with` block, without a seed of their own, take this one."""
+    token = _seed_here.set(seed)
+    try:
+        yield
+    finally:
+        _seed_here.reset(token)
 
 
 def describe_generator(generator):

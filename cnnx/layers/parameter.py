@@ -40,6 +40,8 @@ class Parameter:
     def __setstate__(self, state):
         vars(self).update(state)
         self._value, self._grad = copy_with_slack(self._value), copy_with_slack(self._grad)
+        # joblib may have mapped the arrays from a file, to be read only.
+        self.state = {name: np.array(array) for name, array in self.state.items()}
 
     def __repr__(self):
         return f'Parameter({self.name!r}, shape={self.value.shape}, dtype={self.value.dtype})'

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from cnnx._util.generators import BIT_GENERATORS, describe_generator, make_generator
+from cnnx._util.generators import BIT_GENERATORS, describe_generator, make_generator, new_generator, seeded
 
 
 @pytest.mark.parametrize('kind', BIT_GENERATORS)
@@ -42,3 +42,15 @@ def test_a_position_beyond_the_numbers_of_a_generator_is_refused(kind, where, po
     inner[last] = position
     with pytest.raises(ValueError, match=f'generator: expected a position of at most .*, got {position}'):
         make_generator(state)
+
+
+def test_networks_without_a_seed_take_that_of_the_block():
+    def first_numbers(seed=None):
+        return new_generator(seed).random(3).tolist()
+
+    with seeded(5):
+        assert first_numbers() == first_numbers() == np.random.default_rng(5).random(3).tolist()
+        assert first_numbers(6) == np.random.default_rng(6).random(3).tolist()
+        with seeded(7):
+            assert first_numbers() == np.random.default_rng(7).random(3).tolist()
+    assert first_numbers() != first_numbers()

@@ -47,3 +47,15 @@ def test_a_copy_and_a_pickle_have_arrays_of_their_own():
 
 def test_it_is_printed_with_shape_and_dtype():
     assert repr(Parameter('bias', np.zeros(3, 'f4'))) == "Parameter('bias', shape=(3,), dtype=float32)"
+
+
+def test_a_parameter_from_arrays_that_are_read_only_can_learn():
+    parameter = Parameter('weights', np.ones(3, 'f4'))
+    parameter.state['velocity'] = np.ones(3, 'f4')
+    content = vars(parameter)
+    for array in (content['_value'], content['_grad'], content['state']['velocity']):
+        array.flags.writeable = False
+    again = copy.copy(parameter)
+    assert again.value.flags.writeable
+    assert again.grad.flags.writeable
+    assert again.state['velocity'].flags.writeable
