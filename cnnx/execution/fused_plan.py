@@ -7,7 +7,7 @@ as on the plain path in plan.py.
 import itertools
 
 from cnnx.execution import graph
-from cnnx.execution.fusion import Fusion, fuse
+from cnnx.execution.fusion import Fusion, fuse, passing
 from cnnx.execution.plan import Plan
 from cnnx.execution.program import Sweep
 from cnnx.layers import Add, BatchNormalization, Sigmoid, Softmax
@@ -154,11 +154,11 @@ class FusedPlan(Plan):
             apart.append(layers[-1])  # which keeps its input for the loss
         merging = layers[:1] if layers[0].merges else []
         parts = fuse(layers[len(merging) :], apart)
+        loss, softmax = self._end(purpose, parts) if last else (None, False)
         # What an Add gives is added up as the sweep after it reads it.
         added = bool(merging) and type(merging[0]) is Add and bool(parts) and isinstance(parts[0], Fusion)
         if not added:
             parts = [*merging, *parts]
-        loss, softmax = self._end(purpose, parts) if last else (None, False)
         stages = []
         for kind, members in itertools.groupby(parts, type):
             if kind is not Fusion:
@@ -183,17 +183,20 @@ class FusedPlan(Plan):
     def _end(self, purpose, parts):
         """Return the loss that the last fusion computes too, or None, and whether it computes the softmax after it.
 
-        A Softmax that is computed there is removed from the parts.
+        A Softmax that is computed there is removed from the parts. If no fusion was before it, one that passes on what
+        it reads takes its place.
         """
-        last_is_softmax = type(parts[-1]) is Softmax and len(parts) > 1
-        fused = isinstance(parts[-2 if last_is_softmax else -1], Fusion)
+        last_is_softmax = bool(parts) and type(parts[-1]) is Softmax
         entropy = purpose in ('learn', 'evaluate') and type(self.loss) is CategoricalCrossEntropy
-        with_loss = fused and entropy and last_is_softmax != self.loss.from_logits
+        with_loss = entropy and last_is_softmax != self.loss.from_logits
         # Other losses than cross-entropy look for the logits that a Softmax has stored.
-        with_softmax = fused and last_is_softmax and purpose == 'predict'
+        with_softmax = last_is_softmax and purpose == 'predict'
         if last_is_softmax and (with_loss or with_softmax):
-            del parts[-1]
-        return self.loss if with_loss else None, with_softmax
+            softmax = parts.pop()
+            if not parts or not isinstance(parts[-1], Fusion):
+                parts.append(passing(softmax))
+        fused = bool(parts) and isinstance(parts[-1], Fusion)
+        return self.loss if with_loss and fused else None, with_softmax
 
     def _timed_runs(self):
         route = self._route('learn')

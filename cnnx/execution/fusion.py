@@ -38,8 +38,8 @@ PASSING = 8
 class Fusion(NamedTuple):
     """Layers that run as one block: a main one, such as a convolution, and those that run with it.
 
-    A weighted layer may have ReLU and max-pooling with it. A Flatten moves nothing: where it is the layer itself,
-    there is no block.
+    A weighted layer may have ReLU and max-pooling with it. A Flatten moves nothing, and a Softmax stands for what the
+    loss or the softmax of a program reads: where one of them is the layer itself, there is no block.
 
     Attributes:
         layers: in the network's order.
@@ -111,6 +111,11 @@ def fuse(layers, apart=()):
     return parts
 
 
+def passing(softmax):
+    """Return a fusion that passes on what a Softmax reads, for a program that computes the softmax at its end."""
+    return Fusion((softmax,), softmax, None, False, softmax.shape, 'direct')
+
+
 def _poolings_first(layers):
     """Return the layers, each max-pooling before the activations that it follows."""
     ordered = []
@@ -156,9 +161,9 @@ def in_place(fusions, first):
     """
     found, kept = [], NOTHING
     for i, fusion in enumerate(fusions):
-        least = {Dropout: SIGNS, Flatten: VALUES}.get(type(fusion.layer), NOTHING)
+        least = {Dropout: SIGNS, Flatten: VALUES, Softmax: VALUES}.get(type(fusion.layer), NOTHING)
         keeps = isinstance(fusion.layer, BatchNormalization) and i >= first
-        found.append(isinstance(fusion.layer, (*ELEMENTWISE, Flatten)) and kept <= least and not keeps)
+        found.append(isinstance(fusion.layer, (*ELEMENTWISE, Flatten, Softmax)) and kept <= least and not keeps)
         kept = max(kept if found[-1] else NOTHING, fusion.reads if i >= first else NOTHING)
     return found
 

@@ -22,6 +22,7 @@ from cnnx.layers import (
     MaxPooling,
     ReLU,
     Sigmoid,
+    Softmax,
     Tanh,
 )
 
@@ -149,7 +150,7 @@ class BoundProgram:
     def _block(self, fusion, x, y, dy, dx):
         """Return the block of a fusion, or None where nothing is to be done."""
         layer, backend = fusion.layer, self._backend
-        if isinstance(layer, Flatten):
+        if isinstance(layer, (Flatten, Softmax)):
             return None
         if type(layer) in ACTIVATION_NAMES:
             slope = layer.negative_slope if isinstance(layer, LeakyReLU) else 0.0
