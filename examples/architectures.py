@@ -27,9 +27,8 @@ from cnnx import (
     ReLU,
     Softmax,
 )
-from cnnx.augmentation import Rotate, Scale, Shift
 from cnnx.data import preprocess_mnist_data
-from cnnx.models import lenet5
+from cnnx.models import RECIPES, lenet5
 from cnnx.schedules import OneCycle
 
 IMAGE = (28, 28, 1)
@@ -144,7 +143,7 @@ def parse_settings(arguments):
     add('--networks', nargs='+', choices=NETWORKS, default=list(NETWORKS), metavar='NAME', help='only these (all)')
     add('--full', action='store_true', help='all of MNIST instead of the subset')
     add('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
-    add('--augment', action='store_true', help='shift, rotate and scale training images at random')
+    add('--augment', action='store_true', help='change training images at random, as the recipes do')
     add('--epochs', type=int, default=10, metavar='N', help='number of epochs (10)')
     add('--seeds', type=int, default=3, metavar='N', help='number of seeds to average over (3)')
     add('--quick', action='store_true', help='one epoch over 200 images and one seed, to see that it runs')
@@ -157,7 +156,7 @@ def parse_settings(arguments):
 def measure(name, train_data, test_data, settings):
     """Return a network of that name, and the seconds of training and the accuracy for each seed."""
     found = []
-    augment = [Shift(2), Rotate(10), Scale(0.15)] if settings.augment else None
+    augment = RECIPES['accurate']['augment'] if settings.augment else None
     for seed in range(settings.seeds):
         net = NETWORKS[name](seed)
         net.compile(CategoricalCrossEntropy(), Adam())
