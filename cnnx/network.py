@@ -314,6 +314,7 @@ class Network(Hinted):
     train_on_batch = steps.train_on_batch
     predict = prediction.predict
     predict_classes = prediction.predict_classes
+    predictor = prediction.predictor
     save_weights = networks.save_weights
     load_weights = networks.load_weights
     save = networks.save
