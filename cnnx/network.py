@@ -261,7 +261,7 @@ class Network(Hinted):
     def plan(self):
         """How a batch runs (`cnnx.execution.plan.Plan`), made at first use and after changes."""
         with self._lock:
-            made_for = self.layers, self.loss, getattr(self.loss, 'from_logits', None), self.runs_fused, self.generator
+            made_for = self.layers, self.loss, getattr(self.loss, 'from_logits', None), self._fused, self.generator
             if self._changes.any or self._plan_for != made_for:
                 if not self.layers:
                     raise RuntimeError('the network has no layers; add some first')

@@ -49,10 +49,11 @@ class Predictor:
         """
         if type(x) is not np.ndarray:
             x = as_numbers(x, 'x')
-        if x.shape == self.input_shape:
-            return self(x[np.newaxis])[0]
-        if x.shape[1:] != self.input_shape or x.dtype != self.dtype:
+        alone = x.shape == self.input_shape
+        if x.dtype != self.dtype or not (alone or x.shape[1:] == self.input_shape):
             self._refuse(x)
+        if alone:
+            return self(x[np.newaxis])[0]
         try:
             plan = self._idle.pop()  # in one step, whatever other threads do
         except IndexError:
@@ -70,5 +71,6 @@ class Predictor:
         return (FusedPlan if self._fused else Plan)(copies(self._layers), self._reads, loss=None, lock=None)
 
     def _refuse(self, x):
+        as_numbers(x, 'x')
         hint = '' if x.dtype == self.dtype else f"; convert it: x.astype('{self.dtype}')"
         raise ValueError(f'x: expected {self.dtype} {batch_shape(self.input_shape)}, got {x.dtype} {x.shape}{hint}')
