@@ -171,7 +171,8 @@ def _module(layer, flattened):
     if kind is Dense:
         return _linear(layer, flattened)
     if kind is BatchNormalization:
-        return nn.BatchNorm2d(layer.shape[-1], layer.epsilon, 1 - layer.momentum)  # weights are 1 and 0 in both
+        module = nn.BatchNorm1d if len(layer.shape) == 1 else nn.BatchNorm2d
+        return module(layer.shape[-1], layer.epsilon, 1 - layer.momentum)  # weights are 1 and 0 in both
     if kind is MaxPooling:
         return nn.MaxPool2d(layer.pool_size, layer.stride)
     if kind is UpSampling and layer.interpolation == 'bilinear':

@@ -39,6 +39,11 @@ class Route:
         self.learning = [stage.learns for stage in stages]
         of_input = sum(places.count(-1) for places in reads)
         self.picks_samples = bool(stages) and isinstance(stages[0], Sweep) and of_input == 1
+        self._is_one_sweep = len(stages) == 1 and self.picks_samples
+
+    def predict(self, x):
+        """Return the output of the last stage for a batch; what lies beside the arithmetic counts for one sample."""
+        return self.stages[0].predict(x) if self._is_one_sweep else self.run(x, training=False)
 
     def run(self, x, training, order=None, others=None):
         """Return the output of the last stage for a batch; if it computes the loss, what `Sweep.run_with_loss` returns.
@@ -85,7 +90,7 @@ class FusedPlan(Plan):
         return tuple(totals)
 
     def predict(self, x):
-        return self._route('predict').run(x, training=False)
+        return self._route('predict').predict(x)
 
     def forward(self, x, training):
         route = self._route('training' if training else 'inference')

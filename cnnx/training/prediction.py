@@ -29,13 +29,15 @@ def predict(network, x, batch_size=256):
         outputs = [np.empty((0, *shape), network.dtype)]
         for number, batch in enumerate(batches, 1):
             batch = network.check_samples(batch, f'batch {number}: x')
-            outputs.append(_predict(network, plan, batch, np.empty((len(batch), *shape), network.dtype)))
+            outputs.append(_predict(network, plan, batch))
         return np.concatenate(outputs)
     x = network.check_samples(x, 'x')
     batch_size = positive_int(batch_size, 'batch_size')
+    if len(x) <= batch_size:
+        return _predict(network, plan, x)
     outputs = np.empty((len(x), *shape), network.dtype)
     for first in range(0, len(x), batch_size):
-        _predict(network, plan, x[first : first + batch_size], outputs[first : first + batch_size])
+        outputs[first : first + batch_size] = _predict(network, plan, x[first : first + batch_size])
     return outputs
 
 
@@ -78,8 +80,7 @@ def predictor(network):
         return Predictor(network.layers, network.reads, network.input_shape, network.runs_fused)
 
 
-def _predict(network, plan, batch, out):
-    """Write the network's output for a batch into `out`, and return it."""
+def _predict(network, plan, batch):
+    """Return the network's output for a batch, an array of its own."""
     with plan.lock:
-        out[...] = plan.predict(as_kernels_read(batch, network.dtype))
-    return out
+        return plan.predict(as_kernels_read(batch, network.dtype)).copy()
