@@ -53,7 +53,7 @@ ROWS = {
     'train-1': _lenet5(batch_size=1, samples=600, target=25),
     'train-64-one-thread': _lenet5(batch_size=64, samples=6400, target=8, threads=1),
     'infer-1': _inference(models.lenet5, 'LeNet-5', count=1, target=1.8),
-    'predict-1': _inference(models.lenet5, 'LeNet-5', count=1, target=1.4, by_predictor=False),
+    'infer-1-predict': _inference(models.lenet5, 'LeNet-5', count=1, target=1.4, by_predictor=False),
     'infer-10000': _inference(models.lenet5, 'LeNet-5', count=10_000, target=2.5, batches=(256, 1000, 10_000)),
     'infer-vgg-bn-1': _inference(models.vgg_bn, VGG_BN, count=1, target=1.0),
     'infer-vgg-bn-256': _inference(models.vgg_bn, VGG_BN, count=256, target=1.3, batches=(64, 256)),

@@ -170,7 +170,7 @@ def test_the_command_line_refuses_nonsense(arguments, complaint, capsys):
 
 
 def test_rows_are_chosen_by_pattern():
-    assert command.parse(['--rows', 'infer-1*']).names == ['infer-1', 'infer-10000']
+    assert command.parse(['--rows', 'infer-1*']).names == ['infer-1', 'infer-1-predict', 'infer-10000']
     assert command.parse(['--quick']).repeats < command.parse([]).repeats
 
 
