@@ -44,6 +44,10 @@ def _inference(build, title, *, count, **arguments):
     return Row(rows.inference, arguments, mnist=False, torch=False)
 
 
+def _by_threads(count):
+    return Row(reports.predictor_threads, {'count': count, 'target': 1.6}, mnist=False, torch=False)
+
+
 VGG = '3-32-32-pool-64-64-pool-256-10'
 VGG_BN = f'{VGG} with batch normalization'
 ROWS = {
@@ -57,6 +61,8 @@ ROWS = {
     'infer-10000': _inference(models.lenet5, 'LeNet-5', count=10_000, target=2.5, batches=(256, 1000, 10_000)),
     'infer-vgg-bn-1': _inference(models.vgg_bn, VGG_BN, count=1, target=1.0),
     'infer-vgg-bn-256': _inference(models.vgg_bn, VGG_BN, count=256, target=1.3, batches=(64, 256)),
+    'predictor-threads-1': _by_threads(1),
+    'predictor-threads-64': _by_threads(64),
     'vgg': _random(build=models.vgg, title=VGG, samples=640, target=2),
     'vgg-bn': _random(build=models.vgg_bn, title=VGG_BN, samples=640, target=2.2),
     'dense': _random(build=models.dense, title='dense layers 4096-256-10', samples=3200, target=1),
