@@ -72,10 +72,12 @@ class FusedPlan(Plan):
 
     Args:
         layers, reads, loss, lock: as for `Plan`.
+        fixed_weights: whether the weights never change.
     """
 
-    def __init__(self, layers, reads, loss, lock):
+    def __init__(self, layers, reads, loss, lock, fixed_weights=False):
         super().__init__(layers, reads, loss, lock)
+        self._fixed_weights = fixed_weights
         self._routes = {}
 
     def forward_and_backward(self, data, index):
@@ -179,6 +181,7 @@ class FusedPlan(Plan):
                     addends=len(merging[0].input_shape) if added and fusions[0] is parts[0] else 1,
                     loss=loss if at_end else None,
                     softmax=softmax and at_end,
+                    fixed_weights=self._fixed_weights,
                 )
             )
         return stages, loss

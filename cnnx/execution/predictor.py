@@ -68,7 +68,8 @@ class Predictor:
         return y
 
     def _make_plan(self):
-        return (FusedPlan if self._fused else Plan)(copies(self._layers), self._reads, loss=None, lock=None)
+        about = copies(self._layers), self._reads, None, None
+        return FusedPlan(*about, fixed_weights=True) if self._fused else Plan(*about)
 
     def _refuse(self, x):
         as_numbers(x, 'x')

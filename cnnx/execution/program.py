@@ -42,6 +42,7 @@ class BoundProgram:
         loss: a `CategoricalCrossEntropy`, computed from the last block's output in the same sweep, or None.
         weight_shape: of the weights of a sample, () for a number, where the loss has weights; else None.
         softmax: whether to compute the softmax of the last block's output.
+        fixed_weights: whether the weights never change.
 
     Attributes:
         threads: how many it can use.
@@ -65,6 +66,7 @@ class BoundProgram:
         loss=None,
         weight_shape=None,
         softmax=False,
+        fixed_weights=False,
     ):
         self.capacity = capacity
         self.training = training
@@ -83,7 +85,7 @@ class BoundProgram:
             self._add_loss(loss, weight_shape)
         if softmax:
             self._add_softmax()
-        self._kernel_program = self._backend.Program(self.blocks, capacity, self.threads)
+        self._kernel_program = self._backend.Program(self.blocks, capacity, self.threads, fixed_weights)
 
     def _add_fusions(self, fusions, first, input_gradient, addends, softmax):
         """Make the blocks of the fusions in order: each one reads as its x what the one before wrote as its y."""

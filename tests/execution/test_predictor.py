@@ -1,3 +1,4 @@
+import os
 import pickle
 import re
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from fused_networks import ALL_KINDS, data, network
 from graph_networks import SHAPE, random_graph, residual
+from hostile import each_backend, needs_compiled_kernels
 from models import lenet5, network_with_training_modes, small_data, small_network
 
 import cnnx
@@ -25,7 +27,7 @@ def assert_predicts_the_same(net, x):
     np.testing.assert_allclose(predictor(x[0]), outputs[0], rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize('backend', ['cython', 'numpy'])
+@each_backend
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('name', ALL_KINDS)
 def test_chains_predict_what_the_network_does(name, dtype, backend):
@@ -198,7 +200,7 @@ def test_a_network_without_layers_has_none():
         Network().predictor()
 
 
-@pytest.mark.skipif(not hasattr(__import__('os'), 'fork'), reason='this system has no fork')
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
 def test_a_forked_process_can_call_it():
     code = """if True:
         import os, numpy as np
@@ -213,3 +215,15 @@ def test_a_forked_process_can_call_it():
     """
     found = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
     assert found.stdout == '0\n', found.stderr
+
+
+@needs_compiled_kernels
+def test_what_is_made_of_the_weights_alone_is_made_once():
+    net = Network([BatchNormalization(input_shape=(4,)), cnnx.Tanh(), cnnx.Dense(output_size=3)], seed=0)
+    predictor, x = net.predictor(), np.random.default_rng(0).random((30, 4), np.float32)
+    before = predictor(x)
+    np.testing.assert_allclose(before, net.predict(x), rtol=1e-5)
+    with cnnx.use_backend('cython'):
+        predictor(x)
+        predictor._layers[0].parameters[2].value = np.full(4, 5)  # the running mean: not read again
+        np.testing.assert_array_equal(predictor(x), before)
