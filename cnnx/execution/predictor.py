@@ -8,9 +8,6 @@ from cnnx.execution.folding import copies, for_inference
 from cnnx.execution.fused_plan import FusedPlan
 from cnnx.execution.plan import Plan
 
-# Samples that go through the network in one call of a program.
-BATCH = 256
-
 
 class Predictor:
     """What a network predicts, as fast as it can be called: a function of samples, made by `Network.predictor`.
@@ -23,15 +20,17 @@ class Predictor:
     Args:
         layers, reads, input_shape: the network's.
         fused: whether neighbouring layers run as one.
+        batch_size: samples to a pass, at most.
 
     Attributes:
         input_shape, output_shape: of one sample, (H, W, C) or another.
         dtype: of samples and outputs.
     """
 
-    def __init__(self, layers, reads, input_shape, fused):
+    def __init__(self, layers, reads, input_shape, fused, batch_size):
         self.input_shape, self.output_shape, self.dtype = input_shape, layers[-1].shape, layers[-1].dtype
         self._fused = fused
+        self._batch_size = batch_size
         self._layers, self._reads = for_inference(layers, reads)
         self._idle = []
 
@@ -58,12 +57,13 @@ class Predictor:
             plan = self._idle.pop()  # in one step, whatever other threads do
         except IndexError:
             plan = self._make_plan()
-        if len(x) <= BATCH:
+        size = self._batch_size
+        if len(x) <= size:
             y = plan.predict(as_kernels_read(x, self.dtype)).copy()
         else:
             y = np.empty((len(x), *self.output_shape), self.dtype)
-            for first in range(0, len(x), BATCH):
-                y[first : first + BATCH] = plan.predict(as_kernels_read(x[first : first + BATCH], self.dtype))
+            for first in range(0, len(x), size):
+                y[first : first + size] = plan.predict(as_kernels_read(x[first : first + size], self.dtype))
         self._idle.append(plan)
         return y
 

@@ -63,7 +63,8 @@ def predict_scores(network, x, batch_size=256):
     return outputs if network.loss is None else network.loss.as_scores(outputs)
 
 
-def predictor(network):
+@explained(EVALUATE_KEYWORDS)
+def predictor(network, batch_size=256):
     """Return a `cnnx.execution.predictor.Predictor`: the fastest way to predict, one sample or many, from any thread.
 
     It is a function of samples, (N, ...) or a single one without the batch axis, in the network's dtype, that returns
@@ -73,11 +74,17 @@ def predictor(network):
         predictor = net.predictor()
         probabilities = predictor(x)
 
+    Args:
+        network: a `cnnx.Network`.
+        batch_size: samples to a pass, which bounds the memory.
+
     Raises:
         RuntimeError: the network has no layers.
+        ValueError: batch_size is not a whole number of at least 1.
     """
+    batch_size = positive_int(batch_size, 'batch_size')
     with network.plan.lock:
-        return Predictor(network.layers, network.reads, network.input_shape, network.runs_fused)
+        return Predictor(network.layers, network.reads, network.input_shape, network.runs_fused, batch_size)
 
 
 def _predict(network, plan, batch):
