@@ -51,10 +51,10 @@ def _by_threads(count):
 VGG = '3-32-32-pool-64-64-pool-256-10'
 VGG_BN = f'{VGG} with batch normalization'
 ROWS = {
-    'train-64': _lenet5(batch_size=64, samples=6400, target=10),
-    'train-32': _lenet5(batch_size=32, samples=6400, target=10),
-    'train-512': _lenet5(batch_size=512, samples=10_240, target=7),
-    'train-1': _lenet5(batch_size=1, samples=600, target=25),
+    'train-64': _lenet5(batch_size=64, samples=6400, target=7),
+    'train-32': _lenet5(batch_size=32, samples=6400, target=8),
+    'train-512': _lenet5(batch_size=512, samples=10_240, target=6),
+    'train-1': _lenet5(batch_size=1, samples=600, target=20),
     'train-64-one-thread': _lenet5(batch_size=64, samples=6400, target=8, threads=1),
     'infer-1': _inference(models.lenet5, 'LeNet-5', count=1, target=1.8),
     'infer-1-predict': _inference(models.lenet5, 'LeNet-5', count=1, target=1.4, by_predictor=False),
@@ -70,9 +70,9 @@ ROWS = {
     'overlapping-pools': _random(
         build=models.overlapping, title='3x3 pooling of stride 2', samples=640, target=1.2
     ),
-    'resnet': _random(build=models.resnet, title='ResNet of three stages, 28 x 28', samples=640),
-    'mobilenet': _random(build=models.mobilenet, title='MobileNet, 28 x 28', samples=640),
-    'unet': _random(build=models.unet, title='U-Net, 96 x 96', samples=32, batch_size=8),
+    'resnet': _random(build=models.resnet, title='ResNet of three stages, 28 x 28', samples=640, target=2),
+    'mobilenet': _random(build=models.mobilenet, title='MobileNet, 28 x 28', samples=640, target=1.5),
+    'unet': _random(build=models.unet, title='U-Net, 96 x 96', samples=32, batch_size=8, target=1.7),
     'numpy-kernels': Row(reports.numpy_kernels, {}, torch=False),
     'loops': Row(reports.loops, {'target': 20}, torch=False),
     'scaling': Row(reports.scaling, {}, torch=False),
