@@ -1,9 +1,9 @@
 """Command line of the benchmarks, and the list of their rows."""
 
 import argparse
+import collections
 import dataclasses
 import fnmatch
-import functools
 import json
 import sys
 import time
@@ -39,22 +39,40 @@ def _random(**arguments):
     return Row(rows.random_training, arguments, mnist=False)
 
 
+def _inference(build, title, *, count, **arguments):
+    arguments |= {'build': build, 'title': title, 'source': max(count, 64), 'count': count}
+    return Row(rows.inference, arguments, mnist=False, torch=False)
+
+
+def _by_threads(count):
+    return Row(reports.predictor_threads, {'count': count, 'target': 1.6}, mnist=False, torch=False)
+
+
+VGG = '3-32-32-pool-64-64-pool-256-10'
+VGG_BN = f'{VGG} with batch normalization'
 ROWS = {
-    'train-64': _lenet5(batch_size=64, samples=6400, target=10),
-    'train-32': _lenet5(batch_size=32, samples=6400, target=10),
-    'train-512': _lenet5(batch_size=512, samples=10_240, target=7),
-    'train-1': _lenet5(batch_size=1, samples=600, target=25),
+    'train-64': _lenet5(batch_size=64, samples=6400, target=7),
+    'train-32': _lenet5(batch_size=32, samples=6400, target=8),
+    'train-512': _lenet5(batch_size=512, samples=10_240, target=6),
+    'train-1': _lenet5(batch_size=1, samples=600, target=20),
     'train-64-one-thread': _lenet5(batch_size=64, samples=6400, target=8, threads=1),
-    'infer-1': Row(rows.inference_of_one, {'target': 8}),
-    'infer-10000': Row(rows.inference_of_many, {'target': 8}),
-    'larger': _random(build=models.larger, title='3-32-32-pool-64-64-pool-256-10', samples=640, target=1.2),
+    'infer-1': _inference(models.lenet5, 'LeNet-5', count=1, target=1.8),
+    'infer-1-predict': _inference(models.lenet5, 'LeNet-5', count=1, target=1.4, by_predictor=False),
+    'infer-10000': _inference(models.lenet5, 'LeNet-5', count=10_000, target=2.5, batches=(256, 1000, 10_000)),
+    'infer-vgg-bn-1': _inference(models.vgg_bn, VGG_BN, count=1, target=1.0),
+    'infer-vgg-bn-256': _inference(models.vgg_bn, VGG_BN, count=256, target=1.3, batches=(64, 256)),
+    'predictor-threads-1': _by_threads(1),
+    'predictor-threads-64': _by_threads(64),
+    'vgg': _random(build=models.vgg, title=VGG, samples=640, target=2),
+    'vgg-bn': _random(build=models.vgg_bn, title=VGG_BN, samples=640, target=2.2),
+    'dense': _random(build=models.dense, title='dense layers 4096-256-10', samples=3200, target=1),
     'stride-2': _random(build=models.strided, title='7x7 convolution of stride 2', samples=640, target=1.2),
     'overlapping-pools': _random(
         build=models.overlapping, title='3x3 pooling of stride 2', samples=640, target=1.2
     ),
-    'resnet': _random(build=models.resnet, title='ResNet of three stages, 28 x 28', samples=640),
-    'mobilenet': _random(build=models.mobilenet, title='MobileNet, 28 x 28', samples=640),
-    'unet': _random(build=models.unet, title='U-Net, 96 x 96', samples=32, batch_size=8),
+    'resnet': _random(build=models.resnet, title='ResNet of three stages, 28 x 28', samples=640, target=2),
+    'mobilenet': _random(build=models.mobilenet, title='MobileNet, 28 x 28', samples=640, target=1.5),
+    'unet': _random(build=models.unet, title='U-Net, 96 x 96', samples=32, batch_size=8, target=1.7),
     'numpy-kernels': Row(reports.numpy_kernels, {}, torch=False),
     'loops': Row(reports.loops, {'target': 20}, torch=False),
     'scaling': Row(reports.scaling, {}, torch=False),
@@ -80,11 +98,7 @@ class Settings:
     json: Path
     busy: float | None = None
     peaks: dict = dataclasses.field(default_factory=dict)
-
-    @functools.cached_property
-    def workers(self):
-        """Two processes: one for cnnx, one for PyTorch."""
-        return Worker(), Worker()
+    workers: dict = dataclasses.field(default_factory=lambda: collections.defaultdict(Worker))  # one for each library
 
     def samples(self, full, batch_size):
         """Return the number of samples in a turn: at least two whole batches; with --quick, a quarter."""

@@ -1,5 +1,7 @@
 """Networks of the benchmarks, and the cnnx side of a row."""
 
+import functools
+
 from benchmarks.data import samples_for
 from cnnx import (
     SGD,
@@ -25,13 +27,30 @@ def lenet5():
     return models.lenet5(seed=0, momentum=MOMENTUM)
 
 
-def larger():
-    """Return a network of 3x3 convolutions, 3-32-32-pool-64-64-pool, and dense layers 4096-256-10."""
+def vgg(normalized=False):
+    """Return a network of 3x3 convolutions, 3-32-32-pool-64-64-pool, and dense layers 4096-256-10.
+
+    Args:
+        normalized: whether a batch normalization follows each convolution and the first dense layer.
+    """
+
+    def activate():
+        return [BatchNormalization(), ReLU()] if normalized else [ReLU()]
+
     layers = []
     for first, filters in ((True, 32), (False, 64)):
-        layers += [Convolutional(filters, 3, padding='same', input_shape=(32, 32, 3) if first else None), ReLU()]
-        layers += [Convolutional(filters, 3, padding='same'), ReLU(), MaxPooling(2)]
-    return _network(*layers, Flatten(), Dense(output_size=256), ReLU(), Dense(output_size=10))
+        layers += [Convolutional(filters, 3, padding='same', input_shape=(32, 32, 3) if first else None), *activate()]
+        layers += [Convolutional(filters, 3, padding='same'), *activate(), MaxPooling(2)]
+    return _network(*layers, Flatten(), Dense(output_size=256), *activate(), Dense(output_size=10))
+
+
+def vgg_bn():
+    return vgg(normalized=True)
+
+
+def dense():
+    """Return a network of a dense layer 4096-256, larger than most caches, and a small one."""
+    return _network(Dense(4096, 256), ReLU(), Dense(output_size=10))
 
 
 def strided():
@@ -118,11 +137,15 @@ class Ours:
             verbose=0,
         )
 
-    def infer(self, count, times=1):
-        """Compute the probabilities of the first samples, several times."""
-        x = self.x[:count]
+    def infer(self, count, times=1, by_predictor=False):
+        """Compute the probabilities of the first samples, several times, by `net.predict` or by a predictor."""
+        x, predict = self.x[:count], self.predictor if by_predictor else self.net.predict
         for _ in range(times):
-            self.net.predict(x)
+            predict(x)
+
+    @functools.cached_property
+    def predictor(self):
+        return self.net.predictor()
 
     def probabilities(self, count):
         """Return the probabilities of the first samples' classes, (count, ..., classes)."""

@@ -62,10 +62,12 @@ class Peer:
 
     def arranged(self, x):
         """Convert samples to a tensor in the memory layout of the network."""
-        return self.torch.from_numpy(np.ascontiguousarray(x if self.channels_last else x.transpose(0, 3, 1, 2)))
+        as_it_is = self.channels_last or x.ndim == 2
+        return self.torch.from_numpy(np.ascontiguousarray(x if as_it_is else x.transpose(0, 3, 1, 2)))
 
     def logits(self, arranged):
-        return self.module(arranged.permute(0, 3, 1, 2) if self.channels_last else arranged)
+        images = self.channels_last and arranged.ndim == 4
+        return self.module(arranged.permute(0, 3, 1, 2) if images else arranged)
 
     def train(self, first, count, shuffle=True):
         """Train on `count` samples, starting at index `first`."""
@@ -169,7 +171,8 @@ def _module(layer, flattened):
     if kind is Dense:
         return _linear(layer, flattened)
     if kind is BatchNormalization:
-        return nn.BatchNorm2d(layer.shape[-1], layer.epsilon, 1 - layer.momentum)  # weights are 1 and 0 in both
+        module = nn.BatchNorm1d if len(layer.shape) == 1 else nn.BatchNorm2d
+        return module(layer.shape[-1], layer.epsilon, 1 - layer.momentum)  # weights are 1 and 0 in both
     if kind is MaxPooling:
         return nn.MaxPool2d(layer.pool_size, layer.stride)
     if kind is UpSampling and layer.interpolation == 'bilinear':
@@ -184,6 +187,16 @@ def _module(layer, flattened):
     return simple[kind]()
 
 
+def check_same_outputs(ours, peers, count=64):
+    """Return the outputs of each side for the first samples; raise a DifferentWorkError unless they are the same."""
+    outputs = [contestant.probabilities(count) for contestant in (ours, *peers)]
+    for peer, theirs in zip(peers, outputs[1:], strict=True):
+        difference = np.abs(theirs - outputs[0]).max()
+        if not difference <= TOLERANCE:
+            raise DifferentWorkError(f'{peer.name}: its outputs differ from ours by up to {difference:.2g}')
+    return outputs
+
+
 def check_same_work(ours, peers, count=64):
     """Raise a DifferentWorkError unless outputs, and what two training steps change in them, are the same.
 
@@ -191,13 +204,8 @@ def check_same_work(ours, peers, count=64):
         ours, peers: sides with the same weights and samples.
         count: the number of samples whose outputs are compared.
     """
-    contestants = (ours, *peers)
-    before = [contestant.probabilities(count) for contestant in contestants]
-    for peer, outputs in zip(peers, before[1:], strict=True):
-        difference = np.abs(outputs - before[0]).max()
-        if not difference <= TOLERANCE:
-            raise DifferentWorkError(f'{peer.name}: its outputs differ from ours by up to {difference:.2g}')
-    changes = []
+    contestants, changes = (ours, *peers), []
+    before = check_same_outputs(ours, peers, count)
     for contestant, outputs in zip(contestants, before, strict=True):
         contestant.train(0, 2 * contestant.batch_size, False)
         changes.append(contestant.probabilities(count) - outputs)
@@ -216,13 +224,7 @@ def _convolution(layer):
     import torch
     from torch import nn
 
-    ends = []
-    for axis in range(2):
-        size, outputs = layer.input_shape[axis], layer.shape[axis]
-        covered = (outputs - 1) * layer.stride[axis] + layer.kernel_size[axis]
-        total = max(covered - size, 0) if layer.padding == 'same' else 0
-        ends.append((total // 2, total - total // 2))
-    (top, bottom), (left, right) = ends
+    (top, bottom), (left, right) = padding_of(layer)
     symmetric = top == bottom and left == right
     module = nn.Conv2d(
         layer.input_shape[2],
@@ -237,14 +239,30 @@ def _convolution(layer):
     return module if symmetric else nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), module)
 
 
+def padding_of(layer):
+    """Return the padding of a convolution, ((top, bottom), (left, right)), which PyTorch and ONNX take as numbers."""
+    ends = []
+    for axis in range(2):
+        size, outputs = layer.input_shape[axis], layer.shape[axis]
+        covered = (outputs - 1) * layer.stride[axis] + layer.kernel_size[axis]
+        total = max(covered - size, 0) if layer.padding == 'same' else 0
+        ends.append((total // 2, total - total // 2))
+    return ends
+
+
+def channels_first(weights, flattened):
+    """Return the weights of a dense layer, after a Flatten of (H, W, C) or None, for inputs in the order (C, H, W)."""
+    if flattened is None or len(flattened) != 3:
+        return weights
+    return weights.reshape(*flattened, -1).transpose(2, 0, 1, 3).reshape(weights.shape)
+
+
 def _linear(layer, flattened):
     """Return the module of a dense layer; after Flatten, PyTorch orders its inputs channel by channel."""
     import torch
     from torch import nn
 
-    weights = layer.weights
-    if flattened is not None and len(flattened) == 3:
-        weights = weights.reshape(*flattened, -1).transpose(2, 0, 1, 3).reshape(weights.shape)
+    weights = channels_first(layer.weights, flattened)
     module = nn.Linear(*weights.shape)
     return _filled(module, torch.from_numpy(np.ascontiguousarray(weights.T)), layer.bias)
 

@@ -5,11 +5,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cnnx
 from benchmarks import machine, models
-from benchmarks.data import mnist
+from benchmarks.data import mnist, samples_for
 from benchmarks.loops import LoopNetwork
 from benchmarks.measure import Contestant, Result, interleave, race, threads, timed
 from benchmarks.models import MOMENTUM, Ours
@@ -119,6 +120,29 @@ def scaling(settings, name):
         details={'seconds': dict(zip(map(str, counts), medians, strict=True))},
         lines=format_table(('threads', 's/epoch', 'speed-up'), rows),
     )
+
+
+def predictor_threads(settings, name, *, count, target):
+    """Measure one predictor of LeNet-5 called by two threads at once, so many images a call, against one thread."""
+    if machine.processors() < 2:
+        return Result(name, skipped='it takes two processors')
+    net, calls = models.lenet5(), max(10, (4000 if settings.quick else 20_000) // count)
+    predictor, (x, _) = net.predictor(), samples_for(net, count)
+
+    def call(times):
+        for _ in range(times):
+            predictor(x)
+
+    with threads(1), ThreadPoolExecutor(2) as pool:
+        contestants = [
+            Contestant('ours', timed(lambda: list(pool.map(call, [calls // 2] * 2))), lambda: call(5)),
+            Contestant('one thread', timed(lambda: call(calls // 2 * 2)), lambda: call(5)),
+        ]
+        return race(
+            contestants, settings.repeats, 1e6 / (calls // 2 * 2 * count), name=name,
+            title=f'LeNet-5, one predictor called by two threads, {count} images a call', unit='us/image',
+            target=target, threads=1,
+        )  # fmt: skip
 
 
 def augmentation(settings, name, *, target):

@@ -1,16 +1,14 @@
-"""Rows in which cnnx and PyTorch do the same work in turns."""
+"""Rows in which cnnx and PyTorch, or inference engines, do the same work in turns."""
 
-from benchmarks import models
-from benchmarks.measure import Contestant, race
+from benchmarks import engines, models, peer
+from benchmarks.measure import Contestant, Result, race
 from benchmarks.models import make_ours, training_work
-from benchmarks.peer import LAYOUTS, check_same_work, make_peer
+from benchmarks.peer import LAYOUTS, check_same_outputs, check_same_work, make_peer
 from benchmarks.worker import Side
 
 EPOCH = TRAINING_IMAGES = 60_000
-TEST_IMAGES = 10_000
 LENET_RATE = 0.01
 RANDOM_RATE = 0.001  # small enough that training on noise does not diverge
-INFERENCE_BATCHES = (256, 1000, 10_000)
 CALLS = 200  # of inference of one image, in a turn
 
 
@@ -48,54 +46,65 @@ def random_training(settings, name, *, build, title, samples, target=None, batch
     return settings.with_rate(result, training_work(build()) * batch_size, result.ours * 1e-3)
 
 
-def inference_of_one(settings, name, *, target):
-    """Measure inference of a single image, in microseconds."""
-    sides = _sides(settings, models.lenet5, 'test', 32, LENET_RATE, settings.threads)
-    contestants = [
-        Contestant(side.name, lambda turn, side=side: side.infer(1, CALLS), lambda side=side: side.infer(1, 5))
-        for side in sides
-        if side.name != 'channels_last'
-    ]
+def inference(settings, name, *, build, title, source, count, target, by_predictor=True, batches=(None,)):
+    """Measure inference of so many samples against PyTorch and inference engines, as far as they are installed.
+
+    Args:
+        build, source: the network, and its samples (see data.py).
+        count: samples to a call: one image, or many.
+        by_predictor: whether ours is `net.predictor()`, or `net.predict`.
+        batches: batch sizes of the peers, of which the best counts; None for all samples at once.
+    """
+    ours, *peers = _inference_sides(settings, build, source)
+    missing = [reason for reason in (peer.missing(), *map(engines.missing, engines.ENGINES)) if reason]
+    if not peers:
+        return Result(name, skipped='; '.join(missing))
+    check_same_outputs(ours, peers, 64)
+    calls = CALLS if count == 1 else 1
+    contestants = [_inferring(ours, count, calls, by_predictor)]
+    contestants += [_inferring(side, count, calls, batch) for side in peers for batch in batches]
+    unit, scale = ('us', 1e6) if count == 1 else ('ms', 1e3)
+    samples = 'one image' if count == 1 else f'{count:,} images'
     result = race(
         contestants,
         settings.repeats,
-        1e6 / CALLS,
+        scale / calls,
         name=name,
-        title='LeNet-5, inference of one image',
-        unit='us',
+        title=f'{title}, inference of {samples} by net.{"predictor()" if by_predictor else "predict"}',
+        unit=unit,
         target=target,
         threads=settings.threads,
+        lines=[f'left out: {reason}' for reason in missing],
     )
-    return settings.with_rate(result, _inference_work(models.lenet5()), result.ours * 1e-6)
+    return settings.with_rate(result, build().multiply_adds * count, result.ours / scale)
 
 
-def inference_of_many(settings, name, *, target):
-    """Measure inference of the 10,000 test images, in milliseconds; PyTorch's best batch size counts."""
-    ours, *peers = _sides(settings, models.lenet5, 'test', 32, LENET_RATE, settings.threads)
-    contestants = [Contestant('ours', lambda turn: ours.infer(TEST_IMAGES), lambda: ours.infer(TEST_IMAGES))]
-    for peer in peers:
-        for batch in INFERENCE_BATCHES:
-            infer = _inference(peer, batch)
-            contestants.append(Contestant(peer.name, infer, infer))
-    result = race(
-        contestants,
-        settings.repeats,
-        1e3,
-        name=name,
-        title=f'LeNet-5, inference of {TEST_IMAGES:,} images',
-        unit='ms',
-        target=target,
-        threads=settings.threads,
+def _inference_sides(settings, build, source):
+    """Return the sides of cnnx, of each layout of PyTorch, and of each engine, as far as they are installed."""
+    about = build, source, 1, LENET_RATE, settings.threads
+    sides = [Side(settings.workers['ours'], 'ours', 1, make_ours, *about)]
+    if peer.missing() is None:
+        sides += [Side(settings.workers['PyTorch'], layout, 1, make_peer, layout, *about) for layout in LAYOUTS]
+    for name in engines.ENGINES:
+        if engines.missing(name) is None:
+            arguments = name, build, source, settings.threads
+            sides.append(Side(settings.workers[name], name, 1, engines.make_engine, *arguments))
+    return sides
+
+
+def _inferring(side, count, calls, how):
+    """Return a contestant that infers so many samples, so many times in a turn; `how` is the last argument of infer."""
+    return Contestant(
+        side.name, lambda turn: side.infer(count, calls, how), lambda: side.infer(count, min(calls, 5), how)
     )
-    return settings.with_rate(result, _inference_work(models.lenet5()) * TEST_IMAGES, result.ours * 1e-3)
 
 
 def _sides(settings, build, *about):
     """Return the sides of cnnx and of each layout of PyTorch, checked to do the same work; `about` as for make_ours."""
-    ours, torch = settings.workers
     batch_size = about[1]
-    sides = [Side(ours, 'ours', batch_size, make_ours, build, *about)]
-    sides += [Side(torch, layout, batch_size, make_peer, layout, build, *about) for layout in LAYOUTS]
+    sides = [Side(settings.workers['ours'], 'ours', batch_size, make_ours, build, *about)]
+    for layout in LAYOUTS:
+        sides.append(Side(settings.workers['PyTorch'], layout, batch_size, make_peer, layout, build, *about))
     check_same_work(sides[0], sides[1:])
     return sides
 
@@ -110,14 +119,3 @@ def _training(sides, samples, there):
         )
         for side in sides
     ]
-
-
-def _inference(peer, batch_size):
-    def infer(turn=0):
-        return peer.infer(TEST_IMAGES, 1, batch_size)
-
-    return infer
-
-
-def _inference_work(net):
-    return sum(layer.multiply_adds for layer in net.layers)

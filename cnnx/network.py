@@ -262,7 +262,7 @@ class Network(Hinted):
     def plan(self):
         """How a batch runs (`cnnx.execution.plan.Plan`), made at first use and after changes."""
         with self._lock:
-            made_for = self.layers, self.loss, getattr(self.loss, 'from_logits', None), self.runs_fused, self.generator
+            made_for = self.layers, self.loss, getattr(self.loss, 'from_logits', None), self._fused, self.generator
             if self._changes.any or self._plan_for != made_for:
                 if not self.layers:
                     raise RuntimeError('the network has no layers; add some first')
@@ -315,6 +315,7 @@ class Network(Hinted):
     train_on_batch = steps.train_on_batch
     predict = prediction.predict
     predict_classes = prediction.predict_classes
+    predictor = prediction.predictor
     save_weights = networks.save_weights
     load_weights = networks.load_weights
     save = networks.save

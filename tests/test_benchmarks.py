@@ -12,12 +12,12 @@ import pytest
 from models import small_network
 
 import cnnx
-from benchmarks import command, examples, machine, measure, peer, table
+from benchmarks import command, engines, examples, machine, measure, peer, table
 from benchmarks.loops import LoopNetwork
 from benchmarks.measure import Contestant, Result, interleave, race, timed
 from benchmarks.models import (
     Ours,
-    larger,
+    dense,
     lenet5,
     make_ours,
     mobilenet,
@@ -26,6 +26,8 @@ from benchmarks.models import (
     strided,
     training_work,
     unet,
+    vgg,
+    vgg_bn,
 )
 from benchmarks.reports import ROOT, cliffs
 from benchmarks.rows import RANDOM_RATE
@@ -168,7 +170,7 @@ def test_the_command_line_refuses_nonsense(arguments, complaint, capsys):
 
 
 def test_rows_are_chosen_by_pattern():
-    assert command.parse(['--rows', 'infer-*']).names == ['infer-1', 'infer-10000']
+    assert command.parse(['--rows', 'infer-1*']).names == ['infer-1', 'infer-1-predict', 'infer-10000']
     assert command.parse(['--quick']).repeats < command.parse([]).repeats
 
 
@@ -220,7 +222,7 @@ def test_a_loss_that_is_no_number_stops_a_row():
 
 @needs_torch
 @pytest.mark.parametrize('layout', peer.LAYOUTS)
-@pytest.mark.parametrize('build', [lenet5, larger, strided, overlapping, resnet, mobilenet, unet])
+@pytest.mark.parametrize('build', [lenet5, vgg, vgg_bn, dense, strided, overlapping, resnet, mobilenet, unet])
 def test_torch_does_the_same_work(worker, layout, build):
     about = 8, 4, RANDOM_RATE, 1
     ours = Side(worker, 'ours', 4, make_ours, build, *about)
@@ -229,6 +231,29 @@ def test_torch_does_the_same_work(worker, layout, build):
     theirs.train(0, 4)
     with pytest.raises(measure.DifferentWorkError, match=layout):
         peer.check_same_work(ours, [theirs], 4)
+
+
+@pytest.mark.parametrize('build', [lenet5, vgg_bn])
+@pytest.mark.parametrize('name', engines.ENGINES)
+def test_engines_compute_the_same_outputs(name, build):
+    if reason := engines.missing(name):
+        pytest.skip(reason)
+    ours, theirs = make_ours(build, 5, 1, RANDOM_RATE, 1), engines.make_engine(name, build, 5, 1)
+    theirs.name = name
+    peer.check_same_outputs(ours, [theirs], 5)
+    theirs.infer(5, 2, 2)
+    theirs.x = theirs.x + 1
+    with pytest.raises(measure.DifferentWorkError, match=name):
+        peer.check_same_outputs(ours, [theirs], 5)
+
+
+def test_without_engines_inference_is_skipped_with_the_reasons(monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    settings = command.parse(['--rows', 'infer-1', '--threads', '1'])
+    result = command.measure(settings, 'infer-1')
+    settings.workers['ours'].close()
+    for reason in ('PyTorch is not installed', 'OpenVINO: onnx and openvino not installed', 'tensorflow-cpu'):
+        assert reason in result.skipped
 
 
 @needs_torch

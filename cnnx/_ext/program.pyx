@@ -177,6 +177,7 @@ cdef class Program:
         blocks: in the order of the forward pass; each writes what the next one reads.
         capacity: samples that their arrays hold.
         most_threads: threads whose tiles their local arrays hold; more are not used.
+        fixed_weights: the weights never change: what is made from them alone is made in the first run.
 
     Attributes:
         tile: samples to a tile, at most.
@@ -194,8 +195,9 @@ cdef class Program:
     cdef size_t scratch_bytes
     cdef char* scratch
     cdef int threads, most_threads
+    cdef bint fixed_weights, prepared
 
-    def __init__(self, list blocks, Py_ssize_t capacity, int most_threads=256):
+    def __init__(self, list blocks, Py_ssize_t capacity, int most_threads=256, bint fixed_weights=False):
         cdef Block block
         cdef size_t largest = 0
         self._memory = []
@@ -203,6 +205,7 @@ cdef class Program:
         self.count = len(blocks)
         self.capacity = capacity
         self.most_threads = most_threads
+        self.fixed_weights = fixed_weights
         self.blocks = <void**> aligned(max(1, self.count) * sizeof(void*), self._memory)
         self.parts = <Py_ssize_t*> aligned((self.count + 1) * sizeof(Py_ssize_t), self._memory)
         self.cuts = <Py_ssize_t*> aligned((self.count + 2) * sizeof(Py_ssize_t), self._memory)
@@ -244,6 +247,7 @@ cdef class Program:
         cdef const int64_t* places = NULL
         cdef void** blocks = self.blocks + begin
         cdef Py_ssize_t count = (self.count if end is None else <Py_ssize_t> end) - begin
+        cdef bint prepare = forward and not self.prepared
         if begin < 0 or count < 0 or begin + count > self.count:
             raise ValueError(f'expected a range of {self.count} blocks, got {begin} to {end}')
         if not 0 <= samples <= self.capacity:
@@ -257,6 +261,7 @@ cdef class Program:
         for block in self._blocks[begin:end]:
             if isinstance(block, Gather):
                 (<Gather> block).check(places, samples)
+        self.prepared = self.fixed_weights and (self.prepared or (prepare and count == self.count))
         num_threads = min(num_threads, self.most_threads)
         if num_threads > self.threads:
             self.scratch = <char*> aligned(num_threads * self.scratch_bytes, self._memory)
@@ -269,7 +274,7 @@ cdef class Program:
         if num_threads == 1:
             with nogil:
                 mode = flush_to_zero()
-                if forward:
+                if prepare:
                     for i in range(count):
                         (<Block> blocks[i]).prepare(samples, training, 0, 1)
                 for step in range(steps):
@@ -285,7 +290,7 @@ cdef class Program:
         memset(self.taken, 0, steps * MAX_TASKS)
         with nogil, parallel(num_threads=num_threads):
             mode = flush_to_zero()
-            if forward:
+            if prepare:
                 for i in prange(parts[0], parts[count], schedule='static'):
                     prepare_part(blocks, parts, i, samples, training)
             for step in range(steps):

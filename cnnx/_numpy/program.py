@@ -42,7 +42,7 @@ class Program:
 
     tile = None
 
-    def __init__(self, blocks, capacity, most_threads=256):
+    def __init__(self, blocks, capacity, most_threads=256, fixed_weights=False):
         self.blocks = blocks
         self.capacity = capacity
 

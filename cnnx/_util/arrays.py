@@ -10,20 +10,27 @@ SLACK = 64
 
 def as_numbers(values, what):
     """Return `values` as an array of real numbers, or raise a ValueError that begins with `what`."""
-    if np.ma.is_masked(values):
-        raise ValueError(f'{what}: expected plain numbers, got a masked array; fill in the masked numbers: x.filled(0)')
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f'{what}: expected an array of numbers ({error})') from None
+    array = values if type(values) is np.ndarray else _as_array(values, what)
     if array.dtype.kind not in 'biuf':
         hint = '; for names, use names, indices = np.unique(values, return_inverse=True)' * (array.dtype.kind in 'US')
         raise ValueError(f'{what}: expected numbers, got an array of {array.dtype}{hint}')
     return array
 
 
+def _as_array(values, what):
+    if np.ma.is_masked(values):
+        raise ValueError(f'{what}: expected plain numbers, got a masked array; fill in the masked numbers: x.filled(0)')
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f'{what}: expected an array of numbers ({error})') from None
+
+
 def as_kernels_read(array, dtype):
     """Return an array of the dtype, contiguous and aligned: the array itself where possible, else a copy."""
+    flags = array.flags  # np.require looks at them too, but takes several times as long
+    if flags.c_contiguous and flags.aligned and array.dtype == dtype:
+        return array
     return np.require(array, dtype, 'CA')
 
 

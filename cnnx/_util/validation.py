@@ -22,7 +22,7 @@ def shown(value):
 
 def is_whole(value):
     """Return whether a value is an integer, of Python or NumPy, and not a bool."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.timedelta64))
+    return isinstance(value, (int, numbers.Integral)) and not isinstance(value, (bool, np.timedelta64))
 
 
 def is_number(value):

@@ -14,7 +14,6 @@ from cnnx.losses import BinaryCrossEntropy
 from cnnx.metrics import class_scores
 from cnnx.models import PRETRAINED, pretrained
 from cnnx.network import Network
-from cnnx.training.prediction import predict_scores
 
 NAMED = 3
 PACKAGED = 'lenet5-mnist'
@@ -61,7 +60,8 @@ def run(options):
     found = [_read(path, prepare) for path in images]
     good = [picture for picture in found if 'pixels' in picture]
     if good:
-        outputs = predict_scores(network, np.stack([picture['pixels'] for picture in good]))
+        outputs = network.predictor()(np.stack([picture['pixels'] for picture in good]).astype(network.dtype))
+        outputs = outputs if network.loss is None else network.loss.as_scores(outputs)
         rows = _probabilities(outputs, isinstance(network.loss, BinaryCrossEntropy))
         for picture, row in zip(good, rows, strict=True):
             picture['probabilities'] = row

@@ -39,6 +39,11 @@ class Route:
         self.learning = [stage.learns for stage in stages]
         of_input = sum(places.count(-1) for places in reads)
         self.picks_samples = bool(stages) and isinstance(stages[0], Sweep) and of_input == 1
+        self._is_one_sweep = len(stages) == 1 and self.picks_samples
+
+    def predict(self, x):
+        """Return the output of the last stage for a batch; what lies beside the arithmetic counts for one sample."""
+        return self.stages[0].predict(x) if self._is_one_sweep else self.run(x, training=False)
 
     def run(self, x, training, order=None, others=None):
         """Return the output of the last stage for a batch; if it computes the loss, what `Sweep.run_with_loss` returns.
@@ -67,10 +72,12 @@ class FusedPlan(Plan):
 
     Args:
         layers, reads, loss, lock: as for `Plan`.
+        fixed_weights: whether the weights never change.
     """
 
-    def __init__(self, layers, reads, loss, lock):
+    def __init__(self, layers, reads, loss, lock, fixed_weights=False):
         super().__init__(layers, reads, loss, lock)
+        self._fixed_weights = fixed_weights
         self._routes = {}
 
     def forward_and_backward(self, data, index):
@@ -85,7 +92,7 @@ class FusedPlan(Plan):
         return tuple(totals)
 
     def predict(self, x):
-        return self._route('predict').run(x, training=False)
+        return self._route('predict').predict(x)
 
     def forward(self, x, training):
         route = self._route('training' if training else 'inference')
@@ -176,6 +183,7 @@ class FusedPlan(Plan):
                     addends=len(merging[0].input_shape) if added and fusions[0] is parts[0] else 1,
                     loss=loss if at_end else None,
                     softmax=softmax and at_end,
+                    fixed_weights=self._fixed_weights,
                 )
             )
         return stages, loss

@@ -6,6 +6,7 @@ from cnnx._util.arrays import as_kernels_read
 from cnnx._util.foreign_names import EVALUATE_KEYWORDS
 from cnnx._util.hints import explained
 from cnnx._util.validation import positive_int
+from cnnx.execution.predictor import Predictor
 from cnnx.training.batch_data import batches_of_samples
 
 
@@ -28,13 +29,15 @@ def predict(network, x, batch_size=256):
         outputs = [np.empty((0, *shape), network.dtype)]
         for number, batch in enumerate(batches, 1):
             batch = network.check_samples(batch, f'batch {number}: x')
-            outputs.append(_predict(network, plan, batch, np.empty((len(batch), *shape), network.dtype)))
+            outputs.append(_predict(network, plan, batch))
         return np.concatenate(outputs)
     x = network.check_samples(x, 'x')
     batch_size = positive_int(batch_size, 'batch_size')
+    if len(x) <= batch_size:
+        return _predict(network, plan, x)
     outputs = np.empty((len(x), *shape), network.dtype)
     for first in range(0, len(x), batch_size):
-        _predict(network, plan, x[first : first + batch_size], outputs[first : first + batch_size])
+        outputs[first : first + batch_size] = _predict(network, plan, x[first : first + batch_size])
     return outputs
 
 
@@ -60,8 +63,31 @@ def predict_scores(network, x, batch_size=256):
     return outputs if network.loss is None else network.loss.as_scores(outputs)
 
 
-def _predict(network, plan, batch, out):
-    """Write the network's output for a batch into `out`, and return it."""
+@explained(EVALUATE_KEYWORDS)
+def predictor(network, batch_size=256):
+    """Return a `cnnx.execution.predictor.Predictor`: the fastest way to predict, one sample or many, from any thread.
+
+    It is a function of samples, (N, ...) or a single one without the batch axis, in the network's dtype, that returns
+    what `predict` does, within rounding. It has a copy of the weights: training the network further, or changing it in
+    any way, does not change what it predicts. It can be pickled.
+
+        predictor = net.predictor()
+        probabilities = predictor(x)
+
+    Args:
+        network: a `cnnx.Network`.
+        batch_size: samples to a pass, which bounds the memory.
+
+    Raises:
+        RuntimeError: the network has no layers.
+        ValueError: batch_size is not a whole number of at least 1.
+    """
+    batch_size = positive_int(batch_size, 'batch_size')
+    with network.plan.lock:
+        return Predictor(network.layers, network.reads, network.input_shape, network.runs_fused, batch_size)
+
+
+def _predict(network, plan, batch):
+    """Return the network's output for a batch, an array of its own."""
     with plan.lock:
-        out[...] = plan.predict(as_kernels_read(batch, network.dtype))
-    return out
+        return plan.predict(as_kernels_read(batch, network.dtype)).copy()

@@ -52,8 +52,7 @@ def test_it_is_printed_with_shape_and_dtype():
 def test_a_parameter_from_arrays_that_are_read_only_can_learn():
     parameter = Parameter('weights', np.ones(3, 'f4'))
     parameter.state['velocity'] = np.ones(3, 'f4')
-    content = vars(parameter)
-    for array in (content['_value'], content['_grad'], content['state']['velocity']):
+    for array in (parameter.value, parameter.grad, parameter.state['velocity']):
         array.flags.writeable = False
     again = copy.copy(parameter)
     assert again.value.flags.writeable
