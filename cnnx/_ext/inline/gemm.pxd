@@ -1,6 +1,7 @@
 # Matrix products, C = A B, cut into the blocks that simd/gemm_micro_kernel.h computes.
 
 from libc.stddef cimport ptrdiff_t
+from libc.string cimport memcpy
 
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start, round_up
@@ -96,8 +97,11 @@ cdef inline void pack(
     cdef Py_ssize_t width = round_up(columns, lanes(packed))
     cdef Py_ssize_t i, j
     for i in range(rows):
-        for j in range(columns):
-            packed[i * width + j] = matrix[i * layout.row + j * layout.column]
+        if layout.column == 1:
+            memcpy(packed + i * width, matrix + i * layout.row, columns * sizeof(floating))
+        else:
+            for j in range(columns):
+                packed[i * width + j] = matrix[i * layout.row + j * layout.column]
         for j in range(columns, width):
             packed[i * width + j] = 0
 
