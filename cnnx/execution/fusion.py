@@ -101,7 +101,7 @@ def fuse(layers, apart=(), training=True):
     parts, position, shape = [], 0, layers[0].input_shape if layers else None
     while position < len(layers):
         layer = layers[position]
-        alone = type(layer) not in in_blocks or layer in apart or not getattr(layer, 'is_plain', True)
+        alone = type(layer) not in in_blocks or layer in apart or not _is_plain(layer)
         members = [layer] if alone else _members(layers[position:])
         for member in members:
             shape = shape if isinstance(member, ELEMENTWISE) else member.shape
@@ -114,12 +114,17 @@ def fuse(layers, apart=(), training=True):
     return parts
 
 
+def _is_plain(layer):
+    """Whether blocks compute the layer with the settings that it has."""
+    return getattr(layer, 'is_plain', True)
+
+
 def _poolings_first(layers):
     """Return the layers, each max-pooling before the activations that it follows."""
     ordered = []
     for layer in layers:
         place = len(ordered)
-        while type(layer) is MaxPooling and place > 0 and type(ordered[place - 1]) in ACTIVATIONS:
+        while type(layer) is MaxPooling and _is_plain(layer) and place > 0 and type(ordered[place - 1]) in ACTIVATIONS:
             place -= 1
         ordered.insert(place, layer)
     return ordered
@@ -136,7 +141,7 @@ def _members(layers):
     for layer in others:
         if type(layer) is Flatten:
             allowed = allowed & {ReLU}
-        elif type(layer) not in allowed or (type(layer) is MaxPooling and layer.pads):
+        elif type(layer) not in allowed or not _is_plain(layer) or (type(layer) is MaxPooling and layer.pads):
             break
         allowed = allowed - {type(layer)}
         members.append(layer)
