@@ -326,6 +326,22 @@ class Network(Hinted):
     _repr_html_ = summary.as_html
     summary = summary.summary
 
+    def export(self, path, **options):
+        """Write the network for other programs, in the form that the file's name ends with: .onnx.
+
+        Args:
+            path: the file.
+            options: of the form: for ONNX those of `cnnx.export.onnx.export`.
+
+        Raises:
+            ValueError: there is no such form, or the network or an option does not fit it.
+            ImportError: the form needs a package that is not installed.
+            OSError: the file cannot be written.
+        """
+        from cnnx import export
+
+        export.export(self, path, **options)
+
     def check_samples(self, x, what):
         """Return x as an array of samples that the first layer takes, in the dtype that it came in."""
         x = as_numbers(x, what)

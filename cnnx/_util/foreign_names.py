@@ -153,7 +153,6 @@ OF_NETWORK = {
     'cuda': _CPU,
     'double': _DTYPE,
     'eval': _TRAINING,
-    'export': 'save(path), an .npz file',
     'fit': 'train(x, y, epochs, learning_rate)',
     'fit_generator': 'train(batches), an iterable of (x, y)',
     'float': _DTYPE,

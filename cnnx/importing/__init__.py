@@ -1,0 +1,1 @@
+"""Networks and weights from others: files that other programs write."""
