@@ -317,7 +317,6 @@ class Network(Hinted):
     save_weights = networks.save_weights
     load_weights = networks.load_weights
     save = networks.save
-    load = classmethod(networks.load)
     profile = profiler.profile
     find_learning_rate = lr_finder.find_learning_rate
     check_gradients = gradient_check.check_gradients
@@ -341,6 +340,30 @@ class Network(Hinted):
         from cnnx import export
 
         export.export(self, path, **options)
+
+    @classmethod
+    def load(cls, path, custom_objects=None, fused=None, *, input_shape=None):
+        """Make a network from a file of `save`, from a checkpoint, or from an ONNX file.
+
+        A network from an .onnx file takes and gives images (N, H, W, C), whatever the file has, and can be trained.
+
+        Args:
+            path: the file.
+            custom_objects: classes of layers, losses and optimizers of your own, by their names: {'Swish': Swish}.
+            fused: whether neighbouring layers run as one block; None for what the file has.
+            input_shape: of one sample, such as (28, 28, 1), where an .onnx file leaves sizes open.
+
+        Raises:
+            CheckpointError: the file is damaged, holds no architecture or what cnnx does not have, or needs other
+                custom_objects.
+            ImportError: the package onnx is not installed.
+            OSError: there is no such file, or it cannot be opened.
+        """
+        from cnnx import importing
+
+        if importing.reads(path):
+            return importing.load(cls, path, input_shape=input_shape, fused=fused)
+        return networks.load(cls, path, custom_objects, fused)
 
     def check_samples(self, x, what):
         """Return x as an array of samples that the first layer takes, in the dtype that it came in."""
