@@ -98,7 +98,7 @@ NETWORKS = {
     'net.save("m.h5")': 'm.h5 is the name of a file of Keras',
     'net.save_weights("m.pt")': 'm.pt is the name of a file of PyTorch',
     'net.load_weights("m.pth")': 'm.pth is the name of a file of PyTorch',
-    'cnnx.Network.load("m.onnx")': 'm.onnx is the name of a file of ONNX',
+    'cnnx.Network.load("m.tflite")': 'm.tflite is the name of a file of TensorFlow',
 }
 TRAINING = {
     'net.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])': WORKS,

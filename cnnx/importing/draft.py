@@ -133,8 +133,7 @@ class Draft:
         if value.flat is None and [value.shape[a] for a in before] == [shape[a] for a in after]:
             places = dict(zip(before, after, strict=True))
             axes = tuple(places[axis] for axis in value.axes if axis in places)
-            if value.channels in places:
-                channels = places[value.channels]
+            channels = places.get(value.channels, channels)
             renamed = Value(value.place, shape, axes or (len(shape) - 1,), None, channels)
             if renamed.sizes != self.shapes[value.place]:
                 layer = Flatten() if len(renamed.sizes) == 1 else Reshape(renamed.sizes)

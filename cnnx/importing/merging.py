@@ -29,18 +29,24 @@ def merge_steps(draft, output):
         ValueError: an `Erf` is left, which is no part of a GELU.
     """
     readers = _readers(draft, output)
-    for place in sorted(readers):
-        if place >= 0:
-            _make_gelu(draft, place, readers)
+    for place in sorted(place for place in readers if place >= 0):
+        _make_gelu(draft, place, readers)
+    output = _move_rescalings(draft, output, _take)
+    output = _move_rescalings(draft, output, lambda step, rescaling: False)
+    if any(place >= 0 and type(draft.steps[place].layer) is Erf for place in _readers(draft, output)):
+        raise ValueError('Erf is supported as a part of Gelu alone')
+    return output
+
+
+def _move_rescalings(draft, output, take):
+    """Drop each Rescaling that changes nothing, or that the step before it takes; return the place of the output."""
     readers, moved = _readers(draft, output), {}
     for place in sorted(place for place in readers if place >= 0):
         step = draft.steps[place]
         step.reads = tuple(moved.get(read, read) for read in step.reads)
-        if type(step.layer) is Erf:
-            raise ValueError('Erf is supported as a part of Gelu alone')
         before = step.reads[0]
         if type(step.layer) is Rescaling and before >= 0:
-            taken = readers[before] == 1 and _take(draft.steps[before], step.layer)
+            taken = readers[before] == 1 and take(draft.steps[before], step.layer)
             if taken or _changes_nothing(step.layer):
                 moved[place] = before
                 readers[before] += readers[place] - 1

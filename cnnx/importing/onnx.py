@@ -124,9 +124,10 @@ def _transposes_first(model, rank):
 
 def _arrange_output(draft, value):
     """Return the place of the output: images, and what else has channels, with the channels last."""
-    rank = len(value.shape)
-    others = [axis for axis in range(rank) if axis != value.channels]
-    return draft.arrange(value, [*others, value.channels]).place
+    rank, channels = len(value.shape), value.channels
+    if channels not in (0, rank - 1):
+        channels = 0 if rank == 3 else rank - 1
+    return draft.arrange(value, [*(axis for axis in range(rank) if axis != channels), channels]).place
 
 
 def _class_names(network, metadata):

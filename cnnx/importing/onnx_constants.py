@@ -32,6 +32,8 @@ def fold(node, arrays, opset, most):
         raise ValueError('its first input is missing')
     if node.kind in CALCULATIONS:
         size = math.prod(np.broadcast_shapes(*(array.shape for array in arrays[:2])))
+    elif node.kind == 'ConstantOfShape':
+        size = math.prod(int(size) for size in arrays[0])
     elif node.kind == 'Concat':
         size = sum(array.size for array in arrays)
     else:
@@ -93,7 +95,8 @@ def squeezed(shape, axes):
     """Return a shape without these axes of size 1, or without all of them."""
     axes = [i for i, size in enumerate(shape) if size == 1] if axes is None else checked_axes(axes, len(shape))
     if any(shape[axis] != 1 for axis in axes):
-        raise ValueError(f'axes: expected those of size 1 of {tuple(shape)}, got {axes}')
+        sizes = tuple('N' if size == BATCH else size for size in shape)
+        raise ValueError(f'axes: expected those of size 1 of {sizes}, got {axes}')
     return [size for axis, size in enumerate(shape) if axis not in axes]
 
 
@@ -147,6 +150,9 @@ FOLDED = {
     **dict.fromkeys(CALCULATIONS, _calculate),
     'Cast': _cast,
     'Concat': lambda node, arrays, opset: np.concatenate(arrays, axis=node.attributes['axis']),
+    'ConstantOfShape': lambda node, arrays, opset: np.full(
+        arrays[0].tolist(), np.asarray(node.attributes.get('value', np.float32(0))).reshape(-1)[0]
+    ),
     'Flatten': lambda node, arrays, opset: arrays[0].reshape(
         math.prod(arrays[0].shape[: node.attributes.get('axis', 1)]), -1
     ),

@@ -69,55 +69,82 @@ def _refuse(condition, message):
 
 
 def _conv(call):
+    value, weights, bias, axes = _value_and_weights(call)
+    kernel, stride, dilation = _kernel(call, weights.shape[:2]), _pair(call, 'strides'), _pair(call, 'dilations')
+    sizes = _sizes(value)
+    sides = _sides(call, sizes, kernel, stride, dilation)
+    padding = _padding(sizes, kernel, stride, dilation, sides)
+    settings = {'groups': call.attribute('group', 1), 'use_bias': bias is not None}
+    arrays = {'weights': weights} if bias is None else {'weights': weights, 'bias': bias.reshape(-1)}
+    if axes == 1 and padding is not None:
+        padding = padding if isinstance(padding, str) else padding[1]
+        settings |= {'stride': stride[1], 'dilation': dilation[1], 'padding': padding}
+        return _of_signals(call, layers.Convolutional1D(weights.shape[3], kernel[1], **settings), value, arrays)
+    value = _as_images(call, value)
+    if padding is None:
+        padding, place = 'valid', call.draft.add(layers.ZeroPadding(sides), value.place)
+        value = _images(place, call.draft)
+    settings |= {'stride': stride, 'dilation': dilation, 'padding': padding}
+    place = call.draft.add(layers.Convolutional(weights.shape[3], kernel, **settings), value.place, **arrays)
+    return _as_signals(call, _images(place, call.draft), axes)
+
+
+def _value_and_weights(call):
+    """Return value, weights (height, width, second axis of the file, first one), bias, and how many axes move."""
     value, weights, bias = call.value(), call.needed(1, 'weights'), call.array(2, 'bias')
     axes = weights.ndim - 2
     _refuse(axes not in (1, 2), f'weights: expected those of images or signals, got shape {weights.shape}')
     _refuse(len(value.shape) != axes + 1, f'expected {axes + 1} axes beside the batch, got {value.shape}')
-    value, kernel = _as_images(call, value), (1, *weights.shape[2:])[-2:]
-    weights = weights.reshape(*weights.shape[:2], *kernel).transpose(2, 3, 1, 0)
-    _check_kernel(call, kernel)
-    stride, dilation = _pair(call, 'strides'), _pair(call, 'dilations')
-    sides = _sides(call, value.sizes, kernel, stride, dilation)
-    settings = {
-        'stride': stride,
-        'dilation': dilation,
-        'groups': call.attribute('group', 1),
-        'use_bias': bias is not None,
-    }
-    padding = _same_on_both_sides(value.sizes, kernel, stride, dilation, sides)
-    if padding is None:
-        value = _pad_images(call.draft, value, sides)
-        padding = 'valid'
-    layer = layers.Convolutional(weights.shape[3], kernel, padding=padding, **settings)
-    return _weighted(call, layer, value, weights, bias, axes)
+    weights = weights.reshape(*weights.shape[:2], *(1, *weights.shape[2:])[-2:])
+    return value, weights.transpose(2, 3, 1, 0), bias, axes
+
+
+def _kernel(call, kernel):
+    shape = call.attribute('kernel_shape')
+    _refuse(shape is not None and (1, *shape)[-2:] != kernel, f'kernel_shape: expected {kernel}, got {shape}')
+    return kernel
+
+
+def _sizes(value):
+    """Return height and width of images, or 1 and the length of signals."""
+    return (1, *value.shape[1:])[-2:]
+
+
+def _of_signals(call, layer, value, arrays):
+    """Return the value of a layer over signals."""
+    place = call.draft.add(layer, call.draft.arrange(value, (1, 0)).place, **arrays)
+    length, channels = call.draft.shapes[place]
+    return Value(place, (channels, length), (1, 0))
 
 
 def _conv_transpose(call):
-    value, weights, bias = call.value(), call.needed(1, 'weights'), call.array(2, 'bias')
-    axes = weights.ndim - 2
-    _refuse(axes not in (1, 2), f'weights: expected those of images or signals, got shape {weights.shape}')
-    _refuse(len(value.shape) != axes + 1, f'expected {axes + 1} axes beside the batch, got {value.shape}')
+    value, weights, bias, axes = _value_and_weights(call)
     _refuse(call.attribute('group', 1) != 1, 'group: expected 1: a TransposedConvolutional has no groups')
     _refuse(set(call.attribute('dilations', (1,))) != {1}, 'dilations: expected 1: a TransposedConvolutional has none')
-    value, kernel = _as_images(call, value), (1, *weights.shape[2:])[-2:]
-    weights = weights.reshape(*weights.shape[:2], *kernel).transpose(2, 3, 1, 0)
-    _check_kernel(call, kernel)
-    stride, more = _pair(call, 'strides'), _pair(call, 'output_padding', 0)
-    less = _cut_off(call, value.sizes, kernel, stride, more)
-    settings = {'stride': stride, 'use_bias': bias is not None}
-    crop, padding = None, None
-    if all(before == after >= 0 for before, after in less):
-        padding = tuple(before for before, _ in less)
-    elif all(after >= 0 for _, after in less):
-        padding, crop = 0, tuple(less)
-    elif all(pair == (0, min(kernel - step, 0)) for pair, kernel, step in zip(less, kernel, stride, strict=True)):
-        padding = 'valid'
-    _refuse(padding is None, f'output_padding: expected at most the padding at the end, got {more}')
-    layer = layers.TransposedConvolutional(weights.shape[2], kernel, padding=padding, **settings)
-    value = _weighted(call, layer, value, weights, bias, 2)
-    if crop is not None:
-        value = _after(value, call.draft.add(layers.Cropping(crop), value.place), call.draft)
-    return _as_signals(call, value, axes)
+    value, kernel, stride = _as_images(call, value), _kernel(call, weights.shape[:2]), _pair(call, 'strides')
+    more = _pair(call, 'output_padding', 0)
+    cut = _cut_off(call, value.sizes, kernel, stride, more)
+    _refuse(min(before for before, _ in cut) < 0, f'pads: expected numbers from 0 on, got {cut}')
+    same = [
+        (max(size - step, 0) // 2, size - step - max(size - step, 0) // 2)
+        for size, step in zip(kernel, stride, strict=True)
+    ]
+    settings, crop = {'stride': stride, 'use_bias': bias is not None}, None
+    if all(before == after for before, after in cut):
+        settings['padding'] = tuple(before for before, _ in cut)
+    elif cut == same:
+        settings['padding'] = 'same'
+    else:
+        # Rows and columns that output_padding adds come from a kernel with zeros at its end.
+        more = [max(-after, 0) for _, after in cut]
+        weights = np.pad(weights, [*((0, extra) for extra in more), (0, 0), (0, 0)])
+        settings['padding'], crop = 0, [(before, max(after, 0)) for before, after in cut]
+    layer = layers.TransposedConvolutional(weights.shape[2], weights.shape[:2], **settings)
+    arrays = {'weights': weights} if bias is None else {'weights': weights, 'bias': bias.reshape(-1)}
+    place = call.draft.add(layer, value.place, **arrays)
+    if crop is not None and any(map(any, crop)):
+        place = call.draft.add(layers.Cropping(crop), place)
+    return _as_signals(call, _images(place, call.draft), axes)
 
 
 def _cut_off(call, sizes, kernel, stride, more):
@@ -133,20 +160,14 @@ def _cut_off(call, sizes, kernel, stride, more):
     cut = []
     for size, extra, target in zip(full, more, wanted, strict=True):
         total = size + extra - target
-        _refuse(total < 0, f'output_shape: expected at most {size + extra}, got {target}')
-        before = total // 2 if auto == 'SAME_UPPER' else total - total // 2
+        half = max(total, 0) // 2
+        before = half if auto == 'SAME_UPPER' else max(total, 0) - half
         cut.append((before, total - before - extra))
     return cut
 
 
-def _weighted(call, layer, value, weights, bias, axes):
-    """Add a layer with weights over images; return its value, as signals for one axis."""
-    arrays = {'weights': weights} if bias is None else {'weights': weights, 'bias': bias.reshape(-1)}
-    return _as_signals(call, _after(value, call.draft.add(layer, value.place, **arrays), call.draft), axes)
-
-
-def _after(value, place, draft):
-    """Return the value of a layer that reads images and gives images."""
+def _images(place, draft):
+    """Return the value of a place that gives images."""
     height, width, channels = draft.shapes[place]
     return Value(place, (channels, height, width), (1, 2, 0))
 
@@ -180,11 +201,6 @@ def _pair(call, name, default=1):
     return pair
 
 
-def _check_kernel(call, kernel):
-    shape = call.attribute('kernel_shape')
-    _refuse(shape is not None and (1, *shape)[-2:] != kernel, f'kernel_shape: expected {kernel}, got {shape}')
-
-
 def _two_of_each(pads):
     """Return pads as ((top, bottom), (left, right))."""
     pads = (0, 0, 0, 0) if pads is None else tuple(pads)
@@ -212,16 +228,12 @@ def _of_same(sizes, kernel, stride, dilation):
     return tuple(sides)
 
 
-def _same_on_both_sides(sizes, kernel, stride, dilation, sides):
-    """Return a padding that `Convolutional` takes, or None."""
+def _padding(sizes, kernel, stride, dilation, sides):
+    """Return a padding that `Convolutional` takes, or None where there is none."""
     if all(before == after for before, after in sides):
         pads = tuple(before for before, _ in sides)
         return 'valid' if pads == (0, 0) else pads
     return 'same' if sides == _of_same(sizes, kernel, stride, dilation) else None
-
-
-def _pad_images(draft, value, sides):
-    return _after(value, draft.add(layers.ZeroPadding(sides), value.place), draft)
 
 
 def _gemm(call):
@@ -385,23 +397,27 @@ def _cast(call):
 # Pooling.
 
 
-def _pool(kind):
+def _pool(kind, of_signals):
     def pool(call):
         value, kernel = call.value(), call.attribute('kernel_shape', ())
         axes = len(kernel)
         _refuse(axes not in (1, 2), f'kernel_shape: expected that of images or signals, got {kernel}')
         _refuse(len(value.shape) != axes + 1, f'expected {axes + 1} axes beside the batch, got {value.shape}')
-        value, kernel = _as_images(call, value), (1, *kernel)[-2:]
+        kernel, sizes = (1, *kernel)[-2:], _sizes(value)
         stride, dilation = _pair(call, 'strides'), _pair(call, 'dilations')
-        sides = _sides(call, value.sizes, kernel, stride, dilation)
-        settings = {'stride': stride, 'dilation': dilation, 'ceil_mode': bool(call.attribute('ceil_mode', 0))}
+        sides = _sides(call, sizes, kernel, stride, dilation)
+        settings = {'ceil_mode': bool(call.attribute('ceil_mode', 0))}
         if kind is layers.AveragePooling and call.attribute('count_include_pad', 0) and any(map(any, sides)):
             settings['count_include_pad'] = True
-        padding = _same_on_both_sides(value.sizes, kernel, stride, dilation, sides)
-        if settings['ceil_mode'] or padding is None:
-            padding = sides if any(map(any, sides)) else 'valid'
-        layer = kind(kernel, padding=padding, **settings)
-        return _as_signals(call, _after(value, call.draft.add(layer, value.place), call.draft), axes)
+        padding = _padding(sizes, kernel, stride, dilation, sides)
+        if axes == 1 and padding is not None and not any(settings.values()) and dilation == (1, 1):
+            padding = padding if isinstance(padding, str) else padding[1]
+            return _of_signals(call, of_signals(kernel[1], stride=stride[1], padding=padding), value, {})
+        if padding is None or (padding == 'same' and settings['ceil_mode']):
+            padding = sides
+        layer = kind(kernel, padding=padding, stride=stride, dilation=dilation, **settings)
+        place = call.draft.add(layer, _as_images(call, value).place)
+        return _as_signals(call, _images(place, call.draft), axes)
 
     return pool
 
@@ -501,7 +517,7 @@ def _squeeze(change):
 
 
 def _inner_axes(call, value, found):
-    """Return a value with the axes of an image that are changed first, and how it is cut or padded, for rows and columns.
+    """Return images with the axes that change first, and how these are cut or padded.
 
     `found` are pairs of numbers by axis of the file.
     """
@@ -748,7 +764,7 @@ def _concat(call):
 
 OPERATORS = {
     'Add': _arithmetic(layers.Add, (_one, _same), (_one, _same)),
-    'AveragePool': _pool(layers.AveragePooling),
+    'AveragePool': _pool(layers.AveragePooling, layers.AveragePooling1D),
     'BatchNormalization': _batch_normalization,
     'Cast': _cast,
     'Clip': _clip,
@@ -773,7 +789,7 @@ OPERATORS = {
     'LeakyRelu': _unary(lambda call: layers.LeakyReLU(call.attribute('alpha', 0.01))),
     'LogSoftmax': _softmax(layers.LogSoftmax),
     'MatMul': _matmul,
-    'MaxPool': _pool(layers.MaxPooling),
+    'MaxPool': _pool(layers.MaxPooling, layers.MaxPooling1D),
     'Mul': _arithmetic(layers.Multiply, (_same, _zero), (_same, _zero)),
     'Neg': _unary(lambda call: layers.Rescaling(-1.0)),
     'PRelu': _prelu,

@@ -23,9 +23,6 @@ class Pooling(Layer):
         self.padding = checked_sides(padding)
         self.dilation = pair(dilation, 'dilation')
         self.ceil_mode = true_or_false(ceil_mode, 'ceil_mode')
-        extents = [apart * (size - 1) + 1 for size, apart in zip(self.pool_size, self.dilation, strict=True)]
-        if any(max(sides) >= extent for sides, extent in zip(self._sides(), extents, strict=True)):
-            raise ValueError(f'padding: expected less than the window, {extents[0]} x {extents[1]}, got {padding!r}')
 
     @property
     def is_plain(self):
@@ -44,7 +41,12 @@ class Pooling(Layer):
         height, width = self.pool_size
         if height * width > MAX_SIZE:
             raise ValueError(f'pool_size: expected at most {MAX_SIZE} pixels, got {height} x {width}')
-        return (*self._places(input_shape)[1], input_shape[2])
+        window, positions = self._places(input_shape)
+        axes = zip(input_shape, positions, window[:2], window[2:4], window[4:6], window[6:8], strict=False)
+        for size, count, reads, step, before, apart in axes:
+            if before > apart * (reads - 1) or (count - 1) * step - before >= size:
+                raise ValueError(f'padding: {self.padding} leaves windows without a pixel of the image')
+        return (*positions, input_shape[2])
 
     def build(self, input_shape):
         self.window, positions = self._places(input_shape)
@@ -189,7 +191,7 @@ class MaxPooling(Maximum, Pooling):
         pool_size: a whole number, or a pair (height, width), in pixels.
         stride: likewise; by default the pool size, so that windows touch and do not overlap.
         padding: 'valid', 'same', a number of pixels, or a pair (height, width), on both sides, or
-            ((top, bottom), (left, right)); less than the window.
+            ((top, bottom), (left, right)); each window has to cover a pixel of the image.
         input_shape: (H, W, C); needed where it cannot be inferred from the layer before.
         dilation: a whole number, or a pair: how far apart, in pixels, those of a window are.
         ceil_mode: whether a last window that reaches beyond the padding, but begins before it, counts. 'same' does
