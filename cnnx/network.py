@@ -13,7 +13,7 @@ from cnnx._util.foreign_names import NETWORK_KEYWORDS, OF_NETWORK
 from cnnx._util.hints import Hinted, explained
 from cnnx._util.validation import check_dtype, is_whole, names_of_classes, true_or_false
 from cnnx.checkpoint import networks
-from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summary
+from cnnx.diagnostics import check_against, doctor, gradient_check, lr_finder, profiler, summary
 from cnnx.execution.fused_plan import FusedPlan
 from cnnx.execution.plan import Plan
 from cnnx.layers import Layer
@@ -320,6 +320,7 @@ class Network(Hinted):
     profile = profiler.profile
     find_learning_rate = lr_finder.find_learning_rate
     check_gradients = gradient_check.check_gradients
+    check_against = check_against.check_against
     doctor = doctor.doctor
     __repr__ = summary.describe
     _repr_html_ = summary.as_html
