@@ -314,8 +314,6 @@ class Network(Hinted):
     train_on_batch = steps.train_on_batch
     predict = prediction.predict
     predict_classes = prediction.predict_classes
-    save_weights = networks.save_weights
-    load_weights = networks.load_weights
     save = networks.save
     profile = profiler.profile
     find_learning_rate = lr_finder.find_learning_rate
@@ -341,6 +339,47 @@ class Network(Hinted):
         from cnnx import export
 
         export.export(self, path, **options)
+
+    def save_weights(self, path, layout=None):
+        """Write the parameters to an .npz file: `weights_{i}`, `bias_{i}` and so on, i being a layer's index.
+
+        Args:
+            path: the file. If its name ends with .safetensors, it is one of these (extra `safetensors`).
+            layout: 'torch' or 'keras', for names and shapes of PyTorch or Keras; None for those of cnnx.
+
+        Raises:
+            ImportError: the package safetensors is not installed.
+            OSError: the file cannot be written.
+            ValueError: layout is none of these, or the name ends as files of another library do: .h5, .pt, ...
+        """
+        from cnnx import export
+
+        if layout is None and not export.writes_weights(path):
+            networks.save_weights(self, path)
+        else:
+            export.save_weights(self, path, layout)
+
+    def load_weights(self, path, layout=None):
+        """Take the weights from a file of `save_weights`, or of `save`, or from a checkpoint; or of another library.
+
+        Args:
+            path: the file. From PyTorch a .safetensors or .npz file of a `state_dict`, from Keras an .npz file or what
+                `model.save_weights` writes, .weights.h5 or .h5 (extras `safetensors` and `keras`).
+            layout: 'torch' or 'keras' where the file is theirs: its arrays are matched with the layers by order and
+                shape and rearranged, those of a Dense layer after a Flatten among them. None for files of cnnx.
+
+        Raises:
+            CheckpointError: the file is damaged, or its weights are not this network's; none is changed then.
+            ImportError: the package that reads it is not installed.
+            OSError: there is no such file, or it cannot be opened.
+            ValueError: layout is none of these, or the name ends as other files of another library do.
+        """
+        from cnnx import importing
+
+        if layout is None and not importing.reads_weights(path):
+            networks.load_weights(self, path)
+        else:
+            importing.load_weights(self, path, layout)
 
     @classmethod
     def load(cls, path, custom_objects=None, fused=None, *, input_shape=None):

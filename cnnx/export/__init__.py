@@ -24,3 +24,13 @@ def export(network, path, **options):
         hint = '; save(path) writes .npz files' if ending == '.npz' else ''
         raise ValueError(f'export: expected a name that ends with {" or ".join(FORMATS)}, got {path}{hint}')
     importlib.import_module(FORMATS[ending]).export(network, path, **options)
+
+
+def writes_weights(path):
+    """Whether `save_weights` writes files whose names end so, and not the core."""
+    return os.path.splitext(str(path))[1].lower() == '.safetensors'
+
+
+def save_weights(network, path, layout=None):
+    """Write the parameters of a network as `Network.save_weights` says."""
+    importlib.import_module('cnnx.export.weights').save_weights(network, path, layout)

@@ -7,6 +7,8 @@ import os
 FORMATS = {
     '.onnx': 'cnnx.importing.onnx',
 }
+# How names of files of weights end that the core does not read.
+WEIGHTS = ('.safetensors', '.h5', '.hdf5')
 
 
 def reads(path):
@@ -23,3 +25,13 @@ def load(network_class, path, **options):
         OSError: there is no such file, or it cannot be opened.
     """
     return importlib.import_module(FORMATS[os.path.splitext(str(path))[1].lower()]).load(network_class, path, **options)
+
+
+def reads_weights(path):
+    """Whether a path ends as files of weights of other libraries do."""
+    return os.path.splitext(str(path))[1].lower() in WEIGHTS
+
+
+def load_weights(network, path, layout=None):
+    """Take the weights from a file of another library as `Network.load_weights` says."""
+    importlib.import_module('cnnx.importing.weights').load_weights(network, path, layout)
