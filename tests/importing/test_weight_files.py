@@ -64,7 +64,8 @@ def test_links_external_data_and_absurd_sizes_in_hdf5_are_refused(tmp_path):
         file.create_dataset('w', shape=(2**40,), dtype='f4', chunks=(2**10,))
 
     def circle(file):
-        file.create_group('w')['w'] = file['w']
+        group = file.create_group('w')
+        group['w'] = group
 
     for number, make in enumerate((soft, external, absurd, circle)):
         path = tmp_path / f'{number}.h5'
