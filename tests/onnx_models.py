@@ -7,6 +7,13 @@ from onnx import helper, numpy_helper
 
 import cnnx
 
+# (C, H, W)
+IMAGE = (3, 6, 7)
+
+
+def draw(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
 
 def node(kind, inputs, output='y', **attributes):
     return helper.make_node(kind, inputs.split(), [output], **attributes)

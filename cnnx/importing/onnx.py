@@ -8,8 +8,9 @@ from cnnx.checkpoint.errors import DAMAGE
 from cnnx.importing import onnx_file
 from cnnx.importing.draft import Draft, Value
 from cnnx.importing.merging import merge_steps
+from cnnx.importing.onnx_call import Call
 from cnnx.importing.onnx_constants import constant, fold
-from cnnx.importing.onnx_operators import OPERATORS, Call
+from cnnx.importing.onnx_operators import OPERATORS
 from cnnx.layers import Reshape
 
 # What keeps the order of axes, where the first Transpose of a file is looked for.

@@ -14,11 +14,6 @@ from onnx_networks import randomize  # noqa: E402
 W = np.random.default_rng(0).normal(size=(2, 3, 3, 3)).astype(np.float32)
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / 'model.onnx'
-
-
 @pytest.mark.parametrize('layout', ['NHWC', 'NCHW'])
 def test_lenet5_comes_back_as_it_was(path, layout):
     net = cnnx.models.pretrained('lenet5-mnist')

@@ -15,11 +15,6 @@ from onnx_models import kinds, load, model, node  # noqa: E402
 W = np.arange(8, dtype=np.float32).reshape(2, 4)
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / 'model.onnx'
-
-
 def dense(w=W):
     return model([node('Relu', 'x', 'r'), node('MatMul', 'r w')], (len(w),), {'w': w})
 
