@@ -11,7 +11,9 @@ from cnnx.layers import (
     BatchNormalization,
     Convolutional,
     Dense,
+    GroupNormalization,
     Layer,
+    LayerNormalization,
     Multiply,
     Rescaling,
     TransposedConvolutional,
@@ -76,7 +78,7 @@ def _take(step, rescaling):
     if type(layer) is Rescaling:
         both = scale * layer.scale, scale * layer.offset + offset
         step.layer = Rescaling(*(each if np.ndim(each) else float(each) for each in both))
-    elif type(layer) is BatchNormalization:
+    elif type(layer) in (BatchNormalization, GroupNormalization, LayerNormalization):
         arrays['gamma'] = arrays['gamma'] * scale
         arrays['beta'] = arrays['beta'] * scale + offset
     elif type(layer) in (Convolutional, Dense, TransposedConvolutional):

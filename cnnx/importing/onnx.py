@@ -11,6 +11,7 @@ from cnnx.importing.merging import merge_steps
 from cnnx.importing.onnx_call import Call
 from cnnx.importing.onnx_constants import constant, fold
 from cnnx.importing.onnx_operators import OPERATORS
+from cnnx.importing.onnx_patterns import with_layer_normalization
 from cnnx.layers import Reshape
 
 # What keeps the order of axes, where the first Transpose of a file is looked for.
@@ -45,7 +46,7 @@ def _build(network_class, path, model, input_shape):
     value, batch = _input(model, input_shape)
     draft = Draft(value.sizes)
     known = {**model.constants, model.input[0]: value}
-    for node in model.nodes:
+    for node in with_layer_normalization(model.nodes, model.constants, model.opset):
         try:
             known[node.outputs[0]] = _run(draft, node, known, model, batch)
         except DAMAGE as error:

@@ -87,14 +87,17 @@ def _instance_normalization(call):
 
 
 def _layer_normalization(call):
+    """`axes` stands for one that was found in its parts; scale and bias come after it then."""
     value, rank = call.value(), len(call.value().shape)
-    axis = checked_axes([call.attribute('axis', -1)], rank + 1)[0] - 1
-    refuse(axis != rank - 1, 'axis: expected the last one')
-    value = call.draft.last(value, axis)
-    gamma, beta = call.needed(1, 'scale').reshape(-1), call.array(2, 'bias')
-    beta = np.zeros_like(gamma) if beta is None else beta.reshape(-1)
-    layer = layers.LayerNormalization(epsilon=call.attribute('epsilon', 1e-5))
-    return call.draft.apply(layer, value, gamma=gamma, beta=beta)
+    axis = checked_axes(call.attribute('axes', (call.attribute('axis', -1),)), rank + 1)[0] - 1
+    refuse(axis < 0 or (axis != rank - 1 and call.attribute('axes') is None), 'axis: expected the last one')
+    value = call.draft.last(value, axis) if value.flat is None else value
+    ones = np.ones(value.shape[axis], np.float32)
+    gamma, beta = (ones if len(call.inputs) == 1 else call.needed(1, 'scale')), call.array(2, 'bias')
+    beta = np.zeros_like(ones) if beta is None else beta
+    order = slice(None) if value.flat is None else value.order
+    arrays = {'gamma': gamma.reshape(-1)[order], 'beta': beta.reshape(-1)[order]}
+    return call.draft.apply(layers.LayerNormalization(epsilon=call.attribute('epsilon', 1e-5)), value, **arrays)
 
 
 def _prelu(call):
