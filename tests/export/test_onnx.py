@@ -1,5 +1,6 @@
 """Networks as ONNX files: ONNX Runtime computes the same, in every layout and opset."""
 
+import importlib
 import json
 import sys
 
@@ -11,7 +12,7 @@ import cnnx
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
-from onnx_networks import difference, of_kind, randomize  # noqa: E402
+from onnx_networks import difference, of_kind, randomize, run  # noqa: E402
 
 from cnnx.export.onnx import OPSETS, to_bytes  # noqa: E402
 
@@ -22,6 +23,32 @@ def test_random_networks(seed):
     x = np.random.default_rng(seed).normal(size=(3, 7, 6, 2)).astype(np.float32)
     options = {'layout': ('NHWC', 'NCHW')[seed % 2], 'fold': seed % 3 == 0, 'opset': OPSETS[seed % len(OPSETS)]}
     assert difference(net, x, **options) < 1e-5
+
+
+EXAMPLES = [
+    *(
+        ('architectures', name, (0,))
+        for name in ('logistic_regression', 'resnet', 'inception', 'mobilenet', 'densenet')
+    ),
+    *(('detection', 'yolo', (64, 8, 0)), ('detection', 'ssd', (64, 8, 0)), ('segmentation', 'unet', (0, 32))),
+    *(('counting', 'multi_label_network', (0,)), ('signals', 'make_network', (0,)), ('gan', 'new_generator', (0,))),
+]
+
+
+@pytest.mark.parametrize(('module', 'name', 'arguments'), EXAMPLES, ids=[row[1] for row in EXAMPLES])
+def test_networks_of_the_examples_give_the_same_classes(module, name, arguments, tmp_path):
+    net = getattr(importlib.import_module(f'examples.{module}'), name)(*arguments)
+    net = net[0] if isinstance(net, tuple) else net
+    rng = np.random.default_rng(0)
+    for layer in net.layers:
+        for parameter in layer.parameters:
+            if not parameter.value.any():  # the last layers of detectors begin at 0
+                parameter.value = rng.normal(size=parameter.value.shape)
+    x = rng.random((8, *net.input_shape), np.float32)
+    y = run(to_bytes(net), x)
+    assert (y.argmax(axis=-1) == net.predict(x).argmax(axis=-1)).all()
+    net.export(tmp_path / 'net.onnx', layout='NCHW')
+    assert (cnnx.load(tmp_path / 'net.onnx').predict(x).argmax(axis=-1) == y.argmax(axis=-1)).all()
 
 
 def test_lenet5_reorders_the_weights_after_flatten_and_nothing_else():
