@@ -58,11 +58,12 @@ def checked_sides(padding):
     Raises:
         ValueError: it is none of these.
     """
-    if isinstance(padding, (tuple, list)) and any(isinstance(each, (tuple, list)) for each in padding):
-        sizes = [size for side in padding for size in (side if isinstance(side, (tuple, list)) else ())]
-        if len(padding) != 2 or len(sizes) != 4 or not all(is_whole(size) and 0 <= size <= MAX_SIZE for size in sizes):
+    if isinstance(padding, (tuple, list)) and any(isinstance(side, (tuple, list)) for side in padding):
+        sides = [side if isinstance(side, (tuple, list)) else () for side in padding]
+        fits = all(is_whole(size) and 0 <= size <= MAX_SIZE for side in sides for size in side)
+        if [len(side) for side in sides] != [2, 2] or not fits:
             raise ValueError(f'padding: expected ((top, bottom), (left, right)) of whole numbers, got {shown(padding)}')
-        return tuple(tuple(int(size) for size in side) for side in padding)
+        return tuple(tuple(int(size) for size in side) for side in sides)
     return checked_padding(padding, numbers=True)
 
 

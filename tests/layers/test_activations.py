@@ -56,8 +56,10 @@ def test_outputs_and_gradients_are_those_of_pytorch(name):
     inputs = torch.from_numpy(x).requires_grad_()
     expected = theirs(inputs)
     expected.backward(torch.from_numpy(dy))
-    np.testing.assert_allclose(layer.forward(x), expected.detach().numpy(), rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(layer.backward(dy), inputs.grad.numpy(), rtol=1e-12, atol=1e-14)
+    # PyTorch has the 1/6 of its Hardsigmoid in float32.
+    tolerance = {'rtol': 1e-7 if name == 'Hardsigmoid' else 1e-12, 'atol': 1e-14}
+    np.testing.assert_allclose(layer.forward(x), expected.detach().numpy(), **tolerance)
+    np.testing.assert_allclose(layer.backward(dy), inputs.grad.numpy(), **tolerance)
     for ours, other in zip(layer.parameters, theirs.parameters(), strict=True):
         np.testing.assert_allclose(ours.grad, other.grad.numpy(), rtol=1e-12)
 
