@@ -206,7 +206,7 @@ ROWS = {
     'Flatten': Row(of_any_shape(cnnx.Flatten)),
     'Reshape': Row(reshape(), IMAGE, {'target_shape': (-1, 3)}),
     'Permute': Row(permute(), IMAGE, {'axes': (2, 0, 1)}),
-    'Rescaling': Row(rescaling(), IMAGE, {'scale': 2.0, 'offset': (0.5, -1.0)}),
+    'Rescaling': Row(rescaling(), IMAGE, {'scale': 2.0, 'offset': 0.5}),
     'Dense': Row(dense(), (3,), {'output_size': 2}),
     'LogSoftmax': Row(of_any_shape(cnnx.LogSoftmax), (3,)),
     'Softmax': Row(of_any_shape(cnnx.Softmax), (3,)),

@@ -136,6 +136,8 @@ def hint_of_names(arrays):
         theirs = next((name for name in arrays if name.removesuffix(':0').endswith(endings)), None)
         if theirs is not None:
             return f". {theirs} is a name of {library}: give layout='{layout}'"
+    if 'arr_0' in arrays:
+        return ". Its arrays have no names: give layout='torch' or layout='keras' if they are of one of these"
     return ''
 
 
