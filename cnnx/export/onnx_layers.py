@@ -289,8 +289,7 @@ def _reshape(graph, layer, value):
 
 def _merge(kind):
     def merge(graph, layer, *values):
-        orders = [value.order for value in values]
-        if any(order is not orders[0] for order in orders):
+        if not all(np.array_equal(value.order, values[0].order) for value in values):
             values = [graph.in_order(value) for value in values]
         name = values[0].name
         for value in values[1:]:
