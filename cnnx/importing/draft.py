@@ -70,7 +70,7 @@ class Draft:
         self.shapes = {-1: self.input_shape}
 
     def add(self, layer, *places, **arrays):
-        """Add a step that reads some places; return its own place.
+        """Add a step that reads some places; return its own place, or, of one that is not needed, what it reads.
 
         Raises:
             ValueError: the layer cannot take the shapes, or gives more numbers than are allowed.
@@ -79,6 +79,11 @@ class Draft:
         shape = layer.output_shape(tuple(shapes) if layer.merges else shapes[0])
         if math.prod(shape) > MOST_NUMBERS:
             raise ValueError(f'expected at most {MOST_NUMBERS:,} numbers in a sample, got shape {shape}')
+        if type(layer) is Reshape:  # of several, the last one counts
+            while places[0] >= 0 and type(self.steps[places[0]].layer) is Reshape:
+                places = self.steps[places[0]].reads
+            if self.shapes[places[0]] == shape:
+                return places[0]
         self.steps.append(Step(layer, places, arrays))
         self.shapes[len(self.steps) - 1] = shape
         return len(self.steps) - 1

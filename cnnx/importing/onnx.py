@@ -12,7 +12,7 @@ from cnnx.importing.onnx_call import Call
 from cnnx.importing.onnx_constants import constant, fold
 from cnnx.importing.onnx_operators import OPERATORS
 from cnnx.importing.onnx_patterns import with_layer_normalization
-from cnnx.layers import Reshape
+from cnnx.layers import Flatten, Reshape
 
 # What keeps the order of axes, where the first Transpose of a file is looked for.
 BEFORE_TRANSPOSE = {'Add', 'Cast', 'Div', 'Identity', 'Mul', 'Sub'}
@@ -55,7 +55,8 @@ def _build(network_class, path, model, input_shape):
     if not isinstance(output, Value):
         raise CheckpointError(f'{path}: output {model.output!r} does not depend on the input')
     place = _arrange_output(draft, output)
-    if place < 0:
+    if place < 0:  # a network has a layer
+        place = draft.add(Flatten(), place)
         place = draft.add(Reshape(draft.input_shape), place)
     place = merge_steps(draft, place)
     network = draft.build(network_class, place, 'float64' if model.input[2] == 'DOUBLE' else 'float32')

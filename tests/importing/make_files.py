@@ -69,7 +69,10 @@ def write_torch(rng, x):
         name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor for name, tensor in state.items()
     }
     safetensors.torch.save_file(small, FILES / 'torch.safetensors')
-    return net(torch.from_numpy(x).movedim(-1, 1)).detach().numpy()
+    images = torch.from_numpy(x).movedim(-1, 1)
+    names = {'input_names': ['x'], 'output_names': ['y'], 'dynamic_axes': {'x': {0: 'n'}, 'y': {0: 'n'}}}
+    torch.onnx.export(net, images, FILES / 'torch.onnx', opset_version=17, dynamo=False, **names)
+    return net(images).detach().numpy()
 
 
 def main():

@@ -34,6 +34,13 @@ def test_axes_of_size_1_come_and_go_without_a_layer():
     assert made.steps == []
 
 
+def test_of_several_reshapes_the_last_one_counts():
+    made = draft()
+    place = made.add(cnnx.Reshape((60,)), made.add(cnnx.Reshape((5, 12)), -1))
+    assert made.steps[place].reads == (-1,)
+    assert made.add(cnnx.Reshape((4, 5, 3)), place) == -1
+
+
 def test_a_flattened_image_knows_its_order():
     made = draft()
     row = made.reshape(IMAGE, (60,))

@@ -1,5 +1,7 @@
 """ONNX files of other programs as networks: what comes in, what comes out, and what is trained."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from graph_networks import random_graph
@@ -34,6 +36,13 @@ def test_random_networks_come_back(path, seed):
     x = np.random.default_rng(seed).normal(size=(3, 7, 6, 2)).astype(np.float32)
     expected = net.predict(x)
     np.testing.assert_allclose(cnnx.Network.load(path).predict(x), expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_file_of_pytorch_gives_what_pytorch_gave():
+    files = Path(__file__).parent / 'files'
+    net = cnnx.load(files / 'torch.onnx')
+    with np.load(files / 'outputs.npz') as outputs:
+        assert net.check_against(outputs['x'], outputs['torch'], tolerance=1e-5)
 
 
 def test_what_was_loaded_is_trained_and_saved(path, tmp_path):
