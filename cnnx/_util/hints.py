@@ -150,4 +150,6 @@ def check_format(path, action):
     """
     ending = os.path.splitext(str(path))[1].lower()
     if ending in FORMATS:
-        raise ValueError(f'{action}: {path} is the name of a file of {FORMATS[ending]}; cnnx has .npz files: model.npz')
+        line = f'{action}: {path} is the name of a file of {FORMATS[ending]}; cnnx has .npz files: model.npz'
+        others = 'Network.load reads .onnx files, load_weights .safetensors and .weights.h5 files'
+        raise ValueError(f'{line}; {others}' if action.startswith('load') else line)

@@ -191,7 +191,9 @@ def _resize(call):
     )
     if scales is None:
         refuse(sizes is None or len(sizes) != len(axes), 'expected constant scales or sizes')
-        scales = [1 if axis == 0 else size / value.shape[axis - 1] for size, axis in zip(sizes, axes, strict=True)]
+        before = (call.batch or sizes[0], *value.shape)
+        sizes = [before[0] if size == BATCH else size for size in sizes]
+        scales = [size / before[axis] for size, axis in zip(sizes, axes, strict=True)]
     scales = np.asarray(scales, np.float64).reshape(-1)
     times = dict.fromkeys(range(3), 1.0) | {axis - 1: scale for axis, scale in zip(axes, scales, strict=True)}
     fits = all(scale == round(scale) and 1 <= scale <= MOST_TIMES for scale in times.values())
