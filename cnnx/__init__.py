@@ -59,6 +59,7 @@ __all__ = [
     'data',
     'initializers',
     'layers',
+    'load',
     'losses',
     'metrics',
     'models',
@@ -69,6 +70,8 @@ __all__ = [
     'show_config',
     'use_backend',
 ]
+load = Network.load
+
 __all__ += layers.__all__
 __all__ += optimizers.__all__
 

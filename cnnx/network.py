@@ -14,7 +14,7 @@ from cnnx._util.generators import new_generator
 from cnnx._util.hints import Hinted, explained
 from cnnx._util.validation import check_dtype, is_whole, names_of_classes, true_or_false
 from cnnx.checkpoint import networks
-from cnnx.diagnostics import doctor, gradient_check, lr_finder, profiler, summary
+from cnnx.diagnostics import check_against, doctor, gradient_check, lr_finder, profiler, summary
 from cnnx.execution.fused_plan import FusedPlan
 from cnnx.execution.plan import Plan
 from cnnx.layers import Layer
@@ -316,17 +316,96 @@ class Network(Hinted):
     predict = prediction.predict
     predict_classes = prediction.predict_classes
     predictor = prediction.predictor
-    save_weights = networks.save_weights
-    load_weights = networks.load_weights
     save = networks.save
-    load = classmethod(networks.load)
     profile = profiler.profile
     find_learning_rate = lr_finder.find_learning_rate
     check_gradients = gradient_check.check_gradients
+    check_against = check_against.check_against
     doctor = doctor.doctor
     __repr__ = summary.describe
     _repr_html_ = summary.as_html
     summary = summary.summary
+
+    def export(self, path, **options):
+        """Write the network for other programs, in the form that the file's name ends with: .onnx.
+
+        Args:
+            path: the file.
+            options: of the form: for ONNX those of `cnnx.export.onnx.export`.
+
+        Raises:
+            ValueError: there is no such form, or the network or an option does not fit it.
+            ImportError: the form needs a package that is not installed.
+            OSError: the file cannot be written.
+        """
+        from cnnx import export
+
+        export.export(self, path, **options)
+
+    def save_weights(self, path, layout=None):
+        """Write the parameters to an .npz file: `weights_{i}`, `bias_{i}` and so on, i being a layer's index.
+
+        Args:
+            path: the file. If its name ends with .safetensors, it is one of these (extra `safetensors`).
+            layout: 'torch' or 'keras', for names and shapes of PyTorch or Keras; None for those of cnnx.
+
+        Raises:
+            ImportError: the package safetensors is not installed.
+            OSError: the file cannot be written.
+            ValueError: layout is none of these, or the name ends as files of another library do: .h5, .pt, ...
+        """
+        from cnnx import export
+
+        if layout is None and not export.writes_weights(path):
+            networks.save_weights(self, path)
+        else:
+            export.save_weights(self, path, layout)
+
+    def load_weights(self, path, layout=None):
+        """Take the weights from a file of `save_weights`, or of `save`, or from a checkpoint; or of another library.
+
+        Args:
+            path: the file. From PyTorch a .safetensors or .npz file of a `state_dict`, from Keras an .npz file or what
+                `model.save_weights` writes, .weights.h5 or .h5 (extras `safetensors` and `keras`).
+            layout: 'torch' or 'keras' where the file is theirs: its arrays are matched with the layers by order and
+                shape and rearranged, those of a Dense layer after a Flatten among them. None for files of cnnx.
+
+        Raises:
+            CheckpointError: the file is damaged, or its weights are not this network's; none is changed then.
+            ImportError: the package that reads it is not installed.
+            OSError: there is no such file, or it cannot be opened.
+            ValueError: layout is none of these, or the name ends as other files of another library do.
+        """
+        from cnnx import importing
+
+        if layout is None and not importing.reads_weights(path):
+            networks.load_weights(self, path)
+        else:
+            importing.load_weights(self, path, layout)
+
+    @classmethod
+    def load(cls, path, custom_objects=None, fused=None, *, input_shape=None):
+        """Make a network from a file of `save`, from a checkpoint, or from an ONNX file.
+
+        A network from an .onnx file takes and gives images (N, H, W, C), whatever the file has, and can be trained.
+
+        Args:
+            path: the file.
+            custom_objects: classes of layers, losses and optimizers of your own, by their names: {'Swish': Swish}.
+            fused: whether neighbouring layers run as one block; None for what the file has.
+            input_shape: of one sample, such as (28, 28, 1), where an .onnx file leaves sizes open.
+
+        Raises:
+            CheckpointError: the file is damaged, holds no architecture or what cnnx does not have, or needs other
+                custom_objects.
+            ImportError: the package onnx is not installed.
+            OSError: there is no such file, or it cannot be opened.
+        """
+        from cnnx import importing
+
+        if importing.reads(path):
+            return importing.load(cls, path, input_shape=input_shape, fused=fused)
+        return networks.load(cls, path, custom_objects, fused)
 
     def check_samples(self, x, what):
         """Return x as an array of samples that the first layer takes, in the dtype that it came in."""

@@ -81,10 +81,15 @@ def group_normalization(draw):
 @st.composite
 def pooling(draw, kind):
     pool = draw(small), draw(small)
-    padding = draw(st.sampled_from(['valid', 'same']))
-    least = pool if padding == 'valid' else (1, 1)
+    dilation = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 3)]))
+    extents = [apart * (size - 1) + 1 for apart, size in zip(dilation, pool, strict=True)]
+    pads = tuple(tuple(draw(st.integers(0, extent - 1)) for _ in range(2)) for extent in extents)
+    padding = draw(st.sampled_from(['valid', 'same', pads]))
+    least = (1, 1) if padding == 'same' else extents
     shape = (*(draw(st.integers(size, size + 5)) for size in least), draw(st.integers(1, 3)))
-    return kind(pool, stride=draw(st.none() | st.tuples(small, small)), padding=padding), shape
+    settings = {'count_include_pad': draw(st.booleans())} if kind is cnnx.AveragePooling else {}
+    stride, ceil_mode = draw(st.none() | st.tuples(small, small)), draw(st.booleans())
+    return kind(pool, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode, **settings), shape
 
 
 @st.composite
@@ -107,6 +112,19 @@ def pooling_1d(draw, kind):
     pool, padding = draw(small), draw(st.sampled_from(['valid', 'same']))
     shape = (draw(st.integers(pool if padding == 'valid' else 1, 9)), draw(st.integers(1, 3)))
     return kind(pool, stride=draw(st.none() | small), padding=padding), shape
+
+
+@st.composite
+def permute(draw):
+    shape = draw(shapes)
+    return cnnx.Permute(draw(st.permutations(range(len(shape))))), shape
+
+
+@st.composite
+def rescaling(draw):
+    shape, number = draw(shapes), st.floats(-2, 2)
+    numbers = number | st.lists(number, min_size=shape[-1], max_size=shape[-1])
+    return cnnx.Rescaling(draw(numbers), draw(numbers)), shape
 
 
 @st.composite
@@ -160,7 +178,7 @@ ROWS = {
     ),
     'ZeroPadding': Row(st.tuples(st.builds(cnnx.ZeroPadding, st.tuples(few, few) | few), images), IMAGE),
     'Cropping': Row(cropping(), IMAGE),
-    'ReLU': Row(of_any_shape(cnnx.ReLU)),
+    'ReLU': Row(st.tuples(st.builds(cnnx.ReLU, max_value=st.none() | st.floats(0.0201, 1)), shapes)),
     'Sigmoid': Row(of_any_shape(cnnx.Sigmoid)),
     'LeakyReLU': Row(of_any_shape(cnnx.LeakyReLU, st.floats(0, 2))),
     'Tanh': Row(of_any_shape(cnnx.Tanh)),
@@ -168,6 +186,8 @@ ROWS = {
     'Softplus': Row(of_any_shape(cnnx.Softplus)),
     'SiLU': Row(of_any_shape(cnnx.SiLU)),
     'GELU': Row(of_any_shape(cnnx.GELU)),
+    'SELU': Row(of_any_shape(cnnx.SELU)),
+    'HardSigmoid': Row(of_any_shape(cnnx.HardSigmoid)),
     'HardSwish': Row(of_any_shape(cnnx.HardSwish)),
     'PReLU': Row(of_any_shape(cnnx.PReLU, st.floats(0, 2))),
     'Dropout': Row(of_any_shape(cnnx.Dropout, st.floats(0, 0.9)), arguments={'rate': 0.4}),
@@ -189,7 +209,10 @@ ROWS = {
     ),
     'Flatten': Row(of_any_shape(cnnx.Flatten)),
     'Reshape': Row(reshape(), IMAGE, {'target_shape': (-1, 3)}),
+    'Permute': Row(permute(), IMAGE, {'axes': (2, 0, 1)}),
+    'Rescaling': Row(rescaling(), IMAGE, {'scale': 2.0, 'offset': 0.5}),
     'Dense': Row(dense(), (3,), {'output_size': 2}),
+    'LogSoftmax': Row(of_any_shape(cnnx.LogSoftmax), (3,)),
     'Softmax': Row(of_any_shape(cnnx.Softmax), (3,)),
 }
 KINDS = {kind: row.drawn for kind, row in ROWS.items()}

@@ -113,7 +113,12 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
         if 'import torch\n' in code and importlib.util.find_spec('torch') is None:
             continue
         run = run_doctest if code.lstrip().startswith('>>>') else run_plainly
-        run(code, line, page, namespace)
+        try:
+            run(code, line, page, namespace)
+        except ImportError as error:
+            if 'pip install "cnnx[' not in str(error) and error.name not in ('onnxruntime', 'safetensors'):
+                raise
+            pytest.skip(str(error))
 
 
 @pytest.mark.parametrize('page', PAGES, ids=page_id)

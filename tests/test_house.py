@@ -75,7 +75,7 @@ def test_every_module_has_tests_where_its_name_leads():
 
 
 def test_importing_cnnx_leaves_slow_libraries_alone():
-    slow = {'pooch', 'requests', 'tqdm', 'matplotlib', 'PIL', 'sklearn'}
+    slow = {'pooch', 'requests', 'tqdm', 'matplotlib', 'PIL', 'onnx', 'safetensors', 'pyfive', 'sklearn'}
     code = f'import sys, cnnx, cnnx.data; print(sorted({slow} & sys.modules.keys()))'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout == '[]\n'
 

@@ -131,14 +131,14 @@ def _is_public(name, value, module):
 
 
 def hint_of_names(arrays):
-    """Return what to add to an error about arrays whose names are those of PyTorch's `state_dict`, or ''."""
-    theirs = next((name for name in arrays if name.endswith(('.weight', '.bias'))), None)
-    if theirs is None:
-        return ''
-    return (
-        f'. {theirs} is a name of PyTorch: write layer.weights = array.T for a Linear layer, '
-        'array.transpose(2, 3, 1, 0) for a Conv2d layer, and layer.bias = array'
-    )
+    """Return what to add to an error about arrays whose names are those of PyTorch or Keras, or ''."""
+    for layout, library, endings in (('torch', 'PyTorch', ('.weight', '.bias')), ('keras', 'Keras', ('kernel',))):
+        theirs = next((name for name in arrays if name.removesuffix(':0').endswith(endings)), None)
+        if theirs is not None:
+            return f". {theirs} is a name of {library}: give layout='{layout}'"
+    if 'arr_0' in arrays:
+        return ". Its arrays have no names: give layout='torch' or layout='keras' if they are of one of these"
+    return ''
 
 
 def check_format(path, action):
@@ -150,4 +150,6 @@ def check_format(path, action):
     """
     ending = os.path.splitext(str(path))[1].lower()
     if ending in FORMATS:
-        raise ValueError(f'{action}: {path} is the name of a file of {FORMATS[ending]}; cnnx has .npz files: model.npz')
+        line = f'{action}: {path} is the name of a file of {FORMATS[ending]}; cnnx has .npz files: model.npz'
+        others = 'Network.load reads .onnx files, load_weights .safetensors and .weights.h5 files'
+        raise ValueError(f'{line}; {others}' if action.startswith('load') else line)

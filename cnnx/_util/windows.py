@@ -52,6 +52,21 @@ def checked_padding(padding, numbers=False):
     return tuple(int(size) for size in sizes) if isinstance(padding, (tuple, list)) else int(padding)
 
 
+def checked_sides(padding):
+    """Return a padding as it is: what `checked_padding` allows, or ((top, bottom), (left, right)).
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(padding, (tuple, list)) and any(isinstance(side, (tuple, list)) for side in padding):
+        sides = [side if isinstance(side, (tuple, list)) else () for side in padding]
+        fits = all(is_whole(size) and 0 <= size <= MAX_SIZE for side in sides for size in side)
+        if [len(side) for side in sides] != [2, 2] or not fits:
+            raise ValueError(f'padding: expected ((top, bottom), (left, right)) of whole numbers, got {shown(padding)}')
+        return tuple(tuple(int(size) for size in side) for side in sides)
+    return checked_padding(padding, numbers=True)
+
+
 def on_sides(padding):
     """Return how many rows and columns a padding puts on both sides; (0, 0) for 'valid' and 'same'."""
     if isinstance(padding, str):
@@ -84,7 +99,7 @@ def batch_shape(sample_shape):
     return f'({", ".join(["N", *map(str, sample_shape)])})'
 
 
-def window_over(input_size, kernel, stride, padding='valid', dilation=(1, 1)):
+def window_over(input_size, kernel, stride, padding='valid', dilation=(1, 1), ceil_mode=False):
     """Compute padding and output size of a window that moves over an image.
 
     Args:
@@ -94,8 +109,9 @@ def window_over(input_size, kernel, stride, padding='valid', dilation=(1, 1)):
         padding: 'valid' keeps the window inside the image: output = floor((input - extent) / stride) + 1, where
             extent = dilation (kernel - 1) + 1. 'same' pads with zeros so that output = ceil(input / stride); where the
             total padding is odd, the extra row or column goes to the end. A pair (height, width) pads so much on
-            both sides.
+            both sides, ((top, bottom), (left, right)) on each side.
         dilation: (height, width) from one pixel of the window to the next.
+        ceil_mode: whether a last window may reach beyond the padding, if it begins before it: ceil in place of floor.
 
     Returns:
         A `Window` and the output's (height, width).
@@ -106,17 +122,21 @@ def window_over(input_size, kernel, stride, padding='valid', dilation=(1, 1)):
     before, output = [], []
     for size, reads, step, apart, pad in zip(input_size, kernel, stride, dilation, on_sides(padding), strict=True):
         extent = apart * (reads - 1) + 1
+        pad, after = pad if isinstance(pad, tuple) else (pad, pad)
         if padding == 'same':
             count = -(-size // step)
             pad = max((count - 1) * step + extent - size, 0) // 2
-        elif extent > size + 2 * pad:
-            padded = f', padded by {pad}' if pad else ''
+        elif extent > pad + size + after:
+            padded = f', padded by {pad if pad == after else (pad, after)}' if pad + after else ''
             raise ValueError(
                 f'a window of {kernel[0]} x {kernel[1]} does not fit into an input of '
                 f'{input_size[0]} x {input_size[1]}{padded}; use a smaller window or a larger input'
             )
         else:
-            count = (size + 2 * pad - extent) // step + 1
+            beyond = pad + size + after - extent
+            count = beyond // step + 1
+            if ceil_mode and beyond % step and count * step < pad + size:
+                count += 1
         before.append(pad)
         output.append(count)
     return Window(*kernel, *stride, *before, *dilation), tuple(output)

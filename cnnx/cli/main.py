@@ -6,7 +6,19 @@ import io
 import sys
 import warnings
 
-from cnnx.cli import augment, checkpoint, compare, config, doctor, find_learning_rate, predict, profile, report, train
+from cnnx.cli import (
+    augment,
+    checkpoint,
+    compare,
+    config,
+    doctor,
+    export,
+    find_learning_rate,
+    predict,
+    profile,
+    report,
+    train,
+)
 from cnnx.cli.options import complete
 from cnnx.cli.output import closed_pipes_are_quiet
 from cnnx.kernels import set_num_threads, use_backend
@@ -18,6 +30,7 @@ COMMANDS = {  # in the order in which a user meets them
     'predict': (predict, 'print what a saved network sees in pictures'),
     'doctor': (doctor, 'look for what is wrong with data, network and learning rate before training'),
     'find-learning-rate': (find_learning_rate, 'suggest a learning rate'),
+    'export': (export, 'write a saved network for other programs'),
     'augment': (augment, 'draw digits as random changes of training images leave them'),
     'checkpoint': (checkpoint, 'check saved files, or print the differences between two of them'),
     'compare': (compare, 'train with both backends, NumPy and compiled, and compare them layer by layer'),

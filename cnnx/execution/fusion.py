@@ -97,7 +97,7 @@ def fuse(layers, apart=()):
     parts, position, shape = [], 0, layers[0].input_shape if layers else None
     while position < len(layers):
         layer = layers[position]
-        alone = type(layer) not in IN_BLOCKS or layer in apart or not getattr(layer, 'is_plain', True)
+        alone = type(layer) not in IN_BLOCKS or layer in apart or not _is_plain(layer)
         members = [layer] if alone else _members(layers[position:])
         for member in members:
             shape = shape if isinstance(member, ELEMENTWISE) else member.shape
@@ -111,6 +111,11 @@ def fuse(layers, apart=()):
     return parts
 
 
+def _is_plain(layer):
+    """Whether blocks compute the layer with the settings that it has."""
+    return getattr(layer, 'is_plain', True)
+
+
 def passing(softmax):
     """Return a fusion that passes on what a Softmax reads, for a program that computes the softmax at its end."""
     return Fusion((softmax,), softmax, None, False, softmax.shape, 'direct')
@@ -121,7 +126,7 @@ def _poolings_first(layers):
     ordered = []
     for layer in layers:
         place = len(ordered)
-        while type(layer) is MaxPooling and place > 0 and type(ordered[place - 1]) in ACTIVATIONS:
+        while type(layer) is MaxPooling and _is_plain(layer) and place > 0 and type(ordered[place - 1]) in ACTIVATIONS:
             place -= 1
         ordered.insert(place, layer)
     return ordered
@@ -141,7 +146,7 @@ def _members(layers):
     for layer in others:
         if type(layer) is Flatten:
             allowed = allowed & {ReLU}
-        elif type(layer) not in allowed or (type(layer) is MaxPooling and layer.pads):
+        elif type(layer) not in allowed or not _is_plain(layer) or (type(layer) is MaxPooling and layer.pads):
             break
         allowed = allowed - {type(layer)}
         members.append(layer)

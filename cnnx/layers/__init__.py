@@ -4,6 +4,8 @@ from cnnx._util.hints import explain_names, public_names
 from cnnx.layers.activations import (
     ELU,
     GELU,
+    SELU,
+    HardSigmoid,
     HardSwish,
     LeakyReLU,
     PReLU,
@@ -22,9 +24,11 @@ from cnnx.layers.flatten import Flatten, Reshape
 from cnnx.layers.group_normalization import GroupNormalization, LayerNormalization
 from cnnx.layers.merging import Add, Concatenate, Multiply
 from cnnx.layers.padding import Cropping, ZeroPadding
+from cnnx.layers.permute import Permute
 from cnnx.layers.pooling import AveragePooling, GlobalAveragePooling, GlobalMaxPooling, MaxPooling
+from cnnx.layers.rescaling import Rescaling
 from cnnx.layers.signals import AveragePooling1D, Convolutional1D, MaxPooling1D
-from cnnx.layers.softmax import Softmax
+from cnnx.layers.softmax import LogSoftmax, Softmax
 from cnnx.layers.transposed_convolutional import TransposedConvolutional
 from cnnx.layers.upsampling import UpSampling
 from cnnx.layers.wiring import Input
@@ -32,6 +36,7 @@ from cnnx.layers.wiring import Input
 __all__ = [
     'ELU',
     'GELU',
+    'SELU',
     'Add',
     'AveragePooling',
     'AveragePooling1D',
@@ -46,16 +51,20 @@ __all__ = [
     'GlobalAveragePooling',
     'GlobalMaxPooling',
     'GroupNormalization',
+    'HardSigmoid',
     'HardSwish',
     'Input',
     'Layer',
     'LayerNormalization',
     'LeakyReLU',
+    'LogSoftmax',
     'MaxPooling',
     'MaxPooling1D',
     'Multiply',
     'PReLU',
+    'Permute',
     'ReLU',
+    'Rescaling',
     'Reshape',
     'SiLU',
     'Sigmoid',

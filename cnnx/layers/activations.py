@@ -1,4 +1,4 @@
-"""Activation functions: ReLU, leaky and parametric ReLU, sigmoid, tanh, ELU, softplus, SiLU, GELU and hard swish."""
+"""Activation functions, number by number, and PReLU, which learns."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from cnnx import kernels
 from cnnx._util import logits
 from cnnx._util.foreign_names import LAYER_KEYWORDS
 from cnnx._util.hints import explained
-from cnnx._util.validation import non_negative
+from cnnx._util.validation import non_negative, positive
 from cnnx.layers.base import Layer
 
 
@@ -40,16 +40,42 @@ class Activation(Layer):
 
 
 class ReLU(Activation):
-    """max(0, x), element by element.
+    """max(0, x), element by element; with a largest value min(max(0, x), max_value).
 
-    Shape: (N, ...) -> (N, ...). Gradient: dx = dy where the output is positive, else 0.
+    Shape: (N, ...) -> (N, ...). Gradient: dx = dy where the output is positive (and less than max_value), else 0.
+
+    Args:
+        max_value: where the output ends, a number of more than 0, such as the 6 of ReLU6; None for nowhere.
+        input_shape: needed where it cannot be inferred from the layer before.
+
+    Raises:
+        ValueError: max_value is no such number.
     """
+
+    planned = (*Layer.planned, 'max_value')
+
+    @explained(LAYER_KEYWORDS)
+    def __init__(self, input_shape=None, *, max_value=None):
+        super().__init__(input_shape)
+        self.max_value = None if max_value is None else positive(max_value, 'max_value')
+
+    @property
+    def is_plain(self):
+        """Whether it has no largest value: blocks compute no others."""
+        return self.max_value is None
+
+    def settings(self):
+        return {} if self.max_value is None else super().settings()
 
     def _apply(self, x, y, threads):
         kernels.current().relu_forward(x, y, threads)
+        if self.max_value is not None:
+            np.minimum(y, self.max_value, out=y)
 
     def _differentiate(self, y, dy, dx, threads):
         kernels.current().relu_backward(y, dy, dx, threads)
+        if self.max_value is not None:
+            dx *= y < self.max_value
 
 
 class LeakyReLU(Activation):
@@ -153,6 +179,59 @@ class ELU(Activation):
 
     def _differentiate(self, y, dy, dx, threads):
         kernels.current().elu_backward(y, dy, dx, self.alpha, threads)
+
+
+class SELU(Activation):
+    """The scaled exponential linear unit: 1.0507 x where x is positive, else 1.7581 (exp(x) - 1), element by element.
+
+    With weights of 'lecun_normal', outputs keep mean 0 and variance 1 from layer to layer.
+
+    Shape: (N, ...) -> (N, ...). Gradient: dx = 1.0507 dy where the output is positive, else dy (y + 1.7581).
+
+    Source: Klambauer et al., "Self-normalizing neural networks", 2017, equation 2.
+    """
+
+    alpha = 1.6732632423543772
+    scale = 1.0507009873554805
+
+    def _apply(self, x, y, threads):
+        kernels.current().elu_forward(x, y, self.alpha, threads)
+        y *= self.scale
+
+    def _differentiate(self, y, dy, dx, threads):
+        np.multiply(dy, np.where(y > 0, self.scale, y + self.alpha * self.scale), out=dx)
+
+
+class HardSigmoid(Activation):
+    """min(max(alpha x + beta, 0), 1), element by element: near to Sigmoid, and without exponentials.
+
+    Shape: (N, ...) -> (N, ...). Gradient: dx = alpha dy where the output is between 0 and 1, else 0.
+
+    Source: Courbariaux et al., "BinaryConnect", 2015, equation 3; the slope of 1/6 is that of Keras and PyTorch.
+
+    Args:
+        alpha, beta: the slope and the value at 0, finite numbers of at least 0.
+        input_shape: needed where it cannot be inferred from the layer before.
+
+    Raises:
+        ValueError: alpha or beta is no such number.
+    """
+
+    adjustable = ('alpha', 'beta')
+
+    def __init__(self, alpha=1 / 6, beta=0.5, *, input_shape=None):
+        super().__init__(input_shape)
+        self.alpha = non_negative(alpha, 'alpha')
+        self.beta = non_negative(beta, 'beta')
+
+    def _apply(self, x, y, threads):
+        np.multiply(x, self.alpha, out=y)
+        y += self.beta
+        np.clip(y, 0, 1, out=y)
+
+    def _differentiate(self, y, dy, dx, threads):
+        np.multiply(dy, self.alpha, out=dx)
+        dx *= (y > 0) & (y < 1)
 
 
 class Softplus(Activation):

@@ -81,7 +81,7 @@ class MaxPooling1D(OverSignals, MaxPooling):
     Args:
         pool_size: a whole number.
         stride: likewise; by default the pool size, so that windows touch and do not overlap.
-        padding: 'valid' or 'same'.
+        padding: 'valid', 'same', or a whole number less than the pool size, on both sides.
         input_shape: (L, C); needed where it cannot be inferred from the layer before.
 
     Raises:
@@ -91,6 +91,7 @@ class MaxPooling1D(OverSignals, MaxPooling):
     @explained(LAYER_KEYWORDS)
     def __init__(self, pool_size, *, stride=None, padding='valid', input_shape=None):
         stride = None if stride is None else _row(stride, 'stride')
+        padding = padding if isinstance(padding, str) else (0, padding)
         super().__init__(_row(pool_size, 'pool_size'), stride=stride, padding=padding, input_shape=input_shape)
 
 
@@ -109,6 +110,7 @@ class AveragePooling1D(OverSignals, AveragePooling):
     @explained(LAYER_KEYWORDS)
     def __init__(self, pool_size, *, stride=None, padding='valid', input_shape=None):
         stride = None if stride is None else _row(stride, 'stride')
+        padding = padding if isinstance(padding, str) else (0, padding)
         super().__init__(_row(pool_size, 'pool_size'), stride=stride, padding=padding, input_shape=input_shape)
 
 

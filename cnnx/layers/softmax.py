@@ -1,4 +1,6 @@
-"""Softmax: rows of numbers to probabilities, one row a sample or one a position."""
+"""Softmax and LogSoftmax: rows of numbers to probabilities, one row a sample or one a position."""
+
+import numpy as np
 
 from cnnx import kernels
 from cnnx._util import logits
@@ -35,6 +37,31 @@ class Softmax(Layer):
         dx = self.empty('dx', y.shape)
         kernels.current().softmax_backward(_rows(y), _rows(dy), _rows(dx), kernels.threads_for(y.size))
         return dx
+
+
+class LogSoftmax(Layer):
+    """x - log of the sum of exp(x), row by row: the logarithms of what `Softmax` gives.
+
+    Train with `CategoricalCrossEntropy(from_logits=True)`: the softmax of these numbers is that of x.
+
+    Shape: (N, ..., classes) -> (N, ..., classes). Gradient: dx = dy - exp(y) times the sum of dy.
+    """
+
+    def forward(self, x, training=False):
+        x = self.check_input(x)
+        y = self.empty('y', x.shape)
+        np.subtract(x, x.max(axis=-1, keepdims=True), out=y)
+        y -= np.log(np.exp(y).sum(axis=-1, keepdims=True))
+        self._saved = (y,)
+        return y
+
+    def backward(self, dy):
+        dy = self.check_gradient(dy)
+        (y,) = self._saved
+        dx = self.empty('dx', y.shape)
+        np.exp(y, out=dx)
+        dx *= dy.sum(axis=-1, keepdims=True)
+        return np.subtract(dy, dx, out=dx)
 
 
 def _rows(array):

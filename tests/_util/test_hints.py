@@ -82,6 +82,8 @@ def test_formats_of_other_libraries_are_refused(tmp_path):
             check_format(path, 'save')
 
 
-def test_names_of_pytorch_are_recognized():
+def test_names_of_other_libraries_are_recognized():
     assert hint_of_names(['weights_0', 'bias_0']) == ''
-    assert 'fc.bias is a name of PyTorch' in hint_of_names(['weights_0', 'fc.bias'])
+    assert "fc.bias is a name of PyTorch: give layout='torch'" in hint_of_names(['weights_0', 'fc.bias'])
+    assert "dense/kernel:0 is a name of Keras: give layout='keras'" in hint_of_names(['dense/kernel:0'])
+    assert 'Its arrays have no names' in hint_of_names(['arr_0', 'arr_1'])

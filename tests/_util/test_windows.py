@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnx._util.windows import Window, as_images, checked_padding, pair, shape_of_sample, window_over
+from cnnx._util.windows import Window, as_images, checked_padding, checked_sides, pair, shape_of_sample, window_over
 
 sizes = st.integers(1, 40)
 pairs = st.tuples(sizes, sizes)
@@ -83,3 +83,17 @@ def test_signals_are_images_of_one_row_and_rows_of_one_pixel(shape, expected):
     images = as_images(batch)
     assert images.shape == expected
     assert images is batch or np.shares_memory(images, batch)
+
+
+def test_padding_may_be_given_for_each_side():
+    assert checked_sides([[0, 1], (2, 3)]) == ((0, 1), (2, 3))
+    assert checked_sides('same') == 'same'
+    for wrong in [((1, 2), 3), ((1, 2, 3), (1,)), ((1, -1), (0, 0)), ((1, 2),), ((1.0, 2), (0, 0))]:
+        with pytest.raises(ValueError, match='padding: expected'):
+            checked_sides(wrong)
+
+
+def test_a_last_window_may_reach_beyond_the_padding_if_it_begins_before_it():
+    for size, pads, expected in [(6, 0, 3), (5, 0, 2), (7, 1, 4), (6, (0, 1), 3)]:
+        _, (count, _) = window_over((size, 9), (3, 1), (2, 1), (pads, 0), ceil_mode=True)
+        assert count == expected

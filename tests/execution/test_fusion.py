@@ -43,6 +43,10 @@ def images(*layers):
         (images(ReLU(), ReLU()), ['0-1 Convolutional, ReLU']),
         (images(ReLU(), MaxPooling(2), MaxPooling(2)), ['0, 2 Convolutional, MaxPooling']),
         (images(Tanh(), MaxPooling(2)), ['0, 2 Convolutional, MaxPooling']),
+        (images(ReLU(max_value=6)), []),
+        (images(ReLU(max_value=6), MaxPooling(2)), ['0, 2 Convolutional, MaxPooling']),
+        (images(ReLU(), MaxPooling(2, dilation=2)), ['0-1 Convolutional, ReLU']),
+        (images(MaxPooling(2, padding=1), ReLU()), []),
         (images(BatchNormalization(), ReLU()), []),
         (images(Dropout(0.5), ReLU()), []),
         ((Dense(4, 3), ReLU(), Dense(output_size=2)), ['0-1 Dense, ReLU']),
@@ -63,3 +67,24 @@ def test_a_convolutions_block_takes_no_pooling_over_the_edges(size, in_blocks):
     before = net.evaluate(x, y)['loss']
     net.train(x, y, epochs=10, learning_rate=0.2, batch_size=5, verbose=0)
     assert net.evaluate(x, y)['loss'] < before
+
+
+def test_layers_that_blocks_do_not_compute_give_the_same_within_a_fused_network():
+    layers = [
+        *(
+            cnnx.Convolutional(4, 3, input_shape=(9, 8, 2)),
+            cnnx.ReLU(max_value=0.4),
+            cnnx.MaxPooling(2, stride=1, dilation=2),
+        ),
+        *(cnnx.Convolutional(3, 2, padding=1), cnnx.ReLU(), cnnx.AveragePooling(3, padding=1, count_include_pad=True)),
+        *(cnnx.MaxPooling(2, padding=((0, 1), (1, 0)), ceil_mode=True), cnnx.Flatten(), cnnx.Dense(3), cnnx.Softmax()),
+    ]
+    rng, results = np.random.default_rng(0), []
+    x, y = rng.random((20, 9, 8, 2)), rng.integers(0, 3, 20)
+    for fused in (True, False):
+        net = cnnx.Network([type(layer)(input_shape=layer.input_shape, **layer.settings()) for layer in layers], seed=0)
+        net.fused = fused
+        net.compile(cnnx.CategoricalCrossEntropy())
+        net.train(x, y, epochs=3, learning_rate=0.1, batch_size=5, verbose=0)
+        results.append(net.predict(x))
+    np.testing.assert_allclose(*results, rtol=1e-4)

@@ -5,11 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from cnnx import ELU, GELU, HardSwish, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from cnnx import ELU, GELU, SELU, HardSigmoid, HardSwish, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 
 NAN, INF = np.nan, np.inf
 BY_FORMULA = {
     'ReLU': (ReLU(), lambda x: max(x, 0)),
+    'ReLU6': (ReLU(max_value=6), lambda x: min(max(x, 0), 6)),
+    'SELU': (SELU(), lambda x: 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * math.expm1(x))),
+    'Hardsigmoid': (HardSigmoid(), lambda x: min(max(x / 6 + 0.5, 0), 1)),
     'LeakyReLU': (LeakyReLU(0.2), lambda x: x if x > 0 else 0.2 * x),
     'Sigmoid': (Sigmoid(), lambda x: 1 / (1 + math.exp(-x))),
     'Tanh': (Tanh(), math.tanh),
@@ -33,7 +36,7 @@ def test_each_number_is_that_of_the_formula(name, dtype):
     assert (y.shape, y.dtype) == (x.shape, dtype)
     # Far below 0, the last bit of x is worth x^2 such bits of GELU.
     least = {'float32': 1e-6, 'float64': 1e-14}[dtype] * (10 if name == 'GELU' else 1)
-    np.testing.assert_allclose(y.reshape(-1), expected, rtol=least)
+    np.testing.assert_allclose(y.reshape(-1), expected, rtol=least, atol=least * (name == 'Hardsigmoid'))
 
 
 @pytest.mark.usefixtures('each_backend')
@@ -53,8 +56,10 @@ def test_outputs_and_gradients_are_those_of_pytorch(name):
     inputs = torch.from_numpy(x).requires_grad_()
     expected = theirs(inputs)
     expected.backward(torch.from_numpy(dy))
-    np.testing.assert_allclose(layer.forward(x), expected.detach().numpy(), rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(layer.backward(dy), inputs.grad.numpy(), rtol=1e-12, atol=1e-14)
+    # PyTorch has the 1/6 of its Hardsigmoid in float32.
+    tolerance = {'rtol': 1e-7 if name == 'Hardsigmoid' else 1e-12, 'atol': 1e-14}
+    np.testing.assert_allclose(layer.forward(x), expected.detach().numpy(), **tolerance)
+    np.testing.assert_allclose(layer.backward(dy), inputs.grad.numpy(), **tolerance)
     for ours, other in zip(layer.parameters, theirs.parameters(), strict=True):
         np.testing.assert_allclose(ours.grad, other.grad.numpy(), rtol=1e-12)
 

@@ -179,3 +179,27 @@ def test_a_window_of_more_than_65536_pixels():
     layer = MaxPooling(300)
     assert layer.forward(x).item() == 1
     assert np.flatnonzero(layer.backward(np.ones((1, 1, 1, 1)))).tolist() == [299 * 300 + 298]
+
+
+@pytest.mark.usefixtures('each_backend')
+def test_padding_by_side_dilation_and_ceil_mode_are_those_of_the_formula():
+    x = np.random.default_rng(0).normal(size=(2, 7, 8, 3))
+    settings = {'stride': (2, 3), 'padding': ((1, 0), (2, 1)), 'dilation': (2, 1), 'ceil_mode': True}
+    y = MaxPooling((2, 3), **settings).forward(x)
+    means = AveragePooling((2, 3), **settings).forward(x)
+    with_padding = AveragePooling((2, 3), **settings, count_include_pad=True).forward(x)
+    assert y.shape == (2, 4, 4, 3)
+    for p, q in np.ndindex(4, 4):
+        places = [(2 * p - 1 + 2 * r, 3 * q - 2 + s) for r in range(2) for s in range(3)]
+        inside = np.array([x[:, i, j] for i, j in places if 0 <= i < 7 and 0 <= j < 8])
+        padded = sum(i < 7 and j < 9 for i, j in places)
+        np.testing.assert_allclose(y[:, p, q], inside.max(axis=0))
+        np.testing.assert_allclose(means[:, p, q], inside.mean(axis=0))
+        np.testing.assert_allclose(with_padding[:, p, q], inside.sum(axis=0) / padded)
+
+
+def test_windows_without_a_pixel_are_refused():
+    with pytest.raises(ValueError, match='padding: .* leaves windows without a pixel of the image'):
+        MaxPooling(2, padding=2, input_shape=(4, 4, 1)).set_up()
+    with pytest.raises(ValueError, match=r'padding: expected \(\(top, bottom\), \(left, right\)\)'):
+        AveragePooling(2, padding=((1, 2, 3), (1,)))

@@ -69,7 +69,7 @@ def test_settings_are_what_was_given():
         (lambda: Convolutional1D(2, 3, padding=-1), 'padding: expected'),
         (lambda: MaxPooling1D(0), 'pool_size: expected a whole number of at least 1'),
         (lambda: MaxPooling1D(2, stride=(1, 1)), 'stride: expected a whole number of at least 1'),
-        (lambda: MaxPooling1D(2, padding=1), 'padding: expected one of'),
+        (lambda: MaxPooling1D(2, padding=(1, 1)), 'padding: expected'),
         (lambda: Convolutional1D(2, 3, input_shape=(9, 9, 1)).set_up(), r'expected input \(length, channels\)'),
         (lambda: MaxPooling1D(5, input_shape=(4, 2)).set_up(), '1 x 5 does not fit into an input of 1 x 4'),
     ],

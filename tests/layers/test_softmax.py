@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnx import Softmax
+from cnnx import LogSoftmax, Softmax
 
 pytestmark = pytest.mark.usefixtures('each_backend')
 
@@ -44,3 +44,9 @@ def test_positions_are_rows():
     assert y.shape == x.shape
     np.testing.assert_array_equal(y.reshape(-1, 6), rows.forward(x.reshape(-1, 6)))
     np.testing.assert_array_equal(maps.backward(dy).reshape(-1, 6), rows.backward(dy.reshape(-1, 6)))
+
+
+def test_log_softmax_is_the_logarithm_of_softmax_and_does_not_overflow():
+    x = np.random.default_rng(0).normal(scale=3, size=(5, 4, 7))
+    np.testing.assert_allclose(LogSoftmax().forward(x), np.log(Softmax().forward(x)), rtol=1e-12)
+    assert LogSoftmax().forward(np.array([[1e4, 0.0]])).tolist() == [[0, -1e4]]
