@@ -149,6 +149,11 @@ NETWORKS = {
     ),
     'logits': lambda: ((first(), ReLU(), *end()[:2]), CategoricalCrossEntropy(from_logits=True), True),
     'means of squares': lambda: ((first(), ReLU(), MaxPooling(2), *end()[:2], ReLU()), MeanSquaredError(), True),
+    'normalized, then Flatten at the end': lambda: (
+        (first(), ReLU(), MaxPooling(4), Convolutional(2, 2), BatchNormalization(), Flatten()),
+        MeanSquaredError(),
+        True,
+    ),
     'images come out': lambda: ((first(2, padding='same'), ReLU(), Convolutional(1, 3)), MeanSquaredError(), True),
     'Softmax and means of squares': lambda: ((first(), ReLU(), *end()), MeanSquaredError(), True),
     'a class a position': lambda: (

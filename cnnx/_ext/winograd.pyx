@@ -120,29 +120,33 @@ def winograd_backward_weights(
         window, x.shape, dy.shape, dweights.shape, dbias.shape, num_threads, lanes(kind), sizeof(floating))
     cdef Py_ssize_t N = x.shape[0], parts = min(N, <Py_ssize_t> MAX_PARTS), part, first, i
     cdef Py_ssize_t filters = filters_size(m.C, m.wide_F), scratch = scratch_size(&m), taps = 9 * m.C * m.wide_F
-    cdef floating* partials = <floating*> room((parts * (filters + taps) + num_threads * scratch) * sizeof(floating))
+    # Of a part: the gradients of transformed filters, of filters, and of the bias.
+    cdef Py_ssize_t size = filters + taps + m.F
+    cdef floating* partials = <floating*> room((parts * size + num_threads * scratch) * sizeof(floating))
     cdef floating* of_part
-    memset(partials, 0, parts * (filters + taps) * sizeof(floating))
+    memset(partials, 0, parts * size * sizeof(floating))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
         for part in prange(parts, schedule='static'):
             first = part_start(N, part, parts)
-            of_part = partials + part * (filters + taps)
+            of_part = partials + part * size
             add_weight_gradient(
                 &m, part_start(N, part + 1, parts) - first, &x[first, 0, 0, 0], &dy[first, 0, 0, 0], m.F,
-                of_part, partials + parts * (filters + taps) + threadid() * scratch)
+                of_part, partials + parts * size + threadid() * scratch)
             add_filter_gradients(m.C, m.wide_F, <const floating*> of_part, of_part + filters)
+            add_rows(
+                (part_start(N, part + 1, parts) - first) * m.P * m.Q, m.F, &dy[first, 0, 0, 0],
+                of_part + filters + taps)
         restore_mode(mode)
     dweights[...] = 0
-    for part in range(parts):
-        for i in range(9 * m.C * m.F):
-            (&dweights[0, 0, 0, 0])[i] += partials[
-                part * (filters + taps) + filters + i // m.F * m.wide_F + i % m.F]
-    free(partials)
     dbias[:] = 0
-    for first in range(N):
-        add_rows(m.P * m.Q, m.F, &dy[first, 0, 0, 0], &dbias[0])
+    for part in range(parts):
+        of_part = partials + part * size + filters
+        for i in range(9 * m.C * m.F):
+            (&dweights[0, 0, 0, 0])[i] += of_part[i // m.F * m.wide_F + i % m.F]
+        add_rows(1, m.F, <const floating*> of_part + taps, &dbias[0])
+    free(partials)
 
 
 cdef void add_rows(Py_ssize_t rows, Py_ssize_t F, const floating* dy, floating* dbias) noexcept nogil:

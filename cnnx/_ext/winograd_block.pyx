@@ -78,6 +78,7 @@ cdef class WinogradBlock(Block):
         a.forward = maps_of(H, W, C, C, P, Q, F, w.pad_top, w.pad_left, width, size)
         a.filters = self.room(filters_size(C, wide_F) * size)
         a.wide_bias = self.room(wide_F * size)
+        # As much as the convolution of dx, where channels and filters change places.
         self.scratch_bytes = scratch_size(&a.forward)
         if a.dy != NULL:
             a.some = max(1, a.forward.group // max(1, a.forward.tile_rows * a.forward.tile_columns))
@@ -88,7 +89,6 @@ cdef class WinogradBlock(Block):
             a.backward = maps_of(P, Q, F, wide_F, H, W, C, 2 - w.pad_top, 2 - w.pad_left, width, size)
             a.turned = self.room(9 * F * wide_C * size)
             a.turned_filters = self.room(filters_size(F, wide_C) * size)
-            self.scratch_bytes = max(self.scratch_bytes, scratch_size(&a.backward))
         self.scratch_bytes = (self.scratch_bytes + masked) * size
         return 0
 

@@ -111,7 +111,7 @@ class BoundProgram:
                 dy = None
                 if i >= first:
                     writes_over = isinstance(fusion.layer, BatchNormalization) and dx is not None
-                    dy = dx if writes_over else self._buffer(shape, local[i + 1])
+                    dy = dx.reshape(len(dx), *shape) if writes_over else self._buffer(shape, local[i + 1])
             block = self._block(fusion, x, y, dy, dx)
             if block is not None:
                 self._add(fusion.name, block, local[i], local[i + 1])

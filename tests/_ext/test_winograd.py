@@ -76,6 +76,14 @@ BOUNDS = (2e-6, 1.2e-6, 2e-6, 2e-6)
 
 
 @every_tier
+def test_the_gradient_of_the_bias_is_accurate_for_many_samples(tier):
+    case = ((32, 32), 1, 8, 'same', 100)
+    exact = results(kernels(_numpy.__name__, 'winograd'), case, 'float64', shift=1)[2]
+    ours = results(kernels(f'cnnx._ext.{tier}', 'winograd'), case, 'float32', shift=1)[2]
+    np.testing.assert_allclose(ours, exact, rtol=3e-6)
+
+
+@every_tier
 def test_bits_do_not_depend_on_the_number_of_threads(tier):
     ours = [results(kernels(f'cnnx._ext.{tier}', 'winograd'), CASES[-1], 'float32', threads) for threads in (1, 2, 5)]
     for other in ours[1:]:
