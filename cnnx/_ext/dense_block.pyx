@@ -17,12 +17,14 @@ cdef enum:
     # would cost more than it saves.
     LEAST_SAMPLES_TO_TRANSPOSE = 8
     # Weights of more bytes than this do not stay in the cache: they are read a block of so many rows at a time.
-    LARGE_BYTES = 524288
+    LARGE_BYTES = 2097152
     BLOCK_ROWS_OF_WEIGHTS = 256
     # Bytes of transposed rows are an odd multiple of this, so that a column's numbers do not share one place there.
     CACHE_LINE = 64
-    # Numbers of x that are copied so that a product reads them in a row.
+    # Numbers of x that are copied so that a product reads them in a row, and columns of x at least: a block of rows of
+    # the product.
     COPIED = 4096
+    LEAST_COPIED = 12
 
 
 cdef struct Arrays:
@@ -205,8 +207,8 @@ cdef void multiply_transposed(
 ) noexcept nogil:
     """product = x, transposed, times dy. Columns of x are copied so that their numbers lie side by side."""
     cdef floating[COPIED] copied
-    cdef Py_ssize_t some = max(<Py_ssize_t> 1, min(rows, <Py_ssize_t> COPIED // max(samples, 1)))
-    cdef Py_ssize_t depth = COPIED // some, first = 0, sample, count, deep, n
+    cdef Py_ssize_t some = min(rows, max(<Py_ssize_t> LEAST_COPIED, COPIED // max(samples, 1)))
+    cdef Py_ssize_t depth = COPIED // max(some, 1), first = 0, sample, count, deep, n
     cdef const floating* no_bias = NULL
     while first < rows:
         count = min(some, rows - first)

@@ -48,9 +48,8 @@ cdef size_t MAX_PARTIAL_BYTES = 1 << 26   # of all tasks of a block
 cdef class Block:
     """One or several layers that run as one unit: a forward and a backward pass.
 
-    A pass runs in four phases, each complete before the next begins: `prepare`, in parts, what is made
-    from weights alone; `forward` and `backward`, for spans of samples; `finish`, in parts, the gradients of
-    the weights.
+    A run has these phases: `prepare`, in parts, what is made from weights alone; `forward` and `backward`, for
+    spans of samples; `finish`, in parts, the gradients of the weights.
 
     One with `of_batch` measures first: before its forward pass `measure` is called for all spans of its x, before
     its backward pass for those of its dy; then `join` puts together what the tasks have found.
@@ -322,8 +321,8 @@ cdef struct Step:
     # All tasks go through a stretch of blocks: forward, back, or forward and then back.
     Py_ssize_t first              # its blocks
     Py_ssize_t last               # and the one after them
-    bint measures                 # which measures the batch, since it is no end
-    bint measured                 # the first block does so
+    bint next_measures            # whether there is one: it measures the whole batch
+    bint first_measures           # whether the first block does so
     bint forward
     bint backward
 
@@ -341,7 +340,10 @@ cdef Py_ssize_t cut_up(void** blocks, Py_ssize_t count, Py_ssize_t* cuts) noexce
 
 
 cdef inline Step step_of(const Work* work, Py_ssize_t step, bint forward, bint backward) noexcept nogil:
-    """Return a step of a run: forward through all stretches, then back, the last one both ways at once."""
+    """Return a step of a run: forward through all stretches, then back, the last one both ways at once.
+
+    Of three stretches: 0 forward, 1 forward, 2 forward and back, 1 back, 0 back.
+    """
     cdef Py_ssize_t last = work.stretches - 1, i = step
     if not forward or step > last:
         i = (2 * last if forward else last) - step
@@ -352,9 +354,9 @@ cdef inline Step step_of(const Work* work, Py_ssize_t step, bint forward, bint b
 
 cdef void join_step(const Work* work, Step step) noexcept nogil:
     """Put together what the tasks have measured in a step."""
-    if step.forward and step.measures:
+    if step.forward and step.next_measures:
         (<Block> work.blocks[step.last]).join(work.samples, work.tasks, False)
-    if step.backward and step.measured:
+    if step.backward and step.first_measures:
         (<Block> work.blocks[step.first]).join(work.samples, work.tasks, True)
 
 
@@ -412,17 +414,18 @@ cdef void run_task(const Work* work, Step step, Py_ssize_t thread, Py_ssize_t ta
             for i in range(step.first, step.last):
                 enter(<Block> blocks[i], &span, thread)
                 (<Block> blocks[i]).forward(span, work.training, scratch)
-            if step.measures:
+            if step.next_measures:
                 enter(<Block> blocks[step.last], &span, thread)
                 (<Block> blocks[step.last]).measure(span, False, scratch)
         if step.backward:
-            if step.measures:
+            if step.next_measures:
                 enter(<Block> blocks[step.last], &span, thread)
                 (<Block> blocks[step.last]).backward(span, scratch)
-            for i in range(step.last - 1, step.first - (not step.measured), -1):
+            # A first block that measures dy goes back in the next step.
+            for i in range(step.last - 1, step.first - (not step.first_measures), -1):
                 enter(<Block> blocks[i], &span, thread)
                 (<Block> blocks[i]).backward(span, scratch)
-            if step.measured:
+            if step.first_measures:
                 enter(<Block> blocks[step.first], &span, thread)
                 (<Block> blocks[step.first]).measure(span, True, scratch)
 

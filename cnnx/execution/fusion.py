@@ -98,14 +98,13 @@ def fuse(layers, apart=()):
     while position < len(layers):
         layer = layers[position]
         alone = type(layer) not in IN_BLOCKS or layer in apart or not _is_plain(layer)
-        members = [layer] if alone else _members(layers[position:])
+        members, algorithm = ([layer], None) if alone else _members(layers[position:])
         for member in members:
             shape = shape if isinstance(member, ELEMENTWISE) else member.shape
         if not alone:
             kinds = {type(member): member for member in members[1:]}
             ordered = tuple(sorted(members, key=lambda member: member.index))
-            pooling = kinds.get(MaxPooling)
-            layer = Fusion(ordered, layer, pooling, ReLU in kinds, shape, _algorithm(layer, pooling))
+            layer = Fusion(ordered, layer, kinds.get(MaxPooling), ReLU in kinds, shape, algorithm)
         parts.append(layer)
         position += len(members)
     return parts
@@ -133,14 +132,17 @@ def _poolings_first(layers):
 
 
 def _members(layers):
-    """Return the first layer and those after it that run in one block with it.
+    """Return the first layer and those after it that run in one block with it, and the algorithm of a convolution.
 
     A convolution's block knows no max-pooling whose windows reach over the edges of the image, and none at all where
     it computes by Winograd's method.
     """
     first, *others = layers
     allowed = {Convolutional: {ReLU, MaxPooling}, Dense: {ReLU}}.get(type(first), set())
-    if _algorithm(first, bool(others) and type(others[0]) is MaxPooling) == 'winograd':
+    algorithm = 'direct'
+    if type(first) is Convolutional:
+        algorithm = first.fast_algorithm(pooled=bool(others) and type(others[0]) is MaxPooling)
+    if algorithm == 'winograd':
         allowed = {ReLU}
     members = [first]
     for layer in others:
@@ -150,11 +152,7 @@ def _members(layers):
             break
         allowed = allowed - {type(layer)}
         members.append(layer)
-    return members
-
-
-def _algorithm(layer, pooled):
-    return layer.fast_algorithm(pooled) if type(layer) is Convolutional else 'direct'
+    return members, algorithm
 
 
 def in_place(fusions, first):

@@ -23,13 +23,13 @@ def test_any_dense_layer(tier, data):
 @every_tier
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 def test_weights_that_outgrow_the_cache(tier, dtype):
-    for inputs, outputs, batch in ((600, 260, 1), (4096, 40, 13), (300, 513, 30), (520, 270, 300)):
+    for inputs, outputs, batch in ((1030, 516, 1), (8192, 70, 13), (513, 1030, 30), (600, 270, 700)):
         check(tier, Dense(inputs, outputs, batch=batch, dtype=dtype), threads=(1, 3), whole=False)
 
 
 @every_tier
 def test_a_sample_of_large_weights_is_the_same_alone_and_in_a_batch(tier):
-    case, results = Dense(600, 260, batch=30), []
+    case, results = Dense(1030, 516, batch=30), []
     for samples in (30, 1):
         arrays = Arrays(case.shapes(), 30, case.dtype)
         arrays.fill(0, whole=False)
