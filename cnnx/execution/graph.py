@@ -22,7 +22,7 @@ def forward(reads, x, run):
     return outputs
 
 
-def backward(reads, dy, run, wanted=None):
+def backward(reads, dy, run, wanted=None, add=lambda place, a, b: a + b):
     """Return the gradients by what `forward` returned, as a list like its; None where there is none.
 
     A node whose output is read several times gets the sum of the gradients, the last reader's first.
@@ -32,6 +32,8 @@ def backward(reads, dy, run, wanted=None):
         dy: the gradient of the last output.
         run: run(i, dy) computes the gradient of what node i reads: an array or None, or a list where it reads several.
         wanted: whether the backward pass goes through a node, for each; by default through all.
+        add: add(i, a, b) returns the sum of two gradients by the output of node i, which is not written into either:
+            a node may use its own again, or hand one to several.
     """
     gradients = [None] * len(reads) + [dy]
     for i in range(len(reads) - 1, -1, -1):
@@ -40,8 +42,7 @@ def backward(reads, dy, run, wanted=None):
         dx = run(i, gradients[i + 1])
         for place, each in zip(reads[i], dx if len(reads[i]) > 1 else [dx], strict=True):
             so_far = gradients[place + 1]
-            # A new array: a node may use its own again, or hand one to several.
-            gradients[place + 1] = so_far + each if so_far is not None and each is not None else each
+            gradients[place + 1] = each if so_far is None or each is None else add(place, so_far, each)
     return gradients
 
 

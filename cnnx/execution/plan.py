@@ -96,6 +96,7 @@ class Plan:
         self._first = next((i for i, layer in enumerate(layers) if layer.learns), len(layers))
         self._runs = [LayerRun(layer, i >= self._first) for i, layer in enumerate(layers)]
         self._learning = [run.learns for run in self._runs]
+        self._sums = Buffers()  # of gradients
         self._kept = None
 
     def forward_and_backward(self, data, index):
@@ -193,10 +194,13 @@ class Plan:
 
     def _backward(self, reads, runs, dy, wanted=None):
         """Write the parameters' gradients; return those by the input and by the outputs of what runs."""
-        gradients = graph.backward(reads, dy, lambda i, dy: runs[i].backward(dy), wanted)
+        gradients = graph.backward(reads, dy, lambda i, dy: runs[i].backward(dy), wanted, self._add)
         for layer in self._penalized:
             layer.add_penalty_gradient()
         return gradients
+
+    def _add(self, place, a, b):
+        return np.add(a, b, out=self._sums.empty(place, a.shape, a.dtype))
 
     def _timed_runs(self):
         return self._reads, self._runs
