@@ -35,12 +35,11 @@ class Parameter:
         self.updates = 0
         self._trainable = trainable
         self._value = copy_with_slack(np.asarray(value))
-        self._grad = None  # made at first use: prediction needs none
+        self._grad = array_with_slack(self._value.shape, self._value.dtype)
 
     def __setstate__(self, state):
         vars(self).update(state)
-        self._value = copy_with_slack(self._value)
-        self._grad = None if self._grad is None else copy_with_slack(self._grad)
+        self._value, self._grad = copy_with_slack(self._value), copy_with_slack(self._grad)
         # joblib may have mapped the arrays from a file, to be read only.
         self.state = {name: np.array(array) for name, array in self.state.items()}
 
@@ -78,18 +77,16 @@ class Parameter:
 
     @property
     def grad(self):
-        if self._grad is None:
-            self._grad = array_with_slack(self._value.shape, self._value.dtype)
         return self._grad
 
     @grad.setter
     def grad(self, numbers):
-        self._copy(numbers, self.grad)
+        self._copy(numbers, self._grad)
 
     def convert(self, dtype):
         """Turn value and gradient into arrays of another dtype, and forget the optimizer's state."""
         self._value = copy_with_slack(self._value.astype(dtype))
-        self._grad = None
+        self._grad = array_with_slack(self._value.shape, dtype)
         self.state, self.updates = {}, 0
 
     def _copy(self, numbers, target):
