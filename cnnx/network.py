@@ -326,6 +326,35 @@ class Network(Hinted):
     _repr_html_ = summary.as_html
     summary = summary.summary
 
+    def export(self, path, **options):
+        """Write the network for other programs, in the format that the file's name ends in; see docs/export.md.
+
+        Args:
+            path: the file, such as 'digits.c'.
+            options: of the format.
+
+        Raises:
+            OSError: the file cannot be written.
+            ValueError: the name ends in no format that is known, or the network cannot be written in it.
+        """
+        from cnnx.export import export
+
+        export(self, path, **options)
+
+    def quantize(self, calibrate):
+        """Return a `cnnx.export.quantization.QuantizedNetwork`: the network in 8-bit integers, for C.
+
+        Args:
+            calibrate: typical samples (N, ...), some hundred of the training data; the range of each layer's output
+                follows from them.
+
+        Raises:
+            ValueError: they do not fit the network, or it has a layer that has no such form.
+        """
+        from cnnx.export.quantization import QuantizedNetwork
+
+        return QuantizedNetwork(self, calibrate)
+
     def check_samples(self, x, what):
         """Return x as an array of samples that the first layer takes, in the dtype that it came in."""
         x = as_numbers(x, what)
