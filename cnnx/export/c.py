@@ -111,7 +111,7 @@ def write_files(
     outputs,
     extra=(),
     macros=(),
-    test=(),
+    logits=None,
 ):
     """Write source and header.
 
@@ -125,7 +125,7 @@ def write_files(
         samples, outputs: of the self-test.
         extra: (declaration, lines of the body) of further public functions, which stand before `predict`.
         macros: lines for the header.
-        test: more lines of the self-test, in the loop over samples, where `wrong` counts.
+        logits: of the self-test, where they are integers.
     """
     path = Path(path)
     name = identifier(path.stem)
@@ -185,7 +185,7 @@ def write_files(
         '',
         *(_function(declaration.format(name=name), body) for declaration, body in extra),
         _function(signature, [line.format(name=name) for line in predict]),
-        _self_test(name, samples, outputs, test),
+        _self_test(name, samples, outputs, logits),
     ]
     write_whole(path, '\n'.join(source).encode())
     write_whole(header, '\n'.join(head).encode())
@@ -195,23 +195,30 @@ def _function(declaration, body):
     return '\n'.join([declaration, '{', *(f'    {line}' for line in body), '}', ''])
 
 
-def _self_test(name, samples, outputs, more):
+def _self_test(name, samples, outputs, logits):
     inputs, count = samples[0].size, outputs[0].size
-    upper = name.upper()
-    return f"""#ifdef {upper}_TEST
+    arrays = [array('float', 'test_inputs', samples), array('float', 'test_outputs', outputs.astype(np.float32))]
+    storage = compare_logits = ''
+    if logits is not None:
+        arrays.append(array('int8_t', 'test_logits', logits))
+        storage = f'\n    static int8_t test_memory[{inputs}], logits[{count}];'
+        compare_logits = f"""
+        {name}_quantize(in, test_memory);
+        {name}_predict_int8(test_memory, logits);
+        for (int k = 0; k < {count}; k++) differs = differs || logits[k] != test_logits[{count} * i + k];"""
+    return f"""#ifdef {name.upper()}_TEST
 #include <stdio.h>
 
-{array('float', 'test_inputs', samples)}
-{array('float', 'test_outputs', outputs.astype(np.float32))}
+{chr(10).join(arrays)}
 int {name}_test(void)
 {{
-    static float out[{count}];
+    static float out[{count}];{storage}
     int wrong = 0;
     for (int i = 0; i < {len(samples)}; i++) {{
         const float *in = test_inputs + {inputs} * i, *expected = test_outputs + {count} * i;
         float largest = 0.0f, difference = 0.0f;
-        int differs = 0;
-{''.join(f'        {line.format(name=name)}' + chr(10) for line in more)}        {name}_predict(in, out);
+        int differs = 0;{compare_logits}
+        {name}_predict(in, out);
         for (int k = 0; k < {count}; k++) {{
             largest = fmaxf(largest, fabsf(expected[k]));
             difference = fmaxf(difference, fabsf(out[k] - expected[k]));

@@ -90,8 +90,7 @@ class Floats:
     def of_pooled(self, step, m, f, pixels):
         if not step.pooling.is_maximum:
             return self.mean(step, m, pixels)
-        rising = step.activation is not None and step.activation.name in kinds.RISING
-        return _call(step.activation, m) if rising and not self._starts_at_zero(step) else m
+        return _call(step.activation, m) if kinds.pools_sums(step) and not self._starts_at_zero(step) else m
 
     def mean(self, step, total_, count):
         return f'{total_} / {number(count)}' if isinstance(count, int) else f'{total_} / (float)({count})'

@@ -99,7 +99,7 @@ class _Block:
 def _pooled_sums(code, block, arithmetic, p, q, filters):
     """Write m0, m1, ...: of the positions in a window, the largest sums, or the total of what they become."""
     step = block.step
-    pooling, on_sums = step.pooling, step.activation is None or step.activation.name in kinds.RISING
+    pooling, on_sums = step.pooling, kinds.pools_sums(step)
     largest = [f'm{k}' for k in range(block.width)]
     if not pooling.is_maximum:
         kind, start = arithmetic.sum, arithmetic.nothing

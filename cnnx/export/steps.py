@@ -314,6 +314,11 @@ class _Lowering:
         raise ValueError(f'export: {layer.where} is of a kind that cannot be exported; expected layers of cnnx.layers')
 
 
+def pools_sums(step):
+    """Whether a product's maxima can be taken of the sums, before the activation."""
+    return step.activation is None or step.activation.name in RISING
+
+
 def as_image(shape):
     """Return a sample's shape as (H, W, C)."""
     return (*(1,) * (3 - len(shape)), *shape)

@@ -1,0 +1,233 @@
+"""C of a quantised network: constants and expressions for the loops of c_loops.py, and the file around them.
+
+What it computes stands in integers.py, too, for arrays.
+"""
+
+import math
+
+import numpy as np
+
+from cnnx.export import c, c_float, memory
+from cnnx.export import steps as kinds
+from cnnx.export.c_loops import in_blocks
+from cnnx.export.c_text import array, in_brackets, number, total
+from cnnx.export.integers import FINE, UNIT_BITS
+
+# What steps call, and what each calls.
+FUNCTIONS = {
+    'rescaled': """/* sum * multiplier / 2^shift, rounded to the nearest, plus zero; >> of a negative number rounds down. */
+static int8_t rescaled(int32_t sum, int32_t multiplier, int shift, int zero)
+{
+    const int64_t half = (int64_t)1 << (shift - 1);
+    const int64_t y = (((int64_t)sum * multiplier + half) >> shift) + zero;
+    return (int8_t)(y < -128 ? -128 : y > 127 ? 127 : y);
+}
+""",
+    'rounded': """/* total / count, rounded to the nearest. */
+static int32_t rounded(int32_t total, int32_t count)
+{
+    return (total < 0 ? total - count / 2 : total + count / 2) / count;
+}
+""",
+    'square_root': """/* The whole part of the root. */
+static int64_t square_root(int64_t x)
+{
+    int64_t root = 0;
+    for (int64_t bit = (int64_t)1 << 30; bit > 0; bit >>= 1) {
+        if ((root + bit) * (root + bit) <= x) root += bit;
+    }
+    return root;
+}
+""",
+}
+
+
+def write(quantized, path, samples):
+    """Write a `QuantizedNetwork` as a C source and its header; see `c.write`."""
+    network, steps, head = quantized.network, quantized.steps, quantized.head
+    samples = c.samples_for_test(network, samples)
+    integers, floats = Integers(quantized.constants), c_float.Floats()
+    inputs = math.prod(network.input_shape)
+    sizes = {kinds.INPUT: inputs, **{step.value: math.prod(step.shape) for step in steps}}
+    offsets, size = memory.plan(steps, sizes, store_input=True)
+    count = sizes[steps[-1].value]
+    definitions = c.functions_of(steps, integers)
+    of_head = c.functions_of([head] if head else [], floats)
+    helpers = [text for name, text in FUNCTIONS.items() if any(f'{name}(' in each for each in definitions)]
+    predict = [
+        f'int8_t *const logits = (int8_t *)out; /* the first {count} bytes of out */',
+        f'{{name}}_quantize(in, memory + {offsets[kinds.INPUT]});',
+        f'{{name}}_predict_int8(memory + {offsets[kinds.INPUT]}, logits);',
+        f'for (int i = {count - 1}; i >= 0; i--) {{{{',
+        f'    out[i] = (float)(logits[i] - ({quantized.output_scale.zero})) * {number(quantized.output_scale.scale)};',
+        '}}',
+    ]
+    if head:
+        predict.append(f'step_{head.value}(out, out);')
+    least, most = -128 - quantized.input_scale.zero, 127 - quantized.input_scale.zero
+    quantize = [
+        f'for (int i = 0; i < {inputs}; i++) {{',
+        f'    float x = in[i] * {number(1 / quantized.input_scale.scale)};',
+        f'    x = x > {number(least)} ? x : {number(least)};',
+        f'    x = x < {number(most)} ? x : {number(most)};',
+        f'    out[i] = (int8_t)(lrintf(x) + ({quantized.input_scale.zero}));',
+        '}',
+    ]
+    c.write_files(
+        network,
+        path,
+        notes=['A number q of int8 stands for SCALE * (q - ZERO), with the macros for input and output (the logits).'],
+        constants=sum(integers.count_bytes(step) for step in steps),
+        memory=size,
+        definitions=[*helpers, *definitions, *c_float.functions(of_head), *of_head],
+        storage=[f'static int8_t memory[{size}];'],
+        extra=[
+            (f'void {{name}}_quantize(const float in[{inputs}], int8_t out[{inputs}])', quantize),
+            (
+                f'void {{name}}_predict_int8(const int8_t in[{inputs}], int8_t out[{count}])',
+                # The input's part of the memory may be used again: `in` is elsewhere, or read no more by then.
+                c.calls(steps, {value: offset for value, offset in offsets.items() if value != kinds.INPUT}),
+            ),
+        ],
+        macros=[
+            f'#define {{NAME}}_{name}_{what} {text}'
+            for name, scale in (('INPUT', quantized.input_scale), ('OUTPUT', quantized.output_scale))
+            for what, text in (('SCALE', number(scale.scale)), ('ZERO', f'({scale.zero})'))
+        ],
+        predict=predict,
+        samples=samples,
+        outputs=quantized.predict(samples),
+        logits=quantized.predict_int8(quantized.quantize_input(samples)),
+    )
+
+
+class Integers:
+    """8-bit integers, and 32 bits for their sums.
+
+    Args:
+        constants: the `quantization.Constants` of each step, by its value.
+    """
+
+    data = 'int8_t'
+    sum = 'int32_t'
+    nothing = '0'
+    least = '-128'
+    most_filters = 6  # sums that the registers of a Cortex-M hold
+
+    def __init__(self, constants):
+        self._constants = constants
+
+    def constants(self, step):
+        """Return the definitions of a step's constants."""
+        return [array(kind, f'{name}_{step.value}', values) for name, (kind, _, values) in self._arrays(step).items()]
+
+    def count_bytes(self, step):
+        """Return how many bytes a step's constants take."""
+        return sum(size * np.size(values) for _, size, values in self._arrays(step).values())
+
+    def _arrays(self, step):
+        """Return (type in C, bytes of a number, numbers) of a step's constants, by name."""
+        own, arrays = self._constants[step.value], {}
+        if own.weights is not None:
+            arrays['weights'] = 'int8_t', 1, in_blocks(own.weights, step.groups, self.most_filters)
+        if own.bias is not None:
+            arrays['bias'] = *(('int32_t', 4) if own.bias.dtype == np.int32 else ('int64_t', 8)), own.bias
+        if own.rescaling is not None:
+            arrays['multipliers'] = 'int32_t', 4, own.rescaling.multipliers
+        if isinstance(step, kinds.Merge):
+            arrays = {}  # these few stand in the code
+        if own.table is not None:
+            arrays['table'] = 'int8_t', 1, own.table
+        for i, table in enumerate(own.tables):
+            if table is not None:
+                arrays[f'table{i}'] = 'int8_t', 1, table
+        return arrays
+
+    def zero(self, step):
+        return str(self._constants[step.value].output.zero)
+
+    def above_zero(self, step, value, read=0):
+        return total(value, -self._constants[step.value].inputs[read].zero)
+
+    def least_sum(self, step):
+        return 'INT32_MIN'
+
+    def keep_larger(self, most, value):
+        return f'if ({value} > {most}) {most} = {value};'
+
+    def of_sum(self, step, a, f):
+        own = self._constants[step.value]
+        return self._looked_up(step, _rescaled(a, f'multipliers_{step.value}[{f}]', own.rescaling, own.sums.zero))
+
+    def _looked_up(self, step, value):
+        return value if self._constants[step.value].table is None else f'table_{step.value}[{value} + 128]'
+
+    def activated(self, step, value):
+        return total(value, -self._constants[step.value].activated.zero)
+
+    def of_pooled(self, step, m, f, pixels):
+        if not step.pooling.is_maximum:
+            return self.mean(step, m, pixels)
+        return self.of_sum(step, m, f) if kinds.pools_sums(step) else m
+
+    def mean(self, step, total_, count):
+        own = self._constants[step.value]
+        fine = f'rounded({FINE} * {total_}, {count})'
+        return _rescaled(fine, own.mean.multipliers, own.mean, own.output.zero)
+
+    def mapped(self, step, value):
+        return self._looked_up(step, value)
+
+    def sloped(self, step, value, channel):
+        own = self._constants[step.value]
+        multiplier = f'{value} < 0 ? multipliers_{step.value}[{channel}] : {own.positive}'
+        return _rescaled(value, multiplier, own.rescaling, own.output.zero)
+
+    def merged(self, step, values):
+        own = self._constants[step.value]
+        values = [in_brackets(value) for value in values]
+        if not step.adds:
+            return _rescaled(' * '.join(values), own.rescaling.multipliers, own.rescaling, own.output.zero)
+        terms = [f'{factor} * {value}' for factor, value in zip(own.rescaling.multipliers, values, strict=True)]
+        return _rescaled(' + '.join(terms), 1, own.rescaling, own.output.zero)
+
+    def joined(self, step, value, read):
+        table = self._constants[step.value].tables[read]
+        return value if table is None else f'table{read}_{step.value}[{value} + 128]'
+
+    def weighted(self, step, value, weight):
+        return f'{weight} * {in_brackets(self.above_zero(step, value))}'
+
+    def divided(self, step, value, count):
+        return f'(int8_t)({total(f"rounded({value}, {count})", self._constants[step.value].output.zero)})'
+
+    def normalize(self, code, step):
+        own = self._constants[step.value]
+        P, G, C = step.positions, step.groups, step.shape[-1]
+        K = C // G
+        with code.loop('i', step.parts) as i, code.loop('g', G) as g:
+            first = total((i, P * C), (g, K))
+            code('int32_t sum = 0;', 'int64_t squares = 0;', 'int bits = 0;')
+            with code.loop('p', P) as p, code.loop('k', K) as k:
+                code(f'const int32_t v = {self.above_zero(step, f"x[{total(first, (p, C), k)}]")};')
+                code('sum += v;', 'squares += v * v;')
+            code(f'int64_t spread = {P * K} * squares - (int64_t)sum * sum + {own.epsilon};')
+            with code.block('while (spread < (int64_t)1 << 60)'):
+                code('spread *= 4;', 'bits++;')
+            code('const int64_t root = square_root(spread);')
+            with code.loop('p', P) as p, code.loop('k', K) as k:
+                at, channel = total(first, (p, C), k), total((g, K), k)
+                above = in_brackets(self.above_zero(step, f'x[{at}]'))
+                code(
+                    f'const int64_t unit = ((int64_t){P * K} * {above} - sum) * ((int64_t)1 << (bits + {UNIT_BITS})) / root;'
+                )
+                code(
+                    f'const int64_t scaled = (unit * multipliers_{step.value}[{channel}] + bias_{step.value}[{channel}]'
+                    f' + {1 << (own.rescaling.shift - 1)}) >> {own.rescaling.shift};'
+                )
+                code(f'const int64_t shifted = {total("scaled", own.output.zero)};')
+                code(f'y[{at}] = (int8_t)(shifted < -128 ? -128 : shifted > 127 ? 127 : shifted);')
+
+
+def _rescaled(value, multiplier, rescaling, zero):
+    return f'rescaled({value}, {multiplier}, {rescaling.shift}, {zero})'
