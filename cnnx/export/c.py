@@ -9,15 +9,18 @@ import numpy as np
 from cnnx._util.arrays import as_numbers
 from cnnx._util.windows import batch_shape
 from cnnx._version import __version__
-from cnnx.checkpoint.atomic import write_whole
 from cnnx.export import c_float, memory
-from cnnx.export.c_loops import write_function
+from cnnx.export.c_loops import helpers, write_function
 from cnnx.export.c_text import array, identifier, string
 from cnnx.export.steps import INPUT, steps_of
 
 PRECISIONS = ('float32', 'int8')
 SAMPLES = 5  # of the self-test
-STANDARD_HEADERS = {'stdint', 'math', 'stdio'}
+# Names that a header must not have.
+STANDARD_HEADERS = """
+assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdarg stdbool stddef stdint
+stdio stdlib string tgmath time wchar wctype
+"""
 TOLERANCE = '1e-5f'  # times the largest output
 
 
@@ -48,8 +51,8 @@ def write(network, path, *, precision='float32', calibrate=None, samples=None):
         return
     if calibrate is not None:
         raise ValueError("calibrate: is for precision='int8'")
-    samples = samples_for_test(network, samples)
     steps = steps_of(network)
+    samples = samples_for_test(network, samples)
     sizes = {INPUT: math.prod(network.input_shape), **{step.value: math.prod(step.shape) for step in steps}}
     offsets, size = memory.plan(steps, sizes)
     floats = c_float.Floats()
@@ -60,7 +63,7 @@ def write(network, path, *, precision='float32', calibrate=None, samples=None):
         notes=['All numbers are floats.'],
         constants=4 * sum(floats.count_constants(step) for step in steps),
         memory=4 * size,
-        definitions=[*c_float.functions(definitions), *definitions],
+        definitions=[*c_float.functions(definitions), *helpers(definitions, floats), *definitions],
         storage=[f'static float memory[{size}];'] if size else [],
         predict=calls(steps, offsets),
         samples=samples,
@@ -77,7 +80,8 @@ def samples_for_test(network, samples):
     samples = as_numbers(samples, 'samples')
     if samples.shape[1:] != network.input_shape or not len(samples):
         raise ValueError(f'samples: expected at least one, {batch_shape(network.input_shape)}, got {samples.shape}')
-    samples = samples[:SAMPLES].astype(np.float32)
+    with np.errstate(over='ignore'):
+        samples = samples[:SAMPLES].astype(np.float32)
     if not np.isfinite(samples).all():
         raise ValueError('samples: expected finite numbers, got NaN or infinity among the first of them')
     return samples
@@ -129,7 +133,7 @@ def write_files(
     """
     path = Path(path)
     name = identifier(path.stem)
-    if path.stem.lower() in STANDARD_HEADERS:
+    if path.stem.lower() in STANDARD_HEADERS.split():
         raise ValueError(f'export: {path.stem}.h is the name of a standard header; choose another name')
     # A header's name stands between quotes.
     header = path.with_name(f'{path.stem if re.fullmatch("[A-Za-z0-9_. +-]+", path.stem) else name}.h')
@@ -187,8 +191,8 @@ def write_files(
         _function(signature, [line.format(name=name) for line in predict]),
         _self_test(name, samples, outputs, logits),
     ]
-    write_whole(path, '\n'.join(source).encode())
-    write_whole(header, '\n'.join(head).encode())
+    path.write_text('\n'.join(source), encoding='ascii', newline='\n')
+    header.write_text('\n'.join(head), encoding='ascii', newline='\n')
 
 
 def _function(declaration, body):

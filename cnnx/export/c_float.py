@@ -45,6 +45,8 @@ class Floats:
     data = sum = 'float'
     nothing = '0.0f'
     least = '-INFINITY'
+    next_input = '*x++'
+    zero_parameter = ''
     most_filters = 16  # sums that compilers hold in registers
 
     def constants(self, step):
@@ -67,6 +69,9 @@ class Floats:
 
     def zero(self, step):
         return '0.0f'
+
+    def zeros(self, step):
+        return []
 
     def above_zero(self, step, value, read=0):
         return value

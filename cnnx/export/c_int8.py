@@ -9,13 +9,13 @@ import numpy as np
 
 from cnnx.export import c, c_float, memory
 from cnnx.export import steps as kinds
-from cnnx.export.c_loops import in_blocks
+from cnnx.export.c_loops import helpers, in_blocks
 from cnnx.export.c_text import array, in_brackets, number, total
 from cnnx.export.integers import FINE, UNIT_BITS
 
 # What steps call, and what each calls.
 FUNCTIONS = {
-    'rescaled': """/* sum * multiplier / 2^shift, rounded to the nearest, plus zero; >> of a negative number rounds down. */
+    'rescaled': """/* sum * multiplier / 2^shift, rounded to the nearest, plus zero; >> rounds down. */
 static int8_t rescaled(int32_t sum, int32_t multiplier, int shift, int zero)
 {
     const int64_t half = (int64_t)1 << (shift - 1);
@@ -53,7 +53,7 @@ def write(quantized, path, samples):
     count = sizes[steps[-1].value]
     definitions = c.functions_of(steps, integers)
     of_head = c.functions_of([head] if head else [], floats)
-    helpers = [text for name, text in FUNCTIONS.items() if any(f'{name}(' in each for each in definitions)]
+    called = [text for name, text in FUNCTIONS.items() if any(f'{name}(' in each for each in definitions)]
     predict = [
         f'int8_t *const logits = (int8_t *)out; /* the first {count} bytes of out */',
         f'{{name}}_quantize(in, memory + {offsets[kinds.INPUT]});',
@@ -79,7 +79,7 @@ def write(quantized, path, samples):
         notes=['A number q of int8 stands for SCALE * (q - ZERO), with the macros for input and output (the logits).'],
         constants=sum(integers.count_bytes(step) for step in steps),
         memory=size,
-        definitions=[*helpers, *definitions, *c_float.functions(of_head), *of_head],
+        definitions=[*called, *helpers(definitions, integers), *definitions, *c_float.functions(of_head), *of_head],
         storage=[f'static int8_t memory[{size}];'],
         extra=[
             (f'void {{name}}_quantize(const float in[{inputs}], int8_t out[{inputs}])', quantize),
@@ -112,6 +112,8 @@ class Integers:
     sum = 'int32_t'
     nothing = '0'
     least = '-128'
+    next_input = '*x++ - zero'
+    zero_parameter = 'int zero, '
     most_filters = 6  # sums that the registers of a Cortex-M hold
 
     def __init__(self, constants):
@@ -145,6 +147,9 @@ class Integers:
 
     def zero(self, step):
         return str(self._constants[step.value].output.zero)
+
+    def zeros(self, step):
+        return [str(self._constants[step.value].inputs[0].zero)]
 
     def above_zero(self, step, value, read=0):
         return total(value, -self._constants[step.value].inputs[read].zero)
@@ -204,13 +209,14 @@ class Integers:
     def normalize(self, code, step):
         own = self._constants[step.value]
         P, G, C = step.positions, step.groups, step.shape[-1]
-        K = C // G
+        K, shift = C // G, own.rescaling.shift
+        half = 1 << (shift - 1)
         with code.loop('i', step.parts) as i, code.loop('g', G) as g:
             first = total((i, P * C), (g, K))
             code('int32_t sum = 0;', 'int64_t squares = 0;', 'int bits = 0;')
             with code.loop('p', P) as p, code.loop('k', K) as k:
-                code(f'const int32_t v = {self.above_zero(step, f"x[{total(first, (p, C), k)}]")};')
-                code('sum += v;', 'squares += v * v;')
+                code(f'const int32_t u = {self.above_zero(step, f"x[{total(first, (p, C), k)}]")};')
+                code('sum += u;', 'squares += u * u;')
             code(f'int64_t spread = {P * K} * squares - (int64_t)sum * sum + {own.epsilon};')
             with code.block('while (spread < (int64_t)1 << 60)'):
                 code('spread *= 4;', 'bits++;')
@@ -219,14 +225,12 @@ class Integers:
                 at, channel = total(first, (p, C), k), total((g, K), k)
                 above = in_brackets(self.above_zero(step, f'x[{at}]'))
                 code(
-                    f'const int64_t unit = ((int64_t){P * K} * {above} - sum) * ((int64_t)1 << (bits + {UNIT_BITS})) / root;'
+                    f'const int64_t difference = (int64_t){P * K} * {above} - sum;',
+                    f'const int64_t unit = difference * ((int64_t)1 << (bits + {UNIT_BITS})) / root;',
+                    f'int64_t v = unit * multipliers_{step.value}[{channel}] + bias_{step.value}[{channel}];',
+                    f'v = {total(f"((v + {half}) >> {shift})", own.output.zero)};',
+                    f'y[{at}] = (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v);',
                 )
-                code(
-                    f'const int64_t scaled = (unit * multipliers_{step.value}[{channel}] + bias_{step.value}[{channel}]'
-                    f' + {1 << (own.rescaling.shift - 1)}) >> {own.rescaling.shift};'
-                )
-                code(f'const int64_t shifted = {total("scaled", own.output.zero)};')
-                code(f'y[{at}] = (int8_t)(shifted < -128 ? -128 : shifted > 127 ? 127 : shifted);')
 
 
 def _rescaled(value, multiplier, rescaling, zero):

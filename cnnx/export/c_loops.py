@@ -10,6 +10,8 @@ pooling, (r, s) one in a window, w weights, a sums.
 
 import contextlib
 import math
+import re
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,62 +72,64 @@ def in_blocks(weights, groups, most):
 def product(code, step, arithmetic):
     R, S, depth, F = step.weights.shape
     P, Q = step.positions if step.pooling is None else step.pooling.positions
-    per_group = F // step.groups
+    per_group, taps = F // step.groups, R * S * depth
     parts = blocks(per_group, arithmetic.most_filters)
     with code.loop('p', P) as p, code.loop('q', Q) as q, code.loop('g', step.groups) as g:
         for first, width, count in parts:
             with code.block('') if len(parts) > 1 else contextlib.nullcontext(), code.loop('b', count) as b:
-                taps = R * S * depth
-                block = _Block(step, width, total((g, per_group * taps), first * taps, (b, width * taps)), g)
-                filters = [total((g, per_group), (b, width), first + k) for k in range(width)]
+                filters = total((g, per_group), (b, width), first)
+                block = _Block(step, width, filters, total((g, per_group * taps), first * taps, (b, width * taps)), g)
                 if step.pooling is None:
-                    _sums(code, block, arithmetic, p, q, filters)
-                    results = [arithmetic.of_sum(step, f'a{k}', f) for k, f in enumerate(filters)]
+                    _sums(code, block, arithmetic, p, q)
                 else:
-                    _pooled_sums(code, block, arithmetic, p, q, filters)
-                    pixels = _pixels(step.pooling, p, q)
-                    results = [arithmetic.of_pooled(step, f'm{k}', f, pixels) for k, f in enumerate(filters)]
-                for f, result in zip(filters, results, strict=True):
+                    _pooled_sums(code, block, arithmetic, p, q)
+                with code.loop('k', width) as k:
+                    f = total(filters, k)
+                    if step.pooling is None:
+                        result = arithmetic.of_sum(step, f'a[{k}]', f)
+                    else:
+                        result = arithmetic.of_pooled(step, f'm[{k}]', f, _pixels(step.pooling, p, q))
                     code(f'y[{total((p, Q * F), (q, F), f)}] = {result};')
 
 
-class _Block:
-    """Filters that are summed together: the product's step, how many, where their weights are, and their group."""
+class _Block(NamedTuple):
+    """Filters of a product that are summed together: how many, the first, where their weights are, and their group."""
 
-    def __init__(self, step, width, weights, group):
-        self.step, self.width, self.weights, self.group = step, width, weights, group
+    step: Any
+    width: int
+    first: Any
+    weights: Any
+    group: Any
 
 
-def _pooled_sums(code, block, arithmetic, p, q, filters):
-    """Write m0, m1, ...: of the positions in a window, the largest sums, or the total of what they become."""
-    step = block.step
-    pooling, on_sums = step.pooling, kinds.pools_sums(step)
-    largest = [f'm{k}' for k in range(block.width)]
-    if not pooling.is_maximum:
-        kind, start = arithmetic.sum, arithmetic.nothing
-    elif on_sums:
-        kind, start = arithmetic.sum, arithmetic.least_sum(step)
-    else:
-        kind, start = arithmetic.data, arithmetic.least
-    _declare(code, kind, largest, [start] * block.width)
-    with _window(code, pooling, p, q) as (i, j):
-        _sums(code, block, arithmetic, i, j, filters)
-        for k, f in enumerate(filters):
-            if pooling.is_maximum and on_sums:
-                code(arithmetic.keep_larger(f'm{k}', f'a{k}'))
-            elif pooling.is_maximum:
-                code(f'const {arithmetic.data} v{k} = {arithmetic.of_sum(step, f"a{k}", f)};')
-                code(arithmetic.keep_larger(f'm{k}', f'v{k}'))
+def _pooled_sums(code, block, arithmetic, p, q):
+    """Write m[k]: of the positions in a window, the largest sums, or the total of what they become."""
+    step, width = block.step, block.width
+    is_maximum, on_sums = step.pooling.is_maximum, kinds.pools_sums(step)
+    kind = arithmetic.sum if on_sums or not is_maximum else arithmetic.data
+    code(f'{kind} m[{width}];')
+    with code.loop('k', width) as k:
+        least = arithmetic.least_sum(step) if on_sums else arithmetic.least
+        code(f'm[{k}] = {least if is_maximum else arithmetic.nothing};')
+    with _window(code, step.pooling, p, q) as (i, j):
+        _sums(code, block, arithmetic, i, j)
+        with code.loop('k', width) as k:
+            result = arithmetic.of_sum(step, f'a[{k}]', total(block.first, k))
+            if not is_maximum:
+                code(f'm[{k}] += {arithmetic.activated(step, result)};')
+            elif on_sums:
+                code(arithmetic.keep_larger(f'm[{k}]', f'a[{k}]'))
             else:
-                code(f'm{k} += {arithmetic.activated(step, arithmetic.of_sum(step, f"a{k}", f))};')
+                code(f'const {arithmetic.data} v = {result};', arithmetic.keep_larger(f'm[{k}]', 'v'))
 
 
-def _sums(code, block, arithmetic, i, j, filters):
-    """Write the weighted sums at (i, j): a0, a1, ..."""
+def _sums(code, block, arithmetic, i, j):
+    """Write a[k]: the weighted sums at (i, j)."""
     step, window = block.step, block.step.window
     (H, W, C), (R, S, depth, _), width = step.image, step.weights.shape, block.width
-    bias = [f'bias_{step.value}[{f}]' for f in filters]
-    _declare(code, arithmetic.sum, [f'a{k}' for k in range(width)], bias)
+    code(f'{arithmetic.sum} a[{width}];')
+    with code.loop('k', width) as k:
+        code(f'a[{k}] = bias_{step.value}[{total(block.first, k)}];')
     if step.transposed:
         with (
             _inverse_stride(code, 'r', R, total(i, window.pad_top), window.stride_height, H) as (r, row),
@@ -196,21 +200,39 @@ def _inverse_stride(code, name, taps, place, stride, size):
 
 def _add_products(code, block, arithmetic, pixel, weights, count):
     """Write the sum of `count` numbers from x[pixel] on times the weights of each filter of the block."""
-    width, name = block.width, f'weights_{block.step.value}'
-    code(f'const {arithmetic.data} *v = {total("x", pixel)};', f'const {arithmetic.data} *w = {total(name, weights)};')
-    once = count == 1
-    with contextlib.nullcontext() if once else code.block(f'for (int n = {count}; n > 0; n--)'):
-        code(f'const {arithmetic.sum} u = {arithmetic.above_zero(block.step, "*v" if once else "*v++")};')
-        with code.block('if (u != 0)' if arithmetic.sum != 'float' else 'if (u != 0.0f)'):
-            code(*(f'a{k} += u * w[{k}];' for k in range(width)))
-        if not once:
+    step, width = block.step, block.width
+    x, w = total('x', pixel), total(f'weights_{step.value}', weights)
+    if count == 1:
+        with code.loop('k', width) as k:
+            x = arithmetic.above_zero(step, f'x[{pixel}]')
+            code(f'a[{k}] += {in_brackets(x)} * weights_{step.value}[{total(weights, k)}];')
+    else:
+        code(f'add_products_{width}({x}, {w}, {count}, {", ".join([*arithmetic.zeros(step), "a"])});')
+
+
+def helpers(definitions, arithmetic):
+    """Return the functions `add_products_...` that definitions call: for blocks of so many filters each."""
+    called = sorted({int(width) for text in definitions for width in re.findall(r'add_products_(\d+)\(', text)})
+    return [_helper(width, arithmetic) for width in called]
+
+
+def _helper(width, arithmetic):
+    code = Code()
+    code(f'/* Add count numbers x, times their weights w, to {width} sums; w has {width} weights for each number. */')
+    parameters = f'const {arithmetic.data} *x, const {arithmetic.data} *w, int count'
+    with code.block(
+        f'static void add_products_{width}({parameters}, {arithmetic.zero_parameter}{arithmetic.sum} sums[{width}])'
+    ):
+        for first in range(0, width, 4):
+            names = range(first, min(first + 4, width))
+            code(f'{arithmetic.sum} {", ".join(f"a{k} = sums[{k}]" for k in names)};')
+        with code.block('for (; count > 0; count--)'):
+            code(f'const {arithmetic.sum} u = {arithmetic.next_input};')
+            with code.block(f'if (u != {arithmetic.nothing})'):
+                code(*(f'a{k} += u * w[{k}];' for k in range(width)))
             code(f'w += {width};')
-
-
-def _declare(code, kind, names, values):
-    for first in range(0, len(names), 4):
-        pairs = zip(names[first : first + 4], values[first : first + 4], strict=True)
-        code(f'{kind} {", ".join(f"{name} = {value}" for name, value in pairs)};')
+        code(*(f'sums[{k}] = a{k};' for k in range(width)))
+    return code.text()
 
 
 @contextlib.contextmanager

@@ -122,9 +122,8 @@ def join(step, constants, *inputs):
 
 
 def frame(step, constants, x):
-    N, H, W, C = x.shape
-    P, Q, _ = step.shape
-    y = np.full((N, P, Q, C), constants.output.zero, np.int8)
+    P, Q, C = step.shape
+    y = np.full((len(x), P, Q, C), constants.output.zero, np.int8)
     (top, above), (left, before) = ((max(at, 0), max(-at, 0)) for at in (step.top, step.left))
     inside = x[:, above : above + P, before : before + Q]
     y[:, top : top + inside.shape[1], left : left + inside.shape[2]] = inside

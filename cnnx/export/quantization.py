@@ -169,7 +169,7 @@ class QuantizedNetwork:
 def _ranges(network, x):
     """Return the least and the largest number of each layer's output, and of the input, 0 among them."""
     layers = [copy.copy(layer) for layer in network.layers]  # what the layers keep for `backward` stays
-    ranges = {place: (0.0, 0.0) for place in range(-1, len(layers))}
+    ranges = dict.fromkeys(range(-1, len(layers)), (0.0, 0.0))
     for first in range(0, len(x), BATCH):
         values = {kinds.INPUT: as_kernels_read(x[first : first + BATCH], network.dtype)}
         for place, (layer, reads) in enumerate(zip(layers, network.reads, strict=True)):
@@ -221,9 +221,9 @@ def fixed_point(ratios, bits=31, most=62):
 
 def _product(step, constants, scales):
     source = constants.inputs[0].scale
-    R, S, depth, F = step.weights.shape
-    if R * S * depth * 255 * 127 >= 2**31 - 2**29:
-        raise ValueError(f'int8: a sum of {R * S * depth} products may not fit into 32 bits; use fewer inputs')
+    taps = math.prod(step.weights.shape[:3])
+    if taps * 255 * 127 >= 2**31 - 2**29:
+        raise ValueError(f'int8: a sum of {taps} products may not fit into 32 bits; use fewer inputs')
     largest = np.abs(step.weights).max(axis=(0, 1, 2)) / 127
     # At a larger scale than the weights need where the bias would not fit into 29 bits.
     scale = np.maximum(largest, np.abs(step.bias) / source / 2**29)
@@ -304,7 +304,7 @@ def _normalize(step, constants, scales):
 
 
 def _softmax(step, constants, scales):
-    raise ValueError('int8: a Softmax is possible as the last layer alone; export in float32')
+    raise ValueError('int8: expected Softmax as the last layer, after others; elsewhere export in float32')
 
 
 MAKE = {
