@@ -2,8 +2,6 @@
 
 import re
 
-import numpy as np
-
 from cnnx.export import steps as kinds
 from cnnx.export.c_loops import in_blocks
 from cnnx.export.c_text import array, number, total
@@ -60,7 +58,7 @@ class Floats:
     def _arrays(self, step):
         if isinstance(step, kinds.Product):
             weights = in_blocks(step.weights, step.groups, self.most_filters)
-            return {'weights': weights.astype(np.float32), 'bias': step.bias.astype(np.float32)}
+            return {'weights': weights, 'bias': step.bias}
         if isinstance(step, kinds.Slopes):
             return {'slopes': step.slopes}
         if isinstance(step, kinds.Normalize):

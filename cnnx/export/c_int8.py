@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnx.export import c, c_float, memory
 from cnnx.export import steps as kinds
+from cnnx.export.c_files import Contents, name_of, samples_for_test, write_files
 from cnnx.export.c_loops import helpers, in_blocks
 from cnnx.export.c_text import array, in_brackets, number, total
 from cnnx.export.integers import FINE, UNIT_BITS
@@ -45,60 +46,69 @@ static int64_t square_root(int64_t x)
 def write(quantized, path, samples):
     """Write a `QuantizedNetwork` as a C source and its header; see `c.write`."""
     network, steps, head = quantized.network, quantized.steps, quantized.head
-    samples = c.samples_for_test(network, samples)
-    integers, floats = Integers(quantized.constants), c_float.Floats()
-    inputs = math.prod(network.input_shape)
-    sizes = {kinds.INPUT: inputs, **{step.value: math.prod(step.shape) for step in steps}}
-    offsets, size = memory.plan(steps, sizes, store_input=True)
-    count = sizes[steps[-1].value]
+    name, integers = name_of(path), Integers(quantized.constants)
+    offsets, size = memory.plan(steps, c.sizes_of(network, steps), store_input=True)
     definitions = c.functions_of(steps, integers)
-    of_head = c.functions_of([head] if head else [], floats)
-    called = [text for name, text in FUNCTIONS.items() if any(f'{name}(' in each for each in definitions)]
-    predict = [
-        f'int8_t *const logits = (int8_t *)out; /* the first {count} bytes of out */',
-        f'{{name}}_quantize(in, memory + {offsets[kinds.INPUT]});',
-        f'{{name}}_predict_int8(memory + {offsets[kinds.INPUT]}, logits);',
-        f'for (int i = {count - 1}; i >= 0; i--) {{{{',
-        f'    out[i] = (float)(logits[i] - ({quantized.output_scale.zero})) * {number(quantized.output_scale.scale)};',
-        '}}',
-    ]
-    if head:
-        predict.append(f'step_{head.value}(out, out);')
-    least, most = -128 - quantized.input_scale.zero, 127 - quantized.input_scale.zero
-    quantize = [
-        f'for (int i = 0; i < {inputs}; i++) {{',
-        f'    float x = in[i] * {number(1 / quantized.input_scale.scale)};',
-        f'    x = x > {number(least)} ? x : {number(least)};',
-        f'    x = x < {number(most)} ? x : {number(most)};',
-        f'    out[i] = (int8_t)(lrintf(x) + ({quantized.input_scale.zero}));',
-        '}',
-    ]
-    c.write_files(
-        network,
-        path,
+    of_head = c.functions_of([head] if head else [], c_float.Floats())
+    called = [text for function, text in FUNCTIONS.items() if any(f'{function}(' in each for each in definitions)]
+    source = offsets.pop(kinds.INPUT)  # where `predict` stores it; `predict_int8` gets it from elsewhere
+    samples = samples_for_test(network, samples)
+    scales = {'INPUT': quantized.input_scale, 'OUTPUT': quantized.output_scale}
+    contents = Contents(
         notes=['A number q of int8 stands for SCALE * (q - ZERO), with the macros for input and output (the logits).'],
+        macros=[
+            f'#define {name.upper()}_{what} {text}'
+            for end, (scale, zero) in scales.items()
+            for what, text in ((f'{end}_SCALE', number(scale)), (f'{end}_ZERO', f'({zero})'))
+        ],
         constants=sum(integers.count_bytes(step) for step in steps),
         memory=size,
-        definitions=[*called, *helpers(definitions, integers), *definitions, *c_float.functions(of_head), *of_head],
-        storage=[f'static int8_t memory[{size}];'],
-        extra=[
-            (f'void {{name}}_quantize(const float in[{inputs}], int8_t out[{inputs}])', quantize),
-            (
-                f'void {{name}}_predict_int8(const int8_t in[{inputs}], int8_t out[{count}])',
-                # The input's part of the memory may be used again: `in` is elsewhere, or read no more by then.
-                c.calls(steps, {value: offset for value, offset in offsets.items() if value != kinds.INPUT}),
-            ),
+        definitions=[
+            *called,
+            *helpers(definitions, integers),
+            *definitions,
+            *c_float.functions(of_head),
+            *of_head,
+            f'static int8_t memory[{size}];\n',
         ],
-        macros=[
-            f'#define {{NAME}}_{name}_{what} {text}'
-            for name, scale in (('INPUT', quantized.input_scale), ('OUTPUT', quantized.output_scale))
-            for what, text in (('SCALE', number(scale.scale)), ('ZERO', f'({scale.zero})'))
+        functions=[
+            _quantize(name, network, quantized.input_scale),
+            (c.declaration(f'{name}_predict_int8', 'int8_t', network), c.calls(steps, offsets)),
+            _predict(name, network, quantized, source),
         ],
-        predict=predict,
         samples=samples,
         outputs=quantized.predict(samples),
         logits=quantized.predict_int8(quantized.quantize_input(samples)),
     )
+    write_files(network, path, contents)
+
+
+def _quantize(name, network, scale):
+    """Return the function that brings inputs to 8 bits, as `QuantizedNetwork.quantize_input` does."""
+    inputs, least, most = math.prod(network.input_shape), number(-128 - scale.zero), number(127 - scale.zero)
+    body = [
+        f'for (int i = 0; i < {inputs}; i++) {{',
+        f'    float x = in[i] * {number(1 / scale.scale)};',
+        f'    x = x > {least} ? x : {least};',
+        f'    x = x < {most} ? x : {most};',
+        f'    out[i] = (int8_t)({total("lrintf(x)", scale.zero)});',
+        '}',
+    ]
+    return f'void {name}_quantize(const float in[{inputs}], int8_t out[{inputs}])', body
+
+
+def _predict(name, network, quantized, source):
+    """Return the function from floats to floats; the input in 8 bits is stored at `source`."""
+    count, (scale, zero) = math.prod(network.layers[-1].shape), quantized.output_scale
+    body = [
+        f'int8_t *const logits = (int8_t *)out; /* the first {count} bytes of out */',
+        f'{name}_quantize(in, memory + {source});',
+        f'{name}_predict_int8(memory + {source}, logits);',
+        f'for (int i = {count - 1}; i >= 0; i--) out[i] = (float)({total("logits[i]", -zero)}) * {number(scale)};',
+    ]
+    if quantized.head:
+        body.append(f'step_{quantized.head.value}(out, out);')
+    return c.declaration(f'{name}_predict', 'float', network), body
 
 
 class Integers:

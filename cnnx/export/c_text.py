@@ -25,18 +25,14 @@ def string(text):
 
 
 def number(value):
-    """Return a finite number as a float of C."""
-    value = np.float32(value)
-    if abs(value) < np.finfo(np.float32).tiny:  # compilers warn of some denormals
-        return '0.0f'
-    text = repr(float(str(value)))
-    return f'{text}f'
+    """Return a number as a float of C, or raise a ValueError if it is too large for one."""
+    return _float(_as_float32(value))
 
 
 def numbers(values):
     """Return an array's numbers in lines of C, without the braces."""
     values = np.asarray(values).reshape(-1)
-    texts = map(number, values) if values.dtype.kind == 'f' else map(str, values.tolist())
+    texts = map(_float, _as_float32(values)) if values.dtype.kind == 'f' else map(str, values.tolist())
     lines, line = [], '   '
     for text in texts:
         if len(line) + len(text) + 2 > LINE:
@@ -44,6 +40,19 @@ def numbers(values):
             line = '   '
         line += f' {text},'
     return '\n'.join([*lines, line])
+
+
+def _as_float32(values):
+    with np.errstate(over='ignore'):
+        values = np.asarray(values, np.float64).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError('export: expected numbers that fit into float32, got one that is too large')
+    # Compilers warn of some denormals.
+    return np.where(np.abs(values) < np.finfo(np.float32).tiny, np.float32(0), values)[()]
+
+
+def _float(value):
+    return f'{float(str(value))!r}f'
 
 
 def array(kind, name, values):
