@@ -29,6 +29,7 @@ CHAINS = {
         cnnx.Tanh(),
         cnnx.MaxPooling(2),
     ],
+    'norm_max': lambda: [cnnx.BatchNormalization(), cnnx.GlobalMaxPooling()],
     'dense': lambda: [cnnx.Flatten(), cnnx.Dense(13), cnnx.PReLU(), cnnx.Dense(3), cnnx.Sigmoid()],
     'nothing': lambda: [cnnx.Flatten(), cnnx.Dropout(0.5)],
 }

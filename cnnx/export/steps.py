@@ -235,7 +235,7 @@ class _Lowering:
         if kind is kinds.BatchNormalization:
             scale, shift = _scale_and_shift(layer)
             channels = layer.shape[-1]
-            image = (1, math.prod(layer.shape[:-1]), channels)
+            image = as_image(layer.shape) if len(layer.shape) <= 3 else (1, math.prod(layer.shape[:-1]), channels)
             arrays = scale.reshape(1, 1, 1, channels), shift
             step = Product(*self._common(layer), image, image[:2], *arrays, Window(1, 1), groups=channels)
         else:
