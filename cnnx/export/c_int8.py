@@ -124,7 +124,7 @@ class Integers:
     least = '-128'
     next_input = '*x++ - zero'
     zero_parameter = 'int zero, '
-    most_filters = 6  # sums that the registers of a Cortex-M hold
+    most_filters = 8  # sums that the registers of a Cortex-M hold
 
     def __init__(self, constants):
         self._constants = constants

@@ -46,10 +46,13 @@ def _size(step):
 def blocks(filters, most):
     """Return how `filters` filters are cut into blocks that are summed together: a list of (first, width, count).
 
-    All blocks are equally wide where a width from 4 to `most` divides the filters, multiples of 4 first.
+    All are equally wide where a width from 4 to `most` divides the filters: the largest one, or a multiple of 4, as
+    many numbers as a vector holds, that is not much smaller.
     """
     widths = [width for width in range(1, min(most, filters) + 1) if filters % width == 0]
-    best = max(widths, key=lambda width: (width % 4 == 0, width))
+    best = max(widths)
+    in_fours = [width for width in widths if width % 4 == 0 and 4 * width >= 3 * best]
+    best = max(in_fours, default=best)
     if best >= min(4, filters):
         return [(0, best, filters // best)]
     width = min(most, filters) // 4 * 4
