@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import os
 import shutil
 import subprocess
 
@@ -29,11 +30,20 @@ def run_compiler(language, *arguments):
 
 
 @functools.cache
-def _works(compiler):
+def _works(compiler, *flags):
     if shutil.which(compiler) is None:
         return False
-    arguments = [compiler, '-x', 'c++' if '+' in compiler else 'c', '-fsyntax-only', '-']
-    return subprocess.run(arguments, input='int x;', capture_output=True, text=True).returncode == 0
+    arguments = [compiler, '-x', 'c++' if '+' in compiler else 'c', *(flags or ['-fsyntax-only']), '-']
+    program = 'int main(void) { return 0; }'
+    return subprocess.run(arguments, input=program, capture_output=True, text=True).returncode == 0
+
+
+def sanitizers():
+    """Return the flags for AddressSanitizer and UBSan, or skip the test where gcc has none."""
+    flags = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']
+    if not _works('gcc', *flags, '-o', os.devnull):
+        pytest.skip('gcc has no sanitizers here')
+    return flags
 
 
 def load(sources, folder):

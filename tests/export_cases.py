@@ -30,6 +30,7 @@ CHAINS = {
         cnnx.MaxPooling(2),
     ],
     'norm_max': lambda: [cnnx.BatchNormalization(), cnnx.GlobalMaxPooling()],
+    'far_padding': lambda: [cnnx.Convolutional(4, (1, 2), padding=(2, 3)), cnnx.ReLU(), cnnx.MaxPooling(2)],
     'dense': lambda: [cnnx.Flatten(), cnnx.Dense(13), cnnx.PReLU(), cnnx.Dense(3), cnnx.Sigmoid()],
     'nothing': lambda: [cnnx.Flatten(), cnnx.Dropout(0.5)],
 }

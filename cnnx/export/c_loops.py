@@ -129,7 +129,7 @@ def _pooled_sums(code, block, arithmetic, p, q):
 def _sums(code, block, arithmetic, i, j):
     """Write a[k]: the weighted sums at (i, j)."""
     step, window = block.step, block.step.window
-    (H, W, C), (R, S, depth, _), width = step.image, step.weights.shape, block.width
+    (H, W, C), (_, J), (R, S, depth, _), width = step.image, step.positions, step.weights.shape, block.width
     code(f'{arithmetic.sum} a[{width}];')
     with code.loop('k', width) as k:
         code(f'a[{k}] = bias_{step.value}[{total(block.first, k)}];')
@@ -156,12 +156,17 @@ def _sums(code, block, arithmetic, i, j):
             _add_products(code, block, arithmetic, pixel, at, depth)
         return
     # The pixels that a row of the window covers lie side by side.
-    first, column, taps = 0, left, S * C
+    first, column, taps, guard = 0, left, S * C, contextlib.nullcontext()
     if padded_columns:
         code(f'const int left = {left}, first = left < 0 ? -left : 0;')
         code(f'const int end = {W} - left < {S} ? {W} - left : {S};')
         first, column, taps = 'first', 'left + first', total(('end - first', C))
+        if (
+            window.pad_left >= S or (J - 1) * window.stride_width - window.pad_left >= W
+        ):
+            guard = code.block('if (first < end)')
     with (
+        guard,
         code.loop('r', R) as r,
         _inside(code, 'row', total(top, (r, window.dilation_height)), H, padded_rows) as row,
     ):
