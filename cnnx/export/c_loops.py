@@ -161,9 +161,7 @@ def _sums(code, block, arithmetic, i, j):
         code(f'const int left = {left}, first = left < 0 ? -left : 0;')
         code(f'const int end = {W} - left < {S} ? {W} - left : {S};')
         first, column, taps = 'first', 'left + first', total(('end - first', C))
-        if (
-            window.pad_left >= S or (J - 1) * window.stride_width - window.pad_left >= W
-        ):
+        if window.pad_left >= S or (J - 1) * window.stride_width - window.pad_left >= W:
             guard = code.block('if (first < end)')
     with (
         guard,
