@@ -9,6 +9,10 @@ from cnnx.export.c_text import array, number, total
 # Of each activation: its function in C, and those that this one calls.
 FUNCTIONS = {
     'relu': ('static float relu(float x) { return x < 0.0f ? 0.0f : x; }', ()),
+    'relu_up_to': (
+        'static float relu_up_to(float x, float most) { return x < 0.0f ? 0.0f : x > most ? most : x; }',
+        (),
+    ),
     'leaky_relu': ('static float leaky_relu(float x, float slope) { return x > 0.0f ? x : slope * x; }', ()),
     'sigmoid': (
         'static float sigmoid(float x)\n{\n    const float e = expf(-fabsf(x)); /* cannot overflow */\n'
@@ -16,6 +20,15 @@ FUNCTIONS = {
         (),
     ),
     'elu': ('static float elu(float x, float alpha) { return x > 0.0f ? x : alpha * expm1f(x); }', ()),
+    'selu': (
+        'static float selu(float x, float alpha, float scale) { return scale * (x > 0.0f ? x : alpha * expm1f(x)); }',
+        (),
+    ),
+    'hard_sigmoid': (
+        'static float hard_sigmoid(float x, float alpha, float beta)\n{\n    const float y = alpha * x + beta;\n'
+        '    return y < 0.0f ? 0.0f : y > 1.0f ? 1.0f : y;\n}',
+        (),
+    ),
     'softplus': (
         'static float softplus(float x) { return (x > 0.0f ? x : 0.0f) + log1pf(expf(-fabsf(x))); }',
         (),
@@ -56,14 +69,16 @@ class Floats:
         return sum(values.size for values in self._arrays(step).values())
 
     def _arrays(self, step):
+        pooling = getattr(step, 'pooling', None)
+        counts = {} if pooling is None else pooling.uneven_counts()
         if isinstance(step, kinds.Product):
             weights = in_blocks(step.weights, step.groups, self.most_filters)
-            return {'weights': weights, 'bias': step.bias}
+            return {'weights': weights, 'bias': step.bias, **counts}
         if isinstance(step, kinds.Slopes):
             return {'slopes': step.slopes}
         if isinstance(step, kinds.Normalize):
             return {'gamma': step.gamma, 'beta': step.beta}
-        return {}
+        return counts
 
     def zero(self, step):
         return '0.0f'
@@ -90,9 +105,9 @@ class Floats:
     def activated(self, step, value):
         return value
 
-    def of_pooled(self, step, m, f, pixels):
+    def of_pooled(self, step, m, f, count):
         if not step.pooling.is_maximum:
-            return self.mean(step, m, pixels)
+            return self.mean(step, m, count)
         return _call(step.activation, m) if kinds.pools_sums(step) and not self._starts_at_zero(step) else m
 
     def mean(self, step, total_, count):
@@ -139,5 +154,5 @@ class Floats:
 def _call(activation, value):
     if activation is None:
         return value
-    parameter = f', {number(activation.parameter)}' if activation.name in ('leaky_relu', 'elu') else ''
-    return f'{"tanhf" if activation.name == "tanh" else activation.name}({value}{parameter})'
+    arguments = ', '.join([value, *map(number, activation.parameters)])
+    return f'{"tanhf" if activation.name == "tanh" else activation.name}({arguments})'

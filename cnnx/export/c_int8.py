@@ -150,6 +150,8 @@ class Integers:
             arrays = {}  # these few stand in the code
         if own.table is not None:
             arrays['table'] = 'int8_t', 1, own.table
+        if own.mean is not None:
+            arrays |= {name: ('int32_t', 4, counts) for name, counts in step.pooling.uneven_counts().items()}
         for i, table in enumerate(own.tables):
             if table is not None:
                 arrays[f'table{i}'] = 'int8_t', 1, table
@@ -180,9 +182,9 @@ class Integers:
     def activated(self, step, value):
         return total(value, -self._constants[step.value].activated.zero)
 
-    def of_pooled(self, step, m, f, pixels):
+    def of_pooled(self, step, m, f, count):
         if not step.pooling.is_maximum:
-            return self.mean(step, m, pixels)
+            return self.mean(step, m, count)
         return self.of_sum(step, m, f) if kinds.pools_sums(step) else m
 
     def mean(self, step, total_, count):

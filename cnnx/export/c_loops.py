@@ -91,7 +91,7 @@ def product(code, step, arithmetic):
                     if step.pooling is None:
                         result = arithmetic.of_sum(step, f'a[{k}]', f)
                     else:
-                        result = arithmetic.of_pooled(step, f'm[{k}]', f, _pixels(step.pooling, p, q))
+                        result = arithmetic.of_pooled(step, f'm[{k}]', f, _count(step, p, q))
                     code(f'y[{total((p, Q * F), (q, F), f)}] = {result};')
 
 
@@ -244,14 +244,29 @@ def _helper(width, arithmetic):
 @contextlib.contextmanager
 def _window(code, pooling, p, q):
     """Write the loops over the pixels of the pooling window at (p, q); give their position."""
-    rows, columns = _axes(pooling)
+    rows, columns = zip(kinds.axes_of(pooling.window), pooling.image, pooling.positions, strict=True)
     with _along(code, 'i', p, *rows) as i, _along(code, 'j', q, *columns) as j:
         yield i, j
 
 
 @contextlib.contextmanager
-def _along(code, name, p, extent, *numbers):
-    first, end = _bounds(p, extent, *numbers)
+def _along(code, name, p, axis, size, positions):
+    """Write the loop over the pixels along an axis, cut off at the edges of the image; give their position."""
+    reads, stride, pad, dilation = axis
+    first, extent = total((p, stride), -pad), kinds.extent(reads, dilation)
+    over_end = (positions - 1) * stride - pad + extent > size
+    if dilation > 1:
+        with (
+            code.loop(f'{name}_tap', reads) as tap,
+            _inside(code, name, total(first, (tap, dilation)), size, pad > 0 or over_end) as place,
+        ):
+            yield place
+        return
+    end = total((p, stride), extent - pad)
+    if pad > 0:
+        first = max(first, 0) if isinstance(first, int) else f'({first} > 0 ? {first} : 0)'
+    if over_end:
+        end = min(end, size) if isinstance(end, int) else f'({end} < {size} ? {end} : {size})'
     if extent == 1:
         yield first
     else:
@@ -259,38 +274,12 @@ def _along(code, name, p, extent, *numbers):
             yield name
 
 
-def _bounds(p, extent, stride, pad, size, positions):
-    """Return where the window at position p begins and ends along an axis, cut off at the edges of the image."""
-    first, end = total((p, stride), -pad), total((p, stride), extent - pad)
-    if pad > 0:
-        first = max(first, 0) if isinstance(first, int) else f'({first} > 0 ? {first} : 0)'
-    if _reaches_over_end(extent, stride, pad, size, positions):
-        end = min(end, size) if isinstance(end, int) else f'({end} < {size} ? {end} : {size})'
-    return first, end
-
-
-def _reaches_over_end(extent, stride, pad, size, positions):
-    return (positions - 1) * stride - pad + extent > size
-
-
-def _pixels(pooling, p, q):
-    """Return the number of pixels in the pooling window at (p, q), an expression or an int."""
-    counts = []
-    for position, numbers in zip((p, q), _axes(pooling), strict=True):
-        first, end = _bounds(position, *numbers)
-        extent, _, pad, *_ = numbers
-        if pad == 0 and not _reaches_over_end(*numbers):
-            counts.append(extent)
-        else:
-            counts.append(end - first if isinstance(first, int) and isinstance(end, int) else f'({end} - {first})')
-    rows, columns = counts
-    return rows * columns if isinstance(rows, int) and isinstance(columns, int) else f'{rows} * {columns}'
-
-
-def _axes(pooling):
-    """Return (extent, stride, padding, size of the image, positions) of rows and of columns."""
-    window = pooling.window
-    return [(*window[axis:6:2], pooling.image[axis], pooling.positions[axis]) for axis in (0, 1)]
+def _count(step, p, q):
+    """Return what the total of the window at (p, q) is divided by for the mean, an expression or an int."""
+    uneven, counts = step.pooling.uneven_counts(), []
+    for name, place, along in zip(('rows', 'columns'), (p, q), step.pooling.counts, strict=False):
+        counts.append(f'{name}_{step.value}[{place}]' if name in uneven else along[0])
+    return math.prod(counts) if not uneven else ' * '.join(map(str, counts))
 
 
 # The other steps.
@@ -310,7 +299,7 @@ def pool(code, step, arithmetic):
                 code(arithmetic.keep_larger('m', value))
             else:
                 code(f'm += {arithmetic.above_zero(step, value)};')
-        result = 'm' if pooling.is_maximum else arithmetic.mean(step, 'm', _pixels(pooling, p, q))
+        result = 'm' if pooling.is_maximum else arithmetic.mean(step, 'm', _count(step, p, q))
         code(f'y[{total((p, Q * C), (q, C), c)}] = {result};')
 
 
@@ -342,6 +331,15 @@ def join(code, step, arithmetic):
                 value = arithmetic.joined(step, f'{x}[{total((i, size), n)}]', k)
                 code(f'y[{total((i, width), first, n)}] = {value};')
             first += size
+
+
+def order(code, step, arithmetic):
+    reads = [math.prod(step.input_shapes[0][axis + 1 :]) for axis in step.axes]
+    writes = [math.prod(step.shape[axis + 1 :]) for axis in range(len(step.axes))]
+    with contextlib.ExitStack() as loops:
+        places = [loops.enter_context(code.loop(f'i{axis}', size)) for axis, size in enumerate(step.shape)]
+        source, target = (total(*zip(places, strides, strict=True)) for strides in (reads, writes))
+        code(f'y[{target}] = x[{source}];')
 
 
 def frame(code, step, arithmetic):
@@ -393,9 +391,16 @@ def softmax(code, step, arithmetic):
         with code.block(f'for (int c = 1; c < {C}; c++)'):
             code(arithmetic.keep_larger('most', f'x[{total((i, C), "c")}]'))
         with code.loop('c', C) as c:
-            code(f'const float e = expf(x[{total((i, C), c)}] - most);', f'y[{total((i, C), c)}] = e;', 'sum += e;')
+            at = total((i, C), c)
+            code(f'const float v = x[{at}] - most;')
+            if step.logarithm:
+                code(f'y[{at}] = v;', 'sum += expf(v);')
+            else:
+                code('const float e = expf(v);', f'y[{at}] = e;', 'sum += e;')
+        if step.logarithm:
+            code('sum = logf(sum);')
         with code.loop('c', C) as c:
-            code(f'y[{total((i, C), c)}] /= sum;')
+            code(f'y[{total((i, C), c)}] {"-=" if step.logarithm else "/="} sum;')
 
 
 def normalize(code, step, arithmetic):
@@ -411,6 +416,7 @@ LOOPS = {
     kinds.Normalize: normalize,
     kinds.Merge: merge,
     kinds.Join: join,
+    kinds.Order: order,
     kinds.Frame: frame,
     kinds.Enlarge: enlarge,
     kinds.Copy: copy,

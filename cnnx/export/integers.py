@@ -8,6 +8,7 @@ import numpy as np
 
 from cnnx._numpy import convolution, pooling
 from cnnx.export import steps as kinds
+from cnnx.layers.pooling import Spread
 
 FINE = 256  # steps between two integers in the mean of a window, before it is rescaled
 UNIT_BITS = 15  # binary places of normalized numbers, before they are scaled
@@ -81,18 +82,26 @@ def pool(step, constants, x):
 
 def _maximum(x, pooled):
     y = np.empty((len(x), *pooled.positions, x.shape[3]), x.dtype)
-    pooling.maxpool_forward(x, y, np.empty(y.shape, np.int32), pooled.window, 1)
+    x, window = _images(x, pooled, np.iinfo(x.dtype).min)
+    pooling.maxpool_forward(x, y, np.empty(y.shape, np.int32), window, 1)
     return y
 
 
 def _mean(x, pooled, scale, constants):
     totals = np.zeros((len(x), *pooled.positions, x.shape[3]), np.int64)
-    counts = np.zeros((1, *pooled.positions, 1), np.int64)
-    x = above_zero(x, scale)
-    for _, windows, pixels in pooling.places(pooled.window, pooled.image, pooled.positions):
+    x, window = _images(above_zero(x, scale), pooled, 0)
+    for _, windows, pixels in pooling.places(window, x.shape[1:3], pooled.positions):
         totals[windows] += x[pixels]
-        counts[windows] += 1
+    counts = np.outer(*pooled.counts)[..., np.newaxis]
     return rescaled(rounded(FINE * totals, counts), constants.mean, constants.output.zero)
+
+
+def _images(x, pooled, padding):
+    """Return the images to pool and the window over them, which has no dilation."""
+    if pooled.window[6:8] == (1, 1):
+        return x, pooled.window
+    spread = Spread(pooled.image, pooled.window, pooled.positions)
+    return spread.forward(x, padding), spread.window
 
 
 def elementwise(step, constants, x):
@@ -119,6 +128,10 @@ def join(step, constants, *inputs):
     for x, table, width in zip(inputs, constants.tables, step.widths, strict=True):
         parts.append((x if table is None else look_up(table, x)).reshape(len(x), step.rows, width))
     return np.concatenate(parts, axis=2)
+
+
+def order(step, constants, x):
+    return x.transpose(0, *(axis + 1 for axis in step.axes))
 
 
 def frame(step, constants, x):
@@ -176,6 +189,7 @@ RUN = {
     kinds.Normalize: normalize,
     kinds.Merge: merge,
     kinds.Join: join,
+    kinds.Order: order,
     kinds.Frame: frame,
     kinds.Enlarge: enlarge,
     kinds.Copy: copy,

@@ -22,6 +22,11 @@ from cnnx.export import integers
 from cnnx.export import steps as kinds
 from cnnx.export.integers import FINE, UNIT_BITS
 
+OTHER_ACTIVATIONS = {  # that have no kernel
+    kinds.UP_TO: lambda x, most: np.clip(x, 0, most),
+    'selu': lambda x, alpha, scale: scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+    'hard_sigmoid': lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1),
+}
 MOST_PIXELS = 2**15  # of a window whose mean is taken, so that FINE times its total fits into 32 bits
 MOST_NORMALIZED = 2**20  # numbers that are normalized together
 MOST_FACTORS = 3  # of Multiply, whose product has to fit into 32 bits
@@ -74,7 +79,7 @@ class Constants:
 class QuantizedNetwork:
     """A network in 8-bit integers; it predicts, and exports itself to C, where the same integers result.
 
-    Integers lead from the input to the logits: a last Softmax or Sigmoid is computed of them in floats.
+    Integers lead from the input to the logits: a last Softmax, LogSoftmax or Sigmoid is computed of them in floats.
 
     Args:
         network: a `cnnx.Network`. It is copied: training it further does not change this one.
@@ -112,8 +117,9 @@ class QuantizedNetwork:
         logits = self.predict_int8(self.quantize_input(x), batch_size)
         outputs = (logits.astype(np.float32) - self.output_scale.zero) * np.float32(self.output_scale.scale)
         if isinstance(self.head, kinds.Softmax):
-            outputs = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-            outputs /= outputs.sum(axis=-1, keepdims=True)
+            outputs -= outputs.max(axis=-1, keepdims=True)
+            total = np.exp(outputs).sum(axis=-1, keepdims=True)
+            outputs = outputs - np.log(total) if self.head.logarithm else np.exp(outputs) / total
         elif self.head is not None:
             activations.sigmoid_forward(outputs, outputs, 1)
         return outputs
@@ -139,7 +145,7 @@ class QuantizedNetwork:
         if x.dtype != np.int8:
             raise ValueError(f'predict_int8: expected numbers of int8, as quantize_input gives them, got {x.dtype}')
         x = self.network.check_samples(x, 'x')
-        outputs = np.empty((len(x), *self.steps[-1].shape), np.int8)
+        outputs = np.empty((len(x), *self.network.layers[-1].shape), np.int8)
         batch_size = positive_int(batch_size, 'batch_size')
         for first in range(0, len(x), batch_size):
             values = {kinds.INPUT: x[first : first + batch_size]}
@@ -149,7 +155,8 @@ class QuantizedNetwork:
                     for value, shape in zip(step.reads, step.input_shapes, strict=True)
                 ]
                 values[step.value] = integers.run_step(step, self.constants[step.value], inputs)
-            outputs[first : first + batch_size] = values[self.steps[-1].value]
+            logits = values[self.steps[-1].value]
+            outputs[first : first + batch_size] = logits.reshape(-1, *outputs.shape[1:])
         return outputs
 
     def export(self, path, samples=None):
@@ -195,7 +202,7 @@ def _scales(steps, ranges):
     scales = {place: _scale_of(*extent) for place, extent in ranges.items()}
     for step in steps:
         largest = isinstance(step, kinds.Pool) and step.pooling.is_maximum
-        if largest or isinstance(step, (kinds.Frame, kinds.Enlarge, kinds.Copy)):
+        if largest or isinstance(step, (kinds.Order, kinds.Frame, kinds.Enlarge, kinds.Copy)):
             scales[step.value] = scales[step.reads[0]]
     return scales
 
@@ -233,7 +240,8 @@ def _product(step, constants, scales):
     averages = step.pooling is not None and not step.pooling.is_maximum
     constants.activated = scales[step.activated] if averages else constants.output
     constants.sums = constants.activated
-    if step.activation is not None and step.activation.name != 'relu':
+    # The limits of the output cut off what a ReLU does.
+    if step.activation is not None and step.activation.name not in ('relu', kinds.UP_TO):
         constants.sums = scales[step.sums]
         constants.table = _table(step.activation, constants.sums, constants.activated)
     constants.rescaling = fixed_point(source * scale / constants.sums.scale)
@@ -262,9 +270,11 @@ def _table(activation, source, target):
     x = (np.arange(-128.0, 128.0) - source.zero) * source.scale
     y = x
     if activation is not None:
-        y = np.empty_like(x)
-        parameters = [activation.parameter] if activation.name in ('leaky_relu', 'elu') else []
-        getattr(activations, f'{activation.name}_forward')(x, y, *parameters, 1)
+        if activation.name in OTHER_ACTIVATIONS:
+            y = OTHER_ACTIVATIONS[activation.name](x, *activation.parameters)
+        else:
+            y = np.empty_like(x)
+            getattr(activations, f'{activation.name}_forward')(x, y, *activation.parameters, 1)
     return integers.as_int8(np.rint(y / target.scale) + target.zero)
 
 
@@ -304,7 +314,8 @@ def _normalize(step, constants, scales):
 
 
 def _softmax(step, constants, scales):
-    raise ValueError('int8: expected Softmax as the last layer, after others; elsewhere export in float32')
+    kind = 'LogSoftmax' if step.logarithm else 'Softmax'
+    raise ValueError(f'int8: expected {kind} as the last layer, after others; elsewhere export in float32')
 
 
 MAKE = {

@@ -23,31 +23,51 @@ ACTIVATIONS = {
     kinds.Softplus: 'softplus',
     kinds.SiLU: 'silu',
     kinds.GELU: 'gelu',
+    kinds.SELU: 'selu',
+    kinds.HardSigmoid: 'hard_sigmoid',
     kinds.HardSwish: 'hard_swish',
 }
+UP_TO = 'relu_up_to'  # a ReLU with a largest value
+PARAMETERS = {
+    kinds.LeakyReLU: ('negative_slope',),
+    kinds.ELU: ('alpha',),
+    kinds.SELU: ('alpha', 'scale'),
+    kinds.HardSigmoid: ('alpha', 'beta'),
+}
 # Of these, the largest of several outputs is the output of the largest.
-RISING = {'relu', 'leaky_relu', 'sigmoid', 'tanh', 'elu', 'softplus'}
+RISING = {'relu', UP_TO, 'leaky_relu', 'sigmoid', 'tanh', 'elu', 'softplus', 'selu', 'hard_sigmoid'}
 MAXIMA = (kinds.MaxPooling, kinds.MaxPooling1D, kinds.GlobalMaxPooling)
 POOLINGS = (*MAXIMA, kinds.AveragePooling, kinds.AveragePooling1D, kinds.GlobalAveragePooling)
 PRODUCTS = (kinds.Convolutional, kinds.Convolutional1D, kinds.TransposedConvolutional, kinds.Dense)
+SCALINGS = (kinds.BatchNormalization, kinds.Rescaling)
 UNCHANGED = (kinds.Flatten, kinds.Reshape, kinds.Dropout)
-HEADS = (kinds.Softmax, kinds.Sigmoid)  # what turns logits into probabilities
+HEADS = (kinds.Softmax, kinds.LogSoftmax, kinds.Sigmoid)  # what turns logits into probabilities, or their logarithms
 
 
 class Activation(NamedTuple):
-    """A function of each number; `parameter` is that of LeakyReLU and ELU."""
+    """A function of each number, and of parameters."""
 
     name: str
-    parameter: float = 0.0
+    parameters: tuple = ()
 
 
 class Pooling(NamedTuple):
-    """A pooling of an image (height, width) to positions (P, Q)."""
+    """A pooling of an image (height, width) to positions (P, Q).
+
+    A mean is the total of a window, divided by rows times columns that count: `counts` has those of each position, for
+    rows and for columns.
+    """
 
     is_maximum: bool
     window: Window
     image: tuple
     positions: tuple
+    counts: tuple = ()
+
+    def uneven_counts(self):
+        """Return the counts along an axis where they differ, by 'rows' and 'columns'."""
+        names = zip(('rows', 'columns'), self.counts, strict=False)
+        return {name: np.array(counts) for name, counts in names if len(set(counts)) > 1}
 
 
 @dataclass
@@ -119,7 +139,9 @@ class Slopes(Step):
 
 @dataclass
 class Softmax(Step):
-    pass
+    """Softmax, or its logarithm."""
+
+    logarithm: bool
 
 
 @dataclass
@@ -147,6 +169,13 @@ class Join(Step):
 
     rows: int
     widths: tuple
+
+
+@dataclass
+class Order(Step):
+    """Permute: axes in another order."""
+
+    axes: tuple
 
 
 @dataclass
@@ -181,9 +210,6 @@ def steps_of(network, apart=()):
         ValueError: the network has no layers, a layer is of a kind that is not known here, or a weight is not finite.
     """
     network.plan  # noqa: B018  checks that there are layers, and that all are read
-    for layer in network.layers:
-        if type(layer) not in PRODUCTS and not getattr(layer, 'is_plain', True):
-            raise ValueError(f'export: {layer.where} has settings that C is not written for: {layer}')
     return _Lowering(network, apart).steps
 
 
@@ -217,7 +243,7 @@ class _Lowering:
             self.stored[i] = self.stored[self.reads[i][0]]
             return [i]
         places = [i]
-        if kind in PRODUCTS or kind is kinds.BatchNormalization:
+        if kind in PRODUCTS or kind in SCALINGS:
             step = self._product(layer)
             places += self._absorb(step, i)
         else:
@@ -235,7 +261,7 @@ class _Lowering:
 
     def _product(self, layer):
         kind = type(layer)
-        if kind is kinds.BatchNormalization:
+        if kind in SCALINGS:
             scale, shift = _scale_and_shift(layer)
             channels = layer.shape[-1]
             image = as_image(layer.shape) if len(layer.shape) <= 3 else (1, math.prod(layer.shape[:-1]), channels)
@@ -255,11 +281,11 @@ class _Lowering:
         return step
 
     def _absorb(self, step, i):
-        """Take BatchNormalization, an activation and a pooling after layer i into its step; return their places."""
+        """Take scalings, an activation and a pooling after layer i into its step; return their places."""
         places = [i]
         step.sums = step.activated = i
         after = self._only_reader(places)
-        if after is not None and type(self.layers[after]) is kinds.BatchNormalization:
+        while after is not None and type(self.layers[after]) in SCALINGS:
             scale, shift = _scale_and_shift(self.layers[after])
             step.weights, step.bias = step.weights * scale, step.bias * scale + shift
             step.sums = step.activated = after
@@ -272,8 +298,8 @@ class _Lowering:
             after = self._only_reader(places)
         if after is not None and type(self.layers[after]) in POOLINGS and step.positions != (1, 1):
             pooling = _pooling(self.layers[after])
-            height, width, *strides = pooling.window[:4]
-            if (strides[0] >= height and strides[1] >= width) or pooling.positions == (1, 1):
+            apart = all(stride >= extent(reads, dilation) for reads, stride, _, dilation in axes_of(pooling.window))
+            if apart or pooling.positions == (1, 1):
                 step.pooling = pooling
                 places.append(after)
         return places[1:]
@@ -297,8 +323,8 @@ class _Lowering:
             return Map(*common, _activation(layer))
         if kind is kinds.PReLU:
             return Slopes(*common, layer.parameters[0].value)
-        if kind is kinds.Softmax:
-            return Softmax(*common)
+        if kind in (kinds.Softmax, kinds.LogSoftmax):
+            return Softmax(*common, kind is kinds.LogSoftmax)
         if kind in (kinds.GroupNormalization, kinds.LayerNormalization):
             gamma, beta = (parameter.value for parameter in layer.parameters)
             positions = math.prod(layer.shape[:-1])
@@ -309,6 +335,8 @@ class _Lowering:
         if kind is kinds.Concatenate:
             axis = layer.axis % len(layer.shape)
             return Join(*common, math.prod(layer.shape[:axis]), tuple(math.prod(s[axis:]) for s in layer.input_shape))
+        if kind is kinds.Permute:
+            return Order(*common, layer.axes)
         if kind in (kinds.ZeroPadding, kinds.Cropping):
             sign, sides = (1, layer.padding) if kind is kinds.ZeroPadding else (-1, layer.cropping)
             return Frame(*common, sign * sides[0][0], sign * sides[1][0])
@@ -327,16 +355,39 @@ def as_image(shape):
     return (*(1,) * (3 - len(shape)), *shape)
 
 
+def axes_of(window):
+    """Return (pixels read, stride, padding, dilation) of a window along rows and along columns."""
+    return window[::2], window[1::2]
+
+
+def extent(reads, dilation):
+    """Return how many pixels lie between the first and the last that a window reads, these two among them."""
+    return dilation * (reads - 1) + 1
+
+
 def _activation(layer):
-    parameter = {kinds.LeakyReLU: 'negative_slope', kinds.ELU: 'alpha'}.get(type(layer))
-    return Activation(ACTIVATIONS[type(layer)], getattr(layer, parameter) if parameter else 0.0)
+    kind = type(layer)
+    if kind is kinds.ReLU and layer.max_value is not None:
+        return Activation(UP_TO, (layer.max_value,))
+    return Activation(ACTIVATIONS[kind], tuple(getattr(layer, name) for name in PARAMETERS.get(kind, ())))
 
 
 def _pooling(layer):
-    return Pooling(type(layer) in MAXIMA, layer.window, as_image(layer.input_shape)[:2], as_image(layer.shape)[:2])
+    is_maximum, image = type(layer) in MAXIMA, as_image(layer.input_shape)[:2]
+    if is_maximum:
+        counts = ()
+    elif type(layer) is kinds.GlobalAveragePooling:
+        counts = tuple((size,) for size in image)
+    else:
+        counts = tuple(tuple(numbers.tolist()) for numbers in layer.counts(image, layer.count_include_pad))
+    return Pooling(is_maximum, layer.window, image, as_image(layer.shape)[:2], counts)
 
 
 def _scale_and_shift(layer):
+    """Return the scale and the shift (C,) of a scaling."""
+    if type(layer) is kinds.Rescaling:
+        scale, shift = (np.asarray(numbers, np.float64) for numbers in (layer.scale, layer.offset))
+        return np.broadcast_to(scale, layer.shape[-1:]), np.broadcast_to(shift, layer.shape[-1:])
     gamma, beta, mean, variance = (parameter.value.astype(np.float64) for parameter in layer.parameters)
     scale = gamma / np.sqrt(variance + layer.epsilon)
     return scale, beta - mean * scale

@@ -9,7 +9,7 @@ from compiled_c import call, load, run_compiler
 
 import cnnx
 
-NAMES = [name for name in export_cases.NAMES if name != 'Softmax']  # by itself it has no form in integers
+NAMES = export_cases.IN_INTEGERS
 
 
 @pytest.fixture(scope='module')

@@ -32,7 +32,7 @@ def test_lenet_loses_at_most_a_tenth_of_a_point_on_all_test_images():
     assert after >= before - 0.001
 
 
-@pytest.mark.parametrize('name', [name for name in export_cases.NAMES if name != 'Softmax'])
+@pytest.mark.parametrize('name', export_cases.IN_INTEGERS)
 def test_outputs_are_near_those_in_floats(name):
     net = export_cases.network(name)
     x = export_cases.samples(net, 40)
@@ -79,9 +79,10 @@ def test_errors_say_what_is_wrong():
 
 
 def test_what_has_no_form_in_integers():
-    softmax = cnnx.Network([cnnx.Dense(3, 4), cnnx.Softmax(), cnnx.Dense(2)])
-    with pytest.raises(ValueError, match=r'layer 1 \(Softmax\): int8: expected Softmax as the last layer'):
-        softmax.quantize(np.zeros((1, 3)))
+    for kind in ('Softmax', 'LogSoftmax'):
+        between = cnnx.Network([cnnx.Dense(3, 4), cnnx.layers.LAYERS[kind](), cnnx.Dense(2)])
+        with pytest.raises(ValueError, match=rf'layer 1 \({kind}\): int8: expected {kind} as the last layer'):
+            between.quantize(np.zeros((1, 3)))
     wide = cnnx.Network([cnnx.Dense(60000, 1)])
     with pytest.raises(ValueError, match=r'layer 0 \(Dense\): int8: a sum of 60000 products may not fit'):
         wide.quantize(np.zeros((1, 60000)))
