@@ -30,7 +30,7 @@ def test_it_compiles_without_a_warning(language, tmp_path):
 
 
 @pytest.mark.parametrize('precision', ['float32', 'int8'])
-@pytest.mark.parametrize('name', ['relu_max', 'graph_3'])
+@pytest.mark.parametrize('name', ['relu_max', 'with_padding', 'graph_3'])
 def test_the_self_test_passes_under_sanitizers(name, precision, tmp_path):
     net = export_cases.network(name)
     options = {'calibrate': export_cases.samples(net)} if precision == 'int8' else {}
