@@ -327,11 +327,11 @@ class Network(Hinted):
     summary = summary.summary
 
     def export(self, path, **options):
-        """Write the network for other programs, in the form that the file's name ends with: .onnx.
+        """Write the network for other programs, in the form that the file's name ends with: .onnx or .c.
 
         Args:
             path: the file.
-            options: of the form: for ONNX those of `cnnx.export.onnx.export`.
+            options: of the form: those of `cnnx.export.onnx.export` or `cnnx.export.c.export`.
 
         Raises:
             ValueError: there is no such form, or the network or an option does not fit it.
@@ -341,6 +341,20 @@ class Network(Hinted):
         from cnnx import export
 
         export.export(self, path, **options)
+
+    def quantize(self, calibrate):
+        """Return a `cnnx.export.quantization.QuantizedNetwork`: the network in 8-bit integers, for C.
+
+        Args:
+            calibrate: typical samples (N, ...), some hundred of the training data; the range of each layer's output
+                follows from them.
+
+        Raises:
+            ValueError: they do not fit the network, or it has a layer that has no such form.
+        """
+        from cnnx.export.quantization import QuantizedNetwork
+
+        return QuantizedNetwork(self, calibrate)
 
     def save_weights(self, path, layout=None):
         """Write the parameters to an .npz file: `weights_{i}`, `bias_{i}` and so on, i being a layer's index.

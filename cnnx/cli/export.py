@@ -2,8 +2,15 @@
 
 import ast
 
+import numpy as np
+
+from cnnx.data import load_npz, preprocess_mnist_data
 from cnnx.export import FORMATS
 from cnnx.network import Network
+
+ARRAYS = 'calibrate', 'samples'  # options that are arrays
+BUNDLED = 'bundled'
+BUNDLED_SAMPLES = 500
 
 
 def add_arguments(parser):
@@ -14,7 +21,8 @@ def add_arguments(parser):
         action='append',
         default=[],
         metavar='NAME=VALUE',
-        help='an option of Network.export for this form, such as opset=17, layout=NCHW or fold=True; can be repeated',
+        help='an option of Network.export for this form, such as opset=17, fold=True or precision=int8; can be '
+        f'repeated; {" and ".join(ARRAYS)} are given as FILE.npz of images, FILE.npy, or {BUNDLED}: digits of MNIST',
     )
 
 
@@ -32,7 +40,21 @@ def _option(text):
     name, equals, value = text.partition('=')
     if not equals or not name.isidentifier():
         raise ValueError(f'--option: expected NAME=VALUE, such as opset=17, got {text}')
+    if name in ARRAYS:
+        return name, _array(name, value)
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+
+
+def _array(name, text):
+    """Return images of the package's data, or those of an .npz file, or the array in a .npy file."""
+    if text == BUNDLED:
+        return preprocess_mnist_data()[0][0][:BUNDLED_SAMPLES]
+    if text.endswith('.npz'):
+        return load_npz(text)[0]
+    try:
+        return np.lib.format.open_memmap(text, mode='r')
+    except ValueError as error:
+        raise ValueError(f'{name}: expected {BUNDLED}, FILE.npz or FILE.npy, got {text} ({error})') from None

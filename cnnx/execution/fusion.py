@@ -125,10 +125,15 @@ def _poolings_first(layers):
     ordered = []
     for layer in layers:
         place = len(ordered)
-        while type(layer) is MaxPooling and _is_plain(layer) and place > 0 and type(ordered[place - 1]) in ACTIVATIONS:
+        while type(layer) is MaxPooling and _is_plain(layer) and place > 0 and _passes(ordered[place - 1]):
             place -= 1
         ordered.insert(place, layer)
     return ordered
+
+
+def _passes(layer):
+    """Whether a max-pooling may come before the layer instead of after it."""
+    return type(layer) in ACTIVATIONS and _is_plain(layer)
 
 
 def _members(layers):

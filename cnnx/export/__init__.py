@@ -8,6 +8,7 @@ from cnnx._util.validation import path_of_file
 # The module of each form; it has a function `export(network, path, **options)`.
 FORMATS = {
     '.onnx': 'cnnx.export.onnx',
+    '.c': 'cnnx.export.c',
 }
 
 

@@ -4,15 +4,13 @@ Sources: the specification of ONNX, https://onnx.ai/onnx/intro/, and of its oper
 """
 
 import json
-from collections import Counter
 
 from cnnx._util.validation import true_or_false
 from cnnx._version import __version__
 from cnnx.checkpoint import write_whole
+from cnnx.execution.folding import for_inference
 from cnnx.export.onnx_graph import Graph, Value
 from cnnx.export.onnx_layers import add_layer
-from cnnx.layers import BatchNormalization
-from cnnx.layers.weighted import WeightedLayer
 
 OPSETS = range(13, 25)
 LAYOUTS = ('NHWC', 'NCHW')
@@ -81,30 +79,13 @@ def build(network, opset, layout, fold):
     graph = Graph(opset)
     graph.input = Value('input', tuple(network.input_shape), channels_last=layout == 'NHWC')
     values = {-1: graph.channels_first(graph.input)}
-    folded = _folded(network) if fold else {}
-    for layer, reads in zip(network.layers, network.reads, strict=True):
+    layers, reads = for_inference(network.layers, network.reads) if fold else (network.layers, network.reads)
+    for layer, places in zip(layers, reads, strict=True):
         graph.prefix = f'{layer.index}_{type(layer).__name__}'
-        inputs = [values[place] for place in reads]
-        if folded.get(reads[0]) is layer:
-            values[layer.index] = inputs[0]
-        else:
-            values[layer.index] = add_layer(graph, layer, inputs, folded.get(layer.index))
-    output = graph.in_order(values[network.layers[-1].index])
+        values[layer.index] = add_layer(graph, layer, [values[place] for place in places])
+    output = graph.in_order(values[layers[-1].index])
     graph.finish(graph.channels_last(output) if layout == 'NHWC' else output)
     return graph
-
-
-def _folded(network):
-    """Return the BatchNormalization that alone reads a layer with weights, by the place of that layer."""
-    readers = Counter(place for reads in network.reads for place in reads)
-    return {
-        reads[0]: layer
-        for layer, reads in zip(network.layers, network.reads, strict=True)
-        if type(layer) is BatchNormalization
-        and reads[0] >= 0
-        and readers[reads[0]] == 1
-        and isinstance(network.layers[reads[0]], WeightedLayer)
-    }
 
 
 def _model(onnx, network, graph, layout, pixels):

@@ -11,14 +11,13 @@ from cnnx.export.onnx_graph import Value
 from cnnx.layers import LAYERS
 
 
-def add_layer(graph, layer, inputs, normalization=None):
+def add_layer(graph, layer, inputs):
     """Add the nodes of a layer and return the `Value` that it gives.
 
     Args:
         graph: a `Graph`.
         layer: of a network.
         inputs: the values that it reads.
-        normalization: a BatchNormalization that becomes part of its weights, or None.
 
     Raises:
         ValueError: the layer is not one of cnnx.
@@ -27,23 +26,16 @@ def add_layer(graph, layer, inputs, normalization=None):
     if LAYERS.get(kind) is not type(layer):
         raise ValueError(f'{layer.where}: export knows the layers of cnnx, not those of your own')
     if kind in WEIGHTED:
-        return WEIGHTED[kind](graph, layer, inputs[0], *_weights(layer, normalization))
+        return WEIGHTED[kind](graph, layer, inputs[0], *_weights(layer))
     if kind in ELEMENTWISE:
         value = inputs[0]
         return value._replace(name=ELEMENTWISE[kind](graph, layer, value))
     return OTHERS[kind](graph, layer, *inputs)
 
 
-def _weights(layer, normalization):
-    """Return weights and bias, with the BatchNormalization after the layer in them, if there is one."""
-    weights = layer.weights.astype(np.float64)
-    bias = np.zeros(layer.shape[-1]) if layer.bias is None else layer.bias.astype(np.float64)
-    if normalization is None:
-        return weights, None if layer.bias is None else bias
-    gamma, beta, mean, variance = (parameter.value.astype(np.float64) for parameter in normalization.parameters)
-    scale = gamma / np.sqrt(variance + normalization.epsilon)
-    filters_first = type(layer) is LAYERS['TransposedConvolutional']
-    return weights * (scale[:, np.newaxis] if filters_first else scale), (bias - mean) * scale + beta
+def _weights(layer):
+    """Return weights and bias, or None where there is none."""
+    return layer.weights.astype(np.float64), None if layer.bias is None else layer.bias.astype(np.float64)
 
 
 def _by_channel(value, numbers):

@@ -240,12 +240,18 @@ class AveragePooling(Average, Pooling):
     def build(self, input_shape):
         super().build(input_shape)
         if not self.is_plain:
-            of_pixels, counted = self._counts(input_shape, False), self._counts(input_shape, self.count_include_pad)
+            of_pixels, counted = (
+                np.outer(*self.counts(input_shape, with_padding))[..., np.newaxis]
+                for with_padding in (False, self.count_include_pad)
+            )
             divided_by = of_pixels if self._spread is None else math.prod(self.pool_size)
-            self.factor = divided_by / np.maximum(counted, 1)
+            self.factor = divided_by / counted
 
-    def _counts(self, input_shape, with_padding):
-        """Return how many pixels each window covers, (P, Q, 1), those of the padding among them or not."""
+    def counts(self, input_shape, with_padding):
+        """Return how many rows and columns each window covers, (P,) and (Q,), those of the padding among them or not.
+
+        Where a window covers none, it is 1.
+        """
         _, positions = self._places(input_shape)
         window, counts = self.window, []
         axes = zip(
@@ -256,8 +262,8 @@ class AveragePooling(Average, Pooling):
                 after = max((count - 1) * step + apart * (reads - 1) + 1 - size - before, 0)
             places = np.arange(count)[:, np.newaxis] * step - before + np.arange(reads) * apart
             first, last = (-before, size + after) if with_padding else (0, size)
-            counts.append(((places >= first) & (places < last)).sum(axis=1))
-        return np.outer(*counts)[..., np.newaxis]
+            counts.append(np.maximum(((places >= first) & (places < last)).sum(axis=1), 1))
+        return counts
 
 
 class GlobalMaxPooling(Maximum, GlobalPooling):

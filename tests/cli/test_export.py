@@ -1,9 +1,12 @@
 """cnnx export: a saved network as a file for other programs."""
 
+import numpy as np
 import pytest
 from models import small_network
 
 from cnnx.cli.main import main
+from cnnx.data import preprocess_mnist_data
+from cnnx.models import pretrained
 
 
 @pytest.fixture
@@ -19,6 +22,31 @@ def test_it_writes_what_export_writes(tmp_path, model):
     assert (tmp_path / 'net.onnx').read_bytes() == (tmp_path / 'expected.onnx').read_bytes()
 
 
+def test_samples_for_integers_are_files(tmp_path, model):
+    x = np.random.default_rng(0).random((20, 6, 6, 1), np.float32)
+    np.savez(tmp_path / 'x.npz', x=x, y=np.zeros(20, int))
+    np.save(tmp_path / 'x.npy', x[3:])
+    small_network().export(tmp_path / 'net.c', precision='int8', calibrate=x, samples=x[3:])
+    expected = (tmp_path / 'net.c').read_text()
+    options = 'precision=int8', f'calibrate={tmp_path / "x.npz"}', f'samples={tmp_path / "x.npy"}'
+    (tmp_path / 'net.c').unlink()
+    assert (
+        main(['export', model, str(tmp_path / 'net.c'), *(text for option in options for text in ('-o', option))]) == 0
+    )
+    assert (tmp_path / 'net.c').read_text() == expected
+
+
+def test_bundled_samples(tmp_path):
+    net = pretrained('lenet5-mnist')
+    net.save(tmp_path / 'digits.npz')
+    net.export(tmp_path / 'digits.c', precision='int8', calibrate=preprocess_mnist_data()[0][0][:500])
+    expected = (tmp_path / 'digits.c').read_text()
+    (tmp_path / 'digits.c').unlink()
+    files = [str(tmp_path / name) for name in ('digits.npz', 'digits.c')]
+    assert main(['export', *files, '-o', 'precision=int8', '-o', 'calibrate=bundled']) == 0
+    assert (tmp_path / 'digits.c').read_text() == expected
+
+
 @pytest.mark.parametrize(
     ('file', 'option', 'message'),
     [
@@ -26,6 +54,11 @@ def test_it_writes_what_export_writes(tmp_path, model):
         ('other.npz', [], 'save(path) writes .npz files'),
         ('net.onnx', ['-o', 'opset'], 'expected NAME=VALUE'),
         ('net.onnx', ['-o', 'no_such=1'], "unexpected keyword argument 'no_such'"),
+        ('net.c', ['-o', 'precision=int8'], "precision='int8' needs calibrate"),
+        ('net.c', ['-o', 'samples=no_such.npy'], 'No such file'),
+        ('net.c', ['-o', 'samples=no_such.npz'], 'No such file'),
+        ('net.c', ['-o', f'samples={__file__}'], 'samples: expected bundled, FILE.npz or FILE.npy, got '),
+        ('net.c', ['-o', 'samples=bundled'], 'samples: expected at least one, (N, 6, 6, 1), got (500, 28, 28, 1)'),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, model, file, option, message, capsys):
