@@ -222,9 +222,8 @@ def test_a_forked_process_can_call_it():
 def test_what_is_made_of_the_weights_alone_is_made_once():
     net = Network([BatchNormalization(input_shape=(4,)), cnnx.Tanh(), cnnx.Dense(output_size=3)], seed=0)
     predictor, x = net.predictor(), np.random.default_rng(0).random((30, 4), np.float32)
-    before = predictor(x)
-    np.testing.assert_allclose(before, net.predict(x), rtol=1e-5)
     with cnnx.use_backend('cython'):
-        predictor(x)
+        before = predictor(x)
+        np.testing.assert_allclose(before, net.predict(x), rtol=1e-5)
         predictor._layers[0].parameters[2].value = np.full(4, 5)  # the running mean: not read again
         np.testing.assert_array_equal(predictor(x), before)
