@@ -33,10 +33,11 @@ def activations(network, x, layers=None, batch_size=256):
     """
     x = network.check_samples(x, 'x')
     batch_size = positive_int(batch_size, 'batch_size')
+    wanted = range(len(network.layers)) if layers is None else [layer_index(network, i) for i in layers_of(layers)]
+    count = max(wanted, default=-1) + 1  # no layer after the last that is wanted need run
     with network.plan.lock:
-        passes = LayerPasses(network.layers, network.reads)
-    wanted = range(len(passes.layers)) if layers is None else [layer_index(network, i) for i in layers_of(layers)]
-    found = [np.empty((len(x), *passes.layers[i].shape), network.dtype) for i in wanted]
+        passes = LayerPasses(network.layers[:count], network.reads[:count])
+    found = [np.empty((len(x), *network.layers[i].shape), network.dtype) for i in wanted]
     for first in range(0, len(x), batch_size):
         outputs = passes.forward(as_kernels_read(x[first : first + batch_size], network.dtype))
         for array, i in zip(found, wanted, strict=True):
