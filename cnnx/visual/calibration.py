@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnx._util.figures import drawn, new_figure
 from cnnx._util.validation import positive_int
-from cnnx.losses import class_labels
+from cnnx.losses import CategoricalCrossEntropy, class_labels
 from cnnx.metrics import class_scores
 from cnnx.training.prediction import predict_scores
 from cnnx.visual.drawing import GREY, checked_path, headline
@@ -36,7 +36,8 @@ def calibration_curve(network, x, y, n_bins=10):
     Source: Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", 2017, section 2.
 
     Args:
-        network: a `cnnx.Network` whose outputs are probabilities, one a class, or that of class 1.
+        network: a `cnnx.Network` whose outputs are probabilities, one a class, or that of class 1; or logits, if it is
+            compiled with a CategoricalCrossEntropy that takes these.
         x, y: samples, and their classes as indices (N,) or one-hot rows.
         n_bins: how many bins.
 
@@ -48,6 +49,9 @@ def calibration_curve(network, x, y, n_bins=10):
     if outputs.ndim != 2:
         raise ValueError(f'expected a network with one output a class, its outputs are {outputs.shape[1:]}')
     outputs = class_scores(outputs)
+    if isinstance(network.loss, CategoricalCrossEntropy) and network.loss.from_logits:
+        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        outputs = powers / powers.sum(axis=1, keepdims=True)
     labels = class_labels(y, outputs.shape[1], 'y')
     if len(outputs) != len(labels) or len(labels) == 0:
         raise ValueError(f'expected as many samples as targets, and some, got {len(outputs)} and {len(labels)}')

@@ -54,7 +54,7 @@ class LayerHistograms(Callback):
 
     def check(self, metrics):
         network = self.network
-        self._data = ArrayData(network, self.x, self.y, prefix='LayerHistograms: ')
+        self._data = ArrayData(network, self.x, self.y, prefix='LayerHistograms ')
         ends = network.layers[-1:] if fuses_loss(network.layers, network.loss) else ()
         self.layers = [
             layer.index

@@ -26,9 +26,9 @@ def receptive_field(network, layer, row, column):
         if field is None:
             continue
         each = network.layers[index]
-        if isinstance(each, WINDOWS):
+        if len(each.shape) == 3 and isinstance(each, WINDOWS):
             field = _through(each.window, field)
-        elif not isinstance(each, POINT_BY_POINT):
+        elif len(each.shape) != 3 or not isinstance(each, POINT_BY_POINT):
             return 0, height, 0, width
         for place in network.reads[index]:
             shape = network.input_shape if place < 0 else network.layers[place].shape
