@@ -19,9 +19,8 @@ def classifier(channels=1, seed=0, fused=True, end=cnnx.Softmax, classes=3):
         *([] if end is None else [end()]),
     )
     net = cnnx.Network(layers, seed=seed, dtype='float64', fused=fused)
-    net.compile(
-        cnnx.BinaryCrossEntropy() if classes == 1 else cnnx.CategoricalCrossEntropy(from_logits=end is not cnnx.Softmax)
-    )
+    loss = cnnx.BinaryCrossEntropy if classes == 1 else cnnx.CategoricalCrossEntropy
+    net.compile(loss(from_logits=end not in (cnnx.Softmax, cnnx.Sigmoid)))
     return net
 
 

@@ -29,13 +29,15 @@ def activations(network, x, layers=None, batch_size=256):
         batch_size: samples to a pass.
 
     Raises:
+        RuntimeError: the network has no layers.
         ValueError: x does not fit the first layer, or there is no such layer.
     """
+    plan = network.plan
     x = network.check_samples(x, 'x')
     batch_size = positive_int(batch_size, 'batch_size')
     wanted = range(len(network.layers)) if layers is None else [layer_index(network, i) for i in layers_of(layers)]
     count = max(wanted, default=-1) + 1  # no layer after the last that is wanted need run
-    with network.plan.lock:
+    with plan.lock:
         passes = LayerPasses(network.layers[:count], network.reads[:count])
     found = [np.empty((len(x), *network.layers[i].shape), network.dtype) for i in wanted]
     for first in range(0, len(x), batch_size):

@@ -55,6 +55,8 @@ def calibration_curve(network, x, y, n_bins=10):
     labels = class_labels(y, outputs.shape[1], 'y')
     if len(outputs) != len(labels) or len(labels) == 0:
         raise ValueError(f'expected as many samples as targets, and some, got {len(outputs)} and {len(labels)}')
+    if not np.isfinite(outputs).all():
+        raise ValueError('the network gives outputs that are NaN or infinite; look at x, and whether it has diverged')
     confidence, right = outputs.max(axis=1).astype(float), outputs.argmax(axis=1) == labels
     # As of a float32 that rounds: a softmax may give 1 + 1e-7.
     if not ((outputs >= -1e-5) & (outputs <= 1 + 1e-5)).all():

@@ -4,13 +4,14 @@ import numpy as np
 
 from cnnx._util.figures import drawn
 from cnnx._util.validation import shown
-from cnnx.layers import Flatten
+from cnnx.layers import Flatten, Sigmoid
 from cnnx.training.activations import layer_index, layers_of
 from cnnx.visual.drawing import GREY, MARGIN, SIGNED, TOP, checked_path, images_of, names_of, place, sheet, show_image
 
 MOST = 16  # feature maps of a layer
 STRIP = 60  # units in a row
-LEFT, SIDE, UNIT, GAP = 1.35, 0.55, 0.24, 0.14  # inches: labels, feature maps, rows of units, what is between rows
+# Inches: labels, feature maps, rows of units, the bars of classes, what is between layers.
+LEFT, SIDE, UNIT, ANSWER, GAP = 1.35, 0.55, 0.24, 0.85, 0.14
 
 
 def plot_conv_activity(network, x, layers=None, *, path=None):
@@ -45,18 +46,17 @@ def plot_conv_activity(network, x, layers=None, *, path=None):
     if not layers:
         raise ValueError(f'layers: expected at least one layer, got {shown(layers)}')
     outputs = [array[0] for array in network.activations(x, layers)]
-    heights = [SIDE, *map(_height, outputs)]
-    if _is_answer(network, layers[-1]):
-        heights[-1] = 0.85
+    answers = [_is_answer(network, i) for i in layers]
+    heights = [SIDE, *(ANSWER if is_answer else _height(y) for y, is_answer in zip(outputs, answers, strict=True))]
     tops = np.cumsum([TOP, *(height + GAP for height in heights)])
     title = 'What each layer gives: red is positive, blue negative, white 0'
     figure = sheet(LEFT + MOST * (SIDE + 0.05) + MARGIN, tops[-1] + 0.1, title)
     _label(figure, tops[0], 'input', x[0].shape, SIDE)
     show_image(place(figure, LEFT, tops[0], SIDE, SIDE), x[0])
-    for top, height, output, i in zip(tops[1:], heights[1:], outputs, layers, strict=False):
+    for top, height, output, i, is_answer in zip(tops[1:-1], heights[1:], outputs, layers, answers, strict=True):
         _label(figure, top, f'{i} {type(network.layers[i]).__name__}', output.shape, height)
-        if _is_answer(network, i):
-            _draw_answer(figure, top, output, names_of(network))
+        if is_answer:
+            _draw_answer(figure, top, output, network)
         elif output.ndim == 3:
             _draw_maps(figure, top, output)
         else:
@@ -97,13 +97,14 @@ def _draw_strip(figure, top, height, output):
     axes.invert_yaxis()
 
 
-def _draw_answer(figure, top, output, names):
-    values = np.array([1 - output[0], output[0]]) if len(output) == 1 else output
-    axes = place(figure, LEFT, top, min(len(values) * 0.6, MOST * SIDE), 0.5)
+def _draw_answer(figure, top, output, network):
+    is_probability = len(output) == 1 and isinstance(network.layers[-1], Sigmoid)
+    values = np.array([1 - output[0], output[0]]) if is_probability else output
+    names = names_of(network) if len(values) > 1 else ['output']
+    axes = place(figure, LEFT, top, min(len(values) * 0.6, MOST * SIDE), ANSWER - 0.35)
     best = int(values.argmax())
-    axes.bar(
-        range(len(values)), values, color=['#b2182b' if i == best else '#b0b0b0' for i in range(len(values))], width=0.7
-    )
+    colours = ['#b2182b' if i == best else '#b0b0b0' for i in range(len(values))]
+    axes.bar(range(len(values)), values, color=colours, width=0.7)
     axes.axhline(0, color=GREY, linewidth=0.8)
     for i, name in enumerate(names):
         axes.text(i, min(values.min(), 0), f'{name}\n{values[i]:.2f}', ha='center', va='top', fontsize=8, color=GREY)

@@ -49,11 +49,9 @@ def plot_conv_weights(network, layer=None, *, path=None):
     shown = filters[:MOST, ..., :16]
     wide = 1 if coloured else shown.shape[3]
     title = f'{where}: {count} filters of {height} x {width} x {channels}'
-    long = 1.0 if wide == 1 else 0.55 * wide
-    columns = min(len(shown), max(1, round(8.5 / long)))
-    figure, axes = grid(
-        len(shown), title, columns=columns, width=long, height=min(1.0, long), gap=0.08 if wide == 1 else 0.3
-    )
+    size = (1.0, 1.0) if wide == 1 else (0.55 * wide, 0.55)
+    columns, gap = min(len(shown), max(1, round(8.5 / size[0]))), 0.08 if wide == 1 else 0.3
+    figure, axes = grid(len(shown), title, columns=columns, width=size[0], height=size[1], gap=gap)
     for number, (each, weights) in enumerate(zip(axes, shown, strict=True)):
         if coloured:
             each.imshow(weights / largest / 2 + 0.5)

@@ -22,8 +22,11 @@ def images_of(network, x):
     """Return images (N, H, W, C) that a network takes, from these or a single one (H, W, C), in its dtype.
 
     Raises:
+        RuntimeError: the network has no layers.
         ValueError: the network takes no images with 1 or 3 channels, or others.
     """
+    if not network.layers:
+        raise RuntimeError('the network has no layers; add some first')
     shape = network.input_shape
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise ValueError(f'expected a network that takes images (height, width, 1 or 3), this one takes {shape}')
@@ -34,11 +37,11 @@ def images_of(network, x):
     return np.array(x, network.dtype)
 
 
-def names_of(network, count=None):
+def names_of(network):
     """Return the names of a network's classes, or their numbers."""
-    count = max(network.layers[-1].shape[0], 2) if count is None else count
-    names = network.class_names
-    return [str(i) for i in range(count)] if names is None else list(names)
+    if network.class_names is not None:
+        return list(network.class_names)
+    return [str(i) for i in range(max(network.layers[-1].shape[0], 2))]
 
 
 def checked_path(path):

@@ -99,7 +99,9 @@ def plot_top_activations(network, x, layer, unit=None, count=9, *, path=None):
     found = largest_of_units(network, x, layer)
     rows = [(each, _top(network, layer, *found, each, count)) for each in units]
     columns = min(count, len(x))
-    title = f'{network.layers[layer].where}: the images that its units answer to most, with what each sees'
+    title = f'{network.layers[layer].where}: the images that its units answer to most'
+    if len(network.layers[layer].shape) == 3:
+        title += ', with what each sees'
     figure, axes = grid(len(rows) * columns, title, columns=columns, width=1.0, height=1.0)
     for row, (number, top) in enumerate(rows):
         for i, index in enumerate(top.indices):

@@ -74,3 +74,5 @@ def test_what_there_is_not_is_refused(arguments, words):
         small_network().activations(x, **arguments)
     with pytest.raises(ValueError, match='expected x'):
         small_network().activations(x[0])
+    with pytest.raises(RuntimeError, match='the network has no layers'):
+        cnnx.Network().activations(x)

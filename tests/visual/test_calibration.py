@@ -46,7 +46,7 @@ def test_probabilities_at_the_ends_have_a_bin():
     ('outputs', 'y', 'bins', 'words'),
     [
         ([[3.0, -1]], [0], 10, 'outputs are probabilities'),
-        ([[np.nan, 0.5]], [0], 10, 'outputs are probabilities'),
+        ([[np.nan, 0.5]], [0], 10, 'outputs that are NaN or infinite'),
         ([[0.5, 0.5]], [0, 1], 10, 'expected as many samples as targets'),
         (np.empty((0, 2)), [], 10, 'expected as many samples as targets, and some'),
         ([[0.5, 0.5]], [0], 0, 'n_bins: expected'),

@@ -31,9 +31,12 @@ def test_of_outputs_of_other_forms():
     single = classifier(end=cnnx.Sigmoid, classes=1)
     p = single.predict(images(1))[0, 0]
     assert {f'0\n{1 - p:.2f}', f'1\n{p:.2f}'} <= set(texts(figure(plot_conv_activity, single, images(1))))
-    maps = cnnx.Network([cnnx.Convolutional(20, 3, input_shape=(8, 7, 1)), cnnx.Softmax()], seed=0)
+    number = classifier(end=None, classes=1)
+    value = number.predict(images(1))[0, 0]
+    assert f'output\n{value:.2f}' in texts(figure(plot_conv_activity, number, images(1), [-1, 0]))
+    maps = cnnx.Network([cnnx.Convolutional(20, 3, input_shape=(8, 7, 1))], seed=0)
     drawn = figure(plot_conv_activity, maps, images(1))
-    assert len(drawn.axes) == 3 + 1 + 2 * 16  # three labels, the image, sixteen maps of each layer
+    assert len(drawn.axes) == 2 + 1 + 16  # two labels, the image, sixteen maps
     assert '0 Convolutional\n6 x 5 x 20, first 16' in texts(drawn)
 
 

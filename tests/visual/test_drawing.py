@@ -62,6 +62,8 @@ def test_what_is_no_image_is_refused():
         images_of(net, images(2)[..., 0])
     with pytest.raises(ValueError, match='expected numbers'):
         images_of(net, np.full((8, 7, 1), 'a'))
+    with pytest.raises(RuntimeError, match='the network has no layers'):
+        images_of(cnnx.Network(), images(2))
     with pytest.raises(ValueError, match='expected a network that takes images .*, this one takes'):
         images_of(cnnx.Network([cnnx.Dense(3, 2)], seed=0), np.ones((2, 3)))
 
