@@ -5,6 +5,7 @@ import pytest
 from graph_networks import data, random_graph, residual
 from models import bits, small_data, small_network
 
+import cnnx
 from cnnx.execution.layer_passes import LayerPasses
 
 
@@ -58,3 +59,29 @@ def test_the_network_stays_as_it_is():
     assert all(np.array_equal(p.grad, g) for p, g in zip(net.parameters.values(), gradients, strict=True))
     assert all(layer.trainable for layer in net.layers)
     net.backward(np.ones((8, 3)))  # of the forward pass before
+
+
+class Scale(cnnx.Layer):
+    """A layer of a user's own, which writes its gradient whether it is frozen or not."""
+
+    def build(self, input_shape):
+        self.factor = self.add_parameter('factor', input_shape, 'normal')
+
+    def forward(self, x, training=False):
+        self.x = x
+        return x * self.factor.value
+
+    def backward(self, dy):
+        self.factor.grad = (dy * self.x).sum(axis=0)
+        return dy * self.factor.value
+
+
+def test_a_layer_of_ones_own_writes_gradients_of_the_copy():
+    net = cnnx.Network([cnnx.Dense(3, 2), Scale()], seed=0)
+    passes = LayerPasses(net.layers, net.reads)
+    passes.forward(np.ones((4, 3), np.float32))
+    dx = passes.backward(np.ones((4, 2), np.float32))[0]
+    assert dx.any()
+    assert not net.layers[1].factor.grad.any()
+    net.layers[1].factor.value[...] = 0
+    assert passes.forward(np.ones((4, 3), np.float32))[-1].any()
