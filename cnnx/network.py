@@ -20,7 +20,7 @@ from cnnx.execution.plan import Plan
 from cnnx.layers import Layer
 from cnnx.layers.parameter import ParametersByName
 from cnnx.layers.wiring import check_reads, layers_between
-from cnnx.training import compiling, evaluation, fit, prediction, steps
+from cnnx.training import activations, compiling, evaluation, fit, prediction, steps
 
 _networks = weakref.WeakSet()
 # What training and diagnostics call, left out of `dir`.
@@ -316,6 +316,7 @@ class Network(Hinted):
     predict = prediction.predict
     predict_classes = prediction.predict_classes
     predictor = prediction.predictor
+    activations = activations.activations
     save = networks.save
     profile = profiler.profile
     find_learning_rate = lr_finder.find_learning_rate

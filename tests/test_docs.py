@@ -18,7 +18,7 @@ DOCS = ROOT / 'docs'
 USERS = sorted([*DOCS.glob('*.md'), *DOCS.glob('reference/*.md')])
 PAGES = [ROOT / 'README.md', *USERS, *sorted(DOCS.glob('maintaining/*.md'))]
 # Libraries that all Python blocks of a page need.
-NEEDS = {'docs/sklearn.md': ['sklearn'], 'docs/dask.md': ['sklearn', 'distributed']}
+NEEDS = {'docs/sklearn.md': ['sklearn'], 'docs/dask.md': ['sklearn', 'distributed'], 'docs/visual.md': ['matplotlib']}
 SCRIPT = 'python train_mnist.py'
 FENCE = re.compile(r'^ *```([^`\n]*)\n(.*?)^ *``` *$', re.MULTILINE | re.DOTALL)
 

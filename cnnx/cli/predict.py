@@ -55,8 +55,7 @@ def run(options):
     if len(classes) != 1:
         raise ValueError(f'expected a network with one output a class, its outputs are {classes}')
     names = _names(options.classes, network.class_names, max(classes[0], 2))
-    reads_digits = all(name.isdigit() for name in network.class_names or '0')
-    prepare = _preparation(network.input_shape, options.prepare, reads_digits)
+    prepare = preparation(network, options.prepare)
     found = [_read(path, prepare) for path in images]
     good = [picture for picture in found if 'pixels' in picture]
     if good:
@@ -89,14 +88,28 @@ def _network_and_images(options):
     model, images = (given[0], given[1:]) if given[0] == PACKAGED or given[0].endswith('.npz') else (PACKAGED, given)
     if not images:
         raise ValueError(f'expected pictures after {model}')
+    return load_model(model), images
+
+
+def load_model(model):
+    """Return the network of a file, or the one of that name that comes with the package."""
     if model != PACKAGED:
-        return Network.load(model), images
+        return Network.load(model)
     print(f'{PACKAGED}, {PRETRAINED[PACKAGED]}', file=sys.stderr)
-    return pretrained(PACKAGED), images
+    return pretrained(PACKAGED)
 
 
-def _preparation(shape, wanted, reads_digits):
-    """Return a function of a path that returns (pixels, notes) for a network that takes this shape."""
+def preparation(network, wanted):
+    """Return a function of a path that returns (pixels, notes), as a network takes them.
+
+    Args:
+        network: a `cnnx.Network`.
+        wanted: 'digit', 'scale', or None for what the network seems to read.
+
+    Raises:
+        ValueError: it takes no images, or no grey squares where digits are wanted.
+    """
+    shape, reads_digits = network.input_shape, all(name.isdigit() for name in network.class_names or '0')
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise ValueError(f'expected a network that takes images (height, width, 1 or 3), this one takes {shape}')
     height, width, channels = shape

@@ -18,6 +18,20 @@ def add_arguments(parser):
 def run(options):
     """Print the confusion matrix, and precision, recall and F1 by class, of a saved network on test images."""
     net = Network.load(options.model)
+    data = data_for(net, options)
+    report = ClassificationReport(net, *data.test, classes=data.classes)
+    print(report)
+    if options.plot:
+        report.plot(options.plot)
+        print(f'drew {options.plot}')
+
+
+def data_for(net, options):
+    """Return the `Data` that the options name, with labels in the order of a network's classes.
+
+    Raises:
+        ValueError, OSError, ImportError: the data cannot be read, or does not fit the network.
+    """
     shape = net.input_shape
     if len(shape) != 3:
         raise ValueError(f'{options.model}: expected a network for images (height, width, channels), it takes {shape}')
@@ -27,8 +41,4 @@ def run(options):
     outputs = net.layers[-1].shape
     if outputs != (len(data.classes),) and not (outputs == (1,) and len(data.classes) == 2):
         raise ValueError(f'{options.model}: expected {len(data.classes)} outputs, one a class, got {outputs}')
-    report = ClassificationReport(net, *data.test, classes=data.classes)
-    print(report)
-    if options.plot:
-        report.plot(options.plot)
-        print(f'drew {options.plot}')
+    return data
