@@ -3,13 +3,15 @@
 #ifndef CNNX_DENORMALS_H
 #define CNNX_DENORMALS_H
 
-#if defined(__SSE2__) || defined(_M_X64)
+/* CNNX_KEEP_DENORMALS leaves all as it is. Where indices are checked, an error can leave a parallel region before the
+ * mode is restored. */
+#if !defined(CNNX_KEEP_DENORMALS) && (defined(__SSE2__) || defined(_M_X64))
 #include <xmmintrin.h>
 #define FLUSH 0x8040u /* bits of MXCSR: results (FTZ) and operands (DAZ) */
 typedef unsigned int FpMode;
 static inline FpMode read_mode(void) { return _mm_getcsr(); }
 static inline void write_mode(FpMode mode) { _mm_setcsr(mode); }
-#elif defined(__aarch64__) && defined(__GNUC__)
+#elif !defined(CNNX_KEEP_DENORMALS) && defined(__aarch64__) && defined(__GNUC__)
 #include <stdint.h>
 #define FLUSH (1ull << 24) /* bit FZ of FPCR */
 typedef uint64_t FpMode;
