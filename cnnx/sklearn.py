@@ -22,6 +22,7 @@ except ImportError as error:
     raise ImportError(f'cnnx.sklearn needs scikit-learn 1.6 or newer, pip install "cnnx[sklearn]": {error}') from error
 
 from cnnx import kernels, models
+from cnnx._util.arrays import softmax
 from cnnx._util.generators import seeded
 from cnnx._util.validation import is_number, positive_int, shown, true_or_false
 from cnnx._util.windows import shape_of_sample
@@ -364,7 +365,7 @@ class CNNClassifier(ClassifierMixin, _CNNEstimator):
             return np.hstack([1 - outputs, outputs])
         loss = self.network_.loss
         if isinstance(loss, CategoricalCrossEntropy) and loss.from_logits:
-            outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+            return softmax(outputs)
         return outputs / outputs.sum(axis=1, keepdims=True)  # which may differ from 1 by rounding
 
     def predict(self, X):

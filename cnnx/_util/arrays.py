@@ -34,6 +34,12 @@ def as_kernels_read(array, dtype):
     return np.require(array, dtype, 'CA')
 
 
+def softmax(x):
+    """Return the softmax over the last axis of an array of logits, in its dtype."""
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
 def in_chunks(array, numbers=2**18):
     """Yield (first, rows) for all rows of an array, in chunks of about `numbers` numbers, to save memory."""
     size = max(1, numbers // max(1, math.prod(array.shape[1:])))

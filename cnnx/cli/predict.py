@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnx._util.arrays import softmax
 from cnnx.cli.drawing import draw_sheet, save_picture
 from cnnx.data import DataError, class_names, prepare_digit, read_image
 from cnnx.data.datasets import NAMES
@@ -162,8 +163,7 @@ def _probabilities(outputs, are_probabilities):
         raise ValueError('the network gives outputs that are NaN or infinite; it has diverged in training')
     if are_probabilities or ((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3)):
         return scores
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return softmax(scores)
 
 
 def _print(found, names, as_json):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnnx._util.arrays import as_numbers
+from cnnx._util.arrays import as_numbers, softmax
 from cnnx._util.validation import positive
 
 # Reasons are looked for on so many samples.
@@ -139,14 +139,10 @@ def _changes_of_outputs(ours, theirs):
     if theirs.ndim == 2 and ours.shape == (len(theirs), theirs.shape[1] - 1):
         yield 'classes are counted from 1, 0 being none', ours, theirs[:, 1:]
     if theirs.shape == ours.shape:
+        probabilities = softmax(ours.astype(np.float64))
         with np.errstate(all='ignore'):
             yield 'outputs are logarithms of probabilities', np.log(ours), theirs
-            yield 'outputs are logarithms of probabilities: the network gives logits', np.log(_softmax(ours)), theirs
+            yield 'outputs are logarithms of probabilities: the network gives logits', np.log(probabilities), theirs
             yield 'outputs go through a sigmoid: the network gives logits', 1 / (1 + np.exp(-ours)), theirs
-        yield 'outputs go through a softmax: the network gives logits', _softmax(ours), theirs
-        yield 'outputs are logits, and the network gives probabilities', ours, _softmax(theirs)
-
-
-def _softmax(logits):
-    logits = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
-    return logits / logits.sum(axis=-1, keepdims=True)
+        yield 'outputs go through a softmax: the network gives logits', probabilities, theirs
+        yield 'outputs are logits, and the network gives probabilities', ours, softmax(theirs.astype(np.float64))

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnnx._util.arrays import softmax
 from cnnx._util.figures import drawn, new_figure
 from cnnx._util.validation import positive_int
 from cnnx.losses import CategoricalCrossEntropy, class_labels
@@ -50,8 +51,7 @@ def calibration_curve(network, x, y, n_bins=10):
         raise ValueError(f'expected a network with one output a class, its outputs are {outputs.shape[1:]}')
     outputs = class_scores(outputs)
     if isinstance(network.loss, CategoricalCrossEntropy) and network.loss.from_logits:
-        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        outputs = powers / powers.sum(axis=1, keepdims=True)
+        outputs = softmax(outputs)
     labels = class_labels(y, outputs.shape[1], 'y')
     if len(outputs) != len(labels) or len(labels) == 0:
         raise ValueError(f'expected as many samples as targets, and some, got {len(outputs)} and {len(labels)}')

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnx._util.arrays import SLACK, array_with_slack, as_kernels_read, as_numbers, copy_with_slack, in_chunks
+from cnnx._util.arrays import SLACK, array_with_slack, as_kernels_read, as_numbers, copy_with_slack, in_chunks, softmax
 
 
 @pytest.mark.parametrize('values', [[[1, 2]], ((True, False),), np.float16([[1, 2]]), np.ma.array([1.0, 2.0])])
@@ -64,3 +64,9 @@ def test_a_whole_vector_can_be_read_from_the_last_number_on(shape, dtype):
         while isinstance(memory.base, np.ndarray):
             memory = memory.base
         assert memory.nbytes - array.nbytes >= SLACK
+
+
+def test_softmax_is_over_the_last_axis_and_does_not_overflow():
+    np.testing.assert_allclose(softmax(np.log([[1.0, 3.0], [2.0, 2.0]])), [[0.25, 0.75], [0.5, 0.5]])
+    assert softmax(np.float32([[1000, 0]])).tolist() == [[1, 0]]
+    assert softmax(np.float32([[1000, 0]])).dtype == np.float32

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cnnx._util.arrays import softmax
 from cnnx.layers import Convolutional, Dense
 from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence, MeanSquaredError
 from cnnx.optimizers import Adam
@@ -153,6 +154,5 @@ def with_adam(network):
 def _outputs(network, data, index):
     outputs = network.predict(data.x[index])
     if isinstance(network.loss, CategoricalCrossEntropy) and network.loss.from_logits:
-        outputs = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-        outputs /= outputs.sum(axis=-1, keepdims=True)
+        outputs = softmax(outputs)
     return outputs
