@@ -26,8 +26,7 @@ def for_inference(layers, reads):
         layers, reads: the network's.
     """
     idle, reads = graph.without(reads, [layer.index for layer in layers if layer.only_in_training])
-    values = {p: Parameter(p.name, p.value, trainable=False) for layer in layers for p in layer.parameters}
-    layers = copies([layers[i] for i in idle], values)
+    layers = with_own_weights([layers[i] for i in idle])
     folded, readers = [], Counter(place for places in reads for place in places)
     for i, places in enumerate(reads):
         # A layer before it that is folded itself stands for the one that it is folded into.
@@ -43,6 +42,12 @@ def for_inference(layers, reads):
     for i, layer in enumerate(layers):
         layer.index = i
     return layers, reads
+
+
+def with_own_weights(layers):
+    """Return copies of layers that share nothing, with frozen parameters of the same values."""
+    values = {p: Parameter(p.name, p.value, trainable=False) for layer in layers for p in layer.parameters}
+    return copies(layers, values)
 
 
 def copies(layers, parameters=None):
@@ -62,11 +67,10 @@ def copies(layers, parameters=None):
 @kernels.QUIET
 def _fold(layer, normalization):
     """Change the weights and bias of a layer so that it does what a batch normalization after it did."""
-    gamma, beta, mean, variance = (np.float64(parameter.value) for parameter in normalization.parameters)
-    scale = gamma / np.sqrt(variance + normalization.epsilon)
+    scale, shift = normalization.scale_and_shift()
     if not layer.use_bias:
         layer.use_bias = True
         layer.parameters.append(Parameter('bias', np.zeros(len(scale), layer.dtype), trainable=False))
     last = OUTPUT_AXIS[type(layer)] == -1
     layer.weights = layer.weights * (scale if last else scale[:, np.newaxis])
-    layer.bias = (layer.bias - mean) * scale + beta
+    layer.bias = layer.bias * scale + shift

@@ -1,9 +1,8 @@
 """Forward and backward passes that keep what every layer gives, on copies: the network stays as it is."""
 
 from cnnx.execution import graph
-from cnnx.execution.folding import copies
+from cnnx.execution.folding import with_own_weights
 from cnnx.execution.plan import LayerRun
-from cnnx.layers.parameter import Parameter
 
 
 class LayerPasses:
@@ -17,8 +16,7 @@ class LayerPasses:
     """
 
     def __init__(self, layers, reads):
-        values = {p: Parameter(p.name, p.value, trainable=False) for layer in layers for p in layer.parameters}
-        self.layers, self._reads = copies(layers, values), reads
+        self.layers, self._reads = with_own_weights(layers), reads
         for layer in self.layers:
             layer.trainable = False  # so that no time goes into gradients of weights
 

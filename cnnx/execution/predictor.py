@@ -1,4 +1,4 @@
-"""Predictor: what a network predicts, from a copy of its weights, for any number of threads."""
+"""Predictor: a function that predicts with a copy of a network's weights, for any number of threads."""
 
 import numpy as np
 
@@ -10,12 +10,11 @@ from cnnx.execution.plan import Plan
 
 
 class Predictor:
-    """What a network predicts, as fast as it can be called: a function of samples, made by `Network.predictor`.
+    """A function that predicts samples with a copy of a network's weights, made by `Network.predictor`.
 
-    It has a copy of the weights: later changes of the network do not reach it. Batch normalization is folded into the
-    convolutions and dense layers before it. Any number of threads may call it at the same time. They share the weights,
-    and each call has arrays of its own, which are kept for later calls: as many as there ever were calls at once. It
-    can be pickled.
+    Later changes of the network do not reach it. Batch normalization is folded into the convolutions and dense layers
+    before it. Any number of threads may call it at the same time. They share the weights, and each call has arrays of
+    its own, which are kept for later calls: as many as there ever were calls at once. It can be pickled.
 
     Args:
         layers, reads, input_shape: the network's.

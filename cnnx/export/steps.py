@@ -388,6 +388,4 @@ def _scale_and_shift(layer):
     if type(layer) is kinds.Rescaling:
         scale, shift = (np.asarray(numbers, np.float64) for numbers in (layer.scale, layer.offset))
         return np.broadcast_to(scale, layer.shape[-1:]), np.broadcast_to(shift, layer.shape[-1:])
-    gamma, beta, mean, variance = (parameter.value.astype(np.float64) for parameter in layer.parameters)
-    scale = gamma / np.sqrt(variance + layer.epsilon)
-    return scale, beta - mean * scale
+    return layer.scale_and_shift()

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from cnnx import kernels
 from cnnx._util.foreign_names import LAYER_KEYWORDS
 from cnnx._util.hints import explained
@@ -80,6 +82,12 @@ class BatchNormalization(Layer):
         passed = (rows, mean, variance, gamma.value, drows, gamma.grad, beta.grad, _rows(dx))
         kernels.current().batchnorm_backward_input(*passed, self.epsilon, of_batch, threads)
         return dx
+
+    def scale_and_shift(self):
+        """Return what the layer computes in prediction, y = scale x + shift: two float64 arrays (C,)."""
+        gamma, beta, mean, variance = (parameter.value.astype(np.float64) for parameter in self.parameters)
+        scale = gamma / np.sqrt(variance + self.epsilon)
+        return scale, beta - mean * scale
 
     def undo(self):
         """Undo the step of the running mean and variance in the latest training pass."""

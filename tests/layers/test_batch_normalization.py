@@ -207,3 +207,12 @@ def test_the_summary_counts_all_parameters(capsys):
     net.summary()
     assert net.layers[1].parameter_count == 12
     assert '1 BatchNormalization' in capsys.readouterr().out
+
+
+def test_scale_and_shift_are_what_it_predicts():
+    layer, rng = cnnx.BatchNormalization().set_up((3,), dtype='float64'), np.random.default_rng(0)
+    for parameter in layer.parameters:
+        parameter.value = rng.uniform(0.5, 2, 3)
+    x = rng.normal(size=(5, 3))
+    scale, shift = layer.scale_and_shift()
+    np.testing.assert_allclose(scale * x + shift, layer.forward(x), rtol=1e-12)
