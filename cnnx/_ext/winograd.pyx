@@ -14,22 +14,22 @@ The matrices are in cnnx/_numpy/winograd.py. What the transforms cost is shared 
 Gradients. That of x is such a convolution too, of dy by filters that are turned by half a turn. That of a filter is
 G^T (sum over tiles of V (A dy A^T)) G.
 
-Rounding errors are larger than those of sums of products, about two times in y and ten times in dweights. A NaN or
-infinity in x spreads to the 4 x 4 outputs of all tiles that read it.
+Rounding errors are larger than those of sums of products: about twice in y, four to five times in gradients. A NaN
+or infinity in x spreads to the 4 x 4 outputs of all tiles that read it.
 
 Source: Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016; with the points 0, +-3/4, +-3/2 and
 infinity, which round less than 0, +-1, +-2.
 """
 
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from cython.parallel cimport parallel, prange, threadid
 
 from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.inline.gemm cimport lanes
+from cnnx._ext.inline.gemm cimport Layout, lanes, pack
 from cnnx._ext.inline.window cimport Window, as_window
 from cnnx._ext.inline.winograd cimport (
     Maps, add_filter_gradients, add_weight_gradient, check_winograd, convolve, filters_size, maps_of, scratch_size,
@@ -65,14 +65,25 @@ cdef void* room(Py_ssize_t size) except NULL:
     return memory
 
 
-cdef inline void widen(
-    Py_ssize_t rows, Py_ssize_t row, Py_ssize_t wide, const floating* numbers, floating* to,
-) noexcept nogil:
-    """Copy rows of numbers to rows of whole vectors, zeros at their ends."""
-    cdef Py_ssize_t i
-    memset(to, 0, rows * wide * sizeof(floating))
-    for i in range(rows):
-        memcpy(to + i * wide, numbers + i * row, row * sizeof(floating))
+cdef void convolve_parts(
+    const Maps* m,
+    const floating[:, :, :, ::1] x,          # IN       (N, H, W, C)
+    const floating* filters,                 # IN       transformed
+    const floating* bias,                    # IN       (wide_F), or NULL
+    floating[:, :, :, ::1] y,                # OUT      (N, P, Q, F)
+    floating* scratch,                       # SCRATCH  (num_threads, scratch_size)
+    int num_threads,
+) except *:
+    cdef Py_ssize_t N = x.shape[0], parts = min(N, <Py_ssize_t> MAX_PARTS), size = scratch_size(m), part, first
+    cdef FpMode mode = 0
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for part in prange(parts, schedule='static'):
+            first = part_start(N, part, parts)
+            convolve(
+                m, part_start(N, part + 1, parts) - first, &x[first, 0, 0, 0], filters, bias, False,
+                &y[first, 0, 0, 0], scratch + threadid() * size)
+        restore_mode(mode)
 
 
 def winograd_forward(
@@ -87,22 +98,15 @@ def winograd_forward(
     cdef floating* kind = NULL
     cdef Maps m = checked(
         window, x.shape, y.shape, weights.shape, bias.shape, num_threads, lanes(kind), sizeof(floating))
-    cdef Py_ssize_t N = x.shape[0], parts = min(N, <Py_ssize_t> MAX_PARTS), part, first
-    cdef Py_ssize_t taps = (9 * m.C + 1) * m.wide_F, filters = filters_size(m.C, m.wide_F), scratch = scratch_size(&m)
-    cdef floating* wide = <floating*> room((taps + filters + num_threads * scratch) * sizeof(floating))
+    cdef Py_ssize_t taps = (9 * m.C + 1) * m.wide_F, filters = filters_size(m.C, m.wide_F)
+    cdef Layout rows = Layout(m.F, 1, 0, 0)
+    cdef floating* wide = <floating*> room((taps + filters + num_threads * scratch_size(&m)) * sizeof(floating))
     cdef floating* wide_bias = wide + 9 * m.C * m.wide_F
-    widen(9 * m.C, m.F, m.wide_F, &weights[0, 0, 0, 0], wide)
-    widen(1, m.F, m.wide_F, &bias[0], wide_bias)
+    pack(9 * m.C, m.F, &weights[0, 0, 0, 0], rows, wide)
+    pack(1, m.F, &bias[0], rows, wide_bias)
     transform_filters(m.C, m.wide_F, m.wide_F, 0, m.C, <const floating*> wide, wide + taps)
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
-        mode = flush_to_zero()
-        for part in prange(parts, schedule='static'):
-            first = part_start(N, part, parts)
-            convolve(
-                &m, part_start(N, part + 1, parts) - first, &x[first, 0, 0, 0], <const floating*> wide + taps,
-                <const floating*> wide_bias, False, &y[first, 0, 0, 0], wide + taps + filters + threadid() * scratch)
-        restore_mode(mode)
+    convolve_parts(
+        &m, x, <const floating*> wide + taps, <const floating*> wide_bias, y, wide + taps + filters, num_threads)
     free(wide)
 
 
@@ -167,23 +171,14 @@ def winograd_backward_input(
     cdef floating* kind = NULL
     cdef Maps m = checked(
         window, dx.shape, dy.shape, weights.shape, NULL, num_threads, lanes(kind), sizeof(floating))
-    cdef Py_ssize_t N = dx.shape[0], parts = min(N, <Py_ssize_t> MAX_PARTS), part, first
     cdef Py_ssize_t taps = 9 * m.F * m.wide_C, filters = filters_size(m.F, m.wide_C)
     cdef const floating* no_bias = NULL
     m = maps_of(
         m.P, m.Q, m.F, m.F, m.H, m.W, m.C, 2 - m.top, 2 - m.left, lanes(kind), sizeof(floating))
-    cdef Py_ssize_t scratch = scratch_size(&m)
-    cdef floating* turned = <floating*> room((taps + filters + num_threads * scratch) * sizeof(floating))
+    cdef floating* turned = <floating*> room((taps + filters + num_threads * scratch_size(&m)) * sizeof(floating))
     memset(turned, 0, taps * sizeof(floating))
     turn_filters(m.F, m.C, m.wide_F, 0, m.C, &weights[0, 0, 0, 0], turned)
     transform_filters(m.C, m.wide_F, m.wide_F, 0, m.C, <const floating*> turned, turned + taps)
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
-        mode = flush_to_zero()
-        for part in prange(parts, schedule='static'):
-            first = part_start(N, part, parts)
-            convolve(
-                &m, part_start(N, part + 1, parts) - first, &dy[first, 0, 0, 0], <const floating*> turned + taps,
-                no_bias, False, &dx[first, 0, 0, 0], turned + taps + filters + threadid() * scratch)
-        restore_mode(mode)
+    convolve_parts(
+        &m, dy, <const floating*> turned + taps, no_bias, dx, turned + taps + filters, num_threads)
     free(turned)

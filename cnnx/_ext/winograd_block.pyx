@@ -5,6 +5,7 @@ from libc.string cimport memcpy, memset
 from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.gemm cimport lanes
+from cnnx._ext.inline.task_sums cimport add_up_rows
 from cnnx._ext.inline.window cimport Window, as_window
 from cnnx._ext.inline.winograd cimport (
     Maps, add_filter_gradients, add_weight_gradient, check_winograd, convolve, filters_size, maps_of, scratch_size,
@@ -186,17 +187,6 @@ cdef void backward(
 cdef void finish(
     const Arrays* a, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts, floating* partials, Py_ssize_t size,
 ) noexcept nogil:
-    """Add up the gradients of all tasks, in order, for some rows of the weights."""
     cdef const Maps* m = &a.forward
-    cdef Py_ssize_t rows = 9 * m.C, row, task, f
-    cdef const floating* partial
-    cdef floating* to
-    # The bias is a row after those of the weights.
-    for row in range(part_start(rows + 1, part, parts), part_start(rows + 1, part + 1, parts)):
-        to = <floating*> a.dweights + row * m.F if row < rows else <floating*> a.dbias
-        for f in range(m.F):
-            to[f] = partials[row * m.wide_F + f]
-        for task in range(1, tasks):
-            partial = partials + task * size + row * m.wide_F
-            for f in range(m.F):
-                to[f] += partial[f]
+    add_up_rows(
+        partials, size, tasks, part, parts, 9 * m.C, m.F, m.wide_F, <floating*> a.dweights, <floating*> a.dbias)

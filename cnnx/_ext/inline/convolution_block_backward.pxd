@@ -12,6 +12,7 @@ from cnnx._ext.program cimport Span
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.dot_and_transpose cimport dot, transpose, transpose_integers
+from cnnx._ext.inline.task_sums cimport add_up, add_up_rows
 
 cdef extern from "simd/nonzero_gradients.h" nogil:
     Py_ssize_t list_live_float(
@@ -289,36 +290,20 @@ cdef inline void add_up_tasks(
     cdef const Shape* s = &a.shape
     cdef floating* dweights = <floating*> a.dweights
     cdef floating* dbias = <floating*> a.dbias
-    cdef Py_ssize_t row = s.window.width * s.C, patch = filter_size(s, lanes(partials))
-    cdef Py_ssize_t bias_at = s.F * patch if s.pooled else s.K * s.wide_F
+    cdef Py_ssize_t row = s.window.width * s.C, patch = filter_size(s, lanes(partials)), bias_at = s.F * patch
     cdef Py_ssize_t first = part_start(s.K, part, parts), last = part_start(s.K, part + 1, parts)
-    cdef Py_ssize_t k, r, f, begin, end, place
-    if s.pooled:
-        for r in range(first // row, (last + row - 1) // row):
-            begin = max(first - r * row, 0)
-            end = min(last - r * row, row)
-            place = r * s.per_row * s.width + begin
-            for f in range(s.F):
-                add_up(partials, size, tasks, f * patch + place, f * patch + place + end - begin)
-            transpose(
-                s.F, end - begin, <const floating*> partials + place, patch,
-                dweights + (r * row + begin) * s.F, s.F)
-    else:
-        add_up(partials, size, tasks, first * s.wide_F, last * s.wide_F)
-        for k in range(first, last):
-            memcpy(dweights + k * s.F, partials + k * s.wide_F, s.F * sizeof(floating))
+    cdef Py_ssize_t r, f, begin, end, place
+    if not s.pooled:
+        add_up_rows(partials, size, tasks, part, parts, s.K, s.F, s.wide_F, dweights, dbias)
+        return
+    for r in range(first // row, (last + row - 1) // row):
+        begin = max(first - r * row, 0)
+        end = min(last - r * row, row)
+        place = r * s.per_row * s.width + begin
+        for f in range(s.F):
+            add_up(partials, size, tasks, f * patch + place, f * patch + place + end - begin)
+        transpose(
+            s.F, end - begin, <const floating*> partials + place, patch, dweights + (r * row + begin) * s.F, s.F)
     if part == 0:
         add_up(partials, size, tasks, bias_at, bias_at + s.F)
         memcpy(dbias, partials + bias_at, s.F * sizeof(floating))
-
-
-cdef inline void add_up(
-    floating* partials,           # IN, OUT  (tasks, size): the sum goes into the first
-    Py_ssize_t size, Py_ssize_t tasks, Py_ssize_t first, Py_ssize_t last,
-) noexcept nogil:
-    cdef Py_ssize_t task, i
-    cdef const floating* partial
-    for task in range(1, tasks):
-        partial = partials + task * size
-        for i in range(first, last):
-            partials[i] += partial[i]

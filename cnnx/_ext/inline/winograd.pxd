@@ -131,6 +131,7 @@ cdef inline void convolve(
     cdef Py_ssize_t tiles = m.tile_rows * m.tile_columns, all_tiles = samples * tiles
     cdef Py_ssize_t in_plane = plane_of(m, m.wide_C), out_plane = plane_of(m, m.wide_F)
     cdef Py_ssize_t first = 0, count, i, k, row, column
+    cdef int rows, columns
     cdef floating* outputs = scratch + PLANES * in_plane
     cdef floating* edge = outputs + PLANES * out_plane
     cdef const floating* no_bias = NULL
@@ -145,15 +146,15 @@ cdef inline void convolve(
         for i in range(count):
             row = (first + i) % tiles // m.tile_columns * OUTPUTS
             column = (first + i) % m.tile_columns * OUTPUTS
+            rows = <int> min(<Py_ssize_t> OUTPUTS, m.P - row)
+            columns = <int> min(<Py_ssize_t> OUTPUTS, m.Q - column)
             to = y + (((first + i) // tiles * m.P + row) * m.Q + column) * m.F
             if floating is float:
                 output_tile_float(
-                    m.F, outputs + i * m.wide_F, out_plane, bias, relu, to, m.Q * m.F, m.F,
-                    <int> min(<Py_ssize_t> OUTPUTS, m.P - row), <int> min(<Py_ssize_t> OUTPUTS, m.Q - column))
+                    m.F, outputs + i * m.wide_F, out_plane, bias, relu, to, m.Q * m.F, m.F, rows, columns)
             else:
                 output_tile_double(
-                    m.F, outputs + i * m.wide_F, out_plane, bias, relu, to, m.Q * m.F, m.F,
-                    <int> min(<Py_ssize_t> OUTPUTS, m.P - row), <int> min(<Py_ssize_t> OUTPUTS, m.Q - column))
+                    m.F, outputs + i * m.wide_F, out_plane, bias, relu, to, m.Q * m.F, m.F, rows, columns)
         first += count
 
 
@@ -165,18 +166,16 @@ cdef inline void transform_images(
 ) noexcept nogil:
     cdef Py_ssize_t tiles = m.tile_rows * m.tile_columns, plane = plane_of(m, m.wide_C), i
     cdef Tile tile
+    cdef const floating* at
     for i in range(count):
         tile = tile_at(
             m.H, m.W, m.wide_C, m.pixel, (first + i) % tiles // m.tile_columns * OUTPUTS - m.top,
             (first + i) % m.tile_columns * OUTPUTS - m.left, POINTS)
+        at = read_tile(&tile, m.C, x + (first + i) // tiles * m.H * m.W * m.pixel, edge)
         if floating is float:
-            image_tile_float(
-                m.wide_C, read_tile(&tile, m.C, x + (first + i) // tiles * m.H * m.W * m.pixel, edge),
-                tile.row, tile.step, planes + i * m.wide_C, plane)
+            image_tile_float(m.wide_C, at, tile.row, tile.step, planes + i * m.wide_C, plane)
         else:
-            image_tile_double(
-                m.wide_C, read_tile(&tile, m.C, x + (first + i) // tiles * m.H * m.W * m.pixel, edge),
-                tile.row, tile.step, planes + i * m.wide_C, plane)
+            image_tile_double(m.wide_C, at, tile.row, tile.step, planes + i * m.wide_C, plane)
 
 
 cdef struct Tile:
@@ -228,6 +227,7 @@ cdef inline void add_weight_gradient(
     cdef floating* gradients = scratch + PLANES * in_plane
     cdef floating* edge = gradients + PLANES * out_plane
     cdef const floating* no_bias = NULL
+    cdef const floating* at
     cdef Tile tile
     while first < all_tiles:
         count = min(m.group, all_tiles - first)
@@ -236,14 +236,11 @@ cdef inline void add_weight_gradient(
             tile = tile_at(
                 m.P, m.Q, m.wide_F, dy_pixel, (first + i) % tiles // m.tile_columns * OUTPUTS,
                 (first + i) % m.tile_columns * OUTPUTS, OUTPUTS)
+            at = read_tile(&tile, m.F, dy + (first + i) // tiles * m.P * m.Q * dy_pixel, edge)
             if floating is float:
-                gradient_tile_float(
-                    m.wide_F, read_tile(&tile, m.F, dy + (first + i) // tiles * m.P * m.Q * dy_pixel, edge),
-                    tile.row, tile.step, gradients + i * m.wide_F, out_plane)
+                gradient_tile_float(m.wide_F, at, tile.row, tile.step, gradients + i * m.wide_F, out_plane)
             else:
-                gradient_tile_double(
-                    m.wide_F, read_tile(&tile, m.F, dy + (first + i) // tiles * m.P * m.Q * dy_pixel, edge),
-                    tile.row, tile.step, gradients + i * m.wide_F, out_plane)
+                gradient_tile_double(m.wide_F, at, tile.row, tile.step, gradients + i * m.wide_F, out_plane)
         for k in range(PLANES):
             multiply_columns(
                 m.C, m.wide_F, 1, count, <const floating*> scratch + k * in_plane, Layout(1, m.wide_C, 0, 0),
