@@ -2,11 +2,35 @@
 
 import inspect
 import os
+from dataclasses import dataclass
 
 from cnnx._util.representation import ReprFromArguments
 from cnnx._util.validation import function_of
 
 HOOKS = *(f'on_{part}_{end}' for part in ('train', 'epoch', 'batch') for end in ('begin', 'end')), 'on_train_error'
+
+
+@dataclass
+class RunFacts:
+    """What callbacks can know of a run beside its network and history.
+
+    Attributes:
+        epochs: how many it is to have, those before a resume included.
+        batches: how many batches an epoch has, or None where that is not known.
+        max_seconds: its budget of time; infinite where it has none.
+        validation: an `ArrayData` or `BatchData` of `cnnx.training`, or None.
+        settings: a function that returns what its bits depend on, by name.
+    """
+
+    epochs: int
+    batches: int | None
+    max_seconds: float
+    validation: object
+    settings: object
+
+    def __reduce__(self):
+        """A copy of a callback has None instead: it is in no run."""
+        return type(None), ()
 
 
 class Callback(ReprFromArguments):
@@ -25,7 +49,7 @@ class Callback(ReprFromArguments):
 
     network = history = None
     stopped = False
-    _print = None
+    _print = _run = None  # _run: the `RunFacts` that training hands over
 
     def say(self, line):
         """Print a line, beside the lines of epochs; not where the run has verbose=0."""

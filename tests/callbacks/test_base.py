@@ -12,7 +12,7 @@ from models import bits, small_network
 
 import cnnx
 from cnnx import CheckpointError, callbacks, checkpoint
-from cnnx.callbacks import BestCheckpoint, Callback, CSVLogger, EarlyStopping, LambdaCallback
+from cnnx.callbacks import BestCheckpoint, Callback, CSVLogger, EarlyStopping, LambdaCallback, Watch
 from cnnx.schedules import Cosine
 
 
@@ -111,6 +111,7 @@ CALLBACKS = {
     'BestCheckpoint': lambda folder: [BestCheckpoint(folder / 'best.npz', 'loss')],
     'CSVLogger': lambda folder: [CSVLogger(folder / 'log.csv')],
     'LambdaCallback': lambda folder: [LambdaCallback()],
+    'Watch': lambda folder: [Watch(folder / 'run.html')],
 }
 
 
