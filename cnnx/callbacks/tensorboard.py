@@ -1,5 +1,6 @@
 """TensorBoard: metrics and images of each epoch, in files that the program `tensorboard` shows."""
 
+import contextlib
 import os
 import time
 import warnings
@@ -51,7 +52,7 @@ class TensorBoard(Callback):
         self._examined, self._writer = Examined(self.network, self._run.validation, PICTURES), None
 
     def on_train_begin(self):
-        with _WarningOfFailure():
+        with self._failures_warned_of():
             self._open()
 
     def on_epoch_end(self, epoch, metrics):
@@ -62,10 +63,10 @@ class TensorBoard(Callback):
             height, width, channels = image.shape
             png = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=as_png(image))
             values.append(Summary.Value(tag=tag, image=png))
-        with _WarningOfFailure():
+        with self._failures_warned_of():
             if self._writer is None:
                 self._open()
-            self._write(epoch, summary=Summary(value=values))
+            self._write(step=epoch, summary=Summary(value=values))
 
     def on_train_end(self):
         self._close()
@@ -75,31 +76,40 @@ class TensorBoard(Callback):
 
     def _open(self):
         """Begin a file, and say in it that what older ones have from the next epoch on does not count."""
-        from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import SessionLog
+        from tensorboardX.record_writer import RecordWriter  # its SummaryWriter hangs after a write that fails
 
         os.makedirs(self._folder, exist_ok=True)
-        # Its queue and thread, which wait for ever after a failed write, are left out.
-        self._writer = EventsWriter(os.path.join(self._folder, 'events'))
-        self._write(len(self.history.get('loss', ())) + 1, session_log=SessionLog(status=SessionLog.START))
+        # TensorBoard reads files in the order of their names.
+        self._path = os.path.join(self._folder, f'events.out.tfevents.{time.time_ns():020}.{os.getpid()}')
+        self._writer = RecordWriter(self._path)
+        self._write(file_version='brain.Event:2')
+        done = len(self.history.get('loss', ()))
+        self._write(step=done + 1, session_log=SessionLog(status=SessionLog.START))
 
-    def _write(self, step, **content):
+    def _write(self, **content):
         from tensorboardX.proto.event_pb2 import Event
 
-        try:
-            if not os.path.exists(self._writer._file_name):
-                raise FileNotFoundError(f'{self._writer._file_name} is gone')
-            self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
-            self._writer.flush()
-        except OSError:
-            self._writer = None  # the next epoch begins another file
-            raise
+        if not os.path.exists(self._path):
+            raise FileNotFoundError(f'{self._path} is gone')
+        self._writer.write(Event(wall_time=time.time(), **content).SerializeToString())
+        self._writer.flush()
 
     def _close(self):
-        with _WarningOfFailure():
-            if self._writer is not None:
+        if self._writer is not None:
+            with contextlib.suppress(OSError):  # each epoch is flushed already
                 self._writer.close()
         self._writer = None
+
+    @contextlib.contextmanager
+    def _failures_warned_of(self):
+        """A context in which a failure to write becomes a warning; the next epoch begins another file."""
+        try:
+            yield
+        except OSError as error:
+            self._close()
+            line = f'TensorBoard: an epoch is not written, the run goes on: {error}'
+            warnings.warn(line, RuntimeWarning, stacklevel=4)
 
     def _images(self):
         """Return images by tag."""
@@ -128,16 +138,3 @@ def _frame(picture):
     if picture.confidence is None:
         return NEITHER
     return RIGHT if picture.predicted == picture.true else WRONG
-
-
-class _WarningOfFailure:
-    """A context in which an OSError becomes a warning."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        if not isinstance(error, OSError):
-            return False
-        warnings.warn(f'TensorBoard: an epoch is not written, the run goes on: {error}', RuntimeWarning, stacklevel=3)
-        return True

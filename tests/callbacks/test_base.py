@@ -12,7 +12,7 @@ from models import bits, small_network
 
 import cnnx
 from cnnx import CheckpointError, callbacks, checkpoint
-from cnnx.callbacks import BestCheckpoint, Callback, CSVLogger, EarlyStopping, LambdaCallback, Watch
+from cnnx.callbacks import BestCheckpoint, Callback, CSVLogger, EarlyStopping, LambdaCallback, TensorBoard, Watch
 from cnnx.schedules import Cosine
 
 
@@ -80,7 +80,10 @@ def test_a_callback_can_be_copied_after_a_run(monkeypatch):
     monkeypatch.setattr('sys.stdout.isatty', lambda: True, raising=False)
     stopping = EarlyStopping('loss')
     train(small_network(), callbacks=[stopping], verbose=1)
-    assert copy.deepcopy(stopping).best == stopping.best
+    copied = copy.deepcopy(stopping)
+    assert copied.best == stopping.best
+    assert stopping._run.epochs == 3
+    assert copied._run is None  # it is in no run, and has no copy of the data
 
 
 @pytest.mark.parametrize('learns', [True, False])
@@ -111,6 +114,7 @@ CALLBACKS = {
     'BestCheckpoint': lambda folder: [BestCheckpoint(folder / 'best.npz', 'loss')],
     'CSVLogger': lambda folder: [CSVLogger(folder / 'log.csv')],
     'LambdaCallback': lambda folder: [LambdaCallback()],
+    'TensorBoard': lambda folder: [TensorBoard(folder / 'board')],
     'Watch': lambda folder: [Watch(folder / 'run.html')],
 }
 
@@ -143,6 +147,9 @@ def files(folder):
 
 @pytest.mark.parametrize('name', CALLBACKS)
 def test_a_run_stopped_at_any_batch_ends_as_if_it_had_not_been(tmp_path, name):
+    if name == 'TensorBoard':
+        pytest.importorskip('tensorboardX', reason='needs tensorboardX: pip install tensorboardX')
+
     def callbacks_of(folder, stop=None):
         folder.mkdir(exist_ok=True)
         return [*CALLBACKS[name](folder), LambdaCallback(**({'on_batch_end': failing_at(stop)} if stop else {}))]
