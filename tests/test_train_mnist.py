@@ -601,8 +601,8 @@ def test_plot(run, tmp_path):
     assert (tmp_path / 'loss.png').read_bytes().startswith(b'\x89PNG\r\n\x1a\n')
 
 
-def test_the_page_of_a_run_has_its_command(run, tmp_path):
-    run(*QUICK, '--watch', 'run.html')
+def test_the_page_of_a_run_has_its_command(tmp_path):
+    run_as_user(*QUICK, '--watch', 'run.html', cwd=tmp_path)
     page = (tmp_path / 'run.html').read_text(encoding='utf-8')
     assert 'train_mnist.py' in page
     assert '--watch run.html' in page
