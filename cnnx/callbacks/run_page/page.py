@@ -222,9 +222,9 @@ def _matrix(found):
         cells = []
         for j, count in enumerate(matrix[i].tolist()):
             kind = 'right' if i == j else 'wrong'
-            shade = count / rows[i] if i == j else 0.15 + 0.6 * count / most_wrong
+            shade = count / rows[i] if i == j else 0.2 + 0.8 * count / most_wrong
             title = f'{count:,} of class {name} predicted as {names[j]}'
-            style = f' class="{kind}{" deep" if shade > 0.5 else ""}" style="--shade:{shade:.2f}"' if count else ''
+            style = f' class="{kind}" style="--shade:{shade:.2f}"' if count else ''
             cells.append(f'<td{style} title="{title}">{f"{count:,}" if count else ""}</td>')
         lines.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
     head = ''.join(f'<th scope="col"><span>{name}</span></th>' for name in names)
