@@ -15,25 +15,25 @@ LONG = 'a name of a class that is longer than most of them are'
 
 
 @pytest.fixture(scope='module')
-def browser():
+def one_page():
+    """Return a page of the browser, and a list of what it complains of, and asks for beside files."""
     library = pytest.importorskip('playwright.sync_api', reason='needs playwright: pip install playwright')
     if CHROMIUM is None:
         pytest.skip('needs Chromium')
     with library.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
-        yield browser
+        page, complaints = browser.new_page(), []
+        page.on('console', lambda message: complaints.append(message.text))
+        page.on('pageerror', lambda error: complaints.append(str(error)))
+        page.on('request', lambda request: request.url[:5] in ('file:', 'data:') or complaints.append(request.url))
+        yield page, complaints
         browser.close()
 
 
 @pytest.fixture
-def page(browser):
-    """Return a page of the browser; what it complains of, and what it asks for beside files, must be nothing."""
-    page, complaints = browser.new_page(), []
-    page.on('console', lambda message: complaints.append(message.text))
-    page.on('pageerror', lambda error: complaints.append(str(error)))
-    page.on('request', lambda request: request.url[:5] in ('file:', 'data:') or complaints.append(request.url))
+def page(one_page):
+    page, complaints = one_page
     yield page
-    page.close()
     assert complaints == []
 
 
