@@ -13,7 +13,8 @@ import numpy as np
 import cnnx
 from cnnx import SGD, CategoricalCrossEntropy, Convolutional, Dense, Flatten, MaxPooling, Network, ReLU, Softmax
 from cnnx.augmentation import predict_with_shifts
-from cnnx.cli.drawing import picture_file
+from cnnx.callbacks import Watch
+from cnnx.cli.drawing import page_file, picture_file
 from cnnx.cli.output import closed_pipes_are_quiet
 from cnnx.data import preprocess_mnist_data
 from cnnx.diagnostics.compare_backends import compare_backends
@@ -40,12 +41,13 @@ def parse_settings(arguments=None):
     add('--checkpoint-dir', default='checkpoints', metavar='DIR', help='where checkpoints are saved (checkpoints)')
     add('--checkpoint-prefix', metavar='NAME', help='how their names begin (model_subset, model_full, model_RECIPE)')
     add('--plot', type=picture_file, metavar='FILE.png', help='draw loss and accuracy by epoch')
+    add('--watch', type=page_file, metavar='FILE.html', help='show the run in a page for a browser')
     add('--compare', action='store_true', help='train with both backends, and compare them layer by layer')
     settings = parser.parse_args(arguments)
     settings.full = settings.full or settings.recipe is not None
     if settings.data_dir is not None and not settings.full:
         parser.error('--data-dir goes with --full; the subset comes with the package')
-    for other in ('resume', 'plot', 'backend', 'recipe'):
+    for other in ('resume', 'plot', 'watch', 'backend', 'recipe'):
         if settings.compare and getattr(settings, other):
             parser.error(f'--compare goes without --{other}')
     defaults = {
@@ -118,6 +120,7 @@ def train(net, train_data, test_data, settings):
             learning_rate=settings.schedule(settings.learning_rate),
             batch_size=settings.batch_size,
             augment=settings.augment,
+            callbacks=[Watch(settings.watch)] if settings.watch else [],
             checkpoint_dir=settings.checkpoint_dir,
             checkpoint_prefix=settings.checkpoint_prefix,
             resume_from_checkpoint=settings.resume,

@@ -199,32 +199,48 @@ def test_the_frechet_distance_of_known_gaussians(gan):
     assert gan.frechet_distance(a, b) == pytest.approx(expected)
 
 
-def test_the_notebook_has_no_outputs():
-    cells = json.loads((EXAMPLES / 'first_steps.ipynb').read_text(encoding='utf-8'))['cells']
+@pytest.mark.parametrize('name', ['first_steps', 'see_it_work'])
+def test_notebooks_have_no_outputs(name):
+    cells = json.loads((EXAMPLES / f'{name}.ipynb').read_text(encoding='utf-8'))['cells']
     code = [cell for cell in cells if cell['cell_type'] == 'code']
     assert code
     assert [cell['id'] for cell in code if cell['outputs'] or cell['execution_count']] == []
 
 
-def test_the_notebook_runs(tmp_path, monkeypatch):
+@pytest.fixture
+def execute(tmp_path, monkeypatch):
+    """Return a function that runs a notebook in tmp_path, and returns the cells' outputs and numbers of pictures."""
     reason = 'needs nbclient and ipykernel: pip install -e ".[notebook]"'
     nbclient = pytest.importorskip('nbclient', reason=reason)
     pytest.importorskip('ipykernel', reason=reason)
     nbformat = pytest.importorskip('nbformat', reason=reason)
     monkeypatch.setenv('PYTHONPATH', str(Path(cnnx.__file__).parents[1]))
-    notebook = nbformat.read(EXAMPLES / 'first_steps.ipynb', as_version=4)
-    nbclient.NotebookClient(notebook, timeout=300, resources={'metadata': {'path': str(tmp_path)}}).execute()
-    outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == 'code'}
-    pictures = {name: sum('image/png' in output.get('data', {}) for output in each) for name, each in outputs.items()}
-    assert {name: count for name, count in pictures.items() if count} == {
-        'show': 1,
-        'curves': 1,
-        'mistakes': 1,
-        'filters': 2,
-    }
+
+    def execute(name):
+        notebook = nbformat.read(EXAMPLES / f'{name}.ipynb', as_version=4)
+        nbclient.NotebookClient(notebook, timeout=300, resources={'metadata': {'path': str(tmp_path)}}).execute()
+        outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == 'code'}
+        pictures = {id: sum('image/png' in output.get('data', {}) for output in each) for id, each in outputs.items()}
+        return outputs, {id: count for id, count in pictures.items() if count}
+
+    return execute
+
+
+def test_the_first_notebook_runs(execute, tmp_path):
+    outputs, pictures = execute('first_steps')
+    assert pictures == {'show': 1, 'curves': 1, 'mistakes': 1, 'filters': 2}
     wrong = int(outputs['mistakes'][0].text.split()[0])
     assert 0 < wrong < 100
     assert (tmp_path / 'digits.npz').exists()
+
+
+def test_the_notebook_of_pictures_runs(execute, tmp_path):
+    outputs, pictures = execute('see_it_work')
+    assert pictures == {'probabilities': 1, 'layers': 1, 'occlusion': 1, 'report': 1}
+    assert 'src="run.html"' in outputs['watch'][-1].data['text/html']
+    page = (tmp_path / 'run.html').read_text(encoding='utf-8')
+    right = int(re.search(r'(\d+) of 1,000 validation samples are right', page)[1])
+    assert right > 900
 
 
 @pytest.mark.usefixtures('compiled_kernels')

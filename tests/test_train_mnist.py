@@ -252,6 +252,7 @@ def test_the_help_lists_all_options_with_their_defaults(run, tmp_path):
     text = run('--help').stdout
     options = ['full', 'data-dir', 'train-samples', 'test-samples', 'epochs', 'learning-rate', 'batch-size', 'momentum']
     options += ['seed', 'threads', 'backend', 'resume', 'checkpoint-dir', 'checkpoint-prefix', 'plot', 'recipe']
+    options += ['watch']
     assert re.findall(r'^  --([a-z-]+)', text, re.MULTILINE) == sorted([*options, 'compare'], key=text.index)
     flat = ' '.join(text.split())
     for default in ('(1000', '(200', '(10)', '(0.01)', '(32)', '(0.9)', '(checkpoints)', '(model_subset'):
@@ -530,6 +531,8 @@ def test_another_architecture_is_refused_with_the_same_words_every_time(tmp_path
         ('--compare', '--resume'),
         ('--compare', '--backend', 'numpy'),
         ('--compare', '--plot', 'loss.png'),
+        ('--compare', '--watch', 'run.html'),
+        ('--watch', 'run.png'),
         ('--plot', 'nowhere/loss.png'),
         ('--plot', 'loss.surprise'),
         ('--surprise',),
@@ -596,6 +599,13 @@ def test_plot(run, tmp_path):
     result = run(*QUICK, '--plot', 'loss.png')
     assert result.stdout.splitlines()[-1] == 'drew loss.png'
     assert (tmp_path / 'loss.png').read_bytes().startswith(b'\x89PNG\r\n\x1a\n')
+
+
+def test_the_page_of_a_run_has_its_command(tmp_path):
+    run_as_user(*QUICK, '--watch', 'run.html', cwd=tmp_path)
+    page = (tmp_path / 'run.html').read_text(encoding='utf-8')
+    assert 'train_mnist.py' in page
+    assert '--watch run.html' in page
 
 
 WITHOUT_MATPLOTLIB = """

@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 LARGEST = 6_000_000
 NEEDED = (
     'cnnx/py.typed',
+    'cnnx/callbacks/run_page/page.css',
+    'cnnx/callbacks/run_page/page.js',
     'cnnx/data/mnist_subset/ATTRIBUTION.md',
     'cnnx/data/mnist_subset/train-images-idx3-ubyte.gz',
     'cnnx/data/pretrained/lenet5-mnist.npz',
@@ -24,7 +26,7 @@ NEEDED = (
 )
 COMPILED = ('.so', '.pyd')
 # Of what a wheel holds, by suffix; libraries that a repair has put in stand in a folder of their own.
-SUFFIXES = {'.py', '.pyi', '.typed', '.md', '.gz', '.npz', *COMPILED}
+SUFFIXES = {'.py', '.pyi', '.typed', '.md', '.gz', '.npz', '.css', '.js', *COMPILED}
 COMPILED_ONCE = {'_cython', 'array_table', 'cpu', 'program'}
 TIERS = {'v2', 'v3', 'v4'}
 

@@ -95,7 +95,7 @@ NAMES = {
     'SparseCategoricalCrossentropy': _CROSS_ENTROPY,
     'StepLR': 'cnnx.schedules.StepDecay(...)',
     'Tensor': _NO_TENSOR,
-    'TensorBoard': 'cnnx.callbacks.CSVLogger(path), and History.plot(path)',
+    'TensorBoard': 'cnnx.callbacks.TensorBoard(log_dir)',
     'TensorDataset': _BATCHES,
     'UpSampling2D': 'UpSampling(size)',
     'Upsample': 'UpSampling(size)',

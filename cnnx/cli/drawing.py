@@ -71,3 +71,15 @@ def picture_file(text):
     if importlib.util.find_spec('matplotlib') is None:
         raise argparse.ArgumentTypeError('needs matplotlib: pip install matplotlib')
     return path
+
+
+def page_file(text):
+    """Return the path of a page in HTML to be written, given to an option: argparse's `type`.
+
+    Raises:
+        argparse.ArgumentTypeError: it has another ending, or its folder is not there.
+    """
+    path = Path(text)
+    if path.suffix not in ('.html', '.htm') or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f'expected a file ending in .html, in a folder that exists, got {text}')
+    return path

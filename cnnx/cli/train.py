@@ -6,7 +6,8 @@ import sys
 import numpy as np
 
 from cnnx.augmentation import predict_with_shifts
-from cnnx.cli.drawing import picture_file
+from cnnx.callbacks import Watch
+from cnnx.cli.drawing import page_file, picture_file
 from cnnx.cli.options import (
     DATA,
     KERNELS,
@@ -27,7 +28,15 @@ def add_arguments(parser):
         '--resume continues it, to the weights that it would have had.'
     )
     add_options(parser, 'data', *DATA)
-    add_options(parser, 'training', *TRAINING, *NETWORK)
+    training = add_options(parser, 'training', *TRAINING, *NETWORK)
+    training.add_argument(
+        '--watch',
+        type=page_file,
+        nargs='?',
+        const='run.html',
+        metavar='FILE.html',
+        help='show the run in a page for a browser (run.html), which is its report in the end',
+    )
     saving = parser.add_argument_group('checkpoints')
     saving.add_argument('--resume', action='store_true', help='continue from the newest checkpoint, exactly')
     saving.add_argument('--checkpoint-dir', default='checkpoints', metavar='DIR', help='where they go (checkpoints)')
@@ -83,6 +92,7 @@ def _train(net, data, options):
             learning_rate=options.schedule(options.learning_rate),
             batch_size=options.batch_size,
             augment=options.augment,
+            callbacks=[Watch(options.watch)] if options.watch else [],
             checkpoint_dir=options.checkpoint_dir,
             checkpoint_prefix=options.checkpoint_prefix,
             checkpoint_every=options.checkpoint_every,

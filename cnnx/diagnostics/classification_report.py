@@ -9,7 +9,7 @@ from cnnx._util.figures import drawn, new_figure
 from cnnx._util.representation import html_table
 from cnnx._util.validation import path_of_file, whole_number
 from cnnx.losses import class_labels
-from cnnx.metrics import ConfusionMatrix, class_scores
+from cnnx.metrics import ConfusionMatrix, confident_mistakes
 from cnnx.training.prediction import predict_scores
 
 NAMED_PAIRS = 5
@@ -53,7 +53,7 @@ class ClassificationReport:
         wrong = np.argwhere((matrix > 0) & ~np.eye(len(matrix), dtype=bool))
         wrong = sorted(wrong.tolist(), key=lambda pair: (-matrix[*pair], pair))
         self.pairs = [(true, predicted, int(matrix[true, predicted])) for true, predicted in wrong]
-        self.mistakes = _mistakes(outputs, class_labels(y, len(matrix), 'y'), examples)
+        self.mistakes = confident_mistakes(outputs, class_labels(y, len(matrix), 'y'), examples)
 
     def __repr__(self):
         return '\n'.join([*self._matrix_lines(), '', *self._class_lines(), '', *self._pair_lines()])
@@ -126,16 +126,6 @@ def _names(classes, count):
     if isinstance(classes, str) or not isinstance(classes, Sized) or len(classes) != count:
         raise ValueError(f'classes: expected {count} names, one for each class, got {classes!r}')
     return [str(name) for name in classes]
-
-
-def _mistakes(outputs, labels, most):
-    """Return up to `most` tuples (index, true class, predicted class, output), the largest output first."""
-    outputs = class_scores(outputs)
-    predicted = outputs.argmax(axis=1)
-    wrong = np.flatnonzero((predicted != labels) & ~np.isnan(outputs).any(axis=1))
-    confidence = outputs[wrong, predicted[wrong]]
-    order = np.argsort(-confidence, kind='stable')[:most]
-    return [(int(i), int(labels[i]), int(predicted[i]), float(outputs[i, predicted[i]])) for i in wrong[order]]
 
 
 def _draw_matrix(axes, matrix, names):

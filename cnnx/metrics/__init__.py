@@ -14,6 +14,7 @@ from cnnx.metrics.classes import (
     Recall,
     TopK,
     class_scores,
+    confident_mistakes,
 )
 from cnnx.metrics.numbers import R2, BinaryAccuracy, MeanAbsoluteError, NumberMetric
 
@@ -32,6 +33,7 @@ __all__ = [
     'Recall',
     'TopK',
     'class_scores',
+    'confident_mistakes',
     'get_metric',
     'get_metrics',
 ]

@@ -223,3 +223,22 @@ def class_scores(predictions, what='predictions'):
     if predictions.shape[-1] > 1:
         return predictions
     return np.concatenate([1.0 - predictions, predictions], axis=-1)
+
+
+def confident_mistakes(outputs, labels, most):
+    """Return the wrong predictions with the largest outputs.
+
+    Args:
+        outputs: (N, classes), or (N, 1), the probability of class 1.
+        labels: true classes, (N,).
+        most: how many to return at most.
+
+    Returns:
+        A list of (index, true class, predicted class, output), the largest output first.
+    """
+    outputs = class_scores(outputs)
+    predicted = outputs.argmax(axis=1)
+    wrong = np.flatnonzero((predicted != labels) & ~np.isnan(outputs).any(axis=1))
+    confidence = outputs[wrong, predicted[wrong]]
+    order = np.argsort(-confidence, kind='stable')[:most]
+    return [(int(i), int(labels[i]), int(predicted[i]), float(outputs[i, predicted[i]])) for i in wrong[order]]

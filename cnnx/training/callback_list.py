@@ -36,7 +36,7 @@ class CallbackList:
         """Whether one of them has asked for the end of the run."""
         return any(callback.stopped for callback in self._callbacks)
 
-    def begin(self, network, history, metrics, say):
+    def begin(self, network, history, metrics, say, facts=None):
         """Give the callbacks what they work with, check that they can serve, and reset their state.
 
         Args:
@@ -44,10 +44,11 @@ class CallbackList:
             history: the run's.
             metrics: the names of the metrics of its epochs.
             say: a function that prints a line where the run prints.
+            facts: a `cnnx.callbacks.base.RunFacts`.
         """
         for callback in self._callbacks:
             callback.network, callback.history, callback.stopped = network, history, False
-            callback._print = say
+            callback._print, callback._run = say, facts
             callback.check(metrics)
             callback.restore({}, {})
 

@@ -12,6 +12,7 @@ from cnnx._util.hints import explained
 from cnnx._util.validation import is_number, positive, positive_int, true_or_false
 from cnnx._version import __version__
 from cnnx.augmentation.transforms import as_augmentations, describe
+from cnnx.callbacks.base import RunFacts
 from cnnx.schedules import as_schedule
 from cnnx.training.array_data import split_off
 from cnnx.training.augmented_data import AugmentedData
@@ -149,12 +150,14 @@ def train(
     schedule.check(epochs, names)
     schedule.restore({})  # it may have been used before
     progress, history = Progress(verbose, epochs), History()
-    callbacks.begin(network, history, names, progress.note)
+    given = {'epochs': epochs, 'batch_size': batch_size, 'shuffle': shuffle, 'steps_per_epoch': steps_per_epoch}
+    given |= {'class_weight': class_weight, 'max_seconds': max_seconds, 'augment': augment}
+    settings = _settings(given, data, network, schedule)
+    facts = RunFacts(epochs, data.steps(batch_size), seconds, validation, settings)
+    callbacks.begin(network, history, names, progress.note, facts)
     run = None
     if checkpoint_dir is not None:
-        given = {'epochs': epochs, 'batch_size': batch_size, 'shuffle': shuffle, 'steps_per_epoch': steps_per_epoch}
-        given |= {'class_weight': class_weight, 'max_seconds': max_seconds, 'augment': augment}
-        run = Run(checkpoint_dir, checkpoint_prefix, _settings(given, data, network, schedule), keep)
+        run = Run(checkpoint_dir, checkpoint_prefix, settings, keep)
     # From here on signals are noted: a Ctrl-C while the lock is taken or released would leave it locked.
     with contextlib.closing(progress), Interruption() as interruption, run or contextlib.nullcontext():
         position = Position()
@@ -174,17 +177,9 @@ def train(
 
 def _settings(given, data, network, schedule):
     """Return a function that returns what a run's bits depend on; callbacks may change some of it."""
-    weights = given['class_weight']
-    settings = {
-        **given,
-        'samples': data.size,
-        'batches': data.steps(given['batch_size']),
-        'class_weight': weights and {str(key): value for key, value in weights.items()},
-        'augment': describe(given['augment']),
-    }
 
     def now():
-        backend = kernels.current()
+        backend, weights = kernels.current(), given['class_weight']
         return {
             'schedule': type(schedule).__name__,
             **schedule.settings(),
@@ -194,7 +189,11 @@ def _settings(given, data, network, schedule):
             'tier': backend.tier,
             'cnnx': __version__,
             'numpy': np.__version__,
-            **settings,
+            **given,
+            'samples': data.size,
+            'batches': data.steps(given['batch_size']),
+            'class_weight': weights and {str(key): value for key, value in weights.items()},
+            'augment': describe(given['augment']),
         }
 
     return now

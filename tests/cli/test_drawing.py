@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 import pytest
 
-from cnnx.cli.drawing import draw_sheet, picture_file, save_picture
+from cnnx.cli.drawing import draw_sheet, page_file, picture_file, save_picture
 
 image = pytest.importorskip('PIL.Image')
 
@@ -41,3 +41,12 @@ def test_the_file_of_an_option_has_an_ending_and_a_folder(tmp_path, monkeypatch)
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     with pytest.raises(argparse.ArgumentTypeError, match='needs matplotlib: pip install matplotlib'):
         picture_file(f'{tmp_path}/a.png')
+
+
+def test_a_page_is_a_file_in_a_folder_that_exists(tmp_path):
+    assert page_file(str(tmp_path / 'run.html')) == tmp_path / 'run.html'
+    for text in (tmp_path / 'run.png', tmp_path / 'none' / 'run.html', tmp_path):
+        with pytest.raises(
+            argparse.ArgumentTypeError, match='expected a file ending in .html, in a folder that exists'
+        ):
+            page_file(str(text))

@@ -82,6 +82,15 @@ def test_a_run_is_resumed_to_the_same_weights(tmp_path, capsys):
     assert weights(tmp_path / 'checkpoints' / name) == weights(tmp_path / 'whole' / name)
 
 
+@pytest.mark.parametrize(('given', 'name'), [([], 'run.html'), (['mine.html'], 'mine.html')])
+def test_a_run_is_watched_in_a_page(tmp_path, capsys, given, name):
+    assert main(['train', *QUICK, '--watch', *given]) == 0
+    assert f'Watch: {name} shows the run' in capsys.readouterr().out
+    page = (tmp_path / name).read_text(encoding='utf-8')
+    assert 'finished' in page
+    assert 'of 40 validation samples are right' in page
+
+
 class Interrupted:
     def train(self, *arguments, **options):
         raise KeyboardInterrupt

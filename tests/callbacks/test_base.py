@@ -2,46 +2,18 @@
 
 import copy
 import itertools
-import math
 import os
 import time
 
 import numpy as np
 import pytest
-from models import bits, small_data, small_network
+from callback_runs import BATCH, BATCHES, N, Recorder, Scripted, train
+from models import bits, small_network
 
 import cnnx
 from cnnx import CheckpointError, callbacks, checkpoint
-from cnnx.callbacks import HOOKS, BestCheckpoint, Callback, CSVLogger, EarlyStopping, LambdaCallback
+from cnnx.callbacks import BestCheckpoint, Callback, CSVLogger, EarlyStopping, LambdaCallback, TensorBoard, Watch
 from cnnx.schedules import Cosine
-
-N, BATCH, BATCHES = 22, 8, 3
-
-
-def train(net, **options):
-    x, y = small_data(N)
-    settings = {'epochs': 3, 'batch_size': BATCH, 'learning_rate': 0.05, 'verbose': 0}
-    return net.train(x, y, **(settings | {'validation_data': small_data(10, seed=1)} | options))
-
-
-class Recorder(Callback):
-    """Notes each hook with its arguments."""
-
-    def __init__(self):
-        self.calls = []
-        for name in HOOKS:
-            setattr(self, name, lambda *arguments, name=name: self.calls.append((name, *arguments)))
-
-
-class Scripted(EarlyStopping):
-    """Early stopping that gets other metrics than the run's."""
-
-    def __init__(self, values, **settings):
-        super().__init__(**settings)
-        self.values = values
-
-    def on_epoch_end(self, epoch, metrics):
-        super().on_epoch_end(epoch, metrics | {self.monitor: self.values[epoch - 1]})
 
 
 def test_hooks_are_called_in_order():
@@ -73,62 +45,6 @@ def test_a_callback_can_end_the_run_after_a_batch():
     assert [name for name, *_ in recorder.calls].count('on_batch_end') == 2
     assert [name for name, *_ in recorder.calls][-2:] == ['on_epoch_end', 'on_train_end']
     assert len(history['loss']) == len(history['val_loss']) == 1
-
-
-@pytest.mark.parametrize(
-    ('values', 'settings', 'epochs', 'best'),
-    [
-        ([3, 2, 1, 2, 3, 0], {'patience': 2}, 5, 3),
-        ([3, 2, 2, 2, 1, 1], {'patience': 2}, 4, 2),
-        ([3, 2.95, 2.9, 1, 1, 1], {'patience': 2, 'min_delta': 0.2}, 3, 1),
-        ([1, 2, 3, 2, 1, 4], {'patience': 3, 'monitor': 'val_accuracy'}, 6, 6),
-        ([math.nan, math.nan, 1, 1, 1, 1], {'patience': 2}, 2, 0),
-        ([math.nan, 2, math.nan, 1, 1, 1], {'patience': 2}, 6, 4),
-        ([6, 5, 4, 3, 2, 3], {'patience': 2}, 6, 5),
-    ],
-)
-def test_a_run_stops_early_with_the_weights_of_its_best_epoch(tmp_path, values, settings, epochs, best):
-    net, stopping = small_network(), Scripted(values, **settings)
-    history = train(net, epochs=6, callbacks=[stopping], checkpoint_dir=tmp_path)
-    assert len(history['loss']) == epochs
-    assert stopping.best_epoch == best
-    assert stopping.best == (None if best == 0 else values[best - 1])
-    expected = cnnx.Network.load(tmp_path / f'model_epoch_{best or epochs}.npz')
-    assert bits(net) == bits(expected)
-
-
-def test_the_last_weights_stay_where_that_is_asked_for(tmp_path):
-    net = small_network()
-    train(net, callbacks=[Scripted([1, 2, 3], patience=2, restore_best=False)], checkpoint_dir=tmp_path)
-    assert bits(net) == bits(cnnx.Network.load(tmp_path / 'model_epoch_3.npz'))
-
-
-def test_early_stopping_says_where_it_stopped_and_whose_weights_it_restored(capsys):
-    def lines():
-        return [line for line in capsys.readouterr().out.splitlines() if not line.startswith('nothing learned')]
-
-    train(small_network(), epochs=9, callbacks=[Scripted([3, 1, 2, 4, 0], patience=2)], verbose=2)
-    *_, last, line = lines()
-    assert last.startswith('epoch 4/9: ')
-    assert line == 'EarlyStopping: stopped after epoch 4, weights of epoch 2 restored, val_loss 1.0000'
-    train(small_network(), epochs=3, callbacks=[Scripted([3, 2, 4])], verbose=2)
-    assert lines()[3:] == ['EarlyStopping: weights of epoch 2 restored, val_loss 2.0000']
-
-
-@pytest.mark.parametrize('error', [cnnx.DivergenceError('the loss is nan'), KeyboardInterrupt(), OSError('full')])
-def test_the_best_weights_come_back_after_an_error_or_an_interrupt(tmp_path, capsys, error):
-    def fail(batch, metrics):
-        if len(stopping.history.get('loss', ())) == 3:
-            raise error
-
-    net, stopping = small_network(), Scripted([3, 1, 2, 2])
-    callbacks = [stopping, LambdaCallback(on_batch_end=fail)]
-    with pytest.raises(type(error)):
-        train(net, epochs=9, callbacks=callbacks, checkpoint_dir=tmp_path, verbose=2)
-    assert bits(net) == bits(cnnx.Network.load(tmp_path / 'model_epoch_2.npz'))
-    assert 'EarlyStopping: weights of epoch 2 restored, val_loss 1.0000\n' in capsys.readouterr().out
-    assert net.history is stopping.history
-    assert [len(column) for column in net.history.values()] == [3] * 5
 
 
 def test_an_error_is_given_to_callbacks_in_place_of_the_end():
@@ -164,7 +80,10 @@ def test_a_callback_can_be_copied_after_a_run(monkeypatch):
     monkeypatch.setattr('sys.stdout.isatty', lambda: True, raising=False)
     stopping = EarlyStopping('loss')
     train(small_network(), callbacks=[stopping], verbose=1)
-    assert copy.deepcopy(stopping).best == stopping.best
+    copied = copy.deepcopy(stopping)
+    assert copied.best == stopping.best
+    assert stopping._run.epochs == 3
+    assert copied._run is None  # it is in no run, and has no copy of the data
 
 
 @pytest.mark.parametrize('learns', [True, False])
@@ -188,27 +107,6 @@ def test_a_callback_serves_one_run_after_another():
         assert stopping.best_epoch == 1 + np.argmin(losses)
 
 
-def test_the_best_network_is_saved(tmp_path, capsys):
-    best = BestCheckpoint(tmp_path / 'best.npz', 'loss')
-    losses = train(small_network(), callbacks=[best], checkpoint_dir=tmp_path, verbose=2)['loss']
-    assert f'BestCheckpoint: loss {min(losses):.4f}, saved {tmp_path / "best.npz"}\n' in capsys.readouterr().out
-    expected = cnnx.Network.load(tmp_path / f'model_epoch_{1 + np.argmin(losses)}.npz')
-    assert bits(cnnx.Network.load(tmp_path / 'best.npz')) == bits(expected)
-    best = BestCheckpoint(tmp_path / 'first.npz', 'accuracy', min_delta=1)
-    train(small_network(), callbacks=[best], checkpoint_dir=tmp_path)
-    first = cnnx.Network.load(tmp_path / 'model_epoch_1.npz')
-    assert bits(cnnx.Network.load(tmp_path / 'first.npz')) == bits(first)
-
-
-def test_a_log_has_a_row_an_epoch(tmp_path):
-    history = train(small_network(), callbacks=[CSVLogger(tmp_path / 'log.csv')])
-    lines = (tmp_path / 'log.csv').read_text().splitlines()
-    assert lines[0] == 'epoch,loss,accuracy,val_loss,val_accuracy,learning_rate'
-    for epoch, line in enumerate(lines[1:], 1):
-        assert [float(field) for field in line.split(',')] == [epoch, *(v[epoch - 1] for v in history.history.values())]
-    assert len(lines) == 4
-
-
 # Resume
 
 CALLBACKS = {
@@ -216,6 +114,8 @@ CALLBACKS = {
     'BestCheckpoint': lambda folder: [BestCheckpoint(folder / 'best.npz', 'loss')],
     'CSVLogger': lambda folder: [CSVLogger(folder / 'log.csv')],
     'LambdaCallback': lambda folder: [LambdaCallback()],
+    'TensorBoard': lambda folder: [TensorBoard(folder / 'board')],
+    'Watch': lambda folder: [Watch(folder / 'run.html')],
 }
 
 
@@ -247,6 +147,9 @@ def files(folder):
 
 @pytest.mark.parametrize('name', CALLBACKS)
 def test_a_run_stopped_at_any_batch_ends_as_if_it_had_not_been(tmp_path, name):
+    if name == 'TensorBoard':
+        pytest.importorskip('tensorboardX', reason='needs tensorboardX: pip install tensorboardX')
+
     def callbacks_of(folder, stop=None):
         folder.mkdir(exist_ok=True)
         return [*CALLBACKS[name](folder), LambdaCallback(**({'on_batch_end': failing_at(stop)} if stop else {}))]
@@ -269,15 +172,6 @@ def test_a_run_stopped_at_any_batch_ends_as_if_it_had_not_been(tmp_path, name):
         assert bits(again) == before
 
 
-def test_a_best_whose_weights_were_not_kept_restarts_where_they_are_to_come_back(tmp_path, capsys):
-    options = {'checkpoint_dir': tmp_path, 'verbose': 1}
-    train(small_network(), callbacks=[EarlyStopping('loss', restore_best=False)], epochs=2, **options)
-    again = EarlyStopping('loss')
-    train(small_network(), callbacks=[again], epochs=3, resume_from_checkpoint=True, **options)
-    assert again.best_epoch == 3
-    assert 'EarlyStopping restarts: the checkpoint has no state for it' in capsys.readouterr().out
-
-
 def test_what_a_callback_sets_up_too_late_is_named(tmp_path):
     class Late(Callback):
         def on_train_begin(self):
@@ -288,32 +182,6 @@ def test_what_a_callback_sets_up_too_late_is_named(tmp_path):
 
     with pytest.raises(ValueError, match="Late: its state.. or arrays.. fails before the run begins .*'count'"):
         train(small_network(), callbacks=[Late()], checkpoint_dir=tmp_path)
-
-
-@pytest.mark.parametrize('kind', [EarlyStopping, lambda monitor: BestCheckpoint('best.npz', monitor)])
-def test_another_metric_to_watch_restarts(tmp_path, monkeypatch, kind):
-    monkeypatch.chdir(tmp_path)
-    train(small_network(), callbacks=[kind('val_loss')], checkpoint_dir=tmp_path, epochs=2)
-    with_loss, with_accuracy = kind('val_loss'), kind('val_accuracy')
-    for callback in (with_loss, with_accuracy):
-        before = (tmp_path / 'model_epoch_2.npz').read_bytes()
-        options = {'checkpoint_dir': tmp_path, 'resume_from_checkpoint': True, 'epochs': 2}
-        train(small_network(), callbacks=[callback], **options)  # all is done already
-        assert (tmp_path / 'model_epoch_2.npz').read_bytes() == before
-    assert with_loss.best_epoch > 0
-    assert (with_accuracy.best, with_accuracy.best_epoch, with_accuracy.arrays()) == (None, 0, {})
-
-
-def test_a_best_file_that_is_gone_is_written_again(tmp_path, capsys):
-    options = {'checkpoint_dir': tmp_path, 'validation_data': small_data(9), 'verbose': 1}
-    path = tmp_path / 'best.npz'
-    train(small_network(), epochs=1, callbacks=[BestCheckpoint(path, 'val_loss')], **options)
-    path.unlink()
-    resumed = small_network()
-    again = [BestCheckpoint(path, 'val_loss')]
-    train(resumed, epochs=2, learning_rate=0.0, callbacks=again, resume_from_checkpoint=True, **options)
-    assert bits(cnnx.Network.load(path)) == bits(resumed)
-    assert 'BestCheckpoint restarts' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('state', [{'times': 1}, {'best': 1}, [1], 'x'])

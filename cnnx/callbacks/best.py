@@ -1,111 +1,14 @@
-"""Callbacks: early stopping, saving the best network, CSV logs, functions called around batches and epochs.
+"""Callbacks that watch a metric for the best epoch: EarlyStopping, BestCheckpoint."""
 
-`train(callbacks=[...])` takes them. Their state is saved with each checkpoint, and restored by a resume.
-"""
-
-import csv
-import inspect
-import io
 import os
 
 import numpy as np
 
 from cnnx._util.foreign_names import CALLBACK_KEYWORDS
-from cnnx._util.hints import explain_names, explained, public_names
-from cnnx._util.representation import ReprFromArguments
-from cnnx._util.validation import function_of, non_negative, path_of_file, positive_int, true_or_false
-from cnnx.checkpoint import write_whole
+from cnnx._util.hints import explained
+from cnnx._util.validation import non_negative, path_of_file, positive_int, true_or_false
+from cnnx.callbacks.base import Callback, absolute_path
 from cnnx.schedules import check_monitored, checked_monitor, is_better
-
-HOOKS = *(f'on_{part}_{end}' for part in ('train', 'epoch', 'batch') for end in ('begin', 'end')), 'on_train_error'
-
-
-class Callback(ReprFromArguments):
-    """Hooks that `train` calls; a subclass defines those that it needs.
-
-    Epochs and batches count from 1. A run that resumes calls `on_epoch_begin` once more for the epoch that it goes
-    on with, and `on_batch_begin` for the batches that are left of it. A run that ends by an error, Ctrl-C, SIGTERM or
-    SIGHUP calls `on_train_error` in place of `on_train_end`. A run that saves calls `state` and `arrays` before it
-    begins, to see whether they can be saved.
-
-    Attributes:
-        network: the one in training.
-        history: the run's `cnnx.History`, as far as it is.
-        stopped: whether the run is to end after the hook, which `stop` asks for.
-    """
-
-    network = history = None
-    stopped = False
-    _print = None
-
-    def say(self, line):
-        """Print a line, beside the lines of epochs; not where the run has verbose=0."""
-        if self._print is not None:
-            self._print(line)
-
-    def stop(self):
-        """Let the run end: after this batch, or after this epoch.
-
-        That is not saved, and a resume goes on. To stay stopped, call it in `on_train_begin`, by what `state` holds.
-        """
-        self.stopped = True
-
-    def on_train_begin(self):
-        """The run begins, or goes on from a checkpoint."""
-
-    def on_train_end(self):
-        """The run is over."""
-
-    def on_train_error(self, error):
-        """The run is ended by an exception, such as DivergenceError or KeyboardInterrupt, which is raised next."""
-
-    def on_epoch_begin(self, epoch):
-        """An epoch begins."""
-
-    def on_epoch_end(self, epoch, metrics):
-        """An epoch ends, with what the history has of it: {'loss': ..., 'learning_rate': ...}; it is not saved yet."""
-
-    def on_batch_begin(self, batch):
-        """A batch begins."""
-
-    def on_batch_end(self, batch, metrics):
-        """A batch ends, with metrics {'loss': ..., 'accuracy': ...}."""
-
-    def check(self, metrics):
-        """Raise a ValueError if it cannot serve a run whose epochs have metrics of these names."""
-
-    def state(self):
-        """Return its state, as JSON can hold it."""
-        return {}
-
-    def arrays(self):
-        """Return the arrays of its state, by name."""
-        return {}
-
-    def takes(self, state, arrays):
-        """Whether it could go on from this state, of another of its class; otherwise it restarts."""
-        return True
-
-    def restore(self, state, arrays):
-        """Go on from what `state` and `arrays` gave; restart from two empty dicts."""
-
-
-class LambdaCallback(Callback):
-    """Functions as hooks: `LambdaCallback(on_epoch_end=lambda epoch, metrics: print(metrics['loss']))`.
-
-    Args:
-        hooks: functions by the name of the hook, each with the hook's arguments.
-
-    Raises:
-        ValueError: there is no such hook, or it is no function.
-    """
-
-    def __init__(self, **hooks):
-        for name, function in hooks.items():
-            if name not in HOOKS:
-                raise ValueError(f'LambdaCallback: expected hooks {", ".join(HOOKS)}, got {name}')
-            arguments = list(inspect.signature(getattr(Callback, name)).parameters)[1:]
-            setattr(self, name, function_of(function, name, *arguments))
 
 
 class BestCallback(Callback):
@@ -251,48 +154,3 @@ class BestCheckpoint(BestCallback):
     def on_better(self):
         self.network.save(self._file)
         self.say(f'BestCheckpoint: {self.monitor} {self.best:.4f}, saved {self.path}')
-
-
-class CSVLogger(Callback):
-    """Write the metrics into a CSV file: a column for each metric, a row for each epoch.
-
-    After each epoch the file is written again from the whole history, so that it is whole at any time, and a resumed
-    run leaves the rows that an uninterrupted one would have left.
-
-    Args:
-        path: the file.
-
-    Raises:
-        ValueError: it is no path, or, when a run begins, no file can be there.
-    """
-
-    def __init__(self, path):
-        self.path = path_of_file(path)
-
-    def check(self, metrics):
-        self._file = absolute_path(self.path)
-
-    def on_epoch_end(self, epoch, metrics):
-        history, table = self.history.history, io.StringIO()
-        writer = csv.writer(table, lineterminator='\n')
-        writer.writerow(['epoch', *history])
-        writer.writerows([number, *row] for number, row in enumerate(zip(*history.values(), strict=True), 1))
-        write_whole(self._file, table.getvalue().encode())
-
-
-def absolute_path(path):
-    """Return a file's absolute path: callbacks may change the current folder.
-
-    Raises:
-        ValueError: the path is a folder's, or lies in a folder that is not there.
-    """
-    if os.path.isdir(path):
-        raise ValueError(f'path: expected the path of a file, {path} is a folder')
-    absolute = os.path.abspath(path)
-    folder = os.path.dirname(absolute)
-    if not os.path.isdir(folder):
-        raise ValueError(f'path: {path}: there is no folder {folder}; make it first')
-    return absolute
-
-
-__getattr__, __dir__ = explain_names(__name__), public_names(__name__)
