@@ -29,8 +29,8 @@ class RunView:
         reason: why it stopped.
         epoch: the number of the epoch in training, or of the last one.
         epochs: how many there are to be.
-    batch: how many batches of it are done.
-    batches_in_epoch: how many it has, or None where that is not known.
+        batch: how many batches of it are done.
+        batches_in_epoch: how many it has, or None where that is not known.
         fraction: how much of the run is done, from 0 to 1.
         seconds: what the run has taken.
         left: how many seconds it still takes; None where that is not known.
