@@ -61,11 +61,34 @@ function variance(values) {
 
 /* numpy.quantile: what lies between the two nearest of the sorted values. */
 function quantile(values, part) {
-  const sorted = Float32Array.from(values).sort();
-  const at = part * (sorted.length - 1);
-  const below = Math.floor(at);
-  const above = Math.min(below + 1, sorted.length - 1);
-  return sorted[below] + (sorted[above] - sorted[below]) * (at - below);
+  const copy = Float32Array.from(values);
+  const at = part * (copy.length - 1);
+  const below = smallest(copy, Math.floor(at));
+  return at % 1 === 0 ? below : below + (smallest(copy, Math.ceil(at)) - below) * (at % 1);
+}
+
+/* The value that is at place k when values are sorted, which reorders them. Source: C. A. R. Hoare, "Find", 1961. */
+function smallest(values, k) {
+  let first = 0;
+  let last = values.length - 1;
+  while (first < last) {
+    const pivot = values[(first + last) >> 1];
+    let i = first;
+    let j = last;
+    while (i <= j) {
+      while (values[i] < pivot) i++;
+      while (values[j] > pivot) j--;
+      if (i <= j) {
+        const value = values[i];
+        values[i++] = values[j];
+        values[j--] = value;
+      }
+    }
+    if (k <= j) last = j;
+    else if (k >= i) first = i;
+    else break;
+  }
+  return values[k];
 }
 
 function median(values) {
@@ -153,49 +176,71 @@ function strokes(ink) {
 /* A plane, or if the light is even a constant, through the border; a quadratic surface where that is of two kinds. */
 function ground(grey, even) {
   const { height, width, values } = grey;
-  const places = Array.from(values, (_, i) => i);
-  const terms = (i, count) => {
-    const y = -1 + (2 * Math.floor(i / width)) / (height - 1);
-    const x = -1 + (2 * (i % width)) / (width - 1);
-    return [1, x, y, x * x, x * y, y * y].slice(0, count);
-  };
-  const isBorder = (i) => {
-    const [, x, y] = terms(i, 3);
-    return Math.max(Math.abs(x), Math.abs(y)) > BORDER;
-  };
-  const fit = (chosen, count) => {
-    const factors = fitted(chosen.map((i) => terms(i, count)), chosen.map((i) => values[i]));
-    return Float64Array.from(places, (i) => total(terms(i, count).map((term, k) => term * factors[k])));
-  };
-  const border = places.filter(isBorder);
-  const surface = fit(border, even ? 1 : 3);
+  const isBorder = (y, x) => Math.max(Math.abs(x), Math.abs(y)) > BORDER;
+  const border = chosenPlaces(grey, (row, column) => isBorder(between(row, height), between(column, width)));
+  const surface = surfaceOf(grey, fitted(grey, border, even ? 1 : 3));
   const unlike = border.filter((i) => Math.abs(surface[i] - values[i]) > LEAST_CONTRAST).length / border.length;
   if (even || unlike <= MIXED) return surface;
   const step = Math.max(1, Math.floor(Math.max(height, width) / 64));
-  return fit(places.filter((i) => Math.floor(i / width) % step === 0 && (i % width) % step === 0), 6);
+  return surfaceOf(grey, fitted(grey, chosenPlaces(grey, (row, column) => row % step === 0 && column % step === 0), 6));
 }
 
-/* The factors of terms that come closest to values, by least absolute deviations. */
-function fitted(samples, values) {
-  const count = samples[0].length;
-  let weights = values.map(() => 1);
-  let factors = [];
+/* Where a row or column is, from -1 for the first to 1 for the last. */
+function between(place, size) {
+  return -1 + (2 * place) / (size - 1);
+}
+
+function chosenPlaces({ height, width }, isChosen) {
+  const places = [];
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) if (isChosen(row, column)) places.push(row * width + column);
+  }
+  return places;
+}
+
+/* Write 1, x, y, x x, x y, y y of a place into `terms`, as many as it has room for. */
+function writeTerms(terms, grey, i) {
+  const y = between(Math.floor(i / grey.width), grey.height);
+  const x = between(i % grey.width, grey.width);
+  terms[0] = 1;
+  if (terms.length > 1) [terms[1], terms[2]] = [x, y];
+  if (terms.length > 3) [terms[3], terms[4], terms[5]] = [x * x, x * y, y * y];
+}
+
+function surfaceOf(grey, factors) {
+  const terms = new Float64Array(factors.length);
+  const surface = new Float64Array(grey.values.length);
+  for (let i = 0; i < surface.length; i++) {
+    writeTerms(terms, grey, i);
+    for (let k = 0; k < terms.length; k++) surface[i] += terms[k] * factors[k];
+  }
+  return surface;
+}
+
+/* The factors of so many terms that come closest to the values at places, by least absolute deviations. */
+function fitted(grey, places, count) {
+  const terms = new Float64Array(count);
+  const weights = new Float64Array(places.length).fill(1);
+  let factors = new Float64Array(count);
   for (let step = 0; step < 20; step++) {
-    const matrix = Array.from({ length: count }, () => new Array(count + 1).fill(0));
-    samples.forEach((sample, i) => {
+    const matrix = Array.from({ length: count }, () => new Float64Array(count + 1));
+    for (let i = 0; i < places.length; i++) {
+      writeTerms(terms, grey, places[i]);
       for (let row = 0; row < count; row++) {
-        const weighted = sample[row] * weights[i];
-        for (let column = 0; column < count; column++) matrix[row][column] += weighted * sample[column];
-        matrix[row][count] += weighted * values[i];
+        const weighted = terms[row] * weights[i];
+        for (let column = 0; column < count; column++) matrix[row][column] += weighted * terms[column];
+        matrix[row][count] += weighted * grey.values[places[i]];
       }
-    });
+    }
+    const before = factors;
     factors = solved(matrix);
-    const fit = factors;
-    weights = samples.map((sample, i) => {
+    for (let i = 0; i < places.length; i++) {
+      writeTerms(terms, grey, places[i]);
       let value = 0;
-      for (let k = 0; k < count; k++) value += sample[k] * fit[k];
-      return 1 / Math.max(Math.abs(values[i] - value), 1e-3);
-    });
+      for (let k = 0; k < count; k++) value += terms[k] * factors[k];
+      weights[i] = 1 / Math.max(Math.abs(grey.values[places[i]] - value), 1e-3);
+    }
+    if (step > 0 && factors.every((factor, k) => factor === before[k])) break;
   }
   return factors;
 }
@@ -213,7 +258,7 @@ function solved(matrix) {
       for (let column = k; column <= count; column++) matrix[row][column] -= factor * matrix[k][column];
     }
   }
-  return matrix.map((row, k) => row[count] / row[k]);
+  return Float64Array.from(matrix, (row, k) => row[count] / row[k]);
 }
 
 /* Each pixel averaged with its eight neighbours, those in the middle counting most. */
@@ -221,13 +266,15 @@ function smoothed(grey) {
   return transposed(downColumns(transposed(downColumns(grey))));
 
   function downColumns({ height, width, values }) {
-    return picture(height, width, values.map((value, i) => {
-      const row = Math.floor(i / width);
-      const column = i % width;
-      const above = values[(row === 0 ? 1 : row - 1) * width + column];
-      const below = values[(row === height - 1 ? height - 2 : row + 1) * width + column];
-      return (above + below) / 4 + value / 2;
-    }));
+    const means = new Float32Array(values.length);
+    for (let row = 0; row < height; row++) {
+      const above = (row === 0 ? 1 : row - 1) * width;
+      const below = (row === height - 1 ? height - 2 : row + 1) * width;
+      for (let column = 0; column < width; column++) {
+        means[row * width + column] = (values[above + column] + values[below + column]) / 4 + values[row * width + column] / 2;
+      }
+    }
+    return picture(height, width, means);
   }
 }
 
@@ -264,12 +311,10 @@ function largestInSquares(grey, width) {
     for (let reach = 1; reach < width; ) {
       const step = Math.min(reach, width - reach);
       const { height, width: columns, values } = found;
-      const larger = picture(height - step, columns);
       const apart = step * columns;
-      for (let i = 0; i < larger.values.length; i++) {
-        larger.values[i] = values[i] > values[i + apart] ? values[i] : values[i + apart];
-      }
-      found = larger;
+      const larger = values.slice(0, values.length - apart);
+      for (let i = 0; i < larger.length; i++) if (values[i + apart] > larger[i]) larger[i] = values[i + apart];
+      found = picture(height - step, columns, larger);
       reach += step;
     }
     found = transposed(found);

@@ -22,27 +22,25 @@ function resized(grey, height, width, way = 'BICUBIC') {
   return height === wide.height ? wide : transposed(alongRows(transposed(wide), height, FILTERS[way]));
 }
 
-function transposed(grey) {
-  const turned = picture(grey.width, grey.height);
-  for (let row = 0; row < grey.height; row++) {
-    for (let column = 0; column < grey.width; column++) {
-      turned.values[column * grey.height + row] = grey.values[row * grey.width + column];
-    }
+function transposed({ height, width, values }) {
+  const turned = values.slice();
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) turned[column * height + row] = values[row * width + column];
   }
-  return turned;
+  return picture(width, height, turned);
 }
 
-function alongRows(grey, width, filter) {
-  const scaled = picture(grey.height, width);
-  for (let column = 0; column < width; column++) {
-    const [first, weights] = weightsFor(column, grey.width / width, grey.width, filter);
-    for (let row = 0; row < grey.height; row++) {
+function alongRows({ height, width, values }, newWidth, filter) {
+  const scaled = new Float32Array(height * newWidth);
+  for (let column = 0; column < newWidth; column++) {
+    const [first, weights] = weightsFor(column, width / newWidth, width, filter);
+    for (let row = 0; row < height; row++) {
       let sum = 0;
-      for (let i = 0; i < weights.length; i++) sum += weights[i] * grey.values[row * grey.width + first + i];
-      scaled.values[row * width + column] = sum;
+      for (let i = 0; i < weights.length; i++) sum += weights[i] * values[row * width + first + i];
+      scaled[row * newWidth + column] = sum;
     }
   }
-  return scaled;
+  return picture(height, newWidth, scaled);
 }
 
 /* Which pixels make one of the scaled picture: the first one's place, and how much each counts. */
