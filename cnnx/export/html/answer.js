@@ -34,7 +34,7 @@ class Answer {
 
   clear() {
     this.element.replaceChildren('–');
-    this.verdict.textContent = 'Draw something, or choose a picture below.';
+    this.verdict.textContent = this.network.input[2] === 1 ? 'Draw something, or choose a picture below.' : 'Choose a picture below.';
     this.scores.replaceChildren();
     this.picture.hidden = true;
   }

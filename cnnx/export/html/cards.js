@@ -2,17 +2,18 @@
 
 /* The arithmetic of one number: what it is computed from, step by step, in words and numbers.
 
-   explain(layer, unit, inputs, value, choose) returns elements. `inputs` are the arrays that the layer reads, and
-   choose(channel) is called when another channel of a convolution is to be shown. */
+   explain(layer, unit, inputs, value, names, channel, choose) returns elements. `inputs` are the arrays that the layer
+   reads, `names` those of classes or null, `channel` the one of a convolution that is shown, or null for the strongest;
+   choose(channel) is called when another is chosen. */
 
 const STRONGEST = 8; // of a dense unit's inputs
 
-function explain(layer, unit, inputs, value, channel, choose) {
+function explain(layer, unit, inputs, value, names, channel, choose) {
   const x = inputs[0];
   if (layer.kind.startsWith('Conv') && layer.window) return explainConvolution(layer, unit, x, value, channel, choose);
   if (WINDOWED.includes(layer.kind)) return explainPooling(layer, unit, x, value);
   if (layer.kind === 'Dense') return explainDense(layer, unit, x, value);
-  if (layer.kind.endsWith('Softmax')) return explainSoftmax(layer, unit, x, value);
+  if (layer.kind.endsWith('Softmax')) return explainSoftmax(layer, unit, x, value, names);
   const sources = sourcesOf(layer, unit);
   const numbers = sources.map(([k, each]) => inputs[k][indexIn(layer.inputs[k], each)]);
   return explainOthers(layer, unit, numbers, value);
@@ -30,6 +31,10 @@ function says(text) {
 /* A line of a sum, its result in bold. */
 function sum(text, result) {
   return element('p', { class: 'sum' }, `${text} = `, element('b', {}, result));
+}
+
+function withBias(layer, unit) {
+  return layer.bias ? ` + ${shown(layer.bias[unit])} (bias)` : '';
 }
 
 /* A table of numbers, coloured by size; `won` is the place of one that is framed. */
@@ -95,7 +100,11 @@ function explainConvolution(layer, unit, x, value, channel, choose) {
   const strongest = sums.reduce((best, each, i) => (Math.abs(each) > Math.abs(sums[best]) ? i : best), 0);
   const at = channel !== null && channels.includes(channel) ? channels.indexOf(channel) : strongest;
   const products = patches[at].map((number, place) => (number === null ? null : number * filters[at][place]));
-  const parts = [says(`The filter of this map lies on the marked window. Each number under it is multiplied by the filter's number at the same place; the products are added up.`)];
+  const all = sums.reduce((one, other) => one + other, 0);
+  const parts = [
+    says("The filter of this map lies on the marked window. Each number under it is multiplied by the filter's number at the same place, and the products are added up."),
+    sum(`${shown(all)} (all products)${withBias(layer, filter)}`, shown(value)),
+  ];
   const ofMap = channels.length > 1 ? ` (map ${channels[at] + 1})` : '';
   if (size > 1 && window.width <= 7 && window.height <= 7) {
     parts.push(element('div', { class: 'grids' },
@@ -108,9 +117,6 @@ function explainConvolution(layer, unit, x, value, channel, choose) {
     parts.push(says(`Such a sum for each of the ${channels.length} maps before; choose one to see its window:`));
     parts.push(terms(channels.map((each, i) => [`map ${each + 1}`, sums[i], undefined, () => choose(each), i === at])));
   }
-  const bias = layer.bias ? layer.bias[filter] : 0;
-  const all = sums.reduce((one, other) => one + other, 0);
-  parts.push(sum(`Sum ${shown(all)}${layer.bias ? `, plus the bias ${shown(bias)},` : ''}`, shown(value)));
   return parts;
 }
 
@@ -133,23 +139,22 @@ function explainDense(layer, [, , unit], x, value) {
   products.sort((a, b) => Math.abs(b[1] * b[2]) - Math.abs(a[1] * a[2]));
   const strongest = products.slice(0, STRONGEST);
   const total = (list) => list.reduce((all, [, number, weight]) => all + number * weight, 0);
-  const items = strongest.map(([i, number, weight]) => [`number ${i + 1}`, number * weight, `${shown(number, 2)} × ${shown(weight, 2)}`]);
+  const items = strongest.map(([i, number, weight]) => [`number ${i + 1}`, number * weight, `${shown(number)} × ${shown(weight)}`]);
   const rest = products.slice(STRONGEST);
   const parts = [says(`Each of the ${x.length} numbers before is multiplied by a weight, which training found, and all products are added up. The strongest:`), terms(items)];
-  const others = rest.length ? ` and ${shown(total(rest))} of the other ${rest.length}` : '';
-  const bias = layer.bias ? `, plus the bias ${shown(layer.bias[unit])},` : '';
-  parts.push(sum(`${shown(total(strongest))} of these${others}${bias}`, shown(value)));
+  const others = rest.length ? ` + ${shown(total(rest))} (the other ${rest.length})` : '';
+  parts.push(sum(`${shown(total(strongest))} (these)${others}${withBias(layer, unit)}`, shown(value)));
   return parts;
 }
 
-function explainSoftmax(layer, [row, column, unit], x, value) {
+function explainSoftmax(layer, [row, column, unit], x, value, names) {
   const classes = layer.shape[layer.shape.length - 1];
   const start = (row * layer.output[1] + column) * classes;
   const numbers = Array.from(x.subarray(start, start + classes));
   const largest = Math.max(...numbers);
   const powers = numbers.map((number) => Math.exp(number - largest));
   const all = powers.reduce((one, other) => one + other, 0);
-  const items = numbers.map((number, i) => [`number ${i + 1}`, powers[i], `${shown(number)} → ${shown(powers[i])}`]);
+  const items = numbers.map((number, i) => [names ? names[i] : `number ${i + 1}`, powers[i], `${shown(number)} → ${shown(powers[i])}`]);
   const isLog = layer.kind === 'LogSoftmax';
   return [
     says(`Each number becomes e to the power of it, less the largest, ${shown(largest)}. So none is negative, and what is a little larger counts much more:`),

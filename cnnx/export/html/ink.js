@@ -300,26 +300,37 @@ function dilated(grey, by = 1) {
 }
 
 function closing(grey, width) {
-  const around = largestInSquares(padded(grey, width - 1, -1), width);
-  return mapped(largestInSquares(mapped(around, (value) => -value), width), (value) => -value);
+  const tall = largestInColumns(paddedColumns(grey, width - 1), width);
+  const around = largestInColumns(paddedColumns(transposed(tall), width - 1), width);
+  const narrow = largestInColumns(mapped(around, (value) => -value), width);
+  return mapped(largestInColumns(transposed(narrow), width), (value) => -value);
+}
+
+/* A picture with so many rows of -1 above and below. */
+function paddedColumns({ height, width, values }, by) {
+  const larger = picture(height + 2 * by, width);
+  larger.values.fill(-1);
+  larger.values.set(values, by * width);
+  return larger;
 }
 
 /* The largest value in each square of so many pixels that lies in the picture. */
 function largestInSquares(grey, width) {
-  let found = grey;
-  for (let axis = 0; axis < 2; axis++) {
-    for (let reach = 1; reach < width; ) {
-      const step = Math.min(reach, width - reach);
-      const { height, width: columns, values } = found;
-      const apart = step * columns;
-      const larger = values.slice(0, values.length - apart);
-      for (let i = 0; i < larger.length; i++) if (values[i + apart] > larger[i]) larger[i] = values[i + apart];
-      found = picture(height - step, columns, larger);
-      reach += step;
-    }
-    found = transposed(found);
+  return transposed(largestInColumns(transposed(largestInColumns(grey, width)), width));
+}
+
+/* The largest of so many values one below the other, by doubling: a few passes rather than one for each. */
+function largestInColumns(grey, count) {
+  const values = grey.values.slice();
+  let length = values.length;
+  for (let reach = 1; reach < count; ) {
+    const step = Math.min(reach, count - reach);
+    const apart = step * grey.width;
+    length -= apart;
+    for (let i = 0; i < length; i++) if (values[i + apart] > values[i]) values[i] = values[i + apart];
+    reach += step;
   }
-  return found;
+  return picture(length / grey.width, grey.width, values.slice(0, length));
 }
 
 /* The threshold that separates values into two classes with the largest variance between them. */

@@ -2,7 +2,8 @@
 
 /* Numbers as pictures: each map of a layer is a button with a canvas, a square a number. */
 
-const COLOURS = {};
+const STEPS = 127; // of colours on each side of zero
+const COLOURS = {}; // positive, zero, negative; `all` has them from the most negative on, as pixels
 
 /* Read the colours of the style sheet, as [red, green, blue]. */
 function readColours() {
@@ -11,6 +12,9 @@ function readColours() {
     const text = style.getPropertyValue(`--${name}`).trim();
     COLOURS[name] = [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
   }
+  const bytes = new Uint8ClampedArray(4 * (2 * STEPS + 1));
+  for (let i = -STEPS; i <= STEPS; i++) bytes.set([...colourOf(i / STEPS), 255], 4 * (i + STEPS));
+  COLOURS.all = new Uint32Array(bytes.buffer);
 }
 
 /* The colour of a number from -1 to 1. */
@@ -73,7 +77,7 @@ class Layout {
 
   /* The side of a number's square on the screen. */
   get side() {
-    if (this.isRow) return this.channels <= 12 ? 26 : 13;
+    if (this.isRow) return this.channels <= 12 ? 32 : this.channels <= 512 ? 13 : 8;
     const wanted = this.width <= 6 ? 64 : this.width <= 12 ? 80 : this.width <= 32 ? 96 : 128;
     return wanted / Math.max(this.width, this.height);
   }
@@ -81,6 +85,7 @@ class Layout {
 
 /* As many numbers in a line as make whole lines where that can be. */
 function columnsFor(count) {
+  if (count > 512) return 64;
   for (const columns of [40, 32, 30, 28, 24, 20]) if (count > columns && count % columns === 0) return columns;
   return Math.min(count, 32);
 }
@@ -96,7 +101,7 @@ class Maps {
       const what = this.layout.isRow ? counted(this.layout.channels, 'number') : `map ${map + 1} of ${this.layout.count}`;
       const canvas = element('canvas');
       const button = element('button', { type: 'button', class: 'map', 'aria-label': `${name}: ${what}` }, canvas);
-      canvas.style.width = `${this.layout.columns * this.layout.side}px`;
+      canvas.style.width = `calc(${this.layout.columns * this.layout.side}px * var(--zoom))`;
       canvas.style.aspectRatio = `${this.layout.columns} / ${this.layout.rows}`;
       this.buttons.push(button);
       this.element.append(button);
@@ -104,13 +109,19 @@ class Maps {
   }
 
   draw(values) {
-    const { layout } = this;
-    const largest = largestSize(values);
+    const { rows, columns, count, isRow } = this.layout;
+    const scale = STEPS / largestSize(values);
     this.buttons.forEach((button, map) => {
-      paint(button.firstChild, layout.rows, layout.columns, (i) => {
-        const unit = layout.unit(map, Math.floor(i / layout.columns), i % layout.columns);
-        return unit && colourOf(values[layout.index(unit)] / largest);
-      });
+      const canvas = button.firstChild;
+      if (canvas.width !== columns || canvas.height !== rows) [canvas.width, canvas.height] = [columns, rows];
+      const image = new ImageData(columns, rows);
+      const pixels = new Uint32Array(image.data.buffer);
+      const shownHere = isRow ? values.length : rows * columns;
+      for (let i = 0; i < shownHere; i++) {
+        const value = values[isRow ? i : i * count + map];
+        pixels[i] = COLOURS.all[STEPS + Math.min(Math.max(Math.round(value * scale) || 0, -STEPS), STEPS)];
+      }
+      canvas.getContext('2d').putImageData(image, 0, 0);
     });
   }
 

@@ -19,8 +19,6 @@ class Pad {
 
   start(event) {
     if (event.button !== 0 || !event.isPrimary) return;
-    event.preventDefault();
-    this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(event.pointerId);
     this.current = { thickness: this.thickness, points: [this.place(event)] };
     this.strokes.push(this.current);

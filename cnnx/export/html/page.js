@@ -5,7 +5,7 @@
 const network = JSON.parse(document.getElementById('network').textContent);
 readParameters(network, document.getElementById('parameters').textContent.trim());
 const INPUT = { kind: 'Input', index: -1, reads: [], inputs: [], shape: network.input, image: network.input, output: network.input };
-const TITLES = { Dense: 'Dense', Convolutional: 'Convolution', MaxPooling: 'Max-pooling', AveragePooling: 'Average pooling', Input: 'The image' };
+const TITLES = { Convolutional: 'Convolution', Convolutional1D: 'Convolution 1D', MaxPooling: 'Max-pooling', UpSampling: 'Upsampling', LeakyReLU: 'Leaky ReLU', Input: 'The image' };
 
 const byId = (id) => document.getElementById(id);
 const views = new Map(); // the Maps of each layer by its place; -1 is the input
@@ -130,7 +130,7 @@ function levels() {
 }
 
 function nameOf(layer) {
-  const title = TITLES[layer.kind] ?? layer.kind;
+  const title = TITLES[layer.kind] ?? layer.kind.replace(/([a-z])([A-Z])(?=[a-z]{2})/g, (_, end, start) => `${end} ${start.toLowerCase()}`);
   return layer.index < 0 ? title : `${layer.index + 1}. ${title}`;
 }
 
@@ -142,9 +142,24 @@ function layerSection(layer) {
   const from = isChain ? '' : ` It reads ${layer.reads.map((place) => (place < 0 ? 'the image' : nameOf(network.layers[place]))).join(' and ')}.`;
   const words = layer.index < 0 ? 'What the network is given, as numbers.' : wordsFor(layer) + from;
   const section = element('section', { class: 'layer', 'aria-label': nameOf(layer) }, head, element('p', { class: 'hint' }, words), maps.element);
+  if (namesOutputs(layer) && layer.shape[0] <= 12 && network.names.every((name) => name.length <= 3)) section.append(namesBelow(maps.layout));
   if (layer.kind.startsWith('Conv') && layer.window) section.append(filtersOf(layer));
   maps.buttons.forEach((button, map) => listen(button, maps, map));
   return section;
+}
+
+/* Whether a layer has a number for each class: the last, and what a softmax reads. */
+function namesOutputs(layer) {
+  const last = network.layers[network.layers.length - 1];
+  const isLast = layer === last || (last.kind.endsWith('Softmax') && last.reads[0] === layer.index);
+  return isLast && layer.shape.length === 1 && network.output !== 'yes or no';
+}
+
+function namesBelow(layout) {
+  const names = element('div', { class: 'names', 'aria-hidden': 'true' }, ...network.names.map((name) => element('span', {}, name)));
+  names.style.gridTemplateColumns = `repeat(${layout.channels}, 1fr)`;
+  names.style.width = `calc(${layout.columns * layout.side}px * var(--zoom))`;
+  return names;
 }
 
 /* The filters of a convolution, drawn when they are opened. */
@@ -239,14 +254,13 @@ function showCard(speak) {
   const inputs = layer.reads.map(valuesOf);
   const body = layer.index < 0
     ? [says('A pixel of the image: 0 is background, 1 is full ink or full brightness.'), sum('The pixel', shown(value))]
-    : explain(layer, place, inputs, value, state.channel, (channel) => {
+    : explain(layer, place, inputs, value, layer.index === network.layers.length - 1 ? network.names : null, state.channel, (channel) => {
         state.channel = channel;
         state.held = true;
         showCard(false);
       });
-  if (layer === network.layers[network.layers.length - 1] && maps.layout.isRow) {
-    const names = network.output === 'yes or no' ? network.names.slice(1) : network.names;
-    body.unshift(says(`This is the output for “${names[place[2]]}”.`));
+  if (namesOutputs(layer)) {
+    body.unshift(says(`This is the number for “${network.names[place[2]]}”.`));
   }
   byId('card-body').replaceChildren(...body);
   byId('card').classList.add('open');
@@ -355,6 +369,7 @@ function start() {
   byId('about').textContent = `${counted(network.layers.length, 'layer')}, ${weights.toLocaleString('en')} numbers learned in training. It runs here, in your browser.`;
   const isDrawn = network.input[2] === 1;
   byId('draw').hidden = !isDrawn;
+  byId('view-label').hidden = network.layers[network.layers.length - 1].shape.length > 1;
   const size = `${network.input[0]} × ${network.input[1]}`;
   byId('given-hint').textContent = network.prepare === 'digit'
     ? `The drawing, centred and scaled to ${size} pixels like the images it learned from.`
@@ -383,6 +398,7 @@ function start() {
   });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { readColours(); compute(state.x, state.label); });
   compute(null, null);
+  if (!isDrawn && network.samples) byId('strip').firstChild.click();
 }
 
 start();

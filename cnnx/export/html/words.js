@@ -77,7 +77,7 @@ function shown(value, digits = 3) {
 }
 
 function percent(part) {
-  return `${(100 * part).toFixed(1)} %`;
+  return `${(100 * part).toFixed(1)}\u00a0%`;
 }
 
 /* Make an element: attributes, then text or elements. Text is set as text, so that no name can be markup. */
