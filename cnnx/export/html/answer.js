@@ -56,7 +56,7 @@ class Answer {
     if (probabilities) {
       const name = names[best];
       this.element.classList.toggle('long', name.length > 8);
-      this.element.replaceChildren(name, element('small', {}, percent(numbers[best])));
+      this.element.replaceChildren(name, ' ', element('small', {}, percent(numbers[best])));
       const sure = numbers[best] < LEAST_PROBABILITY ? 'The network is not sure.' : '';
       const right = label === null ? '' : label === best ? 'Right: that is its label.' : `Wrong: it is labelled ${names[label]}.`;
       this.verdict.textContent = [right, sure].filter(Boolean).join(' ');

@@ -77,7 +77,7 @@ function terms(items) {
     if (choose) {
       const button = element('button', { type: 'button', 'aria-pressed': String(Boolean(isChosen)) }, ...parts);
       button.addEventListener('click', choose);
-      list.append(element('li', {}, button));
+      list.append(element('li', { class: 'chosen' }, button));
     } else {
       list.append(element('li', {}, ...parts));
     }

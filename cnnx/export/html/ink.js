@@ -61,7 +61,7 @@ function variance(values) {
 
 /* numpy.quantile: what lies between the two nearest of the sorted values. */
 function quantile(values, part) {
-  const copy = Float32Array.from(values);
+  const copy = new Float32Array(values);
   const at = part * (copy.length - 1);
   const below = smallest(copy, Math.floor(at));
   return at % 1 === 0 ? below : below + (smallest(copy, Math.ceil(at)) - below) * (at % 1);

@@ -196,7 +196,7 @@ function listen(button, maps, map) {
     return layout.unit(map, row, column);
   };
   button.addEventListener('pointermove', (event) => {
-    const unit = event.pointerType !== 'touch' && !state.held && at(event);
+    const unit = event.pointerType !== 'touch' && !state.held && cardIsBeside() && at(event);
     if (unit) choose(layer, unit, false);
   });
   button.addEventListener('click', (event) => {
@@ -214,6 +214,11 @@ function listen(button, maps, map) {
     const unit = layout.unit(map, row + step[0], column + step[1]);
     if (unit) choose(layer, unit, state.held);
   });
+}
+
+/* Whether the card stands beside the layers; on narrow screens it lies over them, and only a click opens it. */
+function cardIsBeside() {
+  return matchMedia('(min-width: 1000px)').matches;
 }
 
 /* The number of a map that is chosen, or the one with the largest size. */
@@ -248,7 +253,7 @@ function showCard(speak) {
   const [map, row, column] = maps.layout.place(place);
   maps.mark(map, row, column, row + 1, column + 1, 'unit');
   if (layer.index >= 0) markSources(layer, place);
-  const where = maps.layout.isRow ? `number ${place[2] + 1}` : `map ${place[2] + 1}, row ${place[0] + 1}, column ${place[1] + 1}`;
+  const where = namesOutputs(layer) ? `“${network.names[place[2]]}”` : maps.layout.isRow ? `number ${place[2] + 1}` : `map ${place[2] + 1}, row ${place[0] + 1}, column ${place[1] + 1}`;
   const title = `${nameOf(layer)}: ${where}`;
   byId('card-title').textContent = title;
   const inputs = layer.reads.map(valuesOf);
@@ -259,11 +264,9 @@ function showCard(speak) {
         state.held = true;
         showCard(false);
       });
-  if (namesOutputs(layer)) {
-    body.unshift(says(`This is the number for “${network.names[place[2]]}”.`));
-  }
   byId('card-body').replaceChildren(...body);
   byId('card').classList.add('open');
+  document.body.classList.add('covered');
   byId('close').hidden = false;
   if (speak) byId('spoken').textContent = `${title}: ${shown(value)}`;
 }
@@ -288,6 +291,7 @@ function letGo() {
   state.held = false;
   for (const each of views.values()) each.unmark();
   byId('card').classList.remove('open');
+  document.body.classList.remove('covered');
   byId('close').hidden = true;
   byId('card-title').textContent = 'How a number is made';
   byId('card-body').replaceChildren(element('p', { class: 'hint' }, 'Point at a square of any layer, or tap it.'));
@@ -369,6 +373,7 @@ function start() {
   byId('about').textContent = `${counted(network.layers.length, 'layer')}, ${weights.toLocaleString('en')} numbers learned in training. It runs here, in your browser.`;
   const isDrawn = network.input[2] === 1;
   byId('draw').hidden = !isDrawn;
+  byId('draw').parentElement.classList.toggle('undrawn', !isDrawn);
   byId('view-label').hidden = network.layers[network.layers.length - 1].shape.length > 1;
   const size = `${network.input[0]} × ${network.input[1]}`;
   byId('given-hint').textContent = network.prepare === 'digit'
