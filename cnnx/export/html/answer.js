@@ -6,7 +6,14 @@ const LEAST_PROBABILITY = 0.9; // below it, the network is not sure
 const MOST_SHOWN = 12;
 /* Colours of a map of classes. Source: Okabe and Ito, "Color universal design", 2008. */
 const OF_CLASSES = [
-  [0, 0, 0], [230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167],
+  [0, 0, 0],
+  [230, 159, 0],
+  [86, 180, 233],
+  [0, 158, 115],
+  [240, 228, 66],
+  [0, 114, 178],
+  [213, 94, 0],
+  [204, 121, 167],
 ];
 
 /* Probabilities of classes out of what the network gives, or null where it gives none. */
@@ -34,7 +41,8 @@ class Answer {
 
   clear() {
     this.element.replaceChildren('–');
-    this.verdict.textContent = this.network.input[2] === 1 ? 'Draw something, or choose a picture below.' : 'Choose a picture below.';
+    this.verdict.textContent =
+      this.network.input[2] === 1 ? 'Draw something, or choose a picture below.' : 'Choose a picture below.';
     this.scores.replaceChildren();
     this.picture.hidden = true;
   }
@@ -58,11 +66,14 @@ class Answer {
       this.element.classList.toggle('long', name.length > 8);
       this.element.replaceChildren(name, ' ', element('small', {}, percent(numbers[best])));
       const sure = numbers[best] < LEAST_PROBABILITY ? 'The network is not sure.' : '';
-      const right = label === null ? '' : label === best ? 'Right: that is its label.' : `Wrong: it is labelled ${names[label]}.`;
+      const right =
+        label === null ? '' : label === best ? 'Right: that is its label.' : `Wrong: it is labelled ${names[label]}.`;
       this.verdict.textContent = [right, sure].filter(Boolean).join(' ');
     } else {
       this.element.classList.add('long');
-      this.element.replaceChildren(Array.from(values.slice(0, 3), (value) => shown(value)).join(', ') + (values.length > 3 ? ' …' : ''));
+      this.element.replaceChildren(
+        Array.from(values.slice(0, 3), (value) => shown(value)).join(', ') + (values.length > 3 ? ' …' : ''),
+      );
       this.verdict.textContent = label === null ? '' : `The sample's own: ${label}.`;
     }
     const largest = probabilities ? 1 : largestSize(numbers);
@@ -70,9 +81,15 @@ class Answer {
     for (const i of order.slice(0, MOST_SHOWN)) {
       const bar = element('i', { class: numbers[i] < 0 ? 'negative' : '' });
       bar.style.width = `${(100 * Math.abs(numbers[i])) / largest}%`;
-      list.append(element('li', { class: probabilities && i === best ? 'best' : '' },
-        element('span', { class: 'name' }, names[i]), element('span', { class: 'bar' }, bar),
-        element('span', { class: 'number' }, probabilities ? percent(numbers[i]) : shown(numbers[i]))));
+      list.append(
+        element(
+          'li',
+          { class: probabilities && i === best ? 'best' : '' },
+          element('span', { class: 'name' }, names[i]),
+          element('span', { class: 'bar' }, bar),
+          element('span', { class: 'number' }, probabilities ? percent(numbers[i]) : shown(numbers[i])),
+        ),
+      );
     }
     this.scores.replaceChildren(list);
   }

@@ -35,7 +35,7 @@ function* occlusion(x, [H, W, C], score) {
    et al., "Deep inside convolutional networks", 2014, section 3. Yields after each pixel; returns a map (H, W). */
 function* gradient(x, [H, W, C], score) {
   const slopes = new Float32Array(H * W);
-  const little = 0.02 * (largestSize(x));
+  const little = 0.02 * largestSize(x);
   const changed = x.slice();
   for (let place = 0; place < H * W; place++) {
     for (let c = place * C; c < (place + 1) * C; c++) {

@@ -33,8 +33,13 @@ function sum(text, result) {
   return element('p', { class: 'sum' }, `${text} = `, element('b', {}, result));
 }
 
+/* A number that is added, with its sign. */
+function plus(number) {
+  return number < 0 ? ` − ${shown(-number)}` : ` + ${shown(number)}`;
+}
+
 function withBias(layer, unit) {
-  return layer.bias ? ` + ${shown(layer.bias[unit])} (bias)` : '';
+  return layer.bias ? `${plus(layer.bias[unit])} (bias)` : '';
 }
 
 /* A table of numbers, coloured by size; `won` is the place of one that is framed. */
@@ -72,7 +77,9 @@ function terms(items) {
     bar.style.left = '0';
     bar.style.width = `${(100 * Math.abs(number)) / largest}%`;
     const parts = [
-      element('span', {}, name), element('span', { class: 'bar' }, bar), element('span', { class: 'number' }, text ?? shown(number)),
+      element('span', {}, name),
+      element('span', { class: 'bar' }, bar),
+      element('span', { class: 'number' }, text ?? shown(number)),
     ];
     if (choose) {
       const button = element('button', { type: 'button', 'aria-pressed': String(Boolean(isChosen)) }, ...parts);
@@ -92,26 +99,39 @@ function explainConvolution(layer, unit, x, value, channel, choose) {
   const size = window.height * window.width;
   const patches = channels.map((each) => {
     const patch = new Array(size).fill(null);
-    for (const [place, r, c] of pixelsOfWindow(window, image, row, column)) patch[place] = x[(r * image[1] + c) * image[2] + each];
+    for (const [place, r, c] of pixelsOfWindow(window, image, row, column))
+      patch[place] = x[(r * image[1] + c) * image[2] + each];
     return patch;
   });
-  const filters = channels.map((_, i) => Array.from({ length: size }, (_, place) => weights[(place * channels.length + i) * output[2] + filter]));
-  const sums = patches.map((patch, i) => patch.reduce((all, number, place) => all + (number ?? 0) * filters[i][place], 0));
+  const filters = channels.map((_, i) =>
+    Array.from({ length: size }, (_, place) => weights[(place * channels.length + i) * output[2] + filter]),
+  );
+  const sums = patches.map((patch, i) =>
+    patch.reduce((all, number, place) => all + (number ?? 0) * filters[i][place], 0),
+  );
   const strongest = sums.reduce((best, each, i) => (Math.abs(each) > Math.abs(sums[best]) ? i : best), 0);
   const at = channel !== null && channels.includes(channel) ? channels.indexOf(channel) : strongest;
   const products = patches[at].map((number, place) => (number === null ? null : number * filters[at][place]));
   const all = sums.reduce((one, other) => one + other, 0);
   const parts = [
-    says("The filter of this map lies on the marked window. Each number under it is multiplied by the filter's number at the same place, and the products are added up."),
+    says(
+      "The filter of this map lies on the marked window. Each number under it is multiplied by the filter's number at the same place, and the products are added up.",
+    ),
     sum(`${shown(all)} (all products)${withBias(layer, filter)}`, shown(value)),
   ];
   const ofMap = channels.length > 1 ? ` (map ${channels[at] + 1})` : '';
   if (size > 1 && window.width <= 7 && window.height <= 7) {
-    parts.push(element('div', { class: 'grids' },
-      grid(`Window${ofMap}`, window.height, window.width, patches[at]),
-      grid('Filter, learned in training', window.height, window.width, filters[at]),
-      grid('Products', window.height, window.width, products)));
-    if (patches[at].includes(null)) parts.push(element('p', { class: 'hint' }, '· lies beyond the edge, and counts as 0.'));
+    parts.push(
+      element(
+        'div',
+        { class: 'grids' },
+        grid(`Window${ofMap}`, window.height, window.width, patches[at]),
+        grid('Filter, learned in training', window.height, window.width, filters[at]),
+        grid('Products', window.height, window.width, products),
+      ),
+    );
+    if (patches[at].includes(null))
+      parts.push(element('p', { class: 'hint' }, '· lies beyond the edge, and counts as 0.'));
   }
   if (channels.length > 1) {
     parts.push(says(`Such a sum for each of the ${channels.length} maps before; choose one to see its window:`));
@@ -123,11 +143,18 @@ function explainConvolution(layer, unit, x, value, channel, choose) {
 function explainPooling(layer, [row, column, channel], x, value) {
   const { window, image } = layer;
   const numbers = new Array(window.height * window.width).fill(null);
-  for (const [place, r, c] of pixelsOfWindow(window, image, row, column)) numbers[place] = x[(r * image[1] + c) * image[2] + channel];
+  for (const [place, r, c] of pixelsOfWindow(window, image, row, column))
+    numbers[place] = x[(r * image[1] + c) * image[2] + channel];
   const isMax = layer.kind.includes('Max');
   const won = isMax ? numbers.indexOf(value) : -1;
   const count = numbers.filter((number) => number !== null).length;
-  const parts = [says(isMax ? 'Of the marked window the largest number stays, here the framed one. Where in the window it was is forgotten.' : `The marked window becomes the mean of its ${count} numbers.`)];
+  const parts = [
+    says(
+      isMax
+        ? 'Of the marked window the largest number stays, here the framed one. Where in the window it was is forgotten.'
+        : `The marked window becomes the mean of its ${count} numbers.`,
+    ),
+  ];
   if (window.width <= 8 && window.height <= 8) parts.push(grid('Window', window.height, window.width, numbers, won));
   parts.push(sum(isMax ? `Largest of ${count}` : `Mean of ${count}`, shown(value)));
   return parts;
@@ -139,10 +166,19 @@ function explainDense(layer, [, , unit], x, value) {
   products.sort((a, b) => Math.abs(b[1] * b[2]) - Math.abs(a[1] * a[2]));
   const strongest = products.slice(0, STRONGEST);
   const total = (list) => list.reduce((all, [, number, weight]) => all + number * weight, 0);
-  const items = strongest.map(([i, number, weight]) => [`number ${i + 1}`, number * weight, `${shown(number)} × ${shown(weight)}`]);
+  const items = strongest.map(([i, number, weight]) => [
+    `number ${i + 1}`,
+    number * weight,
+    `${shown(number)} × ${shown(weight)}`,
+  ]);
   const rest = products.slice(STRONGEST);
-  const parts = [says(`Each of the ${x.length} numbers before is multiplied by a weight, which training found, and all products are added up. The strongest:`), terms(items)];
-  const others = rest.length ? ` + ${shown(total(rest))} (the other ${rest.length})` : '';
+  const parts = [
+    says(
+      `Each of the ${x.length} numbers before is multiplied by a weight, which training found, and all products are added up. The strongest:`,
+    ),
+    terms(items),
+  ];
+  const others = rest.length ? `${plus(total(rest))} (the other ${rest.length})` : '';
   parts.push(sum(`${shown(total(strongest))} (these)${others}${withBias(layer, unit)}`, shown(value)));
   return parts;
 }
@@ -154,53 +190,110 @@ function explainSoftmax(layer, [row, column, unit], x, value, names) {
   const largest = Math.max(...numbers);
   const powers = numbers.map((number) => Math.exp(number - largest));
   const all = powers.reduce((one, other) => one + other, 0);
-  const items = numbers.map((number, i) => [names ? names[i] : `number ${i + 1}`, powers[i], `${shown(number)} → ${shown(powers[i])}`]);
+  const items = numbers.map((number, i) => [
+    names ? names[i] : `number ${i + 1}`,
+    powers[i],
+    `${shown(number)} → ${shown(powers[i])}`,
+  ]);
   const isLog = layer.kind === 'LogSoftmax';
   return [
-    says(`Each number becomes e to the power of it, less the largest, ${shown(largest)}. So none is negative, and what is a little larger counts much more:`),
+    says(
+      `Each number becomes e to the power of it, less the largest, ${shown(largest)}. So none is negative, and what is a little larger counts much more:`,
+    ),
     terms(items.slice(0, 20)),
     says(`Together they are ${shown(all)}. Divided by that they add up to 1.`),
     sum(`${isLog ? 'log of ' : ''}${shown(powers[unit])} / ${shown(all)}`, shown(value)),
   ];
 }
 
-function explainOthers(layer, [row, column, channel], numbers, value) {
+function explainOthers(layer, [, , channel], numbers, value) {
   const x = numbers[0];
   const result = shown(value);
   switch (layer.kind) {
     case 'Add':
-      return [says('The numbers at the same place of the layers before are added.'), sum(numbers.map((each) => shown(each)).join(' + '), result)];
+      return [
+        says('The numbers at the same place of the layers before are added.'),
+        sum(numbers.map((each) => shown(each)).join(' + '), result),
+      ];
     case 'Multiply':
-      return [says('The numbers at the same place of the layers before are multiplied.'), sum(numbers.map((each) => shown(each)).join(' × '), result)];
+      return [
+        says('The numbers at the same place of the layers before are multiplied.'),
+        sum(numbers.map((each) => shown(each)).join(' × '), result),
+      ];
     case 'BatchNormalization': {
       const [mean, variance] = [layer.running_mean[channel], layer.running_variance[channel]];
       return [
-        says(`In training, the numbers of this map had mean ${shown(mean)} and variance ${shown(variance)}. The number less the mean, by the square root of the variance, times ${shown(layer.gamma[channel])}, plus ${shown(layer.beta[channel])}:`),
-        sum(`${shown(layer.gamma[channel])} × (${shown(x)} − ${shown(mean)}) / √${shown(variance + layer.epsilon)} + ${shown(layer.beta[channel])}`, result),
+        says(
+          `In training, the numbers of this map had mean ${shown(mean)} and variance ${shown(variance)}. The number less the mean, by the square root of the variance, times ${shown(layer.gamma[channel])}, plus ${shown(layer.beta[channel])}:`,
+        ),
+        sum(
+          `${shown(layer.gamma[channel])} × (${shown(x)} − ${shown(mean)}) / √${shown(variance + layer.epsilon)} + ${shown(layer.beta[channel])}`,
+          result,
+        ),
       ];
     }
     case 'GroupNormalization':
     case 'LayerNormalization': {
       const [mean, scale] = meanAndScale(numbers, layer.epsilon);
       return [
-        says(`The ${numbers.length} numbers that are marked have mean ${shown(mean)} and deviation ${shown(1 / scale)}. They are brought to mean 0 and deviation 1, then multiplied by ${shown(layer.gamma[channel])}, and ${shown(layer.beta[channel])} is added.`),
+        says(
+          `The ${numbers.length} numbers that are marked have mean ${shown(mean)} and deviation ${shown(1 / scale)}. They are brought to mean 0 and deviation 1, then multiplied by ${shown(layer.gamma[channel])}, and ${shown(layer.beta[channel])} is added.`,
+        ),
         sum('The number here', result),
       ];
     }
     case 'Rescaling':
-      return [says('The number before, times a factor, plus an offset.'), sum(`${shown(x)} × ${shown(numberOf(layer.scale, channel))} + ${shown(numberOf(layer.offset, channel))}`, result)];
+      return [
+        says('The number before, times a factor, plus an offset.'),
+        sum(
+          `${shown(x)} × ${shown(numberOf(layer.scale, channel))} + ${shown(numberOf(layer.offset, channel))}`,
+          result,
+        ),
+      ];
     case 'PReLU':
-      return [says('A positive number stays; a negative one is multiplied by what this map has learned.'), sum(x > 0 ? shown(x) : `${shown(layer.alpha[channel])} × ${shown(x)}`, result)];
+      return [
+        says('A positive number stays; a negative one is multiplied by what this map has learned.'),
+        sum(x > 0 ? shown(x) : `${shown(layer.alpha[channel])} × ${shown(x)}`, result),
+      ];
     case 'ReLU':
-      return [says(x > 0 ? 'The number before is positive: it stays.' : 'The number before is not positive: it becomes 0.'), sum(`max(0, ${shown(x)})`, result)];
+      return [
+        says(x > 0 ? 'The number before is positive: it stays.' : 'The number before is not positive: it becomes 0.'),
+        sum(`max(0, ${shown(x)})`, result),
+      ];
     case 'TransposedConvolutional':
-      return [says(`The ${numbers.length} marked numbers each add a filter, times themselves, to a window here. Their parts at this place, and the bias ${shown(layer.bias ? layer.bias[channel] : 0)}, make it.`), sum('The number here', result)];
+      return [
+        says(
+          `The ${numbers.length} marked numbers each add a filter, times themselves, to a window here. Their parts at this place, and the bias ${shown(layer.bias ? layer.bias[channel] : 0)}, make it.`,
+        ),
+        sum('The number here', result),
+      ];
     case 'UpSampling':
-      return [says(numbers.length > 1 ? 'It lies between the marked pixels: a mean in which the nearer ones count more.' : 'The marked pixel is repeated.'), sum('The number here', result)];
+      return [
+        says(
+          numbers.length > 1
+            ? 'It lies between the marked pixels: a mean in which the nearer ones count more.'
+            : 'The marked pixel is repeated.',
+        ),
+        sum('The number here', result),
+      ];
     case 'ZeroPadding':
-      return [says(numbers.length ? 'The number before, in the middle of the larger image.' : 'It is in the border that is added: 0.'), sum('The number here', result)];
+      return [
+        says(
+          numbers.length
+            ? 'The number before, in the middle of the larger image.'
+            : 'It is in the border that is added: 0.',
+        ),
+        sum('The number here', result),
+      ];
     default:
-      if (layer.kind in FORMULAS) return [says(`The curve ${FORMULAS[layer.kind]}, at x = ${shown(x)}:`), sum(`${layer.kind} of ${shown(x)}`, result)];
-      return [says('The same number as before, at another place or unchanged. It is marked there.'), sum('The number here', result)];
+      if (layer.kind in FORMULAS)
+        return [
+          says(`The curve ${FORMULAS[layer.kind]}, at x = ${shown(x)}:`),
+          sum(`${layer.kind} of ${shown(x)}`, result),
+        ];
+      return [
+        says('The same number as before, at another place or unchanged. It is marked there.'),
+        sum('The number here', result),
+      ];
   }
 }

@@ -123,13 +123,20 @@ function inkOf(grey, even) {
   const threshold = otsu(ink);
   const inked = ink.filter((value) => value > threshold);
   const plain = ink.filter((value) => value <= threshold);
-  if (!inked.length || mean(inked) - mean(plain) < Math.max(LEAST_CONTRAST, LEAST_CLEARNESS * Math.sqrt(variance(plain)))) {
+  if (
+    !inked.length ||
+    mean(inked) - mean(plain) < Math.max(LEAST_CONTRAST, LEAST_CLEARNESS * Math.sqrt(variance(plain)))
+  ) {
     return null;
   }
   const middle = median(plain);
   const faintest = middle + 3 * 1.48 * median(plain.map((value) => Math.abs(value - middle)));
   const strength = mean(inked) - faintest;
-  return picture(grey.height, grey.width, ink.map((value) => clipped((value - faintest) / strength)));
+  return picture(
+    grey.height,
+    grey.width,
+    ink.map((value) => clipped((value - faintest) / strength)),
+  );
 }
 
 /* What may be the ink on a picture that has two levels, the rarer one first; empty for one with shades. */
@@ -140,7 +147,8 @@ function inksOfTwoLevels(grey) {
   const dark = grey.values.filter((value) => value <= threshold);
   const bright = grey.values.filter((value) => value > threshold);
   const within = [dark, bright].reduce(
-    (sum, part) => sum + (part.length ? (variance(part) * part.length) / grey.values.length : 0), 0,
+    (sum, part) => sum + (part.length ? (variance(part) * part.length) / grey.values.length : 0),
+    0,
   );
   if (within > UNEVEN * variance(grey.values)) return [];
   const [low, high] = [median(dark), median(bright)];
@@ -158,7 +166,18 @@ function inkOfFewPixels(grey) {
   if (highest < LEAST_CONTRAST) return null;
   const longer = Math.max(grey.height, grey.width);
   const [height, width] = [grey.height, grey.width].map((length) => Math.floor(((length + 2) * SMALLEST) / longer));
-  return mapped(resized(padded(mapped(ink, (value) => value / highest), 1), height, width, 'LANCZOS'), clipped);
+  return mapped(
+    resized(
+      padded(
+        mapped(ink, (value) => value / highest),
+        1,
+      ),
+      height,
+      width,
+      'LANCZOS',
+    ),
+    clipped,
+  );
 }
 
 /* Where strokes are: strong ink, and weak ink that touches it. */
@@ -182,7 +201,14 @@ function ground(grey, even) {
   const unlike = border.filter((i) => Math.abs(surface[i] - values[i]) > LEAST_CONTRAST).length / border.length;
   if (even || unlike <= MIXED) return surface;
   const step = Math.max(1, Math.floor(Math.max(height, width) / 64));
-  return surfaceOf(grey, fitted(grey, chosenPlaces(grey, (row, column) => row % step === 0 && column % step === 0), 6));
+  return surfaceOf(
+    grey,
+    fitted(
+      grey,
+      chosenPlaces(grey, (row, column) => row % step === 0 && column % step === 0),
+      6,
+    ),
+  );
 }
 
 /* Where a row or column is, from -1 for the first to 1 for the last. */
@@ -271,7 +297,8 @@ function smoothed(grey) {
       const above = (row === 0 ? 1 : row - 1) * width;
       const below = (row === height - 1 ? height - 2 : row + 1) * width;
       for (let column = 0; column < width; column++) {
-        means[row * width + column] = (values[above + column] + values[below + column]) / 4 + values[row * width + column] / 2;
+        means[row * width + column] =
+          (values[above + column] + values[below + column]) / 4 + values[row * width + column] / 2;
       }
     }
     return picture(height, width, means);
@@ -302,7 +329,10 @@ function dilated(grey, by = 1) {
 function closing(grey, width) {
   const tall = largestInColumns(paddedColumns(grey, width - 1), width);
   const around = largestInColumns(paddedColumns(transposed(tall), width - 1), width);
-  const narrow = largestInColumns(mapped(around, (value) => -value), width);
+  const narrow = largestInColumns(
+    mapped(around, (value) => -value),
+    width,
+  );
   return mapped(largestInColumns(transposed(narrow), width), (value) => -value);
 }
 
@@ -388,7 +418,8 @@ function boundingBoxes(labels) {
   labels.values.forEach((label, i) => {
     if (!label) return;
     const [row, column] = [Math.floor(i / labels.width), i % labels.width];
-    const box = (boxes[label - 1] ??= [labels.height, 0, labels.width, 0]);
+    boxes[label - 1] ??= [labels.height, 0, labels.width, 0];
+    const box = boxes[label - 1];
     box[0] = Math.min(box[0], row);
     box[1] = Math.max(box[1], row + 1);
     box[2] = Math.min(box[2], column);

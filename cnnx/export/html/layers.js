@@ -149,7 +149,7 @@ function dense(x, layer) {
   return Float32Array.from(sums);
 }
 
-function pooled(x, layer, reduce) {
+function pooled(layer, reduce) {
   const { image, output, window } = layer;
   const [P, Q, C] = output;
   const y = new Float32Array(P * Q * C);
@@ -163,7 +163,7 @@ function pooled(x, layer, reduce) {
 }
 
 function maxPooling(x, layer) {
-  return pooled(x, layer, (starts, c) => {
+  return pooled(layer, (starts, c) => {
     let best = -Infinity;
     for (const start of starts) best = Math.max(best, x[start + c]);
     return best;
@@ -174,7 +174,7 @@ function maxPooling(x, layer) {
 function averagePooling(x, layer) {
   const { window, factor } = layer;
   const isDilated = window.dilationHeight > 1 || window.dilationWidth > 1;
-  return pooled(x, layer, (starts, c, position) => {
+  return pooled(layer, (starts, c, position) => {
     let sum = 0;
     for (const start of starts) sum += x[start + c];
     const count = isDilated ? window.height * window.width : starts.length;
@@ -201,7 +201,10 @@ function batchNormalization(x, layer) {
 function groupNormalization(x, layer) {
   const y = new Float32Array(x.length);
   for (const part of partsToNormalize(x, layer)) {
-    const [mean, scale] = meanAndScale(part.map((i) => x[i]), layer.epsilon);
+    const [mean, scale] = meanAndScale(
+      part.map((i) => x[i]),
+      layer.epsilon,
+    );
     for (const i of part) {
       const c = i % layer.image[2];
       y[i] = layer.gamma[c] * (x[i] - mean) * scale + layer.beta[c];
@@ -313,7 +316,12 @@ function neighbours(place, factor, size, interpolation) {
   const at = Math.min(Math.max((place + 0.5) / factor - 0.5, 0), size - 1);
   const first = Math.floor(at);
   const rest = at - first;
-  return rest > 0 ? [[first, 1 - rest], [first + 1, rest]] : [[first, 1]];
+  return rest > 0
+    ? [
+        [first, 1 - rest],
+        [first + 1, rest],
+      ]
+    : [[first, 1]];
 }
 
 function merged(inputs, compute) {

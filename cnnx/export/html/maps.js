@@ -98,7 +98,9 @@ class Maps {
     this.element = element('div', { class: 'maps' });
     this.buttons = [];
     for (let map = 0; map < this.layout.count; map++) {
-      const what = this.layout.isRow ? counted(this.layout.channels, 'number') : `map ${map + 1} of ${this.layout.count}`;
+      const what = this.layout.isRow
+        ? counted(this.layout.channels, 'number')
+        : `map ${map + 1} of ${this.layout.count}`;
       const canvas = element('canvas');
       const button = element('button', { type: 'button', class: 'map', 'aria-label': `${name}: ${what}` }, canvas);
       canvas.style.width = `calc(${this.layout.columns * this.layout.side}px * var(--zoom))`;

@@ -12,7 +12,10 @@ function readParameters(description, base64) {
     for (const [name, { type, shape, start }] of Object.entries(layer.parameters)) {
       const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
       for (let i = 0; i < values.length; i++) {
-        values[i] = type === 'float16' ? halfPrecision(view.getUint16(start + 2 * i, true)) : view.getFloat32(start + 4 * i, true);
+        values[i] =
+          type === 'float16'
+            ? halfPrecision(view.getUint16(start + 2 * i, true))
+            : view.getFloat32(start + 4 * i, true);
       }
       layer[name] = values;
     }

@@ -13,7 +13,10 @@ class Pad {
     this.current = null;
     canvas.addEventListener('pointerdown', (event) => this.start(event));
     canvas.addEventListener('pointermove', (event) => this.extend(event));
-    for (const end of ['pointerup', 'pointercancel']) canvas.addEventListener(end, () => { this.current = null; });
+    for (const end of ['pointerup', 'pointercancel'])
+      canvas.addEventListener(end, () => {
+        this.current = null;
+      });
     this.draw();
   }
 
@@ -86,7 +89,11 @@ class Pad {
   /* Grey values from 0 to 1. */
   picture() {
     const { data } = this.small().getImageData(0, 0, PAD_SIDE, PAD_SIDE);
-    return picture(PAD_SIDE, PAD_SIDE, Float32Array.from({ length: PAD_SIDE ** 2 }, (_, i) => data[4 * i] / 255));
+    return picture(
+      PAD_SIDE,
+      PAD_SIDE,
+      Float32Array.from({ length: PAD_SIDE ** 2 }, (_, i) => data[4 * i] / 255),
+    );
   }
 
   save() {

@@ -4,13 +4,37 @@
 
 const network = JSON.parse(document.getElementById('network').textContent);
 readParameters(network, document.getElementById('parameters').textContent.trim());
-const INPUT = { kind: 'Input', index: -1, reads: [], inputs: [], shape: network.input, image: network.input, output: network.input };
-const TITLES = { Convolutional: 'Convolution', Convolutional1D: 'Convolution 1D', MaxPooling: 'Max-pooling', UpSampling: 'Upsampling', LeakyReLU: 'Leaky ReLU', Input: 'The image' };
+const INPUT = {
+  kind: 'Input',
+  index: -1,
+  reads: [],
+  inputs: [],
+  shape: network.input,
+  image: network.input,
+  output: network.input,
+};
+const TITLES = {
+  Convolutional: 'Convolution',
+  Convolutional1D: 'Convolution 1D',
+  MaxPooling: 'Max-pooling',
+  UpSampling: 'Upsampling',
+  LeakyReLU: 'Leaky ReLU',
+  Input: 'The image',
+};
 
 const byId = (id) => document.getElementById(id);
 const views = new Map(); // the Maps of each layer by its place; -1 is the input
 const answer = new Answer(network);
-const state = { x: null, outputs: [], label: null, unit: null, held: false, channel: null, waiting: false, source: 'pad' };
+const state = {
+  x: null,
+  outputs: [],
+  label: null,
+  unit: null,
+  held: false,
+  channel: null,
+  waiting: false,
+  source: 'pad',
+};
 
 /* The input. */
 
@@ -22,7 +46,7 @@ function prepared(grey) {
   if (network.prepare === 'digit') {
     const digit = prepareDigit(grey, H);
     byId('notes').textContent = digit ? digit.notes.map((note) => `Note: ${note}.`).join(' ') : 'No digit to be seen.';
-    return digit && digit.pixels;
+    return digit?.pixels ?? null;
   }
   return mapped(resized(grey, H, W), clipped).values;
 }
@@ -56,7 +80,7 @@ function compute(x, label) {
   if (x) answer.show(state.outputs[state.outputs.length - 1], label);
   else answer.clear();
   views.get(-1).draw(shownInput);
-  network.layers.forEach((layer, i) => views.get(i).draw(state.outputs[i]));
+  for (const layer of network.layers) views.get(layer.index).draw(state.outputs[layer.index]);
   if (state.unit) showCard(false);
   explainAnswer();
 }
@@ -64,7 +88,13 @@ function compute(x, label) {
 function drawGiven(x) {
   const [H, W, C] = network.input;
   const [low, high] = network.pixels;
-  paintImage(byId('given'), H, W, C, x.map((value) => (value - low) / (high - low)));
+  paintImage(
+    byId('given'),
+    H,
+    W,
+    C,
+    x.map((value) => (value - low) / (high - low)),
+  );
 }
 
 /* What speaks for the answer. */
@@ -93,9 +123,10 @@ function explainAnswer() {
       const step = steps.next();
       if (step.done) {
         drawAttribution(step.value);
-        byId('view-hint').textContent = kind === 'occlusion'
-          ? 'Blue parts speak for the answer: covered, its score falls. Covering orange parts makes it rise.'
-          : 'Where brighter pixels would raise the score of the answer: blue. Where they would lower it: orange.';
+        byId('view-hint').textContent =
+          kind === 'occlusion'
+            ? 'Blue parts speak for the answer: covered, its score falls. Covering orange parts makes it rise.'
+            : 'Where brighter pixels would raise the score of the answer: blue. Where they would lower it: orange.';
         return;
       }
     }
@@ -110,7 +141,10 @@ function drawAttribution(map) {
   const largest = largestSize(map);
   paint(byId('given'), H, W, (i) => {
     const colour = colourOf(map[i] / largest);
-    const bright = Math.min(Math.max((state.x[i * C] - network.pixels[0]) / (network.pixels[1] - network.pixels[0]), 0), 1);
+    const bright = Math.min(
+      Math.max((state.x[i * C] - network.pixels[0]) / (network.pixels[1] - network.pixels[0]), 0),
+      1,
+    );
     return colour.map((value) => Math.round(value * (0.55 + 0.45 * bright)));
   });
 }
@@ -124,27 +158,43 @@ function levels() {
   for (const layer of network.layers) {
     const level = 1 + Math.max(...layer.reads.map((place) => depth.get(place)));
     depth.set(layer.index, level);
-    (found[level] ??= []).push(layer);
+    found[level] = [...(found[level] ?? []), layer];
   }
   return found;
 }
 
 function nameOf(layer) {
-  const title = TITLES[layer.kind] ?? layer.kind.replace(/([a-z])([A-Z])(?=[a-z]{2})/g, (_, end, start) => `${end} ${start.toLowerCase()}`);
+  const title =
+    TITLES[layer.kind] ??
+    layer.kind.replace(/([a-z])([A-Z])(?=[a-z]{2})/g, (_, end, start) => `${end} ${start.toLowerCase()}`);
   return layer.index < 0 ? title : `${layer.index + 1}. ${title}`;
 }
 
 function layerSection(layer) {
   const maps = new Maps(layer, nameOf(layer));
   views.set(layer.index, maps);
-  const head = element('div', { class: 'layer-head' }, element('h3', {}, nameOf(layer)), element('span', { class: 'shape' }, shapeInWords(layer.shape)));
+  const head = element(
+    'div',
+    { class: 'layer-head' },
+    element('h3', {}, nameOf(layer)),
+    element('span', { class: 'shape' }, shapeInWords(layer.shape)),
+  );
   const isChain = layer.index < 0 || (layer.reads.length === 1 && layer.reads[0] === layer.index - 1);
-  const from = isChain ? '' : ` It reads ${layer.reads.map((place) => (place < 0 ? 'the image' : nameOf(network.layers[place]))).join(' and ')}.`;
+  const from = isChain
+    ? ''
+    : ` It reads ${layer.reads.map((place) => (place < 0 ? 'the image' : nameOf(network.layers[place]))).join(' and ')}.`;
   const words = layer.index < 0 ? 'What the network is given, as numbers.' : wordsFor(layer) + from;
-  const section = element('section', { class: 'layer', 'aria-label': nameOf(layer) }, head, element('p', { class: 'hint' }, words), maps.element);
-  if (namesOutputs(layer) && layer.shape[0] <= 12 && network.names.every((name) => name.length <= 3)) section.append(namesBelow(maps.layout));
+  const section = element(
+    'section',
+    { class: 'layer', 'aria-label': nameOf(layer) },
+    head,
+    element('p', { class: 'hint' }, words),
+    maps.element,
+  );
+  if (namesOutputs(layer) && layer.shape[0] <= 12 && network.names.every((name) => name.length <= 3))
+    section.append(namesBelow(maps.layout));
   if (layer.kind.startsWith('Conv') && layer.window) section.append(filtersOf(layer));
-  maps.buttons.forEach((button, map) => listen(button, maps, map));
+  for (const [map, button] of maps.buttons.entries()) listen(button, maps, map);
   return section;
 }
 
@@ -156,7 +206,11 @@ function namesOutputs(layer) {
 }
 
 function namesBelow(layout) {
-  const names = element('div', { class: 'names', 'aria-hidden': 'true' }, ...network.names.map((name) => element('span', {}, name)));
+  const names = element(
+    'div',
+    { class: 'names', 'aria-hidden': 'true' },
+    ...network.names.map((name) => element('span', {}, name)),
+  );
   names.style.gridTemplateColumns = `repeat(${layout.channels}, 1fr)`;
   names.style.width = `calc(${layout.columns * layout.side}px * var(--zoom))`;
   return names;
@@ -172,15 +226,17 @@ function filtersOf(layer) {
   details.addEventListener('toggle', () => {
     if (!details.open) return;
     const largest = largestSize(layer.weights);
-    body.replaceChildren(...Array.from({ length: Math.min(filters, 64) }, (_, f) => {
-      const row = element('div', { class: 'filter' }, element('span', {}, `${f + 1}`));
-      for (let c = 0; c < Math.min(channels, 32); c++) {
-        const canvas = element('canvas', { role: 'img', 'aria-label': `Filter ${f + 1} for map ${c + 1}` });
-        paint(canvas, height, width, (i) => colourOf(layer.weights[(i * channels + c) * filters + f] / largest));
-        row.append(canvas);
-      }
-      return row;
-    }));
+    body.replaceChildren(
+      ...Array.from({ length: Math.min(filters, 64) }, (_, f) => {
+        const row = element('div', { class: 'filter' }, element('span', {}, `${f + 1}`));
+        for (let c = 0; c < Math.min(channels, 32); c++) {
+          const canvas = element('canvas', { role: 'img', 'aria-label': `Filter ${f + 1} for map ${c + 1}` });
+          paint(canvas, height, width, (i) => colourOf(layer.weights[(i * channels + c) * filters + f] / largest));
+          row.append(canvas);
+        }
+        return row;
+      }),
+    );
   });
   return details;
 }
@@ -223,8 +279,8 @@ function cardIsBeside() {
 
 /* The number of a map that is chosen, or the one with the largest size. */
 function chosenIn(layer, map, layout) {
-  if (state.unit && state.unit.layer === layer && layout.place(state.unit.place)[0] === map) return state.unit.place;
-  const values = layer.index < 0 ? state.x ?? [] : state.outputs[layer.index];
+  if (state.unit?.layer === layer && layout.place(state.unit.place)[0] === map) return state.unit.place;
+  const values = layer.index < 0 ? (state.x ?? []) : state.outputs[layer.index];
   let best = layout.isRow ? [0, 0, 0] : [0, 0, map];
   for (let i = 0; i < values.length; i++) {
     const unit = layout.unitAt(i);
@@ -241,7 +297,9 @@ function choose(layer, place, held) {
 }
 
 function valuesOf(place) {
-  return place < 0 ? state.x ?? new Float32Array(network.input.reduce((a, b) => a * b, 1)).fill(network.pixels[0]) : state.outputs[place];
+  return place < 0
+    ? (state.x ?? new Float32Array(network.input.reduce((a, b) => a * b, 1)).fill(network.pixels[0]))
+    : state.outputs[place];
 }
 
 /* Mark the number and what it is computed from, and write its card. */
@@ -253,17 +311,33 @@ function showCard(speak) {
   const [map, row, column] = maps.layout.place(place);
   maps.mark(map, row, column, row + 1, column + 1, 'unit');
   if (layer.index >= 0) markSources(layer, place);
-  const where = namesOutputs(layer) ? `“${network.names[place[2]]}”` : maps.layout.isRow ? `number ${place[2] + 1}` : `map ${place[2] + 1}, row ${place[0] + 1}, column ${place[1] + 1}`;
+  const where = namesOutputs(layer)
+    ? `“${network.names[place[2]]}”`
+    : maps.layout.isRow
+      ? `number ${place[2] + 1}`
+      : `map ${place[2] + 1}, row ${place[0] + 1}, column ${place[1] + 1}`;
   const title = `${nameOf(layer)}: ${where}`;
   byId('card-title').textContent = title;
   const inputs = layer.reads.map(valuesOf);
-  const body = layer.index < 0
-    ? [says('A pixel of the image: 0 is background, 1 is full ink or full brightness.'), sum('The pixel', shown(value))]
-    : explain(layer, place, inputs, value, layer.index === network.layers.length - 1 ? network.names : null, state.channel, (channel) => {
-        state.channel = channel;
-        state.held = true;
-        showCard(false);
-      });
+  const body =
+    layer.index < 0
+      ? [
+          says('A pixel of the image: 0 is background, 1 is full ink or full brightness.'),
+          sum('The pixel', shown(value)),
+        ]
+      : explain(
+          layer,
+          place,
+          inputs,
+          value,
+          layer.index === network.layers.length - 1 ? network.names : null,
+          state.channel,
+          (channel) => {
+            state.channel = channel;
+            state.held = true;
+            showCard(false);
+          },
+        );
   byId('card-body').replaceChildren(...body);
   byId('card').classList.add('open');
   document.body.classList.add('covered');
@@ -278,9 +352,19 @@ function markSources(layer, place) {
     const [map, row, column] = layout.place(unit);
     const key = `${layer.reads[k]} ${map}`;
     const box = boxes.get(key);
-    boxes.set(key, box
-      ? [box[0], box[1], Math.min(box[2], row), Math.min(box[3], column), Math.max(box[4], row + 1), Math.max(box[5], column + 1)]
-      : [layer.reads[k], map, row, column, row + 1, column + 1]);
+    boxes.set(
+      key,
+      box
+        ? [
+            box[0],
+            box[1],
+            Math.min(box[2], row),
+            Math.min(box[3], column),
+            Math.max(box[4], row + 1),
+            Math.max(box[5], column + 1),
+          ]
+        : [layer.reads[k], map, row, column, row + 1, column + 1],
+    );
   }
   for (const [read, ...box] of boxes.values()) views.get(read).mark(...box);
 }
@@ -319,11 +403,25 @@ function fillSamples() {
   const [low, high] = network.pixels;
   network.samples.labels.forEach((label, number) => {
     const x = sampleOf(number);
-    const name = typeof label === 'number' ? network.names[label] ?? String(label) : label;
+    const name = typeof label === 'number' ? (network.names[label] ?? String(label)) : label;
     const canvas = element('canvas');
     const [H, W, C] = network.input;
-    paintImage(canvas, H, W, C, x.map((value) => (value - low) / (high - low)));
-    const button = element('button', { type: 'button', 'aria-pressed': 'false', 'aria-label': `Sample ${number + 1}${name === null ? '' : `: ${name}`}` }, canvas);
+    paintImage(
+      canvas,
+      H,
+      W,
+      C,
+      x.map((value) => (value - low) / (high - low)),
+    );
+    const button = element(
+      'button',
+      {
+        type: 'button',
+        'aria-pressed': 'false',
+        'aria-label': `Sample ${number + 1}${name === null ? '' : `: ${name}`}`,
+      },
+      canvas,
+    );
     button.addEventListener('click', () => takePicture(x, label, button));
     byId('strip').append(button);
   });
@@ -354,54 +452,100 @@ async function openFile(file) {
   context.fillRect(0, 0, width, height);
   context.drawImage(image, 0, 0, width, height);
   const { data } = context.getImageData(0, 0, width, height);
-  const channel = (choose) => picture(height, width, Float32Array.from({ length: height * width }, (_, i) => choose(4 * i) / 255));
+  const channel = (choose) =>
+    picture(
+      height,
+      width,
+      Float32Array.from({ length: height * width }, (_, i) => choose(4 * i) / 255),
+    );
   if (C === 1) {
-    const grey = channel((i) => Math.floor((data[i] * 19595 + data[i + 1] * 38470 + data[i + 2] * 7471 + 32768) / 65536));
+    const grey = channel((i) =>
+      Math.floor((data[i] * 19595 + data[i + 1] * 38470 + data[i + 2] * 7471 + 32768) / 65536),
+    );
     const pixels = prepared(grey);
     takePicture(pixels && toNetwork(pixels), null, null);
     return;
   }
-  const colours = [0, 1, 2].map((c) => mapped(resized(channel((i) => data[i + c]), H, W), clipped).values);
-  takePicture(toNetwork(Float32Array.from({ length: H * W * C }, (_, i) => colours[i % C][Math.floor(i / C)])), null, null);
+  const colours = [0, 1, 2].map(
+    (c) =>
+      mapped(
+        resized(
+          channel((i) => data[i + c]),
+          H,
+          W,
+        ),
+        clipped,
+      ).values,
+  );
+  takePicture(
+    toNetwork(Float32Array.from({ length: H * W * C }, (_, i) => colours[i % C][Math.floor(i / C)])),
+    null,
+    null,
+  );
 }
 
 /* Putting it together. */
 
 function start() {
   readColours();
-  const weights = network.layers.reduce((all, layer) => all + Object.values(layer.parameters).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0), 0);
-  byId('about').textContent = `${counted(network.layers.length, 'layer')}, ${weights.toLocaleString('en')} numbers learned in training. It runs here, in your browser.`;
+  const weights = network.layers.reduce(
+    (all, layer) =>
+      all + Object.values(layer.parameters).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+    0,
+  );
+  byId('about').textContent =
+    `${counted(network.layers.length, 'layer')}, ${weights.toLocaleString('en')} numbers learned in training. It runs here, in your browser.`;
   const isDrawn = network.input[2] === 1;
   byId('draw').hidden = !isDrawn;
   byId('draw').parentElement.classList.toggle('undrawn', !isDrawn);
   byId('view-label').hidden = network.layers[network.layers.length - 1].shape.length > 1;
   const size = `${network.input[0]} × ${network.input[1]}`;
-  byId('given-hint').textContent = network.prepare === 'digit'
-    ? `The drawing, centred and scaled to ${size} pixels like the images it learned from.`
-    : `The picture, scaled to ${size} pixels.`;
+  byId('given-hint').textContent =
+    network.prepare === 'digit'
+      ? `The drawing, centred and scaled to ${size} pixels like the images it learned from.`
+      : `The picture, scaled to ${size} pixels.`;
   for (const level of levels()) byId('layers').append(element('div', { class: 'level' }, ...level.map(layerSection)));
   fillSamples();
-  byId('thickness').addEventListener('input', (event) => { pad.thickness = Number(event.target.value); });
+  byId('thickness').addEventListener('input', (event) => {
+    pad.thickness = Number(event.target.value);
+  });
   byId('undo').addEventListener('click', () => pad.undo());
-  byId('clear').addEventListener('click', () => { pad.clear(); changed('pad'); });
+  byId('clear').addEventListener('click', () => {
+    pad.clear();
+    changed('pad');
+  });
   byId('save').addEventListener('click', () => pad.save());
-  byId('view').addEventListener('change', () => { if (state.outputs.length) drawGiven(valuesOf(-1)); explainAnswer(); });
+  byId('view').addEventListener('change', () => {
+    if (state.outputs.length) drawGiven(valuesOf(-1));
+    explainAnswer();
+  });
   byId('close').addEventListener('click', letGo);
-  byId('file').addEventListener('change', (event) => { if (event.target.files[0]) openFile(event.target.files[0]); });
+  byId('file').addEventListener('change', (event) => {
+    if (event.target.files[0]) openFile(event.target.files[0]);
+  });
   document.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') letGo();
     if (event.target.closest('input, select')) return;
-    if (event.key === 'Delete' || event.key === 'Backspace') { pad.clear(); changed('pad'); }
+    if (event.key === 'Delete' || event.key === 'Backspace') {
+      pad.clear();
+      changed('pad');
+    }
     if (event.key === 'z' && (event.ctrlKey || event.metaKey)) pad.undo();
   });
-  document.addEventListener('dragover', (event) => { event.preventDefault(); document.body.classList.add('dropping'); });
+  document.addEventListener('dragover', (event) => {
+    event.preventDefault();
+    document.body.classList.add('dropping');
+  });
   document.addEventListener('dragleave', () => document.body.classList.remove('dropping'));
   document.addEventListener('drop', (event) => {
     event.preventDefault();
     document.body.classList.remove('dropping');
     if (event.dataTransfer.files[0]) openFile(event.dataTransfer.files[0]);
   });
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { readColours(); compute(state.x, state.label); });
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+    readColours();
+    compute(state.x, state.label);
+  });
   compute(null, null);
   if (!isDrawn && network.samples) byId('strip').firstChild.click();
 }

@@ -35,7 +35,12 @@ function digitMask(given, notes) {
   if (!candidates.includes(true)) return null;
   const weighed = areas.map((area, i) => (candidates[i] ? area : 0));
   const main = weighed.indexOf(Math.max(...weighed));
-  const belongs = belonging(boxes, areas, main, outside.map((is) => !is));
+  const belongs = belonging(
+    boxes,
+    areas,
+    main,
+    outside.map((is) => !is),
+  );
   const others = areas.filter((area, i) => !belongs[i] && !outside[i] && area > 0.2 * areas[main]).length;
   if (others) notes.push(`expected one digit in a picture, and ignored ${others} more of similar size`);
   if (atEdge.some((is, i) => is && belongs[i])) notes.push(AT_EDGE);
@@ -51,14 +56,21 @@ function fillsThePicture(mask) {
   if (!areas.length || isSheet(mask) || lines.length > 1) return false;
   if (Math.max(crossings(mask), crossings(transposed(mask))) > MOST_CROSSED) return false;
   const edges = [
-    cut(mask, 0, 1, 0, mask.width), cut(mask, mask.height - 1, mask.height, 0, mask.width),
-    cut(mask, 0, mask.height, 0, 1), cut(mask, 0, mask.height, mask.width - 1, mask.width),
+    cut(mask, 0, 1, 0, mask.width),
+    cut(mask, mask.height - 1, mask.height, 0, mask.width),
+    cut(mask, 0, mask.height, 0, 1),
+    cut(mask, 0, mask.height, mask.width - 1, mask.width),
   ];
   const covered = Math.max(...edges.map((edge) => mean(edge.values)));
   const side = Math.trunc(WIDE * longer) + 1;
   if (covered > 0.9 && side <= Math.min(mask.height, mask.width) && hasFilledSquare(mask, side)) return false;
   const main = areas.indexOf(Math.max(...areas));
-  const belongs = belonging(boxes, areas, main, boxes.map(() => true));
+  const belongs = belonging(
+    boxes,
+    areas,
+    main,
+    boxes.map(() => true),
+  );
   const [top, bottom, left, right] = around(boxes.filter((_, i) => belongs[i]));
   const size = mask.height >= mask.width ? bottom - top : right - left;
   const all = total(mask.values);
@@ -75,7 +87,10 @@ function crossings(mask) {
 
 /* Whether a square of so many pixels that is all ink fits into a mask. */
 function hasFilledSquare(mask, side) {
-  const empty = largestInSquares(mapped(mask, (value) => 1 - value), side);
+  const empty = largestInSquares(
+    mapped(mask, (value) => 1 - value),
+    side,
+  );
   return empty.values.includes(0);
 }
 

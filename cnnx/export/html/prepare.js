@@ -61,7 +61,13 @@ function digitOnPaper(grey) {
   }
   const dark = darkOnLight(work, even);
   let digit = found(dark, even);
-  if (!digit || isSheet(digit.mask)) digit = foundOnNegative(mapped(dark, (value) => 1 - value), even, digit) || digit;
+  if (!digit || isSheet(digit.mask))
+    digit =
+      foundOnNegative(
+        mapped(dark, (value) => 1 - value),
+        even,
+        digit,
+      ) || digit;
   if (!digit) return null;
   const near = dilated(digit.mask).values;
   return { ink: bolder(cropped(mapped(digit.ink, (value, i) => (near[i] ? value : 0)))), notes: digit.notes };

@@ -3,8 +3,14 @@
 /* Which numbers a number is computed from. Units are [row, column, channel]. */
 
 const WINDOWED = [
-  'Convolutional', 'Convolutional1D', 'MaxPooling', 'MaxPooling1D', 'GlobalMaxPooling', 'AveragePooling',
-  'AveragePooling1D', 'GlobalAveragePooling',
+  'Convolutional',
+  'Convolutional1D',
+  'MaxPooling',
+  'MaxPooling1D',
+  'GlobalMaxPooling',
+  'AveragePooling',
+  'AveragePooling1D',
+  'GlobalAveragePooling',
 ];
 
 /* The units of the k-th layer that is read: a list of [k, unit]. */
@@ -36,7 +42,9 @@ function sourcesOf(layer, unit) {
       return every((_, i) => part.has(i));
     }
     case 'TransposedConvolutional':
-      return every(([h, w]) => pixelsOfWindow(layer.window, layer.output, h, w).some(([, r, c]) => r === row && c === column));
+      return every(([h, w]) =>
+        pixelsOfWindow(layer.window, layer.output, h, w).some(([, r, c]) => r === row && c === column),
+      );
     case 'UpSampling': {
       const rows = neighbours(row, layer.size[0], H, layer.interpolation);
       const columns = neighbours(column, layer.size[1], W, layer.interpolation);
@@ -46,7 +54,10 @@ function sourcesOf(layer, unit) {
     case 'Reshape':
       return every((_, i) => i === index);
     case 'Permute': {
-      const numbered = LAYERS.Permute(Float32Array.from({ length: H * W * C }, (_, i) => i), layer);
+      const numbered = LAYERS.Permute(
+        Float32Array.from({ length: H * W * C }, (_, i) => i),
+        layer,
+      );
       return every((_, i) => i === numbered[index]);
     }
     case 'ZeroPadding':

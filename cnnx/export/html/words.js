@@ -6,11 +6,13 @@ const WORDS = {
   Convolutional: (layer) =>
     `${counted(layer.output[2], 'filter')} of ${layer.window.height} × ${layer.window.width} slide over the layer before. ` +
     'Each makes one map, which is strong where the pattern of its filter is.',
-  Convolutional1D: (layer) => `${counted(layer.output[2], 'filter')} of ${layer.window.width} slide along the signal before.`,
+  Convolutional1D: (layer) =>
+    `${counted(layer.output[2], 'filter')} of ${layer.window.width} slide along the signal before.`,
   TransposedConvolutional: () => 'Each number before adds a filter, times itself, to a window here: the image grows.',
   Dense: (layer) =>
     `${counted(layer.shape[0], 'sum')}: each adds up all ${layer.inputs[0][0]} numbers before, every one times a weight of its own.`,
-  MaxPooling: (layer) => `Of each window of ${layer.window.height} × ${layer.window.width}, the largest number stays: smaller maps, that care less where a pattern is.`,
+  MaxPooling: (layer) =>
+    `Of each window of ${layer.window.height} × ${layer.window.width}, the largest number stays: smaller maps, that care less where a pattern is.`,
   MaxPooling1D: (layer) => `Of each ${layer.window.width} neighbours the largest number stays.`,
   GlobalMaxPooling: () => 'Of each map the largest number stays.',
   AveragePooling: (layer) => `Each window of ${layer.window.height} × ${layer.window.width} becomes its mean.`,
@@ -18,9 +20,12 @@ const WORDS = {
   GlobalAveragePooling: () => 'Each map becomes its mean.',
   BatchNormalization: () => 'Each map is shifted and scaled by what training found: typical numbers lie around 0.',
   GroupNormalization: () => 'Groups of maps are shifted and scaled to mean 0 and variance 1, then by learned numbers.',
-  LayerNormalization: () => 'At each place the maps are shifted and scaled to mean 0 and variance 1, then by learned numbers.',
+  LayerNormalization: () =>
+    'At each place the maps are shifted and scaled to mean 0 and variance 1, then by learned numbers.',
   ReLU: (layer) =>
-    layer.max_value ? `Negative numbers become 0, and those over ${layer.max_value} become that.` : 'Negative numbers become 0, the others stay.',
+    layer.max_value
+      ? `Negative numbers become 0, and those over ${layer.max_value} become that.`
+      : 'Negative numbers become 0, the others stay.',
   LeakyReLU: (layer) => `Negative numbers are multiplied by ${shown(layer.negative_slope)}, the others stay.`,
   PReLU: () => 'Negative numbers are multiplied by a learned number of their map, the others stay.',
   Sigmoid: () => 'Any number becomes one between 0 and 1.',
@@ -72,7 +77,10 @@ function shapeInWords(shape) {
 function shown(value, digits = 3) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'not a number' : value > 0 ? '∞' : '−∞';
   const size = Math.abs(value);
-  const text = size !== 0 && (size < 0.001 || size >= 1e5) ? size.toExponential(1) : size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : digits - 1);
+  const text =
+    size !== 0 && (size < 0.001 || size >= 1e5)
+      ? size.toExponential(1)
+      : size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : digits - 1);
   return Number(value) < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
