@@ -327,11 +327,12 @@ class Network(Hinted):
     summary = summary.summary
 
     def export(self, path, **options):
-        """Write the network for other programs, in the form that the file's name ends with: .onnx.
+        """Write the network for other programs, in the form that the file's name ends with: .onnx, .html.
 
         Args:
             path: the file.
-            options: of the form: for ONNX those of `cnnx.export.onnx.export`.
+            options: of the form: for ONNX those of `cnnx.export.onnx.export`, for a page those of
+                `cnnx.export.html.export`.
 
         Raises:
             ValueError: there is no such form, or the network or an option does not fit it.

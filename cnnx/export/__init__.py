@@ -7,8 +7,8 @@ from cnnx._util.validation import path_of_file
 
 # The module of each form; it has a function `export(network, path, **options)`.
 FORMATS = {
-    '.html': 'cnnx.export.html',
     '.onnx': 'cnnx.export.onnx',
+    '.html': 'cnnx.export.html',
 }
 
 

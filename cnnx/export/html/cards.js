@@ -127,7 +127,7 @@ function explainConvolution(layer, unit, x, value, channel, choose) {
         { class: 'grids' },
         grid(`Window${ofMap}`, window.height, window.width, patches[at]),
         grid('Filter, learned in training', window.height, window.width, filters[at]),
-        grid('Products', window.height, window.width, products),
+        grid(`Products, together ${shown(sums[at])}`, window.height, window.width, products),
       ),
     );
     if (patches[at].includes(null))

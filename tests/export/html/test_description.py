@@ -54,7 +54,7 @@ def around(layer, shape, rng):
 def test_each_kind_of_layer(kind):
     drawn = []
 
-    @settings(max_examples=8, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=5, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(KINDS[kind])
     def collect(case):
         drawn.append(case)
@@ -73,7 +73,7 @@ def test_each_kind_of_layer(kind):
 def test_networks_that_branch():
     rng = np.random.default_rng(0)
     cases = []
-    for seed in range(30):
+    for seed in range(20):
         net = random_graph(seed, dtype='float32', shape=(7, 6, 3))
         cases.append((net, rng.normal(size=(2, *net.input_shape)).astype(np.float32)))
     check(cases)
@@ -114,5 +114,3 @@ def test_weights_that_float16_cannot_hold_are_refused():
         describe(net, 'float16')
     with pytest.raises(ValueError, match='precision: expected one of float32, float16'):
         describe(net, 'int8')
-
-

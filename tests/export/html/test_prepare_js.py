@@ -1,5 +1,7 @@
 """The page's preparing of drawings against `cnnx.data.prepare_digit`."""
 
+import os
+
 import numpy as np
 import pytest
 from drawings import drawing, photograph
@@ -13,14 +15,13 @@ return given.map(({ size, grey }) => {
   return prepareDigit(picture(rows, grey[0].length, Float32Array.from(grey.flat())), size);
 });
 """
+COUNT = int(os.environ.get('CNNX_DRAWINGS', 50))
 SCRIPTS = ['resize', 'ink', 'parts', 'prepare']
 
 
 def prepared(pictures, size=28):
     """Return (pixels, notes) as the page prepares each picture, None where it sees no digit."""
-    found = run_scripts(SCRIPTS, PREPARE, [
-        {'size': size, 'grey': grey.tolist()} for grey in pictures
-    ])
+    found = run_scripts(SCRIPTS, PREPARE, [{'size': size, 'grey': grey.tolist()} for grey in pictures])
     return [
         each and (np.array(list(each['pixels'].values()), np.float32).reshape(size, size), each['notes'])
         for each in found
@@ -41,13 +42,13 @@ def check(pictures, size=28):
 
 def test_drawings():
     rng = np.random.default_rng(0)
-    check([drawing(number % 10, rng, side=120 + number % 40) for number in range(120)])
+    check([drawing(number % 10, rng, side=120 + number % 40) for number in range(COUNT)])
 
 
 def test_photographs_light_on_dark_and_small_ones():
     rng = np.random.default_rng(1)
-    pictures = [photograph(drawing(number % 10, rng, side=125), rng) for number in range(50)]
-    pictures += [drawing(number % 10, rng, side=36) for number in range(20)]
+    pictures = [photograph(drawing(number % 10, rng, side=125), rng) for number in range(COUNT // 2)]
+    pictures += [drawing(number % 10, rng, side=36) for number in range(10)]
     pictures += [drawing(number % 10, rng, side=14) for number in range(10)]
     check(pictures)
 
