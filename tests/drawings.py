@@ -1,5 +1,7 @@
 """Drawings of digits made in code: strokes as polylines in a square of side 1, and pictures of them."""
 
+import itertools
+
 import numpy as np
 
 
@@ -42,7 +44,7 @@ def drawing(digit, rng, side=140):
     y, x = np.mgrid[:side, :side] + 0.5
     distance = np.full((side, side), np.inf)
     for line in lines:
-        for (ax, ay), (bx, by) in zip(line, line[1:], strict=False):
+        for (ax, ay), (bx, by) in itertools.pairwise(line):
             length = (bx - ax) ** 2 + (by - ay) ** 2
             along = np.clip(((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / max(length, 1e-9), 0, 1)
             distance = np.minimum(distance, np.hypot(x - ax - along * (bx - ax), y - ay - along * (by - ay)))

@@ -11,6 +11,7 @@ import cnnx
 from cnnx.data import prepare_digit
 
 sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+NOTHING = '\u2013'  # the answer where nothing is drawn
 CHROMIUM = os.environ.get('CNNX_CHROMIUM') or shutil.which('chromium') or shutil.which('chromium-browser')
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason='Chromium is not installed'),
@@ -97,13 +98,13 @@ def test_undo_and_clear_by_button_and_key(show, digits):
     assert answer(page) == '7'
     page.locator('#undo').click()
     settle(page)
-    assert answer(page) == '–'
+    assert answer(page) == NOTHING
     for _ in range(2):
         draw(page, 1, np.random.default_rng(0))
-        assert answer(page) != '–'
+        assert answer(page) != NOTHING
         page.keyboard.press('Delete')
         settle(page)
-        assert answer(page) == '–'
+        assert answer(page) == NOTHING
     draw(page, 7, np.random.default_rng(0))
     page.keyboard.press('Control+z')
     settle(page)
