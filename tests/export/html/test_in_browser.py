@@ -166,6 +166,50 @@ def test_every_layer_has_cards(show, digits):
         assert page.locator('#card .sum b').count() == 1
 
 
+def others():
+    """Return networks whose layers and outputs are of many kinds, by name."""
+    x = cnnx.Input((10, 10, 1))
+    h = cnnx.Rescaling(2.0, -1.0)(x)
+    a = cnnx.PReLU()(cnnx.BatchNormalization()(cnnx.Convolutional(4, 3, padding='same', groups=1)(h)))
+    b = cnnx.GroupNormalization(2)(cnnx.Convolutional(4, 3, padding='same', dilation=2)(h))
+    h = cnnx.Concatenate()(
+        [cnnx.Add()([a, b]), cnnx.Multiply()([a, b]), cnnx.AveragePooling(3, stride=1, padding=1)(a)]
+    )
+    h = cnnx.LayerNormalization()(cnnx.Cropping(1)(cnnx.ZeroPadding(2)(h)))
+    h = cnnx.GELU()(cnnx.UpSampling(2, interpolation='bilinear')(cnnx.MaxPooling(2)(h)))
+    h = cnnx.Permute((1, 0, 2))(cnnx.Dropout(0.2)(h))
+    graph = cnnx.Network(inputs=x, outputs=cnnx.Dense(2)(cnnx.GlobalMaxPooling()(h)), seed=0)
+    to_signal, conv = cnnx.Reshape((64, 1), input_shape=(8, 8, 1)), cnnx.Convolutional1D(3, 5)
+    signal = cnnx.Network(
+        [
+            to_signal,
+            conv,
+            cnnx.SELU(),
+            cnnx.MaxPooling1D(2),
+            cnnx.GlobalAveragePooling(),
+            cnnx.Dense(1),
+            cnnx.Sigmoid(),
+        ],
+        seed=0,
+    )
+    signal.compile(cnnx.BinaryCrossEntropy())
+    convolutions = [cnnx.Convolutional(3, 3, input_shape=(9, 9, 1)), cnnx.TransposedConvolutional(3, 3), cnnx.Softmax()]
+    return {'graph': graph, 'signal': signal, 'classes': cnnx.Network(convolutions, seed=0)}
+
+
+@pytest.mark.parametrize('name', ['graph', 'signal', 'classes'])
+def test_layers_of_other_networks_have_cards(show, name, tmp_path):
+    net = others()[name]
+    net.export(tmp_path / 'page.html')
+    page = show(tmp_path / 'page.html')
+    draw(page, 3, np.random.default_rng(0))
+    assert page.locator('#answer').inner_text() != NOTHING
+    for layer in net.layers:
+        page.locator(f'.layer[aria-label^="{layer.index + 1}. "] .map').last.click()
+        assert page.locator('#card-title').inner_text().startswith(f'{layer.index + 1}. ')
+        assert page.locator('#card .sum b').count() == 1
+
+
 def test_all_of_it_by_keyboard(show, digits):
     page = show(digits)
     page.get_by_label('Sample 1: 0').focus()
