@@ -35,16 +35,16 @@ function clipped(value) {
 function range(values) {
   let lowest = Infinity;
   let highest = -Infinity;
-  for (const value of values) {
-    if (value < lowest) lowest = value;
-    if (value > highest) highest = value;
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] < lowest) lowest = values[i];
+    if (values[i] > highest) highest = values[i];
   }
   return [lowest, highest];
 }
 
 function total(values) {
   let sum = 0;
-  for (const value of values) sum += value;
+  for (let i = 0; i < values.length; i++) sum += values[i];
   return sum;
 }
 
@@ -55,7 +55,7 @@ function mean(values) {
 function variance(values) {
   const middle = mean(values);
   let sum = 0;
-  for (const value of values) sum += (value - middle) ** 2;
+  for (let i = 0; i < values.length; i++) sum += (values[i] - middle) ** 2;
   return sum / values.length;
 }
 
