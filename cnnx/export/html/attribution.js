@@ -7,7 +7,7 @@
    understanding convolutional networks", 2014, section 4.2. Yields after each square; returns a map (H, W). */
 function* occlusion(x, [H, W, C], score) {
   const side = Math.max(2, Math.round(Math.min(H, W) / 6));
-  const step = Math.max(1, Math.floor(side / 3));
+  const step = Math.max(1, Math.floor(side / 2));
   const whole = score(x);
   const losses = new Float32Array(H * W);
   const counts = new Float32Array(H * W);

@@ -50,7 +50,7 @@ function grid(caption, rows, columns, numbers, won = -1) {
     const line = element('tr');
     for (let column = 0; column < columns; column++) {
       const number = numbers[row * columns + column];
-      const cell = element('td', {}, number === null ? '·' : shown(number, columns > 5 ? 2 : 3));
+      const cell = element('td', {}, number === null ? '·' : shown(number));
       const colour = colourOf((number ?? 0) / largest);
       cell.style.background = `rgb(${colour.join(' ')})`;
       const light = 0.2126 * linear(colour[0]) + 0.7152 * linear(colour[1]) + 0.0722 * linear(colour[2]);

@@ -51,6 +51,16 @@ function prepared(grey) {
   return mapped(resized(grey, H, W), clipped).values;
 }
 
+/* Say what is given: a sample as it is, or what a drawing or picture becomes. */
+function describeGiven(isSample) {
+  const size = `${network.input[0]} × ${network.input[1]}`;
+  const prepared =
+    network.prepare === 'digit'
+      ? `Centred and scaled to ${size} pixels, like the images it learned from.`
+      : `Scaled to ${size} pixels.`;
+  byId('given-hint').textContent = isSample ? `The sample as it is, ${size} pixels.` : prepared;
+}
+
 function toNetwork(pixels) {
   const [low, high] = network.pixels;
   return Float32Array.from(pixels, (value) => low + value * (high - low));
@@ -65,6 +75,7 @@ function changed(source) {
     state.waiting = false;
     if (state.source !== 'pad') return;
     markSample(null);
+    describeGiven(false);
     const pixels = pad.isEmpty ? null : prepared(pad.picture());
     if (pad.isEmpty) byId('notes').textContent = '';
     compute(pixels && toNetwork(pixels), null);
@@ -431,6 +442,7 @@ function takePicture(x, label, button) {
   state.source = 'picture';
   pad.clear();
   if (button) byId('notes').textContent = '';
+  describeGiven(button !== null);
   markSample(button);
   compute(x, label);
 }
@@ -499,11 +511,7 @@ function start() {
   byId('draw').hidden = !isDrawn;
   byId('draw').parentElement.classList.toggle('undrawn', !isDrawn);
   byId('view-label').hidden = network.layers[network.layers.length - 1].shape.length > 1;
-  const size = `${network.input[0]} × ${network.input[1]}`;
-  byId('given-hint').textContent =
-    network.prepare === 'digit'
-      ? `The drawing, centred and scaled to ${size} pixels like the images it learned from.`
-      : `The picture, scaled to ${size} pixels.`;
+  describeGiven(false);
   for (const level of levels()) byId('layers').append(element('div', { class: 'level' }, ...level.map(layerSection)));
   fillSamples();
   byId('thickness').addEventListener('input', (event) => {

@@ -73,15 +73,13 @@ function shapeInWords(shape) {
   return shape.length === 1 ? counted(shape[0], 'number') : shape.join(' × ');
 }
 
-/* A number with three digits that count; a true minus sign. */
-function shown(value, digits = 3) {
+/* A number with two decimals, or fewer where it is large; a true minus sign. */
+function shown(value) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'not a number' : value > 0 ? '∞' : '−∞';
   const size = Math.abs(value);
-  const text =
-    size !== 0 && (size < 0.001 || size >= 1e5)
-      ? size.toExponential(1)
-      : size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : digits - 1);
-  return Number(value) < 0 && Number(text) !== 0 ? `−${text}` : text;
+  if (size < 0.005) return size === 0 ? '0' : '≈ 0';
+  const text = size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+  return value < 0 ? `−${text}` : text;
 }
 
 function percent(part) {
