@@ -142,7 +142,11 @@ def _samples(network, samples, description):
     x = network.check_samples(samples[0], 'samples')
     if not 1 <= len(x) <= MOST_SAMPLES or not np.isfinite(x).all():
         raise ValueError(f'samples: expected 1 to {MOST_SAMPLES} images of finite numbers, got {len(x)}')
-    return {**_packed(x, *description['pixels']), 'labels': _labels(samples[1], len(x)), 'attribution': ''}
+    labels = _labels(samples[1], len(x))
+    classes = len(description['names'])
+    if description['output'] != 'numbers' and any(label is not None and not 0 <= label < classes for label in labels):
+        raise ValueError(f'samples: expected labels from 0 to {classes - 1}, got {shown(labels)}')
+    return {**_packed(x, *description['pixels']), 'labels': labels, 'attribution': ''}
 
 
 def _packed(x, low, high):

@@ -96,6 +96,7 @@ def test_samples_without_labels():
         ({'samples': (np.zeros((2, 5, 5, 1)), None)}, r'expected samples \(N, 6, 6, 1\), got \(2, 5, 5, 1\)'),
         ({'samples': (np.zeros((0, 6, 6, 1)), None)}, 'samples: expected 1 to 200 images'),
         ({'samples': (np.full((1, 6, 6, 1), np.nan), None)}, 'samples: expected 1 to 200 images of finite numbers'),
+        ({'samples': (np.zeros((2, 6, 6, 1)), [1, 2])}, r'samples: expected labels from 0 to 1, got \[1, 2\]'),
         ({'samples': (np.zeros((2, 6, 6, 1)), [1])}, 'samples: expected as many labels as images, 2, got 1'),
     ],
 )
