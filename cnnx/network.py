@@ -328,11 +328,12 @@ class Network(Hinted):
     summary = summary.summary
 
     def export(self, path, **options):
-        """Write the network for other programs, in the form that the file's name ends with: .onnx or .c.
+        """Write the network for other programs, in the form that the file's name ends with: .onnx, .c or .html.
 
         Args:
             path: the file.
-            options: of the form: those of `cnnx.export.onnx.export` or `cnnx.export.c.export`.
+            options: of the form: those of `cnnx.export.onnx.export`, `cnnx.export.c.export` or
+                `cnnx.export.html.export`.
 
         Raises:
             ValueError: there is no such form, or the network or an option does not fit it.

@@ -9,6 +9,7 @@ from cnnx._util.validation import path_of_file
 FORMATS = {
     '.onnx': 'cnnx.export.onnx',
     '.c': 'cnnx.export.c',
+    '.html': 'cnnx.export.html',
 }
 
 
