@@ -400,7 +400,7 @@ class Network(Hinted):
             importing.load_weights(self, path, layout)
 
     @classmethod
-    def load(cls, path, custom_objects=None, fused=None, *, input_shape=None):
+    def load(cls, path, custom_objects=None, fused=None, *, input_shape=None, output=None):
         """Make a network from a file of `save`, from a checkpoint, or from an ONNX file.
 
         A network from an .onnx file takes and gives images (N, H, W, C), whatever the file has, and can be trained.
@@ -410,6 +410,8 @@ class Network(Hinted):
             custom_objects: classes of layers, losses and optimizers of your own, by their names: {'Swish': Swish}.
             fused: whether neighbouring layers run as one block; None for what the file has.
             input_shape: of one sample, such as (28, 28, 1), where an .onnx file leaves sizes open.
+            output: the name of an output where an .onnx file has several, or of what one of its nodes gives: the
+                network ends there.
 
         Raises:
             CheckpointError: the file is damaged, holds no architecture or what cnnx does not have, or needs other
@@ -420,7 +422,7 @@ class Network(Hinted):
         from cnnx import importing
 
         if importing.reads(path):
-            return importing.load(cls, path, input_shape=input_shape, fused=fused)
+            return importing.load(cls, path, input_shape=input_shape, output=output, fused=fused)
         return networks.load(cls, path, custom_objects, fused)
 
     def check_samples(self, x, what):

@@ -9,6 +9,7 @@ from cnnx.export import FORMATS
 from cnnx.network import Network
 
 ARRAYS = 'calibrate', 'samples'  # options that are arrays
+LOADING = 'input_shape', 'output'  # options of Network.load
 BUNDLED = 'bundled'
 BUNDLED_SAMPLES = 500
 
@@ -22,7 +23,8 @@ def add_arguments(parser):
         default=[],
         metavar='NAME=VALUE',
         help='an option of Network.export for this form, such as opset=17, fold=True or precision=int8; can be '
-        f'repeated; {" and ".join(ARRAYS)} are given as FILE.npz of images, FILE.npy, or {BUNDLED}: digits of MNIST',
+        f'repeated; {" and ".join(ARRAYS)} are given as FILE.npz of images, FILE.npy, or {BUNDLED}: digits of MNIST; '
+        f'of an .onnx MODEL also {" and ".join(LOADING)} of Network.load',
     )
 
 
@@ -30,7 +32,8 @@ def run(options):
     """Load the network and write it."""
     settings = dict(_option(text) for text in options.option)
     try:
-        Network.load(options.model).export(options.file, **settings)
+        loading = {name: settings.pop(name) for name in LOADING if name in settings}
+        Network.load(options.model, **loading).export(options.file, **settings)
     except TypeError as error:  # of an option that there is not
         raise ValueError(str(error)) from None
 

@@ -1,4 +1,4 @@
-"""Steps of a draft that become one: GELU out of its parts, and numbers added or multiplied that a layer can take."""
+"""Steps of a draft that become one: GELU, SiLU and HardSwish out of their parts, numbers that a layer can take."""
 
 import math
 from collections import Counter
@@ -12,10 +12,15 @@ from cnnx.layers import (
     Convolutional,
     Dense,
     GroupNormalization,
+    HardSigmoid,
+    HardSwish,
     Layer,
     LayerNormalization,
     Multiply,
+    ReLU,
     Rescaling,
+    Sigmoid,
+    SiLU,
     TransposedConvolutional,
 )
 
@@ -33,6 +38,7 @@ def merge_steps(draft, output):
     readers = _readers(draft, output)
     for place in sorted(place for place in readers if place >= 0):
         _make_gelu(draft, place, readers)
+        _make_gated(draft, place, readers)
     output = _move_rescalings(draft, output, _take)
     output = _move_rescalings(draft, output, lambda step, rescaling: False)
     if any(place >= 0 and type(draft.steps[place].layer) is Erf for place in _readers(draft, output)):
@@ -110,6 +116,25 @@ def _make_gelu(draft, place, readers):
             draft.steps[inner] = Step(GELU(), (x,))
             draft.steps[place] = Step(Rescaling(2 * scale * factor), (inner,))
             return
+
+
+def _make_gated(draft, place, readers):
+    """Make SiLU of x sigmoid(x), HardSwish of x hardsigmoid(x) or x relu6(x + 3), if that is the product here."""
+    step = draft.steps[place]
+    if type(step.layer) is not Multiply or len(step.reads) != 2:
+        return
+    for x, gate in (step.reads, step.reads[::-1]):
+        inner = draft.steps[gate] if gate >= 0 else None
+        kind = None if inner is None else type(inner.layer)
+        if kind in (Sigmoid, HardSigmoid) and inner.reads == (x,):
+            slope = math.isclose(getattr(inner.layer, 'alpha', 0), 1 / 6, rel_tol=1e-5)
+            if kind is Sigmoid or (slope and inner.layer.beta == 0.5):
+                draft.steps[place] = Step(SiLU() if kind is Sigmoid else HardSwish(), (x,))
+        elif kind is ReLU and inner.layer.max_value == 6 and readers[gate] == 1:
+            shifted = _multiple(draft, inner.reads[0])
+            if shifted == (x, 1, 3):
+                draft.steps[gate] = Step(HardSwish(), (x,))
+                draft.steps[place] = Step(Rescaling(6.0), (gate,))
 
 
 def _multiple(draft, place):

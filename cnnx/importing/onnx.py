@@ -18,13 +18,14 @@ from cnnx.layers import Flatten, Reshape
 BEFORE_TRANSPOSE = {'Add', 'Cast', 'Div', 'Identity', 'Mul', 'Sub'}
 
 
-def load(network_class, path, *, input_shape=None, fused=None):
+def load(network_class, path, *, input_shape=None, output=None, fused=None):
     """Make a network from an .onnx file.
 
     Args:
         network_class: `cnnx.Network`, or a subclass.
         path: the file.
         input_shape: of one sample, such as (28, 28, 1), where the file leaves sizes open.
+        output: the name of the output, where the file has several, or of what a node gives, to leave out what follows.
         fused: whether neighbouring layers run as one block; None for yes.
 
     Raises:
@@ -34,7 +35,7 @@ def load(network_class, path, *, input_shape=None, fused=None):
     """
     if input_shape is not None:
         input_shape = shape_of_sample(input_shape, 'input_shape')
-    model = onnx_file.read(path)
+    model = onnx_file.read(path, output)
     with as_checkpoint_error(path, 'cannot build its network'):
         network = _build(network_class, path, model, input_shape)
     if fused is not None:
@@ -48,7 +49,8 @@ def _build(network_class, path, model, input_shape):
     known = {**model.constants, model.input[0]: value}
     for node in with_layer_normalization(model.nodes, model.constants, model.opset):
         try:
-            known[node.outputs[0]] = _run(draft, node, known, model, batch)
+            given = _run(draft, node, known, model, batch)
+            known.update(zip(node.outputs, given if isinstance(given, list) else [given], strict=False))
         except DAMAGE as error:
             raise CheckpointError(f'{path}: {node.where}: {error}') from error
     output = known.get(model.output)
@@ -65,7 +67,7 @@ def _build(network_class, path, model, input_shape):
 
 
 def _run(draft, node, known, model, batch):
-    """Return what a node gives: an array, or a `Value`."""
+    """Return what a node gives: an array, a `Value`, or a list of values, one for each output."""
     if node.kind == 'Constant':
         return constant(node)
     unknown = [name for name in node.inputs if name and name not in known]

@@ -18,18 +18,13 @@ DOMAINS = ('', 'ai.onnx')
 
 
 class Node(NamedTuple):
-    """An operator: what it reads and gives, by name, and its attributes."""
+    """An operator: how errors name it, its kind, what it reads and gives, by name, and its attributes."""
 
-    name: str
+    where: str
     kind: str
     inputs: tuple
     outputs: tuple
     attributes: dict
-
-    @property
-    def where(self):
-        """How errors name it."""
-        return f'node {self.name or self.outputs[0]!r} ({self.kind})'
 
 
 class Model(NamedTuple):
@@ -50,11 +45,15 @@ class Model(NamedTuple):
     size: int
 
 
-def read(path):
+def read(path, output=None):
     """Return the `Model` of an .onnx file.
 
+    Args:
+        path: the file.
+        output: the name of the output, of those of the file or of its nodes; None for the only one.
+
     Raises:
-        CheckpointError: it is damaged, or has external data, subgraphs, functions or several inputs or outputs.
+        CheckpointError: it is damaged, has no such output, or has external data, subgraphs, functions, several inputs.
         ImportError: the package onnx is not installed.
         OSError: there is no such file, or it cannot be opened.
     """
@@ -64,13 +63,13 @@ def read(path):
     size = os.path.getsize(path)
     if size > LARGEST:
         raise CheckpointError(f'{path}: expected at most {LARGEST:,} bytes, got {size:,}')
-    with open(path, 'rb') as stream, as_checkpoint_error(path, 'damaged, or no ONNX file'):
+    with open(path, 'rb') as stream, as_checkpoint_error(path, 'cannot be read'):
         proto = onnx.ModelProto()
         try:
             proto.ParseFromString(stream.read())
         except errors as error:
-            raise ValueError(str(error)) from None
-        return _model(onnx, proto, size)
+            raise ValueError(f'damaged, or no ONNX file: {error}') from None
+        return _model(onnx, proto, size, output)
 
 
 def _import_onnx():
@@ -83,12 +82,12 @@ def _import_onnx():
     return onnx, DecodeError
 
 
-def _model(onnx, proto, size):
+def _model(onnx, proto, size, output):
     graph = proto.graph
     if len(graph.node) > MOST_NODES:
         raise ValueError(f'expected at most {MOST_NODES:,} nodes, got {len(graph.node):,}')
     if not graph.output:
-        raise ValueError('it has no graph with an output')
+        raise ValueError('damaged, or no ONNX file: it has no graph with an output')
     if proto.functions or graph.sparse_initializer:
         raise ValueError('functions and sparse constants are not supported; export without them')
     opsets = [entry.version for entry in proto.opset_import if entry.domain in DOMAINS]
@@ -98,19 +97,27 @@ def _model(onnx, proto, size):
         )
     constants = {tensor.name: array_of(onnx, tensor) for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        names = ', '.join(value.name for value in (*inputs, *graph.output))[:200]
-        raise ValueError(f'expected one input and one output, got {len(inputs)} and {len(graph.output)}: {names}')
-    nodes = _in_order([_node(onnx, node) for node in graph.node], {*constants, inputs[0].name})
+    if len(inputs) != 1:
+        raise ValueError(f'expected one input, got {len(inputs)}: {_names(inputs)}')
+    if output is None and len(graph.output) > 1:
+        raise ValueError(f'expected one output, got {len(graph.output)}; give output=, one of {_names(graph.output)}')
+    output = graph.output[0].name if output is None else output
+    nodes = [_node(onnx, node) for node in _in_order(graph.node, {*constants, inputs[0].name}, output)]
+    if not nodes and output != inputs[0].name:
+        raise ValueError(f'output {output!r}: there is none of this name; the file has {_names(graph.output)}')
     return Model(
         nodes,
         constants,
         _input(onnx, inputs[0]),
-        graph.output[0].name,
+        output,
         opsets[0],
         {entry.key: entry.value for entry in proto.metadata_props},
         size,
     )
+
+
+def _names(values):
+    return ', '.join(repr(value.name) for value in values)[:200]
 
 
 def _input(onnx, value):
@@ -125,12 +132,10 @@ def _input(onnx, value):
 
 
 def _node(onnx, node):
-    attributes = {attribute.name: _attribute(onnx, node, attribute) for attribute in node.attribute}
     if node.domain not in DOMAINS:
-        raise ValueError(f'node {node.name!r}: operators of {node.domain!r} are not supported: {node.op_type}')
-    if not node.output:
-        raise ValueError(f'node {node.name!r} ({node.op_type}): it has no output')
-    return Node(node.name, node.op_type, tuple(node.input), tuple(node.output), attributes)
+        raise ValueError(f'{_where(node)}: operators of {node.domain!r} are not supported')
+    attributes = {attribute.name: _attribute(onnx, node, attribute) for attribute in node.attribute}
+    return Node(_where(node), node.op_type, tuple(node.input), tuple(node.output), attributes)
 
 
 def _attribute(onnx, node, attribute):
@@ -146,7 +151,7 @@ def _attribute(onnx, node, attribute):
         kinds.STRINGS: lambda: tuple(text.decode('utf-8', 'replace') for text in attribute.strings),
     }
     if attribute.type not in read:
-        raise ValueError(f'node {node.name!r} ({node.op_type}): attribute {attribute.name} is a subgraph, or the like')
+        raise ValueError(f'{_where(node)}: attribute {attribute.name} is a subgraph, or the like')
     return read[attribute.type]()
 
 
@@ -182,34 +187,41 @@ def array_of(onnx, tensor):
     return array.astype(np.float32) if array.dtype.name in ('float16', 'bfloat16') else array
 
 
-def _in_order(nodes, known):
-    """Return nodes so that each comes after those that it reads, or raise a ValueError."""
+def _in_order(nodes, known, output):
+    """Return the nodes that an output needs, each after those that it reads, or raise a ValueError."""
     givers = {}
-    for node in nodes:
-        for name in node.outputs:
-            if name and (name in givers or name in known):
-                raise ValueError(f'{node.where}: {name!r} is given twice')
-            givers[name] = node
-    ordered, done, waiting = [], set(), [(node, iter(node.inputs)) for node in reversed(nodes)]
-    under_way = set()
-    while waiting:
-        node, inputs = waiting[-1]
-        place = node.outputs
-        if place in done:
-            waiting.pop()
-            continue
+    for place, node in enumerate(nodes):
+        for name in filter(None, node.output):
+            if name in givers or name in known:
+                raise ValueError(f'{_where(node)}: {name!r} is given twice')
+            givers[name] = place
+    ordered, done, under_way, waiting = [], set(), set(), []
+
+    def begin(place):
         under_way.add(place)
+        waiting.append((place, iter(nodes[place].input)))
+
+    if output in givers:
+        begin(givers[output])
+    while waiting:
+        place, inputs = waiting[-1]
+        node = nodes[place]
         for name in inputs:
             giver = givers.get(name)
             if name and name not in known and giver is None:
-                raise ValueError(f'{node.where}: it reads {name!r}, which nothing gives')
-            if giver is not None and giver.outputs not in done:
-                if giver.outputs in under_way:
-                    raise ValueError(f'{node.where}: nodes read each other in a circle')
-                waiting.append((giver, iter(giver.inputs)))
+                raise ValueError(f'{_where(node)}: it reads {name!r}, which nothing gives')
+            if giver is not None and giver not in done:
+                if giver in under_way:
+                    raise ValueError(f'{_where(node)}: nodes read each other in a circle')
+                begin(giver)
                 break
         else:
             waiting.pop()
             done.add(place)
             ordered.append(node)
     return ordered
+
+
+def _where(node):
+    """How errors name a node of a file."""
+    return f'node {(node.name or node.output[0])!r} ({node.op_type})'

@@ -117,7 +117,9 @@ def _clip(call):
     value, draft = call.value(), call.draft
     if low is None and high is None:
         return value
-    refuse(low is None, f'min: expected a number, as in Relu6, got none, and max {high}')
+    if low is None:
+        value = draft.apply(layers.ReLU(), draft.apply(layers.Rescaling(-1.0, high), value))
+        return draft.apply(layers.Rescaling(-1.0, high), value)
     refuse(high is not None and high <= low, f'max: expected more than min, {low}, got {high}')
     if low:
         value = draft.apply(layers.Rescaling(1.0, -low), value)

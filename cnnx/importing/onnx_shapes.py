@@ -107,18 +107,29 @@ def _squeeze(change):
     return squeeze
 
 
-def _inner_axes(call, value, found):
-    """Return images with the axes that change first, and how these are cut or padded.
+def _cut_or_padded(call, value, kind, found):
+    """Return a value that a ZeroPadding or a Cropping makes smaller or larger.
 
-    `found` are pairs of numbers by axis of the file.
+    `found` are pairs of numbers by axis of the file. Where the last axis in cnnx changes, each axis in turn is made the
+    width of an image.
     """
-    changed = {axis: pair for axis, pair in found.items() if pair != (0, 0)}
-    rank = len(value.shape)
-    free = [axis for axis in range(rank) if axis not in changed]
-    refuse(rank != 3 or not free, f'expected a change along height and width of images, got {value.shape}')
-    last = value.axes[-1] if value.axes and value.axes[-1] in free else 0 if 0 in free else free[-1]
-    value = call.draft.arrange(value, [*(axis for axis in range(rank) if axis != last), last])
-    return value, tuple(changed.get(axis, (0, 0)) for axis in value.axes[:2])
+    changed = {axis: pair for axis, pair in found.items() if any(pair)}
+    if not changed:
+        return value
+    draft = call.draft
+    value = draft.unflatten(value)
+    value = draft.arrange(value, [*value.axes, *(axis for axis in changed if axis not in value.axes)])
+    if len(value.axes) == 3 and value.axes[2] not in changed:
+        return _reshaped(call, value, kind([changed.get(axis, (0, 0)) for axis in value.axes[:2]]))
+    for axis, pair in changed.items():
+        sizes, place = value.sizes, value.axes.index(axis)
+        outer, inner = sizes[:place], sizes[place + 1 :]
+        image = draft.add(layers.Reshape((math.prod(outer), sizes[place], math.prod(inner))), value.place)
+        image = draft.add(kind(((0, 0), pair)), image)
+        size = draft.shapes[image][1]
+        shape = tuple(size if i == axis else other for i, other in enumerate(value.shape))
+        value = value._replace(place=draft.add(layers.Reshape((*outer, size, *inner)), image), shape=shape)
+    return value
 
 
 def _reshaped(call, value, layer):
@@ -142,13 +153,10 @@ def _pad(call):
     refuse(pads is None or len(pads) != 2 * len(axes), f'pads: expected two numbers an axis, got {pads}')
     found = {axis - 1: (pads[i], pads[i + len(axes)]) for i, axis in enumerate(axes)}
     refuse(found.pop(-1, (0, 0)) != (0, 0), 'pads: expected none of the batch')
-    if not any(map(any, found.values())):
-        return value
-    value, sides = _inner_axes(call, value, found)
-    if min(map(min, sides)) >= 0:
-        return _reshaped(call, value, layers.ZeroPadding(sides))
-    refuse(max(map(max, sides)) > 0, f'pads: expected all of one sign, got {pads}')
-    return _reshaped(call, value, layers.Cropping(tuple((-a, -b) for a, b in sides)))
+    cut = min(map(min, found.values())) < 0
+    refuse(cut and max(map(max, found.values())) > 0, f'pads: expected all of one sign, got {pads}')
+    kind = layers.Cropping if cut else layers.ZeroPadding
+    return _cut_or_padded(call, value, kind, {axis: tuple(map(abs, pair)) for axis, pair in found.items()})
 
 
 def _slice(call):
@@ -164,10 +172,26 @@ def _slice(call):
         first, last, _ = slice(start, end).indices(value.shape[axis])
         refuse(first >= last, f'nothing is left of axis {axis + 1}')
         found[axis] = (first, value.shape[axis] - last)
-    if not any(map(any, found.values())):
-        return value
-    value, sides = _inner_axes(call, value, found)
-    return _reshaped(call, value, layers.Cropping(sides))
+    return _cut_or_padded(call, value, layers.Cropping, found)
+
+
+def _split(call):
+    value, rank = call.value(), len(call.value().shape)
+    axis = checked_axes([call.attribute('axis', 0)], rank + 1)[0] - 1
+    refuse(axis < 0, 'axis: expected another one than that of the batch')
+    size, count = value.shape[axis], len(call.node.outputs)
+    sizes = call.numbers(1, 'split') if call.opset >= 13 else call.attribute('split')
+    if sizes is None:
+        sizes = [min(-(-size // count), size - i * -(-size // count)) for i in range(count)]
+    refuse(
+        len(sizes) != count or min(sizes) < 1 or sum(sizes) != size,
+        f'split: expected sizes that fit {size}, got {sizes}',
+    )
+    ends = np.cumsum(sizes)
+    return [
+        _cut_or_padded(call, value, layers.Cropping, {axis: (int(end) - part, size - int(end))})
+        for part, end in zip(sizes, ends, strict=True)
+    ]
 
 
 def _resize(call):
@@ -248,6 +272,7 @@ OPERATORS = {
     'Resize': _resize,
     'Shape': _shape,
     'Slice': _slice,
+    'Split': _split,
     'Squeeze': _squeeze(squeezed),
     'Transpose': _transpose,
     'Unsqueeze': _squeeze(unsqueezed),

@@ -22,6 +22,21 @@ def test_it_writes_what_export_writes(tmp_path, model):
     assert (tmp_path / 'net.onnx').read_bytes() == (tmp_path / 'expected.onnx').read_bytes()
 
 
+def test_options_of_loading_an_onnx_file(tmp_path):
+    onnx = pytest.importorskip('onnx')
+    small_network().export(tmp_path / 'net.onnx', layout='NCHW')
+    proto = onnx.load(tmp_path / 'net.onnx')
+    for size in proto.graph.input[0].type.tensor_type.shape.dim[2:]:
+        size.dim_param = 'open'
+    onnx.save(proto, tmp_path / 'net.onnx')
+    name = next(node.output[0] for node in proto.graph.node if node.op_type == 'Relu')
+    files = [str(tmp_path / 'net.onnx'), str(tmp_path / 'net.c')]
+    assert main(['export', *files]) == 2
+    assert main(['export', *files, '-o', 'input_shape=(6, 6, 1)', '-o', f'output={name}']) == 0
+    assert 'NET_INPUTS 36' in (tmp_path / 'net.h').read_text()
+    assert 'NET_OUTPUTS 10' not in (tmp_path / 'net.h').read_text()
+
+
 def test_samples_for_integers_are_files(tmp_path, model):
     x = np.random.default_rng(0).random((20, 6, 6, 1), np.float32)
     np.savez(tmp_path / 'x.npz', x=x, y=np.zeros(20, int))

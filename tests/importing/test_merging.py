@@ -55,6 +55,36 @@ def test_several_become_one_and_what_changes_nothing_goes():
     assert [type(layer) for layer in built(draft, place).layers] == [cnnx.ReLU]
 
 
+@pytest.mark.parametrize(
+    ('gate', 'product'),
+    [(cnnx.Sigmoid, cnnx.SiLU), (cnnx.HardSigmoid, cnnx.HardSwish), (lambda: cnnx.HardSigmoid(0.2), cnnx.Multiply)],
+)
+@pytest.mark.parametrize('first', [True, False])
+def test_a_value_times_its_gate_is_one_layer(gate, product, first):
+    draft = Draft((3,))
+    x = draft.add(cnnx.ReLU(), -1)
+    gated = draft.add(gate(), x)
+    net = built(draft, draft.add(cnnx.Multiply(), *((x, gated) if first else (gated, x))))
+    assert type(net.layers[-1]) is product
+    expected = np.array([0, 1, 4]) * gate().forward(np.array([[0.0, 1, 4]]))
+    np.testing.assert_allclose(net.predict(np.array([[-1.0, 1, 4]])), expected, rtol=1e-5)
+
+
+def test_hard_swish_out_of_relu6():
+    draft = Draft((3,))
+    x = draft.add(cnnx.ReLU(), -1)
+    gate = draft.add(cnnx.ReLU(max_value=6.0), draft.add(cnnx.Rescaling(1.0, 3.0), x))
+    net = built(draft, draft.add(cnnx.Rescaling(1 / 6), draft.add(cnnx.Multiply(), x, gate)))
+    assert [type(layer) for layer in net.layers] == [cnnx.ReLU, cnnx.HardSwish]
+    np.testing.assert_allclose(net.predict(np.array([[-1.0, 1, 4]])), [[0, 4 / 6, 4]], rtol=1e-6)
+
+
+def test_the_gate_of_another_value_stays_as_it_is():
+    draft = Draft((3,))
+    gated = draft.add(cnnx.Sigmoid(), draft.add(cnnx.ReLU(), -1))
+    assert type(built(draft, draft.add(cnnx.Multiply(), -1, gated)).layers[-1]) is cnnx.Multiply
+
+
 def test_an_error_function_alone_is_refused():
     draft = Draft((2,))
     with pytest.raises(ValueError, match='Erf is supported as a part of Gelu alone'):

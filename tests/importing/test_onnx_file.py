@@ -46,6 +46,30 @@ def test_nodes_come_in_any_order_and_initializers_may_be_inputs(path):
     assert kinds(load(path, proto)) == ['ReLU', 'Dense']
 
 
+def test_one_of_several_outputs_is_chosen(path):
+    proto = dense()
+    proto.graph.node.append(node('Softmax', 'y', 'p'))
+    proto.graph.node.append(node('NonMaxSuppression', 'p p', 'q'))  # what no output needs is not read
+    proto.graph.output.append(helper.make_tensor_value_info('p', onnx.TensorProto.FLOAT, None))
+    with pytest.raises(cnnx.CheckpointError, match=r"expected one output, got 2; give output=, one of 'y', 'p'"):
+        load(path, proto)
+    assert kinds(load(path, proto, output='y')) == ['ReLU', 'Dense']
+    assert kinds(load(path, proto, output='p')) == ['ReLU', 'Dense', 'Softmax']
+    assert kinds(load(path, proto, output='r')) == ['ReLU']
+    for name in 'w', 'z', 3:
+        with pytest.raises(cnnx.CheckpointError, match=f"output {name!r}: there is none of this name; .* 'y', 'p'"):
+            load(path, proto, output=name)
+
+
+def test_nodes_may_leave_out_inputs_and_outputs(path):
+    proto = model(
+        [node('Relu', 'x', 'r'), helper.make_node('Clip', ['r', '', 'six'], ['y'])], (4,), {'six': np.float32(6)}
+    )
+    proto.graph.node.append(helper.make_node('Dropout', ['y'], ['d', '']))
+    proto.graph.output[0].name = 'd'
+    assert load(path, proto).predict(np.array([[-1.0, 0, 5, 7]])).tolist() == [[0, 0, 5, 6]]
+
+
 def external(proto):
     tensor = proto.graph.initializer[0]
     tensor.data_location = onnx.TensorProto.EXTERNAL
@@ -54,7 +78,7 @@ def external(proto):
 
 def subgraph(proto):
     branch = helper.make_graph([], 'g', [], [])
-    proto.graph.node.append(helper.make_node('If', ['x'], ['z'], then_branch=branch, else_branch=branch))
+    proto.graph.node[0].CopyFrom(helper.make_node('If', ['x'], ['r'], then_branch=branch, else_branch=branch))
 
 
 def function(proto):
@@ -112,7 +136,7 @@ HOSTILE = {
     twice: "'y' is given twice",
     foreign: "operators of 'com.microsoft' are not supported",
     old: 'expected opset 7 or later, got 6',
-    inputs: 'expected one input and one output, got 2 and 1: x, z, y',
+    inputs: "expected one input, got 2: 'x', 'z'",
     many: 'expected at most 10,000 nodes',
     text: "constant 'w': expected numbers",
 }
