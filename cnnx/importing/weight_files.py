@@ -125,7 +125,8 @@ def _collect(pyfive, group, key, name, found, limits, depth):
         raise ValueError(f'it has more than {MOST_OBJECTS:,} objects, or groups {DEEPEST} deep')
     if isinstance(group._links[key], str):
         raise ValueError(f'{name} is a link, which is not followed')
-    if any(message['type'] == EXTERNAL_FILES for message in group.file._get_dataobjects(group._links[key]).msgs):
+    about = pyfive.dataobjects.DataObjects(group.file._fh, group._links[key])
+    if any(message['type'] == EXTERNAL_FILES for message in about.msgs):
         raise ValueError(f'{name} has its numbers in another file, which is not read')
     thing = group[key]
     if isinstance(thing, pyfive.Group):
