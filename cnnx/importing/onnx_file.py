@@ -174,7 +174,10 @@ NUMBERS = {
 def array_of(onnx, tensor):
     """Return the array of a TensorProto, half precision widened, or raise a ValueError."""
     if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise ValueError(f'constant {tensor.name!r}: data in another file are not supported; save all in one file')
+        raise ValueError(
+            f'constant {tensor.name!r}: data in another file are not supported; save all in one file '
+            f'(PyTorch: external_data=False)'
+        )
     names = {getattr(onnx.TensorProto, name): name for name in NUMBERS}
     if tensor.data_type not in names or tensor.HasField('segment'):
         raise ValueError(f'constant {tensor.name!r}: expected numbers, got a tensor of type {tensor.data_type}')
