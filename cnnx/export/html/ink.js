@@ -25,7 +25,9 @@ function rounded(value) {
 }
 
 function mapped(grey, compute) {
-  return picture(grey.height, grey.width, grey.values.map(compute));
+  const values = grey.values.slice();
+  for (let i = 0; i < values.length; i++) values[i] = compute(values[i], i);
+  return picture(grey.height, grey.width, values);
 }
 
 function clipped(value) {

@@ -56,7 +56,7 @@ function describeGiven(isSample) {
   const size = `${network.input[0]} × ${network.input[1]}`;
   const prepared =
     network.prepare === 'digit'
-      ? `Centred and scaled to ${size} pixels, like the images it learned from.`
+      ? `Centred and scaled to ${size} pixels, like the images that it learned from.`
       : `Scaled to ${size} pixels.`;
   byId('given-hint').textContent = isSample ? `The sample as it is, ${size} pixels.` : prepared;
 }
@@ -85,11 +85,12 @@ function changed(source) {
 function compute(x, label) {
   state.x = x;
   state.label = label;
-  const shownInput = x ?? new Float32Array(network.input.reduce((a, b) => a * b, 1)).fill(network.pixels[0]);
+  const shownInput = valuesOf(-1);
   state.outputs = forward(network, shownInput);
   drawGiven(shownInput);
   if (x) answer.show(state.outputs[state.outputs.length - 1], label);
   else answer.clear();
+  byId('reading').textContent = x ? `answer: ${answer.element.textContent}` : '';
   views.get(-1).draw(shownInput);
   for (const layer of network.layers) views.get(layer.index).draw(state.outputs[layer.index]);
   if (state.unit) showCard(false);
@@ -112,18 +113,26 @@ function drawGiven(x) {
 
 let attribution = null; // the one that is being computed
 
+/* How much outputs of the layers are for a class or number: what it has before the softmax, where there is one. */
+function scoreFor(outputs, wanted) {
+  const last = network.layers[network.layers.length - 1];
+  const scores = outputs[last.kind.endsWith('Softmax') && last.reads[0] >= 0 ? last.reads[0] : last.index];
+  if (network.output === 'yes or no') return wanted ? scores[0] : 1 - scores[0];
+  return scores[wanted];
+}
+
 function explainAnswer() {
   const kind = byId('view').value;
   attribution = null;
   byId('view-hint').textContent = kind === 'none' ? '' : 'Draw something, or choose a picture.';
   if (kind === 'none' || !state.x) return;
-  const last = network.layers[network.layers.length - 1];
-  const isSoftmax = last.kind.endsWith('Softmax');
-  const scores = (outputs) => outputs[isSoftmax && last.reads[0] >= 0 ? last.reads[0] : outputs.length - 1];
-  const now = scores(state.outputs);
-  const best = now.indexOf(Math.max(...now));
-  const score = (x) => scores(forward(network, x))[best];
-  const steps = (kind === 'occlusion' ? occlusion : gradient)(state.x, network.input, score);
+  const chosen = byId('speaks-for').selectedIndex - 1;
+  const wanted = chosen < 0 ? answer.best : chosen;
+  const name = `“${network.names[wanted]}”`;
+  const score = (x) => scoreFor(forward(network, x), wanted);
+  const step = 0.02 * (network.pixels[1] - network.pixels[0]);
+  const steps =
+    kind === 'occlusion' ? occlusion(state.x, network.input, score) : gradient(state.x, network.input, score, step);
   const mine = { steps };
   attribution = mine;
   byId('view-hint').textContent = 'Computing …';
@@ -136,8 +145,8 @@ function explainAnswer() {
         drawAttribution(step.value);
         byId('view-hint').textContent =
           kind === 'occlusion'
-            ? 'Blue parts speak for the answer: covered, its score falls. Covering orange parts makes it rise.'
-            : 'Where brighter pixels would raise the score of the answer: blue. Where they would lower it: orange.';
+            ? `Blue parts speak for ${name}: when they are covered, its score falls. Orange parts speak against it.`
+            : `Where a little more brightness raises the score of ${name}: blue. Where it lowers it: orange.`;
         return;
       }
     }
@@ -188,7 +197,7 @@ function layerSection(layer) {
     'div',
     { class: 'layer-head' },
     element('h3', {}, nameOf(layer)),
-    element('span', { class: 'shape' }, shapeInWords(layer.shape)),
+    element('span', { class: 'shape' }, shapeInWords(layer)),
   );
   const isChain = layer.index < 0 || (layer.reads.length === 1 && layer.reads[0] === layer.index - 1);
   const from = isChain
@@ -213,7 +222,7 @@ function layerSection(layer) {
 function namesOutputs(layer) {
   const last = network.layers[network.layers.length - 1];
   const isLast = layer === last || (last.kind.endsWith('Softmax') && last.reads[0] === layer.index);
-  return isLast && layer.shape.length === 1 && network.output !== 'yes or no';
+  return isLast && layer.shape.length === 1 && !['yes or no', 'numbers'].includes(network.output);
 }
 
 function namesBelow(layout) {
@@ -238,6 +247,11 @@ function filtersOf(layer) {
     if (!details.open) return;
     const largest = largestSize(layer.weights);
     body.replaceChildren(
+      element(
+        'p',
+        { class: 'hint' },
+        `A square for each weight, in the colours of numbers.${channels > 1 ? ` Each filter has ${height} × ${width} weights for each of ${channels} maps.` : ''}`,
+      ),
       ...Array.from({ length: Math.min(filters, 64) }, (_, f) => {
         const row = element('div', { class: 'filter' }, element('span', {}, `${f + 1}`));
         for (let c = 0; c < Math.min(channels, 32); c++) {
@@ -349,6 +363,11 @@ function showCard(speak) {
             showCard(false);
           },
         );
+  const next = network.layers.find((each) => each.reads[0] === layer.index && isActivation(each));
+  if (next && layer.weights) {
+    const after = state.outputs[next.index][maps.layout.index(place)];
+    body.push(sum(`Next, ${nameOf(next)} of ${shown(value)}`, shown(after)));
+  }
   byId('card-body').replaceChildren(...body);
   byId('card').classList.add('open');
   document.body.classList.add('covered');
@@ -358,6 +377,14 @@ function showCard(speak) {
 
 function markSources(layer, place) {
   const boxes = new Map(); // for each map that is read: the box around the numbers that are
+  if (layer.kind === 'Dense') {
+    const maps = views.get(layer.reads[0]);
+    for (const [i] of strongestInputs(layer, place, valuesOf(layer.reads[0])).slice(0, STRONGEST)) {
+      const [map, row, column] = maps.layout.place(unitOf(layer.inputs[0], i));
+      maps.mark(map, row, column, row + 1, column + 1);
+    }
+    return;
+  }
   for (const [k, unit] of sourcesOf(layer, place)) {
     const { layout } = views.get(layer.reads[k]);
     const [map, row, column] = layout.place(unit);
@@ -414,7 +441,7 @@ function fillSamples() {
   const [low, high] = network.pixels;
   network.samples.labels.forEach((label, number) => {
     const x = sampleOf(number);
-    const name = typeof label === 'number' ? (network.names[label] ?? String(label)) : label;
+    const name = network.output === 'numbers' || label === null ? '' : `: ${network.names[label]}`;
     const canvas = element('canvas');
     const [H, W, C] = network.input;
     paintImage(
@@ -429,7 +456,7 @@ function fillSamples() {
       {
         type: 'button',
         'aria-pressed': 'false',
-        'aria-label': `Sample ${number + 1}${name === null ? '' : `: ${name}`}`,
+        'aria-label': `Sample ${number + 1}${name}`,
       },
       canvas,
     );
@@ -510,7 +537,8 @@ function start() {
   const isDrawn = network.input[2] === 1;
   byId('draw').hidden = !isDrawn;
   byId('draw').parentElement.classList.toggle('undrawn', !isDrawn);
-  byId('view-label').hidden = network.layers[network.layers.length - 1].shape.length > 1;
+  byId('speaks').hidden = network.layers[network.layers.length - 1].shape.length > 1;
+  for (const name of ['the answer', ...network.names]) byId('speaks-for').append(element('option', {}, name));
   describeGiven(false);
   for (const level of levels()) byId('layers').append(element('div', { class: 'level' }, ...level.map(layerSection)));
   fillSamples();
@@ -523,10 +551,12 @@ function start() {
     changed('pad');
   });
   byId('save').addEventListener('click', () => pad.save());
-  byId('view').addEventListener('change', () => {
-    if (state.outputs.length) drawGiven(valuesOf(-1));
-    explainAnswer();
-  });
+  for (const name of ['view', 'speaks-for']) {
+    byId(name).addEventListener('change', () => {
+      drawGiven(valuesOf(-1));
+      explainAnswer();
+    });
+  }
   byId('close').addEventListener('click', letGo);
   byId('file').addEventListener('change', (event) => {
     if (event.target.files[0]) openFile(event.target.files[0]);
