@@ -25,9 +25,7 @@ function rounded(value) {
 }
 
 function mapped(grey, compute) {
-  const values = grey.values.slice();
-  for (let i = 0; i < values.length; i++) values[i] = compute(values[i], i);
-  return picture(grey.height, grey.width, values);
+  return picture(grey.height, grey.width, grey.values.map(compute));
 }
 
 function clipped(value) {

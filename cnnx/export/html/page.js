@@ -33,6 +33,7 @@ const state = {
   held: false,
   channel: null,
   waiting: false,
+  next: 0, // when the next drawing may be computed, in ms
   source: 'pad',
 };
 
@@ -66,20 +67,24 @@ function toNetwork(pixels) {
   return Float32Array.from(pixels, (value) => low + value * (high - low));
 }
 
-/* Something was drawn: compute at the next frame, once. */
+/* Something was drawn: compute at one of the next frames, once, and half of the time at most: the pen comes first. */
 function changed(source) {
   state.source = source;
   if (state.waiting) return;
   state.waiting = true;
-  requestAnimationFrame(() => {
-    state.waiting = false;
-    if (state.source !== 'pad') return;
-    markSample(null);
-    describeGiven(false);
-    const pixels = pad.isEmpty ? null : prepared(pad.picture());
-    if (pad.isEmpty) byId('notes').textContent = '';
-    compute(pixels && toNetwork(pixels), null);
-  });
+  setTimeout(() => requestAnimationFrame(computeDrawing), state.next - performance.now());
+}
+
+function computeDrawing() {
+  state.waiting = false;
+  if (state.source !== 'pad') return;
+  const began = performance.now();
+  markSample(null);
+  describeGiven(false);
+  const pixels = pad.isEmpty ? null : prepared(pad.picture());
+  if (pad.isEmpty) byId('notes').textContent = '';
+  compute(pixels && toNetwork(pixels), null);
+  state.next = 2 * performance.now() - began;
 }
 
 function compute(x, label) {

@@ -71,7 +71,9 @@ def draw(page, digit, rng):
 
 
 def settle(page):
-    page.evaluate('() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))')
+    page.evaluate(
+        '() => new Promise((done) => (function look() { state.waiting ? requestAnimationFrame(look) : done(); })())'
+    )
 
 
 def answer(page):
