@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 # In this order: each uses what those before it define.
 SCRIPTS = (
     *('layers', 'network', 'resize', 'ink', 'parts', 'prepare', 'words', 'maps', 'pad', 'sources', 'cards'),
-    *('answer', 'attribution', 'page'),
+    *('answer', 'attribution', 'speaks', 'inside', 'pointing', 'samples', 'page'),
 )
 PREPARATIONS = ('digit', 'scale')
 MOST_SAMPLES = 200
