@@ -217,7 +217,7 @@ function explainOthers(layer, [, , channel], numbers, value) {
     case 'Add':
       return [
         says('The numbers at the same place of the layers before are added.'),
-        sum(numbers.map((each) => shown(each)).join(' + '), result),
+        sum(numbers.map((each, i) => (i ? plus(each) : shown(each))).join(''), result),
       ];
     case 'Multiply':
       return [
@@ -231,7 +231,7 @@ function explainOthers(layer, [, , channel], numbers, value) {
           `In training, the numbers of this map had mean ${shown(mean)} and variance ${shown(variance)}. The mean is subtracted, and the rest divided by the square root of the variance; then come a factor and an offset, which are learned:`,
         ),
         sum(
-          `${shown(layer.gamma[channel])} × (${shown(x)} − ${shown(mean)}) / √${shown(variance + layer.epsilon)} + ${shown(layer.beta[channel])}`,
+          `${shown(layer.gamma[channel])} × (${shown(x)}${plus(-mean)}) / √${shown(variance + layer.epsilon)}${plus(layer.beta[channel])}`,
           result,
         ),
       ];
@@ -249,10 +249,7 @@ function explainOthers(layer, [, , channel], numbers, value) {
     case 'Rescaling':
       return [
         says('The number before, times a factor, plus an offset.'),
-        sum(
-          `${shown(x)} × ${shown(numberOf(layer.scale, channel))} + ${shown(numberOf(layer.offset, channel))}`,
-          result,
-        ),
+        sum(`${shown(x)} × ${shown(numberOf(layer.scale, channel))}${plus(numberOf(layer.offset, channel))}`, result),
       ];
     case 'PReLU':
       return [
