@@ -62,6 +62,8 @@ def _check(options):
         raise ValueError(f'--what {what}: expected a picture after {options.model}')
     if what not in OF_IMAGES and options.images:
         raise ValueError(f'--what {what}: expected no picture, got {options.images[0]}')
+    if what == 'feature-maps' and len(options.images) > 1:
+        raise ValueError(f'--what feature-maps: expected one picture, got {len(options.images)}')
     for given, name, fitting in (
         (options.layer, '--layer', WITH_LAYER),
         (options.unit, '--unit', ('top-images',)),

@@ -68,12 +68,11 @@ def side_by_side(maps):
 
 
 def _conv_layer(network, layer):
-    if layer is None:
-        found = [each.index for each in network.layers if isinstance(each, Convolutional)]
-        if not found:
-            raise ValueError('expected a network with a Convolutional layer, it has none')
-        return found[0]
-    index = layer_index(network, layer, 'layer')
-    if not isinstance(network.layers[index], Convolutional):
-        raise ValueError(f'layer: expected a Convolutional layer, got {network.layers[index].where}')
+    found = [each.index for each in network.layers if isinstance(each, Convolutional)]
+    if not found:
+        raise ValueError('expected a network with a Convolutional layer, it has none')
+    index = found[0] if layer is None else layer_index(network, layer, 'layer')
+    if index not in found:
+        where, there = network.layers[index].where, ', '.join(map(str, found))
+        raise ValueError(f'layer: expected a Convolutional layer, here {there}, got {where}')
     return index

@@ -75,6 +75,7 @@ def test_names_of_classes(saved, monkeypatch, capsys):
     ('arguments', 'words'),
     [
         (['net.npz'], '--what feature-maps: expected a picture after net.npz'),
+        (['net.npz', 'seven.png', 'seven.png'], '--what feature-maps: expected one picture, got 2'),
         (['net.npz', 'seven.png', '--what', 'errors'], '--what errors: expected no picture, got seven.png'),
         (['net.npz', 'seven.png', '--unit', '1'], '--unit goes with --what top-images, not feature-maps'),
         (['net.npz', '--what', 'filters', '--class', '1'], '--class goes with --what saliency'),

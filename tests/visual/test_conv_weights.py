@@ -27,7 +27,7 @@ def test_channels_are_drawn_beside_each_other():
 
 
 def test_a_layer_without_filters_is_refused():
-    with pytest.raises(ValueError, match=r'layer: expected a Convolutional layer, got layer 4 \(Dense\)'):
+    with pytest.raises(ValueError, match=r'layer: expected a Convolutional layer, here 0, got layer 4 \(Dense\)'):
         conv_weights(classifier(), 4)
     with pytest.raises(ValueError, match='expected a network with a Convolutional layer, it has none'):
         conv_weights(cnnx.Network([cnnx.Dense(3, 2)], seed=0))

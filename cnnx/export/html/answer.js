@@ -61,23 +61,28 @@ class Answer {
     const order = numbers.map((_, i) => i);
     if (numbers.length > MOST_SHOWN) order.sort((a, b) => numbers[b] - numbers[a]);
     const best = numbers.indexOf(Math.max(...numbers));
+    this.best = best;
     if (probabilities) {
       const name = names[best];
       this.element.classList.toggle('long', name.length > 8);
       this.element.replaceChildren(name, ' ', element('small', {}, percent(numbers[best])));
       const sure = numbers[best] < LEAST_PROBABILITY ? 'The network is not sure.' : '';
       const right =
-        label === null ? '' : label === best ? 'Right: that is its label.' : `Wrong: it is labelled ${names[label]}.`;
+        label === null
+          ? ''
+          : label === best
+            ? 'Right: that is its label.'
+            : `Wrong: its label is ${names[label]}, to which the network gives ${percent(numbers[label])}.`;
       this.verdict.textContent = [right, sure].filter(Boolean).join(' ');
     } else {
       this.element.classList.add('long');
       this.element.replaceChildren(
         Array.from(values.slice(0, 3), (value) => shown(value)).join(', ') + (values.length > 3 ? ' …' : ''),
       );
-      this.verdict.textContent = label === null ? '' : `The sample's own: ${label}.`;
+      this.verdict.textContent = label === null ? '' : `Its target: ${[label].flat().map(shown).join(', ')}.`;
     }
     const largest = probabilities ? 1 : largestSize(numbers);
-    const list = element('ol', { class: 'scores' });
+    const list = this.list(order.slice(0, MOST_SHOWN).map((i) => names[i]));
     for (const i of order.slice(0, MOST_SHOWN)) {
       const bar = element('i', { class: numbers[i] < 0 ? 'negative' : '' });
       bar.style.width = `${(100 * Math.abs(numbers[i])) / largest}%`;
@@ -94,6 +99,13 @@ class Answer {
     this.scores.replaceChildren(list);
   }
 
+  /* An empty list whose names have room for the longest one. */
+  list(names) {
+    const list = element('ol', { class: 'scores' });
+    list.style.setProperty('--name', `${0.6 * Math.min(Math.max(...names.map((name) => name.length)), 16) + 0.6}em`);
+    return list;
+  }
+
   showPicture(values, last) {
     const [rows, columns, channels] = last.output;
     this.picture.hidden = false;
@@ -108,11 +120,11 @@ class Answer {
       });
       this.element.classList.add('long');
       this.element.replaceChildren(`${counted(found.size, 'class').replace('classs', 'classes')} seen`);
-      const list = element('ol', { class: 'scores' });
+      const list = element('ol', { class: 'legend-of-classes' });
       for (const i of [...found].sort((a, b) => a - b).slice(0, MOST_SHOWN)) {
-        const patch = element('span', { class: 'bar' });
+        const patch = element('span', { class: 'patch' });
         patch.style.background = `rgb(${OF_CLASSES[i % OF_CLASSES.length].join(' ')})`;
-        list.append(element('li', {}, element('span', { class: 'name' }, this.network.names[i]), patch));
+        list.append(element('li', {}, patch, this.network.names[i]));
       }
       this.scores.replaceChildren(list);
       this.verdict.textContent = 'The likeliest class of each place, by colour.';

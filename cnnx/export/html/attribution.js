@@ -32,19 +32,15 @@ function* occlusion(x, [H, W, C], score) {
 }
 
 /* How fast the answer rises when a pixel is made brighter, by differences: the gradient by the image. Source: Simonyan
-   et al., "Deep inside convolutional networks", 2014, section 3. Yields after each pixel; returns a map (H, W). */
-function* gradient(x, [H, W, C], score) {
+   et al., "Deep inside convolutional networks", 2014, section 3. Pixels change by `little`.
+   Yields after each pixel; returns a map (H, W). */
+function* gradient(x, [H, W, C], score, little) {
   const slopes = new Float32Array(H * W);
-  const little = 0.02 * largestSize(x);
-  const changed = x.slice();
+  const now = score(x);
   for (let place = 0; place < H * W; place++) {
-    for (let c = place * C; c < (place + 1) * C; c++) {
-      changed[c] = x[c] + little;
-      const above = score(changed);
-      changed[c] = x[c] - little;
-      slopes[place] += (above - score(changed)) / (2 * little);
-      changed[c] = x[c];
-    }
+    const changed = x.slice();
+    for (let i = place * C; i < (place + 1) * C; i++) changed[i] += little;
+    slopes[place] = (score(changed) - now) / little;
     yield;
   }
   return slopes;

@@ -160,10 +160,14 @@ function explainPooling(layer, [row, column, channel], x, value) {
   return parts;
 }
 
-function explainDense(layer, [, , unit], x, value) {
-  const size = layer.shape[0];
-  const products = Array.from(x, (number, i) => [i, number, layer.weights[i * size + unit]]);
-  products.sort((a, b) => Math.abs(b[1] * b[2]) - Math.abs(a[1] * a[2]));
+/* Inputs of a dense unit as [place, number, weight], those with the largest products first. */
+function strongestInputs(layer, [, , unit], x) {
+  const products = Array.from(x, (number, i) => [i, number, layer.weights[i * layer.shape[0] + unit]]);
+  return products.sort((a, b) => Math.abs(b[1] * b[2]) - Math.abs(a[1] * a[2]));
+}
+
+function explainDense(layer, place, x, value) {
+  const products = strongestInputs(layer, place, x);
   const strongest = products.slice(0, STRONGEST);
   const total = (list) => list.reduce((all, [, number, weight]) => all + number * weight, 0);
   const items = strongest.map(([i, number, weight]) => [
@@ -174,12 +178,12 @@ function explainDense(layer, [, , unit], x, value) {
   const rest = products.slice(STRONGEST);
   const parts = [
     says(
-      `Each of the ${x.length} numbers before is multiplied by a weight, which training found, and all products are added up. The strongest:`,
+      `Each of the ${x.length} numbers before is multiplied by a weight, which training found, and all products are added up. The largest products, whose numbers are marked:`,
     ),
     terms(items),
   ];
   const others = rest.length ? `${plus(total(rest))} (the other ${rest.length})` : '';
-  parts.push(sum(`${shown(total(strongest))} (these)${others}${withBias(layer, unit)}`, shown(value)));
+  parts.push(sum(`${shown(total(strongest))} (these)${others}${withBias(layer, place[2])}`, shown(value)));
   return parts;
 }
 
@@ -198,7 +202,7 @@ function explainSoftmax(layer, [row, column, unit], x, value, names) {
   const isLog = layer.kind === 'LogSoftmax';
   return [
     says(
-      `Each number becomes e to the power of it, less the largest, ${shown(largest)}. So none is negative, and what is a little larger counts much more:`,
+      `The largest number, ${shown(largest)}, is subtracted from each, and e (2.718…) is raised to the power of the rest. So none is negative, and what is a little larger counts much more:`,
     ),
     terms(items.slice(0, 20)),
     says(`Together they are ${shown(all)}. Divided by that they add up to 1.`),
@@ -213,7 +217,7 @@ function explainOthers(layer, [, , channel], numbers, value) {
     case 'Add':
       return [
         says('The numbers at the same place of the layers before are added.'),
-        sum(numbers.map((each) => shown(each)).join(' + '), result),
+        sum(numbers.map((each, i) => (i ? plus(each) : shown(each))).join(''), result),
       ];
     case 'Multiply':
       return [
@@ -224,10 +228,10 @@ function explainOthers(layer, [, , channel], numbers, value) {
       const [mean, variance] = [layer.running_mean[channel], layer.running_variance[channel]];
       return [
         says(
-          `In training, the numbers of this map had mean ${shown(mean)} and variance ${shown(variance)}. The number less the mean, by the square root of the variance, times ${shown(layer.gamma[channel])}, plus ${shown(layer.beta[channel])}:`,
+          `In training, the numbers of this map had mean ${shown(mean)} and variance ${shown(variance)}. The mean is subtracted, and the rest divided by the square root of the variance; then come a factor and an offset, which are learned:`,
         ),
         sum(
-          `${shown(layer.gamma[channel])} × (${shown(x)} − ${shown(mean)}) / √${shown(variance + layer.epsilon)} + ${shown(layer.beta[channel])}`,
+          `${shown(layer.gamma[channel])} × (${shown(x)}${plus(-mean)}) / √${shown(variance + layer.epsilon)}${plus(layer.beta[channel])}`,
           result,
         ),
       ];
@@ -245,10 +249,7 @@ function explainOthers(layer, [, , channel], numbers, value) {
     case 'Rescaling':
       return [
         says('The number before, times a factor, plus an offset.'),
-        sum(
-          `${shown(x)} × ${shown(numberOf(layer.scale, channel))} + ${shown(numberOf(layer.offset, channel))}`,
-          result,
-        ),
+        sum(`${shown(x)} × ${shown(numberOf(layer.scale, channel))}${plus(numberOf(layer.offset, channel))}`, result),
       ];
     case 'PReLU':
       return [

@@ -56,6 +56,10 @@ for (const [kind, activation] of Object.entries(ACTIVATIONS)) {
   LAYERS[kind] = (x, layer) => x.map((value) => activation(value, layer));
 }
 
+function isActivation(layer) {
+  return layer.kind in ACTIVATIONS || layer.kind === 'PReLU';
+}
+
 function logistic(x) {
   return 1 / (1 + Math.exp(-x));
 }

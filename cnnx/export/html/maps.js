@@ -78,8 +78,8 @@ class Layout {
   /* The side of a number's square on the screen. */
   get side() {
     if (this.isRow) return this.channels <= 12 ? 32 : this.channels <= 512 ? 13 : 8;
-    const wanted = this.width <= 6 ? 64 : this.width <= 12 ? 80 : this.width <= 32 ? 96 : 128;
-    return wanted / Math.max(this.width, this.height);
+    const longer = Math.max(this.width, this.height);
+    return (longer <= 32 ? 84 : 128) / longer;
   }
 }
 

@@ -2,14 +2,14 @@
 
 /* The drawing pad: strokes by mouse, pen or touch, which can be undone, and what they look like to the network. */
 
-const PAD_SIDE = 140; // pixels of the picture that is prepared, and saved
+const PAD_SIDE = 120; // pixels of the picture that is prepared, and saved
 
 class Pad {
   constructor(canvas, changed) {
     this.canvas = canvas;
     this.changed = changed;
     this.strokes = [];
-    this.thickness = 7;
+    this.thickness = 6;
     this.current = null;
     canvas.addEventListener('pointerdown', (event) => this.start(event));
     canvas.addEventListener('pointermove', (event) => this.extend(event));
@@ -65,6 +65,7 @@ class Pad {
   draw(canvas = this.canvas) {
     const context = canvas.getContext('2d', { willReadFrequently: canvas !== this.canvas });
     const scale = canvas.width / PAD_SIDE;
+    document.getElementById('pad-hint').hidden = !this.isEmpty;
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.fillStyle = '#ffffff';
     context.fillRect(0, 0, PAD_SIDE, PAD_SIDE);
@@ -89,11 +90,7 @@ class Pad {
   /* Grey values from 0 to 1. */
   picture() {
     const { data } = this.small().getImageData(0, 0, PAD_SIDE, PAD_SIDE);
-    return picture(
-      PAD_SIDE,
-      PAD_SIDE,
-      Float32Array.from({ length: PAD_SIDE ** 2 }, (_, i) => data[4 * i] / 255),
-    );
+    return mapped(picture(PAD_SIDE, PAD_SIDE), (_, i) => data[4 * i] / 255);
   }
 
   save() {

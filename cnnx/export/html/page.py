@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 # In this order: each uses what those before it define.
 SCRIPTS = (
     *('layers', 'network', 'resize', 'ink', 'parts', 'prepare', 'words', 'maps', 'pad', 'sources', 'cards'),
-    *('answer', 'attribution', 'page'),
+    *('answer', 'attribution', 'speaks', 'inside', 'pointing', 'samples', 'page'),
 )
 PREPARATIONS = ('digit', 'scale')
 MOST_SAMPLES = 200
@@ -59,7 +59,7 @@ def export(network, path, *, title=None, samples=None, prepare=None, precision='
 def to_bytes(network, *, title=None, samples=None, prepare=None, precision='float32', pixels=(0, 1)):
     """Return what `export` writes."""
     description, content = describe(network, precision)
-    description['names'] = _names(network)
+    description['names'] = _names(network, description['output'])
     description['prepare'] = _preparation(network, prepare)
     description['pixels'] = _checked_pixels(pixels)
     if title is None:
@@ -101,10 +101,12 @@ def _as_json(description):
     return json.dumps(description, ensure_ascii=False, allow_nan=False).replace('<', '\\u003c')
 
 
-def _names(network):
+def _names(network, output):
     outputs = network.layers[-1].shape[-1]
     if network.class_names is not None:
         return list(network.class_names)
+    if output == 'numbers':
+        return [f'number {number + 1}' for number in range(outputs)]
     return [str(number) for number in range(max(outputs, 2))]
 
 
@@ -142,7 +144,7 @@ def _samples(network, samples, description):
     x = network.check_samples(samples[0], 'samples')
     if not 1 <= len(x) <= MOST_SAMPLES or not np.isfinite(x).all():
         raise ValueError(f'samples: expected 1 to {MOST_SAMPLES} images of finite numbers, got {len(x)}')
-    labels = _labels(samples[1], len(x))
+    labels = _labels(samples[1], len(x), description['output'])
     classes = len(description['names'])
     if description['output'] != 'numbers' and any(label is not None and not 0 <= label < classes for label in labels):
         raise ValueError(f'samples: expected labels from 0 to {classes - 1}, got {shown(labels)}')
@@ -158,13 +160,15 @@ def _packed(x, low, high):
     return {'type': 'numbers', 'pixels': base64.b64encode(x.astype('<f4').tobytes()).decode('ascii')}
 
 
-def _labels(y, count):
-    """Return class indices as whole numbers, one-hot rows as these, other targets as None."""
+def _labels(y, count, output):
+    """Return class indices as whole numbers, one-hot rows as these, rows of numbers as lists, other targets as None."""
     if y is None:
         return [None] * count
     y = as_numbers(y, 'samples: y')
     if len(y) != count:
         raise ValueError(f'samples: expected as many labels as images, {count}, got {len(y)}')
+    if output == 'numbers':
+        return y.reshape(count, -1).tolist() if y.ndim <= 2 and np.isfinite(y).all() else [None] * count
     if y.ndim == 2 and y.shape[1] > 1 and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
         return y.argmax(axis=1).tolist()
     if y.ndim == 1 and y.dtype.kind in 'iu':

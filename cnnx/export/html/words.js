@@ -34,7 +34,7 @@ const WORDS = {
   Softmax: () => 'The numbers become probabilities: none is negative, and together they are 1.',
   LogSoftmax: () => 'The logarithms of probabilities: the nearer to 0, the likelier.',
   Dropout: () => 'Acts in training only: here all numbers pass.',
-  Flatten: () => 'The same numbers in one row, for the sums that come.',
+  Flatten: () => 'The same numbers in one row (here in several lines), for the sums that come.',
   Reshape: () => 'The same numbers in another shape.',
   Permute: () => 'The same numbers with the axes in another order.',
   ZeroPadding: () => 'Rows and columns of zeros are put around.',
@@ -69,8 +69,12 @@ function counted(count, noun) {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-function shapeInWords(shape) {
-  return shape.length === 1 ? counted(shape[0], 'number') : shape.join(' × ');
+function shapeInWords({ shape }) {
+  if (shape.length === 1) return counted(shape[0], 'number');
+  const maps = shape[shape.length - 1];
+  return maps === 1
+    ? `${shape.slice(0, -1).join(' × ')} numbers`
+    : `${shape.join(' × ')} numbers: ${maps} maps of ${shape.slice(0, -1).join(' × ')}`;
 }
 
 /* A number with two decimals, or fewer where it is large; a true minus sign. */

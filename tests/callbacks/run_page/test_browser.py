@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+from axe import complaints
 from run_views import report, view
 
 from cnnx.callbacks.run_page.page import as_page
@@ -22,19 +23,19 @@ def one_page():
         pytest.skip('needs Chromium')
     with library.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
-        page, complaints = browser.new_page(), []
-        page.on('console', lambda message: complaints.append(message.text))
-        page.on('pageerror', lambda error: complaints.append(str(error)))
-        page.on('request', lambda request: request.url[:5] in ('file:', 'data:') or complaints.append(request.url))
-        yield page, complaints
+        page, said = browser.new_page(), []
+        page.on('console', lambda message: said.append(message.text))
+        page.on('pageerror', lambda error: said.append(str(error)))
+        page.on('request', lambda request: request.url[:5] in ('file:', 'data:') or said.append(request.url))
+        yield page, said
         browser.close()
 
 
 @pytest.fixture
 def page(one_page):
-    page, complaints = one_page
+    page, said = one_page
     yield page
-    assert complaints == []
+    assert said == []
 
 
 def write(path, page):
@@ -87,3 +88,11 @@ def test_nothing_sticks_out(page, tmp_path, width):
     for number, shown in enumerate((view(reload=99, command=command, name=LONG.replace(' ', '_')), report())):
         page.goto(write(tmp_path / f'{number}.html', as_page(shown)))
         assert page.evaluate('document.documentElement.scrollWidth') == width
+
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+@pytest.mark.parametrize('shown', [view(reload=99), report(), report(state='stopped', reason='Ctrl-C stopped it.')])
+def test_axe_finds_nothing(page, tmp_path, scheme, shown):
+    page.emulate_media(color_scheme=scheme)
+    page.goto(write(tmp_path / 'run.html', as_page(shown)))
+    assert complaints(page) == []

@@ -1,7 +1,5 @@
 """The page's preparing of drawings against `cnnx.data.prepare_digit`."""
 
-import os
-
 import numpy as np
 import pytest
 from drawings import drawing, photograph
@@ -15,7 +13,6 @@ return given.map(({ size, grey }) => {
   return prepareDigit(picture(rows, grey[0].length, Float32Array.from(grey.flat())), size);
 });
 """
-COUNT = int(os.environ.get('CNNX_DRAWINGS', 50))
 SCRIPTS = ['resize', 'ink', 'parts', 'prepare']
 
 
@@ -40,14 +37,15 @@ def check(pictures, size=28):
             assert found[1] == expected.notes
 
 
-def test_drawings():
+@pytest.mark.parametrize('count', [50, pytest.param(200, marks=pytest.mark.slow)])
+def test_drawings(count):
     rng = np.random.default_rng(0)
-    check([drawing(number % 10, rng, side=120 + number % 40) for number in range(COUNT)])
+    check([drawing(number % 10, rng, side=120 + number % 40) for number in range(count)])
 
 
 def test_photographs_light_on_dark_and_small_ones():
     rng = np.random.default_rng(1)
-    pictures = [photograph(drawing(number % 10, rng, side=125), rng) for number in range(COUNT // 2)]
+    pictures = [photograph(drawing(number % 10, rng, side=125), rng) for number in range(25)]
     pictures += [drawing(number % 10, rng, side=36) for number in range(10)]
     pictures += [drawing(number % 10, rng, side=14) for number in range(10)]
     check(pictures)
