@@ -159,11 +159,11 @@ def measure(name, train_data, test_data, settings):
     augment = RECIPES['accurate']['augment'] if settings.augment else None
     for seed in range(settings.seeds):
         net = NETWORKS[name](seed)
-        net.compile(CategoricalCrossEntropy(), Adam())
+        net.compile(CategoricalCrossEntropy(label_smoothing=0.1), Adam())
         began = time.perf_counter()
         how = {'batch_size': 64, 'augment': augment, 'checkpoint_prefix': f'{name.replace(" ", "_")}_{seed}'}
         how |= {'checkpoint_dir': settings.checkpoint_dir, 'resume_from_checkpoint': settings.resume}
-        net.train(*train_data, settings.epochs, OneCycle(0.003), **how, verbose=0)
+        net.train(*train_data, settings.epochs, OneCycle(0.005), **how, verbose=0)
         found.append((time.perf_counter() - began, net.evaluate(*test_data)['accuracy']))
     return net, *zip(*found, strict=True)
 
