@@ -155,6 +155,20 @@ def match_anchors(anchors, boxes, threshold=0.5):
     return matched
 
 
+def match_middles(cells, boxes):
+    """Return which box each cell of a grid should find: (cells,) indices of boxes, or -1 for none.
+
+    A box is found by the cell whose middle is nearest to its own; where two boxes share that one, the later box has it.
+
+    Source: Redmon et al., "You only look once: unified, real-time object detection", 2016.
+    """
+    (middles, _), (others, _) = _middle_and_size(_boxes(cells)), _middle_and_size(_boxes(boxes))
+    distances = np.abs(middles[:, None] - others).max(axis=-1)
+    matched = np.full(len(distances), -1)
+    matched[distances.argmin(axis=0)] = np.arange(len(others))
+    return matched
+
+
 def encode_boxes(boxes, anchors):
     """Return boxes as what has to be added to anchors, each box with its anchor: numbers that a network can learn.
 

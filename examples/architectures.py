@@ -143,7 +143,7 @@ def parse_settings(arguments):
     add('--networks', nargs='+', choices=NETWORKS, default=list(NETWORKS), metavar='NAME', help='only these (all)')
     add('--full', action='store_true', help='all of MNIST instead of the subset')
     add('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
-    add('--augment', action='store_true', help='change training images at random, as the recipes do')
+    add('--augment', action='store_true', help='change training images at random as the recipes do, smooth labels')
     add('--epochs', type=int, default=10, metavar='N', help='number of epochs (10)')
     add('--seeds', type=int, default=3, metavar='N', help='number of seeds to average over (3)')
     add('--quick', action='store_true', help='one epoch over 200 images and one seed, to see that it runs')
@@ -156,14 +156,16 @@ def parse_settings(arguments):
 def measure(name, train_data, test_data, settings):
     """Return a network of that name, and the seconds of training and the accuracy for each seed."""
     found = []
-    augment = RECIPES['accurate']['augment'] if settings.augment else None
+    recipe, augment = RECIPES['accurate'], None
+    if settings.augment:
+        augment = recipe['augment']
     for seed in range(settings.seeds):
         net = NETWORKS[name](seed)
-        net.compile(CategoricalCrossEntropy(), Adam())
+        net.compile(CategoricalCrossEntropy(label_smoothing=smoothing), Adam())
         began = time.perf_counter()
         how = {'batch_size': 64, 'augment': augment, 'checkpoint_prefix': f'{name.replace(" ", "_")}_{seed}'}
         how |= {'checkpoint_dir': settings.checkpoint_dir, 'resume_from_checkpoint': settings.resume}
-        net.train(*train_data, settings.epochs, OneCycle(0.003), **how, verbose=0)
+        net.train(*train_data, settings.epochs, OneCycle(rate), **how, verbose=0)
         found.append((time.perf_counter() - began, net.evaluate(*test_data)['accuracy']))
     return net, *zip(*found, strict=True)
 

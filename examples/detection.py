@@ -85,14 +85,6 @@ def crop_classifier(width, seed):
     return Network(inputs=x, outputs=Reshape((1, OUTPUTS))(Dense(output_size=OUTPUTS)(h)), seed=seed)
 
 
-def match_cells(cells, boxes):
-    """Return which box each cell of YOLO finds, -1 for none: that with the nearest middle."""
-    distances = np.abs((cells[:, None, :2] + cells[:, None, 2:] - boxes[:, :2] - boxes[:, 2:]) / 2).max(axis=-1)
-    matched = np.full(len(cells), -1)
-    matched[distances.argmin(axis=0)] = np.arange(len(boxes))
-    return matched
-
-
 def targets_of(matched, anchors, boxes, labels):
     """Return offsets and classes (anchors, 5) that a network should give, for the box that each anchor finds."""
     targets = np.zeros((len(anchors), 5), np.float32)
@@ -129,9 +121,9 @@ def crops_to_learn(scenes, rng, a_scene=16):
 
 
 def single_shot(build, digits, settings, sizes):
-    """Return a network that reads whole scenes, and a function that finds digits by it. It learns from new ones."""
+    """Return a function that finds digits, by a network that reads whole scenes and learns from new ones."""
     net, anchors = build(sizes['size'], 8 if settings.quick else 16, settings.seed)
-    match = match_cells if build is yolo else cnnx.boxes.match_anchors
+    match = cnnx.boxes.match_middles if build is yolo else cnnx.boxes.match_anchors
 
     def batches(epoch):
         # New scenes in each epoch, and more digits on them than the test's have, to learn more from each.
@@ -141,11 +133,11 @@ def single_shot(build, digits, settings, sizes):
         return ((scenes.images[i : i + BATCH], targets[i : i + BATCH]) for i in range(0, settings.scenes, BATCH))
 
     fit(net, build.__name__, (batches,), settings, steps_per_epoch=-(-settings.scenes // BATCH))
-    return net, lambda images: [detections(outputs, anchors) for outputs in net.predict(images)]
+    return lambda images: [detections(outputs, anchors) for outputs in net.predict(images)]
 
 
 def rcnn(digits, settings, sizes):
-    """Return the same by a network that reads windows that look like a thing of its own."""
+    """Return the same, by a network that reads windows that look like a thing of its own."""
     net = crop_classifier(8 if settings.quick else 16, settings.seed)
     scenes = make_scenes(*digits, settings.scenes, seed=1, **sizes)
     fit(net, 'rcnn', crops_to_learn(scenes, np.random.default_rng(settings.seed)), settings, batch_size=4 * BATCH)
@@ -154,7 +146,7 @@ def rcnn(digits, settings, sizes):
         windows = cnnx.boxes.propose_boxes(image[..., 0], WINDOWS)
         return detections(net.predict(cnnx.boxes.crop_and_resize(image, windows, (28, 28), MARGIN))[:, 0], windows)
 
-    return net, lambda images: [find(image) for image in images]
+    return lambda images: [find(image) for image in images]
 
 
 METHODS = {'yolo': partial(single_shot, yolo), 'ssd': partial(single_shot, ssd), 'rcnn': rcnn}
@@ -162,9 +154,8 @@ METHODS = {'yolo': partial(single_shot, yolo), 'ssd': partial(single_shot, ssd),
 
 def fit(net, name, data, settings, **how):
     net.compile(DetectionLoss(), Adam())
-    folder = {'checkpoint_dir': settings.checkpoint_dir, 'resume_from_checkpoint': settings.resume}
-    how |= {'epochs': settings.epochs, 'learning_rate': OneCycle(0.005), 'checkpoint_prefix': name, 'verbose': 2}
-    net.train(*data, **how, **folder)
+    how |= {'checkpoint_dir': settings.checkpoint_dir, 'resume_from_checkpoint': settings.resume}
+    net.train(*data, epochs=settings.epochs, learning_rate=OneCycle(0.005), checkpoint_prefix=name, verbose=2, **how)
 
 
 def parse_settings(arguments):
@@ -193,14 +184,13 @@ def main(arguments=None):
     found, figures = {}, {}
     for name in [settings.method] if settings.method else METHODS:
         began = time.perf_counter()
-        net, find = METHODS[name](train, settings, sizes)
+        find = METHODS[name](train, settings, sizes)
         seconds = time.perf_counter() - began
         began = time.perf_counter()
         found[name] = find(test.images)
         rate = len(test.images) / (time.perf_counter() - began)
         figures[name] = cnnx.boxes.mean_average_precision(found[name], zip(test.boxes, test.labels, strict=True))
-        parameters = sum(layer.parameter_count for layer in net.layers)
-        print(f'{name}: {parameters:,} parameters, {seconds:.0f} s, {rate:.0f} images a second', flush=True)
+        print(f'{name}: {seconds:.0f} s, {rate:.0f} images a second', flush=True)
     if settings.plot:
         draw(settings.plot, test, found)
     print('mean average precision at 0.5: ' + ', '.join(f'{name} {figure:.3f}' for name, figure in figures.items()))

@@ -12,6 +12,7 @@ from cnnx.boxes import (
     encode_boxes,
     iou,
     match_anchors,
+    match_middles,
     mean_average_precision,
     non_maximum_suppression,
     propose_boxes,
@@ -108,6 +109,16 @@ def test_anchors_are_matched_by_overlap_and_each_box_gets_one():
     assert match_anchors(anchors, boxes_at(1, 28)).tolist() == [0, 0, 1, -1]
     assert match_anchors(anchors, boxes_at(1), threshold=0.9).tolist() == [0, -1, -1, -1]
     assert match_anchors(anchors, np.empty((0, 4))).tolist() == [-1, -1, -1, -1]
+
+
+def test_match_middles():
+    cells = anchor_boxes(2, 2, 10, [(24, 16)])  # whose middles are at 5 and 15
+    boxes = np.array([[1.0, 1, 7, 5], [8, 12, 16, 20]])  # with middles at (4, 3) and (12, 16)
+    assert match_middles(cells, boxes).tolist() == [0, -1, -1, 1]
+    assert match_middles(cells, np.concatenate([boxes, boxes[:1]])).tolist() == [2, -1, -1, 1]  # the later of two
+    assert match_middles(cells, np.empty((0, 4))).tolist() == [-1, -1, -1, -1]
+    with pytest.raises(ValueError, match='expected'):
+        match_middles(cells, np.zeros((2, 3)))
 
 
 def test_encoding_by_hand_and_back():

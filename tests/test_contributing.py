@@ -66,6 +66,7 @@ def test_the_diff_is_a_class_an_entry_in_a_list_and_a_row():
     assert len([line for line in row if line[:1] in ('+', '-')]) == 1
 
 
+@pytest.mark.slow
 def test_the_diff_makes_a_layer_that_passes_what_all_layers_pass(tree):
     said = run_tests(tree)
     assert re.search(r'^\d\d passed', said, re.MULTILINE), said
@@ -74,6 +75,7 @@ def test_the_diff_makes_a_layer_that_passes_what_all_layers_pass(tree):
     assert found == f'[[ 0.5  -0.75]] {tree / "cnnx" / "__init__.py"}\n'
 
 
+@pytest.mark.slow
 def test_a_layer_without_its_row_is_missed(tree):
     shutil.copy(ROOT / 'tests' / 'layer_cases.py', tree / 'tests')
     assert 'FAILED tests/layers/test_all_layers.py::test_every_kind_has_a_row' in run_tests(tree, TESTS[:1])

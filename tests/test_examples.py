@@ -408,7 +408,7 @@ def test_detection_runs_draws_and_resumes(detection, tmp_path, capsys):
 def test_outputs_that_are_the_targets_find_every_digit(detection, method):
     scenes = cnnx.data.make_scenes(*preprocess_mnist_data()[1], 20)
     net, anchors = getattr(detection, method)(96, 2, seed=0)
-    match = {'yolo': detection.match_cells, 'ssd': cnnx.boxes.match_anchors}[method]
+    match = {'yolo': cnnx.boxes.match_middles, 'ssd': cnnx.boxes.match_anchors}[method]
     found = []
     for boxes, labels in zip(scenes.boxes, scenes.labels, strict=True):
         targets = detection.targets_of(match(anchors, boxes), anchors, boxes, labels)

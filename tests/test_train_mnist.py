@@ -339,6 +339,7 @@ def test_kill_and_resume_ends_with_the_weights_of_an_uninterrupted_run(run, tmp_
 
 
 @posix_only
+@pytest.mark.slow
 def test_killed_twice(run, tmp_path, uninterrupted):
     interrupt(signal.SIGKILL, *LONG, cwd=tmp_path, after_epoch=2)
     second = len(checkpoint_names(tmp_path / 'checkpoints')) + 3
@@ -349,7 +350,10 @@ def test_killed_twice(run, tmp_path, uninterrupted):
 
 @posix_only
 @pytest.mark.usefixtures('_interruptible')
-@pytest.mark.parametrize(('number', 'expected'), [('SIGINT', 130), ('SIGTERM', 143), ('SIGHUP', 129)])
+@pytest.mark.parametrize(
+    ('number', 'expected'),
+    [('SIGINT', 130), ('SIGTERM', 143), pytest.param('SIGHUP', 129, marks=pytest.mark.slow)],
+)
 def test_the_command_that_an_interrupted_run_prints_continues_it_exactly(tmp_path, uninterrupted, number, expected):
     folder = tmp_path / 'a folder'
     folder.mkdir()
@@ -489,6 +493,7 @@ def other_kernel_and_filters():
     return [first, Flatten(), Dense(output_size=10), Softmax()]
 
 
+@pytest.mark.slow
 def test_another_architecture_is_refused_with_the_same_words_every_time(tmp_path):
     save_other_network(tmp_path / 'checkpoints', other_kernel_and_filters())
     command = [sys.executable, str(SCRIPT), *QUICK, '--resume']

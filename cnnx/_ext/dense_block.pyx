@@ -2,11 +2,14 @@
 
 Letters: I inputs, O outputs. A tile of samples makes y and dx while its numbers are hot; the weights'
 gradient waits until all samples are through, and is then cut into rows of weights, over the whole batch.
+
+Large weights, which no cache would keep from one tile to the next, are read once for a whole batch: each thread takes
+some columns of y, and then the same columns of dx and rows of the weights' gradient.
 """
 
 from libc.string cimport memcpy, memset
 
-from cnnx._ext.inline.gemm cimport Layout, lanes, multiply_columns, pack, panel_columns
+from cnnx._ext.inline.gemm cimport Layout, multiply_columns, panel_columns
 from cnnx._ext.program cimport Block, Span
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start, round_up
@@ -16,9 +19,11 @@ cdef enum:
     # For fewer samples than this, dx is dot products with the weights as they lie: transposing them
     # would cost more than it saves.
     LEAST_SAMPLES_TO_TRANSPOSE = 8
-    # Weights of more bytes than this do not stay in the cache: they are read a block of so many rows at a time.
+    # Weights of more bytes than this are large.
     LARGE_BYTES = 2097152
-    BLOCK_ROWS_OF_WEIGHTS = 256
+    # For a product with large weights, blocks of so many rows and columns are copied: (BLOCK, BLOCK), (BLOCK, PADDED).
+    BLOCK = 128
+    PADDED = 144                  # rows that lie so far apart do not share a few places in the cache
     # Bytes of transposed rows are an odd multiple of this, so that a column's numbers do not share one place there.
     CACHE_LINE = 64
     # Numbers of x that are copied so that a product reads them in a row, and columns of x at least: a block of rows of
@@ -52,14 +57,18 @@ cdef class DenseBlock(Block):
         dy: (N, O), the gradient of y, which the backward pass changes; None where there is no backward pass.
         dx: (N, I), written, or None where nobody needs it.
         dweights, dbias: written.
+
+    Attributes:
+        large_bytes: weights of more bytes need arrays of whole batches.
     """
+
+    large_bytes = LARGE_BYTES
 
     cdef Arrays a
 
     def __init__(self, x, weights, bias, y, bint relu, dy=None, dx=None, dweights=None, dbias=None):
         cdef Arrays* a = &self.a
         cdef size_t size = weights.dtype.itemsize
-        cdef Py_ssize_t width = lanes(<double*> NULL) if size == sizeof(double) else lanes(<float*> NULL)
         self.doubles = size == sizeof(double)
         a.I, a.O = weights.shape
         self.weights_size = a.I * a.O
@@ -69,8 +78,9 @@ cdef class DenseBlock(Block):
         a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
         a.large = a.I * a.O * size > LARGE_BYTES
         a.row = (round_up(a.I * size, CACHE_LINE) // CACHE_LINE | 1) * CACHE_LINE // size
-        a.transposed = self.room(a.O * a.row * size) if dx is not None else NULL
-        self.scratch_bytes = 2 * width * BLOCK_ROWS_OF_WEIGHTS * size if a.large else 0
+        a.transposed = self.room(a.O * a.row * size) if dx is not None and not a.large else NULL
+        self.of_batch = a.large
+        self.scratch_bytes = BLOCK * (BLOCK + PADDED) * size if a.large else 0
 
     cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
         if self.doubles:
@@ -78,11 +88,29 @@ cdef class DenseBlock(Block):
         else:
             prepare(&self.a, samples, training, part, parts, <float*> NULL)
 
+    cdef void measure(self, Span span, bint backward, char* scratch) noexcept nogil:
+        if not backward or self.a.dy == NULL or not self.a.relu:
+            return
+        if self.doubles:
+            through_relu(&self.a, span, <double*> NULL)
+        else:
+            through_relu(&self.a, span, <float*> NULL)
+
+    cdef void join(
+        self, Py_ssize_t samples, Py_ssize_t tasks, bint backward, Py_ssize_t part, Py_ssize_t parts, char* scratch,
+    ) noexcept nogil:
+        if backward and self.a.dy == NULL:
+            return
+        if self.doubles:
+            multiply_batch(&self.a, samples, backward, part, parts, <double*> scratch)
+        else:
+            multiply_batch(&self.a, samples, backward, part, parts, <float*> scratch)
+
     cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
         if self.doubles:
-            forward(&self.a, span, <double*> scratch)
+            forward(&self.a, span, <double*> NULL)
         else:
-            forward(&self.a, span, <float*> scratch)
+            forward(&self.a, span, <float*> NULL)
 
     cdef void backward(self, Span span, char* scratch) noexcept nogil:
         if self.a.dy == NULL:
@@ -112,14 +140,11 @@ cdef void prepare(
             <floating*> a.transposed + first, a.row)
 
 
-cdef void forward(Arrays* a, Span span, floating* scratch) noexcept nogil:
+cdef void forward(Arrays* a, Span span, const floating* kind) noexcept nogil:
     cdef Py_ssize_t rows = span.last - span.first, i
     cdef const floating* x = <const floating*> a.x + span.x * a.I
     cdef floating* y = <floating*> a.y + span.y * a.O
-    if a.large:
-        multiply_in_blocks(
-            rows, a.O, a.I, x, <const floating*> a.weights, <const floating*> a.bias, y, scratch)
-    else:
+    if not a.large:
         multiply_columns(
             rows, a.O, 1, a.I, x, Layout(a.I, 1, 0, 0), <const floating*> a.weights, a.O, y, a.O,
             <const floating*> a.bias, False)
@@ -128,54 +153,42 @@ cdef void forward(Arrays* a, Span span, floating* scratch) noexcept nogil:
             y[i] = 0 if y[i] <= 0 else y[i]
 
 
-cdef void multiply_in_blocks(
-    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    const floating* a,            # IN       (rows, depth)
-    const floating* b,            # IN       (depth, columns)
-    const floating* bias,         # IN       (columns)
-    floating* c,                  # OUT      (rows, columns)
-    floating* packed,             # SCRATCH  (BLOCK_ROWS_OF_WEIGHTS, panel_columns)
-) noexcept nogil:
-    """C = A B + bias, some rows of B at a time. Bits do not depend on how many rows A has."""
-    cdef Py_ssize_t width = panel_columns(b), first = 0, column, some, narrow
-    while first < depth:
-        some = min(depth - first, <Py_ssize_t> BLOCK_ROWS_OF_WEIGHTS)
-        column = 0
-        # A row alone reads each number of B once: copying would gain nothing.
-        while rows > 1 and column < columns:
-            narrow = min(width, columns - column)
-            pack(some, narrow, b + column, Layout(columns, 1, 0, 0), packed)
-            multiply_columns(
-                rows, narrow, 1, some, a, Layout(depth, 1, 0, 0), <const floating*> packed,
-                round_up(narrow, lanes(b)), c + column, columns, bias + column if bias != NULL else NULL, first > 0)
-            column += width
-        if rows == 1:
-            multiply_columns(
-                1, columns, 1, some, a, Layout(depth, 1, 0, 0), b, columns, c, columns, bias, first > 0)
-        a += some
-        b += some * columns
-        bias = NULL
-        first += some
+cdef void through_relu(Arrays* a, Span span, const floating* kind) noexcept nogil:
+    """Turn the gradient of ReLU's output into that of its input."""
+    cdef const floating* y = <const floating*> a.y + span.y * a.O
+    cdef floating* dy = <floating*> a.dy + span.y * a.O
+    cdef Py_ssize_t i
+    for i in range((span.last - span.first) * a.O):
+        dy[i] = dy[i] if y[i] > 0 else 0
 
 
 cdef void backward(Arrays* a, Span span, const floating* kind) noexcept nogil:
-    cdef Py_ssize_t rows = span.last - span.first, i, n
-    cdef const floating* y = <const floating*> a.y + span.y * a.O
-    cdef floating* dy = <floating*> a.dy + span.y * a.O
+    cdef Py_ssize_t rows = span.last - span.first
+    cdef const floating* dy = <const floating*> a.dy + span.y * a.O
     cdef floating* dx = <floating*> a.dx + span.x * a.I
     cdef const floating* no_bias = NULL
+    if a.large:
+        return
     if a.relu:
-        for i in range(rows * a.O):
-            dy[i] = dy[i] if y[i] > 0 else 0
+        through_relu(a, span, kind)
     if a.dx == NULL:
         return
     if span.samples >= LEAST_SAMPLES_TO_TRANSPOSE:
         multiply_columns(
-            rows, a.I, 1, a.O, <const floating*> dy, Layout(a.O, 1, 0, 0), <const floating*> a.transposed, a.row,
-            dx, a.I, no_bias, False)
-        return
+            rows, a.I, 1, a.O, dy, Layout(a.O, 1, 0, 0), <const floating*> a.transposed, a.row, dx, a.I, no_bias,
+            False)
+    else:
+        multiply_by_dots(a, rows, 0, a.I, dy, dx)
+
+
+cdef void multiply_by_dots(
+    Arrays* a, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t last, const floating* dy, floating* dx,
+) noexcept nogil:
+    """Write columns first to last - 1 of dx for some samples."""
+    cdef Py_ssize_t n
     for n in range(rows):
-        dots(a.I, a.O, <const floating*> a.weights, a.O, dy + n * a.O, dx + n * a.I)
+        dots(
+            last - first, a.O, <const floating*> a.weights + first * a.O, a.O, dy + n * a.O, dx + n * a.I + first)
 
 
 cdef void finish(
@@ -187,7 +200,7 @@ cdef void finish(
     cdef floating* dbias = <floating*> a.dbias
     if samples == 1:
         multiply_outer(last - first, a.O, <const floating*> a.x + first, dy, <floating*> a.dweights + first * a.O)
-    else:
+    elif not a.large:
         multiply_transposed(
             last - first, a.O, samples, <const floating*> a.x + first, a.I, dy,
             <floating*> a.dweights + first * a.O)
@@ -232,3 +245,97 @@ cdef void multiply_outer(
     for i in range(rows):
         for o in range(columns):
             product[i * columns + o] = x[i] * dy[o]
+
+
+cdef void multiply_batch(
+    Arrays* a, Py_ssize_t samples, bint backward, Py_ssize_t part, Py_ssize_t parts, floating* scratch,
+) noexcept nogil:
+    """Write some columns of y, or of dx with those rows of dweights, for all samples."""
+    cdef Py_ssize_t columns = a.I if backward else a.O, width = panel_columns(scratch)
+    cdef Py_ssize_t panels = (columns + width - 1) // width
+    cdef Py_ssize_t first = min(columns, part_start(panels, part, parts) * width)
+    cdef Py_ssize_t last = min(columns, part_start(panels, part + 1, parts) * width)
+    cdef const floating* x = <const floating*> a.x
+    cdef const floating* weights = <const floating*> a.weights
+    cdef const floating* bias = <const floating*> a.bias
+    cdef const floating* dy = <const floating*> a.dy
+    cdef floating* y = <floating*> a.y
+    cdef floating* dx = <floating*> a.dx
+    if not backward and samples == 1:
+        multiply_row(last - first, a.O, a.I, x, weights + first, bias + first if bias != NULL else NULL, y + first)
+    elif not backward:
+        multiply_copies(
+            samples, last - first, a.I, x, Layout(a.I, 1, 0, 0), weights + first, Layout(1, a.O, 0, 0), y + first, a.O,
+            bias + first if bias != NULL else NULL, scratch)
+    elif dx != NULL and samples < LEAST_SAMPLES_TO_TRANSPOSE:
+        multiply_by_dots(a, samples, first, last, dy, dx)
+    elif dx != NULL:
+        multiply_copies(
+            samples, last - first, a.O, dy, Layout(a.O, 1, 0, 0), weights + first * a.O, Layout(a.O, 1, 0, 0),
+            dx + first, a.I, <const floating*> NULL, scratch)
+    if backward and samples > 1:
+        multiply_copies(
+            last - first, a.O, samples, x + first, Layout(1, a.I, 0, 0), dy, Layout(1, a.O, 0, 0),
+            <floating*> a.dweights + first * a.O, a.O, <const floating*> NULL, scratch)
+
+
+cdef void multiply_row(
+    Py_ssize_t columns, Py_ssize_t row, Py_ssize_t depth,
+    const floating* x, const floating* weights, const floating* bias, floating* y,
+) noexcept nogil:
+    """Write what `multiply_copies` would: each number of the weights is read once, and copying would gain nothing."""
+    cdef Py_ssize_t k = 0, deep
+    while k < depth:
+        deep = min(depth - k, <Py_ssize_t> BLOCK)
+        multiply_columns(
+            1, columns, 1, deep, x + k, Layout(depth, 1, 0, 0), weights + k * row, row, y, row,
+            bias if k == 0 else NULL, k > 0)
+        k += deep
+
+
+cdef void multiply_copies(
+    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
+    const floating* a, Layout a_layout,       # IN       (rows, depth)
+    const floating* b, Layout b_layout,       # IN       (columns, depth)
+    floating* c, Py_ssize_t c_row,            # OUT      (rows, columns)
+    const floating* bias,                     # IN       (columns), or NULL
+    floating* scratch,                        # SCRATCH  (BLOCK, BLOCK + PADDED)
+) noexcept nogil:
+    """C = A B^T + bias, by copies of a block of A and one of B at a time.
+
+    Where they lie, rows are often so far apart that they share a few places in the cache. Bits do not depend on how
+    many rows and columns there are.
+    """
+    cdef Py_ssize_t row = 0, column, k, some, narrow, deep
+    cdef floating* copied = scratch + BLOCK * BLOCK
+    cdef const floating* some_bias = NULL
+    while row < rows:
+        some = min(rows - row, <Py_ssize_t> BLOCK)
+        k = 0
+        while k < depth:
+            deep = min(depth - k, <Py_ssize_t> BLOCK)
+            copy(some, deep, a + row * a_layout.row + k * a_layout.column, a_layout, scratch, some)
+            column = 0
+            while column < columns:
+                narrow = min(columns - column, <Py_ssize_t> BLOCK)
+                copy(narrow, deep, b + column * b_layout.row + k * b_layout.column, b_layout, copied, PADDED)
+                if bias != NULL:
+                    some_bias = bias + column if k == 0 else NULL
+                multiply_columns(
+                    some, narrow, 1, deep, <const floating*> scratch, Layout(1, some, 0, 0), <const floating*> copied,
+                    PADDED, c + row * c_row + column, c_row, some_bias, k > 0)
+                column += narrow
+            k += deep
+        row += some
+
+
+cdef void copy(
+    Py_ssize_t rows, Py_ssize_t columns, const floating* matrix, Layout layout, floating* to, Py_ssize_t to_row,
+) noexcept nogil:
+    """Copy a matrix, whose rows or columns are contiguous, transposed: to[column][row]."""
+    cdef Py_ssize_t column
+    if layout.column == 1:
+        transpose(rows, columns, matrix, layout.row, to, to_row)
+        return
+    for column in range(columns):
+        memcpy(to + column * to_row, matrix + column * layout.column, rows * sizeof(floating))

@@ -122,7 +122,11 @@ cdef class BatchNormalizationBlock(Block):
         else:
             measure(self, span, backward, partial, <double*> scratch, <const float*> NULL)
 
-    cdef void join(self, Py_ssize_t samples, Py_ssize_t tasks, bint backward) noexcept nogil:
+    cdef void join(
+        self, Py_ssize_t samples, Py_ssize_t tasks, bint backward, Py_ssize_t part, Py_ssize_t parts, char* scratch,
+    ) noexcept nogil:
+        if part > 0:
+            return
         if self.doubles:
             join(self, samples, tasks, backward, <double*> self.wide)
         else:

@@ -26,13 +26,15 @@ cdef class Block:
     cdef size_t partial_bytes     # what it needs for each task of a backward pass
     cdef Py_ssize_t weights_size  # how many numbers `prepare` and `finish` go through
     cdef char* partials
-    cdef bint of_batch            # it measures the whole batch before its passes
+    cdef bint of_batch            # its passes need the whole batch
 
     cdef void* pointer(self, array) except? NULL
     cdef void* room(self, size_t size) except NULL
     cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil
     cdef void measure(self, Span span, bint backward, char* scratch) noexcept nogil
-    cdef void join(self, Py_ssize_t samples, Py_ssize_t tasks, bint backward) noexcept nogil
+    cdef void join(
+        self, Py_ssize_t samples, Py_ssize_t tasks, bint backward, Py_ssize_t part, Py_ssize_t parts, char* scratch,
+    ) noexcept nogil
     cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil
     cdef void backward(self, Span span, char* scratch) noexcept nogil
     cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil

@@ -5,7 +5,7 @@ and then back through them while what it computes is still in the cache. How a b
 size alone, and every task adds up gradients of its own, which are then added in order: the bits do not
 depend on the number of threads, nor on which thread takes which task.
 
-A block that needs sums over the whole batch, as batch normalization does, cuts the blocks into stretches: all
+A block that needs the whole batch at once, as batch normalization does, cuts the blocks into stretches: all
 tasks go forward through a stretch before the next one begins, and so back. In the last stretch a tile goes
 forward and then back.
 
@@ -51,8 +51,8 @@ cdef class Block:
     A run has these phases: `prepare`, in parts, what is made from weights alone; `forward` and `backward`, for
     spans of samples; `finish`, in parts, the gradients of the weights.
 
-    One with `of_batch` measures first: before its forward pass `measure` is called for all spans of its x, before
-    its backward pass for those of its dy; then `join` puts together what the tasks have found.
+    One with `of_batch` has two more: before its forward pass `measure` is called for all spans of its x, before its
+    backward pass for those of its dy; then `join`, in parts, works on the whole batch.
 
     Attributes:
         x_local, y_local: whether the arrays before and after the block hold a tile for each thread instead of
@@ -79,7 +79,9 @@ cdef class Block:
     cdef void measure(self, Span span, bint backward, char* scratch) noexcept nogil:
         pass
 
-    cdef void join(self, Py_ssize_t samples, Py_ssize_t tasks, bint backward) noexcept nogil:
+    cdef void join(
+        self, Py_ssize_t samples, Py_ssize_t tasks, bint backward, Py_ssize_t part, Py_ssize_t parts, char* scratch,
+    ) noexcept nogil:
         pass
 
     cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
@@ -279,7 +281,7 @@ cdef class Program:
                 for step in range(steps):
                     for i in range(work.tasks):
                         run_task(&work, step_of(&work, step, forward, backward), 0, i, self.scratch)
-                    join_step(&work, step_of(&work, step, forward, backward))
+                    join_step(&work, step_of(&work, step, forward, backward), 0, 1, self.scratch)
                 if backward:
                     # With several threads, each takes a part of the weights, not of the samples: no sum is cut.
                     for i in range(count):
@@ -298,8 +300,10 @@ cdef class Program:
                         &work, step_of(&work, step, forward, backward), i, num_threads, self.taken + step * MAX_TASKS,
                         self.scratch + i * self.scratch_bytes)
                 if work.stretches > 1:
-                    for _ in prange(1, schedule='static'):
-                        join_step(&work, step_of(&work, step, forward, backward))
+                    for i in prange(num_threads, schedule='static', chunksize=1):
+                        join_step(
+                            &work, step_of(&work, step, forward, backward), i, num_threads,
+                            self.scratch + i * self.scratch_bytes)
             if backward:
                 for i in prange(parts[0], parts[count], schedule='static'):
                     finish_part(blocks, parts, i, samples, work.tasks)
@@ -352,12 +356,12 @@ cdef inline Step step_of(const Work* work, Py_ssize_t step, bint forward, bint b
         forward and step <= last, backward and (not forward or step >= last))
 
 
-cdef void join_step(const Work* work, Step step) noexcept nogil:
-    """Put together what the tasks have measured in a step."""
+cdef void join_step(const Work* work, Step step, Py_ssize_t part, Py_ssize_t parts, char* scratch) noexcept nogil:
+    """Work on the whole batch, between two steps."""
     if step.forward and step.next_measures:
-        (<Block> work.blocks[step.last]).join(work.samples, work.tasks, False)
+        (<Block> work.blocks[step.last]).join(work.samples, work.tasks, False, part, parts, scratch)
     if step.backward and step.first_measures:
-        (<Block> work.blocks[step.first]).join(work.samples, work.tasks, True)
+        (<Block> work.blocks[step.first]).join(work.samples, work.tasks, True, part, parts, scratch)
 
 
 cdef inline Py_ssize_t block_of(const Py_ssize_t* parts, Py_ssize_t part) noexcept nogil:

@@ -8,6 +8,8 @@ from cnnx._numpy.program import Block
 class DenseBlock(Block):
     """Compute y = x weights + bias, then max(0, y) if `relu`."""
 
+    large_bytes = None
+
     def __init__(self, x, weights, bias, y, relu, dy=None, dx=None, dweights=None, dbias=None):
         self.x, self.weights, self.bias, self.y, self.relu = x, weights, bias, y, relu
         self.dy, self.dx, self.dweights, self.dbias = dy, dx, dweights, dbias

@@ -79,10 +79,11 @@ class BoundProgram:
         self._work = sum(fusion.work for fusion in fusions) * (3 if self.backward else 1)
         # With the loss in the program, or without a backward pass, a tile is finished before the next one begins:
         # arrays between blocks need to hold one tile for each thread, not the batch.
-        # Where batches are normalized, all samples are in one block before they are in the next.
-        of_batch = any(isinstance(fusion.layer, BatchNormalization) for fusion in fusions[first:])
-        in_tiles = loss or not self.backward
-        self._in_tiles = self._backend.Program.tile is not None and in_tiles and not of_batch
+        # Where a layer needs the whole batch, all samples are in it before they go on, and so what comes before it is
+        # kept of all of them for the backward pass.
+        self._of_batch = [self._needs_batch(fusion, i >= first) for i, fusion in enumerate(fusions)]
+        in_tiles = (loss and not any(self._of_batch)) or not self.backward
+        self._in_tiles = self._backend.Program.tile is not None and in_tiles
         self.blocks, self.names, self._gathers, self._dropouts, self._normalizations = [], [], [], [], []
         self._add_fusions(fusions, first, input_gradient, addends, softmax)
         if loss:
@@ -90,6 +91,11 @@ class BoundProgram:
         if softmax:
             self._add_softmax()
         self._kernel_program = self._backend.Program(self.blocks, capacity, self.threads, fixed_weights)
+
+    def _needs_batch(self, fusion, learns):
+        if isinstance(fusion.layer, Dense) and self._backend.DenseBlock.large_bytes is not None:
+            return fusion.layer.weights.nbytes > self._backend.DenseBlock.large_bytes
+        return isinstance(fusion.layer, BatchNormalization) and learns
 
     def _add_fusions(self, fusions, first, input_gradient, addends, softmax):
         """Make the blocks of the fusions in order: each one reads as its x what the one before wrote as its y."""
@@ -126,7 +132,7 @@ class BoundProgram:
         whole[0] = whole[0] or input_gradient
         whole[-1] = whole[-1] or not softmax
         for i, fusion in enumerate(fusions):
-            if isinstance(fusion.layer, Dense) and i >= first:
+            if self._of_batch[i] or (isinstance(fusion.layer, Dense) and i >= first):
                 whole[i] = whole[i + 1] = True
         same = [i for i, each in enumerate(over) if each]
         for i in same:

@@ -103,10 +103,12 @@ def expected(tmp_path_factory):
     return run_forever.train(tmp_path_factory.mktemp('whole'))
 
 
+@pytest.mark.slow
 def test_a_few_kills(tmp_path, expected):
     torture(tmp_path, expected, 3, [signal.SIGKILL], {-signal.SIGKILL})
 
 
+@pytest.mark.slow
 def test_a_few_signals(tmp_path, expected):
     _, slowest = torture(tmp_path, expected, 4, [signal.SIGINT, signal.SIGTERM], STOPPED)
     assert slowest < 2

@@ -11,35 +11,21 @@ cdef extern from "simd/gemm_micro_kernel.h" nogil:
     int ROW_LANES
     int LANES_FLOAT
     int LANES_DOUBLE
-    ctypedef struct matrix_float:
-        const float* at
-        ptrdiff_t row
-        ptrdiff_t column
-        ptrdiff_t segment
-        ptrdiff_t group
-    ctypedef struct matrix_double:
-        const double* at
+    # How far apart a matrix's rows and columns lie, in elements: (1, n) reads a row-major (k, n) matrix as its
+    # transpose. Segments and groups: see there.
+    ctypedef struct Layout "layout":
         ptrdiff_t row
         ptrdiff_t column
         ptrdiff_t segment
         ptrdiff_t group
     void multiply_block_float(
-        int groups, int rows, matrix_float a, ptrdiff_t segments, ptrdiff_t depth,
+        int groups, int rows, const float* a, const Layout* layout, ptrdiff_t segments, ptrdiff_t depth,
         const float* b, ptrdiff_t b_row, float* c, ptrdiff_t c_row, ptrdiff_t c_group, int columns,
         const float* bias, bint accumulate)
     void multiply_block_double(
-        int groups, int rows, matrix_double a, ptrdiff_t segments, ptrdiff_t depth,
+        int groups, int rows, const double* a, const Layout* layout, ptrdiff_t segments, ptrdiff_t depth,
         const double* b, ptrdiff_t b_row, double* c, ptrdiff_t c_row, ptrdiff_t c_group, int columns,
         const double* bias, bint accumulate)
-
-
-cdef struct Layout:
-    # How far apart a matrix's rows and columns lie, in elements: (1, n) reads a row-major
-    # (k, n) matrix as its transpose. Segments and groups: see simd/gemm_micro_kernel.h.
-    ptrdiff_t row
-    ptrdiff_t column
-    ptrdiff_t segment
-    ptrdiff_t group
 
 
 cdef inline Py_ssize_t lanes(const floating* kind) noexcept nogil:
@@ -77,16 +63,12 @@ cdef inline void multiply_columns(
             last = part_start(rows, block + 1, blocks)
             if floating is float:
                 multiply_block_float(
-                    groups, <int> (last - first),
-                    matrix_float(a + first * layout.row, layout.row, layout.column, layout.segment, layout.group),
-                    segments, depth, b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow,
-                    panel_bias, accumulate)
+                    groups, <int> (last - first), a + first * layout.row, &layout, segments, depth,
+                    b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow, panel_bias, accumulate)
             else:
                 multiply_block_double(
-                    groups, <int> (last - first),
-                    matrix_double(a + first * layout.row, layout.row, layout.column, layout.segment, layout.group),
-                    segments, depth, b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow,
-                    panel_bias, accumulate)
+                    groups, <int> (last - first), a + first * layout.row, &layout, segments, depth,
+                    b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow, panel_bias, accumulate)
 
 
 cdef inline void pack(

@@ -205,6 +205,11 @@ cdef inline const floating* read_tile(
         return image + (t.top * t.W + t.left) * t.pixel
     memset(copy, 0, t.side * t.side * t.wide * sizeof(floating))
     for r in range(max(0, -t.top), min(t.side, t.H - t.top)):
+        if t.pixel == t.wide and first < last:
+            memcpy(
+                copy + (r * t.side + first) * t.wide, image + ((t.top + r) * t.W + t.left + first) * t.pixel,
+                (last - first) * t.wide * sizeof(floating))
+            continue
         for s in range(first, last):
             memcpy(
                 copy + (r * t.side + s) * t.wide, image + ((t.top + r) * t.W + t.left + s) * t.pixel,

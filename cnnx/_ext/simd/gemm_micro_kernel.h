@@ -27,6 +27,15 @@
 /* A single row has no others to hide the latency of its sums: it takes more vectors of columns. */
 #define ROW_LANES 8
 
+/* How the micro-kernel reads a matrix A: element (i, s * depth + k) of group g stands at
+ * a[g * group + i * row + s * segment + k * column]. A segment is a stretch of columns that lie evenly: one
+ * row of a window, where A is the matrix of an image's windows, which is so never stored. A group is a
+ * stretch of rows that lie evenly: the windows of one row of the image.
+ */
+typedef struct {
+    ptrdiff_t row, column, segment, group;
+} layout;
+
 #define BODY "gemm_micro_kernel.h"
 #include "for_float_and_double.h"
 #undef BODY
@@ -39,19 +48,9 @@
 #define VECTORS (LANES / WIDTH)
 #define MAX_VECTORS (ROW_LANES * VECTORS)
 
-/* Matrix A as the micro-kernel reads it: element (i, s * depth + k) of group g stands at
- * at[g * group + i * row + s * segment + k * column]. A segment is a stretch of columns that lie evenly: one
- * row of a window, where A is the matrix of an image's windows, which is so never stored. A group is a
- * stretch of rows that lie evenly: the windows of one row of the image.
- */
-typedef struct {
-    const REAL *at;
-    ptrdiff_t row, column, segment, group;
-} NAME(matrix);
-
 /* `groups`, `rows` and `vectors` are constants wherever this is inlined, so that the loops over them unroll. */
 static ALWAYS_INLINE void NAME(block_of)(
-    const int groups, const int rows, const int vectors, NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,
+    const int groups, const int rows, const int vectors, const REAL *a, layout at, ptrdiff_t segments, ptrdiff_t depth,
     const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, ptrdiff_t c_group, int columns, const REAL *bias,
     int accumulate)
 {
@@ -70,9 +69,9 @@ static ALWAYS_INLINE void NAME(block_of)(
         for (int v = 0; v < vectors; v++)
             sum[i * vectors + v] = start[v];
 
-    ptrdiff_t row = a.row;
+    ptrdiff_t row = at.row;
     for (ptrdiff_t s = 0; s < segments; s++) {
-        const REAL *column[2] = {a.at + s * a.segment, a.at + s * a.segment + a.group};
+        const REAL *column[2] = {a + s * at.segment, a + s * at.segment + at.group};
         for (ptrdiff_t k = 0; k < depth; k++) {
             NAME(vector) operand[MAX_VECTORS];
             HIDE(row);
@@ -86,7 +85,7 @@ static ALWAYS_INLINE void NAME(block_of)(
 #pragma GCC unroll 8
                     for (int v = 0; v < vectors; v++)
                         sum[(g * rows + i) * vectors + v] += column[g][i * row] * operand[v];
-                column[g] += a.column;
+                column[g] += at.column;
             }
             b += b_row;
         }
@@ -113,12 +112,12 @@ static ALWAYS_INLINE void NAME(block_of)(
 }
 
 static inline void NAME(multiply_row)(
-    NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,
+    const REAL *a, layout at, ptrdiff_t segments, ptrdiff_t depth,
     const REAL *b, ptrdiff_t b_row, REAL *c, int columns, const REAL *bias, int accumulate)
 {
 #define ROW(lanes) \
     case lanes: \
-        NAME(block_of)(1, 1, lanes * VECTORS, a, segments, depth, b, b_row, c, 0, 0, columns, bias, accumulate); \
+        NAME(block_of)(1, 1, lanes * VECTORS, a, at, segments, depth, b, b_row, c, 0, 0, columns, bias, accumulate); \
         break;
     switch ((columns + LANES - 1) / LANES) {
         ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8)
@@ -131,17 +130,19 @@ static inline void NAME(multiply_row)(
  *
  * rows <= BLOCK_ROWS and columns <= 2 * LANES, or ROW_LANES * LANES where rows is 1. Two groups share what
  * is loaded of B; they need columns <= LANES, and more rows than one. B's rows lie b_row apart and must be readable
- * up to the next multiple of LANES. bias may be NULL. Each element is the same chain of multiply-adds whatever `rows`
+ * up to the next multiple of LANES. bias may be NULL. The layout is handed over by its address: a copy of it for each
+ * block would have to wait until what the block before has stored is in the cache. Each element is the same chain of multiply-adds whatever `rows`
  * is, so a row's bits do not depend on its place in the block.
  */
 static inline void NAME(multiply_block)(
-    int groups, int rows, NAME(matrix) a, ptrdiff_t segments, ptrdiff_t depth,
+    int groups, int rows, const REAL *a, const layout *layout_of_a, ptrdiff_t segments, ptrdiff_t depth,
     const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, ptrdiff_t c_group, int columns, const REAL *bias,
     int accumulate)
 {
+    const layout at = *layout_of_a;
 #define BLOCK_OF(groups, r, vectors) \
     NAME(block_of)( \
-        groups, r, vectors, a, segments, depth, b, b_row, c, c_row, c_group, columns, bias, accumulate)
+        groups, r, vectors, a, at, segments, depth, b, b_row, c, c_row, c_group, columns, bias, accumulate)
 #define BLOCK(r) \
     case r: \
         if (columns > LANES) \
@@ -152,7 +153,7 @@ static inline void NAME(multiply_block)(
             BLOCK_OF(1, r, VECTORS); \
         break;
     switch (rows) {
-        case 1: NAME(multiply_row)(a, segments, depth, b, b_row, c, columns, bias, accumulate); break;
+        case 1: NAME(multiply_row)(a, at, segments, depth, b, b_row, c, columns, bias, accumulate); break;
         BLOCK(2) BLOCK(3) BLOCK(4)
 #if BLOCK_ROWS >= 6
         BLOCK(5) BLOCK(6)
