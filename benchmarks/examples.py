@@ -5,6 +5,7 @@ those of cnnx; dropout differs.
 """
 
 import argparse
+import contextlib
 import importlib
 import sys
 from pathlib import Path
@@ -12,22 +13,24 @@ from unittest import mock
 
 from benchmarks import peer
 from cnnx import network, num_threads
-from cnnx.optimizers import Adam
+from cnnx.optimizers import SGD, Adam
 
 EXAMPLES = sorted(path.stem for path in Path(__file__).parents[1].glob('examples/*.py'))
 
 
 def in_pytorch():
-    """Two contexts, in which networks and Adam of cnnx compute with PyTorch."""
+    """Contexts in which networks, Adam and SGD of cnnx compute with PyTorch."""
     import torch
 
     from benchmarks.torch_plan import TorchPlan, TorchUpdate
 
     torch.set_num_threads(num_threads())
-    return (
-        mock.patch.multiple(network, Plan=TorchPlan, FusedPlan=TorchPlan),
-        mock.patch.object(Adam, 'prepare', lambda optimizer, parameters, work=0: TorchUpdate(optimizer, parameters)),
-    )
+
+    def prepare(optimizer, parameters, work=0):
+        return TorchUpdate(optimizer, parameters)
+
+    yield mock.patch.multiple(network, Plan=TorchPlan, FusedPlan=TorchPlan)
+    yield from (mock.patch.object(kind, 'prepare', prepare) for kind in (Adam, SGD))
 
 
 def main(arguments=None):
@@ -40,8 +43,9 @@ def main(arguments=None):
     settings, rest = parser.parse_known_args(arguments)
     if reason := peer.missing():
         sys.exit(f'python -m benchmarks.examples: {reason}')
-    networks, optimizer = in_pytorch()
-    with networks, optimizer:
+    with contextlib.ExitStack() as contexts:
+        for context in in_pytorch():
+            contexts.enter_context(context)
         return importlib.import_module(f'examples.{settings.example}').main(rest)
 
 

@@ -1,9 +1,10 @@
-"""A network of cnnx that computes, and learns by Adam, with PyTorch."""
+"""A network of cnnx that computes, and learns by Adam or SGD, with PyTorch."""
 
 import torch
 
 from benchmarks import torch_layers
 from cnnx.execution.plan import Plan
+from cnnx.optimizers import SGD
 
 
 class TorchPlan(Plan):
@@ -37,19 +38,23 @@ class TorchPlan(Plan):
 
 
 class TorchUpdate:
-    """A step of PyTorch's Adam, with the settings of an `Adam` of cnnx, over parameters of cnnx."""
+    """A step of PyTorch's Adam or SGD, with the settings of that of cnnx, over parameters of cnnx."""
 
     def __init__(self, optimizer, parameters):
         tensors = [torch.from_numpy(parameter.value).requires_grad_() for parameter in parameters]
         for tensor, parameter in zip(tensors, parameters, strict=True):
             tensor.grad = torch.from_numpy(parameter.grad)
-        betas = optimizer.beta_1, optimizer.beta_2
-        self._adam = torch.optim.Adam(tensors, 1, betas, optimizer.epsilon, optimizer.weight_decay)
+        decay = {'lr': 1.0, 'weight_decay': optimizer.weight_decay}
+        if isinstance(optimizer, SGD):
+            self._steps = torch.optim.SGD(tensors, momentum=optimizer.momentum, nesterov=optimizer.nesterov, **decay)
+        else:
+            betas = optimizer.beta_1, optimizer.beta_2
+            self._steps = torch.optim.Adam(tensors, betas=betas, eps=optimizer.epsilon, **decay)
         self._gradients = [tensor.grad for tensor in tensors]
 
     def gradients_are_finite(self):
         return all(bool(gradient.isfinite().all()) for gradient in self._gradients)
 
     def __call__(self, learning_rate):
-        self._adam.param_groups[0]['lr'] = learning_rate
-        self._adam.step()
+        self._steps.param_groups[0]['lr'] = learning_rate
+        self._steps.step()
