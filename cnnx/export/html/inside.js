@@ -26,7 +26,9 @@ function levels() {
 function nameOf(layer) {
   const title =
     TITLES[layer.kind] ??
-    layer.kind.replace(/([a-z])([A-Z])(?=[a-z]{2})/g, (_, end, start) => `${end} ${start.toLowerCase()}`);
+    layer.kind
+      .replace(/([a-z])([A-Z])(?=[a-z]{2})/g, (_, end, start) => `${end} ${start.toLowerCase()}`)
+      .replace('1D', ' 1D');
   return layer.index < 0 ? title : `${layer.index + 1}. ${title}`;
 }
 

@@ -44,19 +44,19 @@ def write(path, page):
 
 
 def wait_for(page, selector, text):
-    sys.modules['playwright.sync_api'].expect(page.locator(selector)).to_contain_text(text)
+    sys.modules['playwright.sync_api'].expect(page.locator(selector)).to_contain_text(text, timeout=60_000)
 
 
 def test_the_page_follows_the_file_until_the_run_ends(page, tmp_path):
     path = tmp_path / 'run.html'
-    page.goto(write(path, as_page(view(epoch=2, reload=0.1, written=time.time()))))
+    page.goto(write(path, as_page(view(epoch=2, reload=0.3, written=time.time()))))
     assert page.locator('.facts').inner_text().startswith('epoch 2 of 4')
-    write(path, as_page(view(epoch=3, reload=0.1, written=time.time())))
+    write(path, as_page(view(epoch=3, reload=0.3, written=time.time())))
     wait_for(page, '.facts', 'epoch 3 of 4')
     write(path, as_page(report(epoch=4)))
     wait_for(page, '.state', 'finished')
     write(path, as_page(report(name='another')))
-    page.wait_for_timeout(400)
+    page.wait_for_timeout(800)
     assert page.locator('h1').inner_text() == 'run'  # it does not load itself any more
 
 
