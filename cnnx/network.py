@@ -418,11 +418,14 @@ class Network(Hinted):
                 custom_objects.
             ImportError: the package onnx is not installed.
             OSError: there is no such file, or it cannot be opened.
+            ValueError: input_shape or output is given, and the file is no .onnx file; or they are no shape and no text.
         """
         from cnnx import importing
 
         if importing.reads(path):
             return importing.load(cls, path, input_shape=input_shape, output=output, fused=fused)
+        if input_shape is not None or output is not None:
+            raise ValueError(f'load: input_shape and output are for .onnx files, got {path}')
         return networks.load(cls, path, custom_objects, fused)
 
     def check_samples(self, x, what):

@@ -112,6 +112,8 @@ def _changes_of_input(x, shape):
             text = f'x has the mean of {name}, {mean}, subtracted and is divided by its deviation, {deviation}'
             changes.append((text, lambda x, m=mean, d=deviation: (x - m) / d))
             changes.append((f'x is divided by 255, then {text}', lambda x, m=mean, d=deviation: (x / 255 - m) / d))
+            text = f'x is multiplied by the deviation of {name}, {deviation}, and its mean, {mean}, is added'
+            changes.append((text, lambda x, m=mean, d=deviation: x * d + m))
     moves = [('', lambda x: x), ('the channels of x come in reverse order', lambda x: x[..., ::-1])]
     moves.append(('height and width of x are exchanged', lambda x: x.swapaxes(1, 2)))
     moves.append(('the channels of x are moved to the end', lambda x: np.moveaxis(x, 1, -1)))

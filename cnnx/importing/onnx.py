@@ -32,9 +32,12 @@ def load(network_class, path, *, input_shape=None, output=None, fused=None):
         CheckpointError: the file is damaged, or holds what cnnx does not have; the error names the node.
         ImportError: the package onnx is not installed.
         OSError: there is no such file, or it cannot be opened.
+        ValueError: input_shape is no shape, or output no text.
     """
     if input_shape is not None:
         input_shape = shape_of_sample(input_shape, 'input_shape')
+    if output is not None and not isinstance(output, str):
+        raise ValueError(f'output: expected the name of an output, got {output!r}')
     model = onnx_file.read(path, output)
     with as_checkpoint_error(path, 'cannot build its network'):
         network = _build(network_class, path, model, input_shape)

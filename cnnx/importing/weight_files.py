@@ -5,6 +5,7 @@ import math
 import os
 import re
 import stat
+import struct
 
 import numpy as np
 
@@ -17,8 +18,9 @@ LARGEST = 2**31
 MOST_OBJECTS = 10_000
 DEEPEST = 32
 HDF5 = ('.h5', '.hdf5')
-# The message of an object of HDF5 that says so.
-EXTERNAL_FILES = 7
+# Messages of objects of HDF5: numbers in other files, an attribute, and where others are in a heap; and no address.
+EXTERNAL_FILES, ATTRIBUTE, ATTRIBUTE_HEAP = 7, 12, 21
+NOWHERE = 2**64 - 1
 # The dtypes of safetensors that are read.
 DTYPES = {'F16': '<f2', 'F32': '<f4', 'F64': '<f8', 'I8': 'i1', 'I16': '<i2', 'I32': '<i4', 'I64': '<i8', 'U8': 'u1'}
 
@@ -97,7 +99,7 @@ def _read_hdf5(path):
         root = pyfive.File(io.BytesIO(content))
         weights = root.get('model_weights', root)
         found, limits = {}, [MOST_OBJECTS, max(SMALL, LARGEST_RATIO * len(content))]
-        for name in _layer_names(weights):
+        for name in _layer_names(pyfive, weights, len(content)):
             _collect(pyfive, weights, name, name, found, limits, 0)
         return found
     except CheckpointError:
@@ -110,8 +112,22 @@ def _read_hdf5(path):
         ) from error
 
 
-def _layer_names(group):
+def _layer_names(pyfive, group, size):
     """Return the names of what is in a group: in the order of the layers, where an older file has that."""
+    about = group._dataobjects
+    for message in about.find_msg_type(ATTRIBUTE):
+        offset = message['offset_to_message']
+        version, _, *sizes = struct.unpack_from('<BBHHH', about.msg_data, offset)
+        # After the header come the name and the type; version 1 fills each up to a multiple of 8 bytes.
+        offset += sum(-(-part // 8) * 8 for part in (8, *sizes[:2])) if version == 1 else 9 + sum(sizes[:2])
+        shape, _ = pyfive.dataobjects.determine_data_shape(about.msg_data, offset)
+        if math.prod(shape or ()) > size:
+            raise ValueError('an attribute announces more values than the size of the file accounts for')
+    for message in about.find_msg_type(ATTRIBUTE_HEAP):
+        offset = message['offset_to_message']
+        (address,) = struct.unpack_from('<Q', about.msg_data, offset + (4 if about.msg_data[offset + 1] & 1 else 2))
+        if address != NOWHERE:
+            raise ValueError('attributes in a heap are not read')
     if 'layer_names' not in group.attrs:
         return sorted(group, key=natural)
     names = [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs['layer_names']]

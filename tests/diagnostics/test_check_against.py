@@ -34,6 +34,7 @@ REASONS = {
     'the channels of x are moved to the end': (np.moveaxis(X, -1, 1), X),
     'x has the mean of ImageNet': (X, (X - MEAN) / DEVIATION),
     'x is divided by 255, then x has the mean of ImageNet': (X * 255, (X - MEAN) / DEVIATION),
+    'x is multiplied by the deviation of ImageNet': ((X - MEAN) / DEVIATION, X),
     'the channels of x come in reverse order and x is divided by 255': (X[..., ::-1] * 255, X),
 }
 

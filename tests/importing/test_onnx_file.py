@@ -56,9 +56,17 @@ def test_one_of_several_outputs_is_chosen(path):
     assert kinds(load(path, proto, output='y')) == ['ReLU', 'Dense']
     assert kinds(load(path, proto, output='p')) == ['ReLU', 'Dense', 'Softmax']
     assert kinds(load(path, proto, output='r')) == ['ReLU']
-    for name in 'w', 'z', 3:
+    for name in 'w', 'z', '':
         with pytest.raises(cnnx.CheckpointError, match=f"output {name!r}: there is none of this name; .* 'y', 'p'"):
             load(path, proto, output=name)
+
+
+def test_options_that_do_not_fit(path, tmp_path):
+    with pytest.raises(ValueError, match='output: expected the name of an output, got 3'):
+        load(path, dense(), output=3)
+    load(path, dense()).save(tmp_path / 'net.npz')
+    with pytest.raises(ValueError, match=r'input_shape and output are for .onnx files, got .*net.npz'):
+        cnnx.Network.load(tmp_path / 'net.npz', input_shape=(2,))
 
 
 def test_nodes_may_leave_out_inputs_and_outputs(path):

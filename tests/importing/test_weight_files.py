@@ -31,6 +31,15 @@ def test_older_files_of_keras_give_the_order_of_the_layers():
     assert list(dict.fromkeys(names))[:4] == ['conv2d', 'batch_normalization', 'depthwise_conv2d', 'conv2d_transpose']
 
 
+def test_attributes_of_absurd_sizes_are_refused(tmp_path):
+    pytest.importorskip('pyfive')
+    content = bytearray((FILES / 'keras.h5').read_bytes())
+    content[10659] = 64  # an attribute has 2^30 values more
+    (tmp_path / 'large.h5').write_bytes(content)
+    with pytest.raises(CheckpointError, match='an attribute announces more values'):
+        read(tmp_path / 'large.h5')
+
+
 @pytest.mark.parametrize(('name', 'package'), [('keras.weights.h5', 'pyfive'), ('torch.safetensors', 'safetensors')])
 def test_damaged_files_are_refused(tmp_path, name, package):
     pytest.importorskip(package)
