@@ -82,7 +82,7 @@ class QuantizedNetwork:
     Integers lead from the input to the logits: a last Softmax, LogSoftmax or Sigmoid is computed of them in floats.
 
     Args:
-        network: a `cnnx.Network`. It is copied: training it further does not change this one.
+        network: a `cnnx.Network`. Its weights become integers here: training it further does not change this one.
         calibrate: typical samples (N, ...), from which the range of each layer's output follows.
 
     Raises:
