@@ -10,7 +10,6 @@ import time
 import numpy as np
 
 from cnnx import (
-    SGD,
     Adam,
     Add,
     AveragePooling,
@@ -66,8 +65,8 @@ def all_convolutional(seed):
 def resnet(seed):
     """Three stages of residual blocks: what a block computes is added to its input. Source: He et al., 2016."""
     x = Input(IMAGE)
-    h = convolution(x, 16)
-    for filters, stride in ((16, 1), (32, 2), (64, 2)):
+    h = MaxPooling(2)(convolution(x, 32))
+    for filters, stride in ((32, 1), (64, 2), (128, 2)):
         inner = convolution(convolution(h, filters, stride=stride), filters, activation=False)
         if stride > 1:
             h = convolution(h, filters, 1, stride, activation=False)  # brings the input to the shape of the output
@@ -144,7 +143,7 @@ def parse_settings(arguments):
     add('--networks', nargs='+', choices=NETWORKS, default=list(NETWORKS), metavar='NAME', help='only these (all)')
     add('--full', action='store_true', help='all of MNIST instead of the subset')
     add('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
-    add('--augment', action='store_true', help='learn as the recipes do, from images that are changed at random')
+    add('--augment', action='store_true', help='change training images at random, as the recipes do')
     add('--epochs', type=int, default=10, metavar='N', help='number of epochs (10)')
     add('--seeds', type=int, default=3, metavar='N', help='number of seeds to average over (3)')
     add('--quick', action='store_true', help='one epoch over 200 images and one seed, to see that it runs')
@@ -154,25 +153,17 @@ def parse_settings(arguments):
     return parser.parse_args(arguments)
 
 
-def how_to_learn(augment):
-    """Return an optimizer, the largest learning rate and an augmentation: those of the recipes, or Adam and none."""
-    recipe = RECIPES['accurate']
-    if augment:
-        return SGD(momentum=recipe['momentum'], weight_decay=recipe['weight_decay']), 0.05, recipe['augment']
-    return Adam(), 0.003, None
-
-
 def measure(name, train_data, test_data, settings):
     """Return a network of that name, and the seconds of training and the accuracy for each seed."""
     found = []
+    augment = RECIPES['accurate']['augment'] if settings.augment else None
     for seed in range(settings.seeds):
         net = NETWORKS[name](seed)
-        optimizer, rate, augment = how_to_learn(settings.augment)
-        net.compile(CategoricalCrossEntropy(), optimizer)
+        net.compile(CategoricalCrossEntropy(), Adam())
         began = time.perf_counter()
         how = {'batch_size': 64, 'augment': augment, 'checkpoint_prefix': f'{name.replace(" ", "_")}_{seed}'}
         how |= {'checkpoint_dir': settings.checkpoint_dir, 'resume_from_checkpoint': settings.resume}
-        net.train(*train_data, settings.epochs, OneCycle(rate), **how, verbose=0)
+        net.train(*train_data, settings.epochs, OneCycle(0.003), **how, verbose=0)
         found.append((time.perf_counter() - began, net.evaluate(*test_data)['accuracy']))
     return net, *zip(*found, strict=True)
 
