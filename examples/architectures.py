@@ -65,8 +65,8 @@ def all_convolutional(seed):
 def resnet(seed):
     """Three stages of residual blocks: what a block computes is added to its input. Source: He et al., 2016."""
     x = Input(IMAGE)
-    h = MaxPooling(2)(convolution(x, 32))
-    for filters, stride in ((32, 1), (64, 2), (128, 2)):
+    h = convolution(x, 16)
+    for filters, stride in ((16, 1), (32, 2), (64, 2)):
         inner = convolution(convolution(h, filters, stride=stride), filters, activation=False)
         if stride > 1:
             h = convolution(h, filters, 1, stride, activation=False)  # brings the input to the shape of the output
@@ -143,7 +143,7 @@ def parse_settings(arguments):
     add('--networks', nargs='+', choices=NETWORKS, default=list(NETWORKS), metavar='NAME', help='only these (all)')
     add('--full', action='store_true', help='all of MNIST instead of the subset')
     add('--data-dir', metavar='DIR', help='the folder of the full MNIST (downloaded if not given)')
-    add('--augment', action='store_true', help='change training images at random, as the recipes do')
+    add('--augment', action='store_true', help='change training images at random as the recipes do, smooth labels')
     add('--epochs', type=int, default=10, metavar='N', help='number of epochs (10)')
     add('--seeds', type=int, default=3, metavar='N', help='number of seeds to average over (3)')
     add('--quick', action='store_true', help='one epoch over 200 images and one seed, to see that it runs')
@@ -156,14 +156,14 @@ def parse_settings(arguments):
 def measure(name, train_data, test_data, settings):
     """Return a network of that name, and the seconds of training and the accuracy for each seed."""
     found = []
-    augment = RECIPES['accurate']['augment'] if settings.augment else None
+    augment, smoothing, rate = (RECIPES['accurate']['augment'], 0.1, 0.005) if settings.augment else (None, 0.0, 0.003)
     for seed in range(settings.seeds):
         net = NETWORKS[name](seed)
-        net.compile(CategoricalCrossEntropy(), Adam())
+        net.compile(CategoricalCrossEntropy(label_smoothing=smoothing), Adam())
         began = time.perf_counter()
         how = {'batch_size': 64, 'augment': augment, 'checkpoint_prefix': f'{name.replace(" ", "_")}_{seed}'}
         how |= {'checkpoint_dir': settings.checkpoint_dir, 'resume_from_checkpoint': settings.resume}
-        net.train(*train_data, settings.epochs, OneCycle(0.003), **how, verbose=0)
+        net.train(*train_data, settings.epochs, OneCycle(rate), **how, verbose=0)
         found.append((time.perf_counter() - began, net.evaluate(*test_data)['accuracy']))
     return net, *zip(*found, strict=True)
 
