@@ -49,7 +49,7 @@ def plot_conv_activity(network, x, layers=None, *, path=None):
     answers = [_is_answer(network, i) for i in layers]
     heights = [SIDE, *(ANSWER if is_answer else _height(y) for y, is_answer in zip(outputs, answers, strict=True))]
     tops = np.cumsum([TOP, *(height + GAP for height in heights)])
-    title = 'What each layer gives: red is positive, blue negative, white 0'
+    title = 'What each layer gives: blue is positive, red negative, white 0'
     figure = sheet(LEFT + MOST * (SIDE + 0.05) + MARGIN, tops[-1] + 0.1, title)
     _label(figure, tops[0], 'input', x[0].shape, SIDE)
     show_image(place(figure, LEFT, tops[0], SIDE, SIDE), x[0])
@@ -103,7 +103,7 @@ def _draw_answer(figure, top, output, network):
     names = names_of(network) if len(values) > 1 else ['output']
     axes = place(figure, LEFT, top, min(len(values) * 0.6, MOST * SIDE), ANSWER - 0.35)
     best = int(values.argmax())
-    colours = ['#b2182b' if i == best else '#b0b0b0' for i in range(len(values))]
+    colours = ['#2166ac' if i == best else '#b0b0b0' for i in range(len(values))]
     axes.bar(range(len(values)), values, color=colours, width=0.7)
     axes.axhline(0, color=GREY, linewidth=0.8)
     for i, name in enumerate(names):

@@ -14,7 +14,7 @@ WIDTH = 5.6  # of a figure, at least: its title has room
 MARGIN = 0.1
 TOP = 0.32  # of the figure, that its title takes
 HEAT = 'inferno'  # of what is from 0 up: dark to bright, the same in grey
-SIGNED = 'RdBu_r'  # of what has a sign: white is 0
+SIGNED = 'RdBu'  # of what has a sign: white is 0, blue positive
 GREY = '#555555'
 
 
