@@ -97,6 +97,7 @@ class Answer {
       );
     }
     this.scores.replaceChildren(list);
+    if (probabilities) this.scores.append(element('p', { class: 'hint' }, 'It has to choose, whatever is drawn.'));
   }
 
   /* An empty list whose names have room for the longest one. */

@@ -202,7 +202,7 @@ function explainSoftmax(layer, [row, column, unit], x, value, names) {
   const isLog = layer.kind === 'LogSoftmax';
   return [
     says(
-      `The largest number, ${shown(largest)}, is subtracted from each, and e (2.718…) is raised to the power of the rest. So none is negative, and what is a little larger counts much more:`,
+      `The largest number, ${shown(largest)}, is subtracted from each, and e (2.718…) is raised to the power of the difference. So none is negative, and what is a little larger counts much more:`,
     ),
     terms(items.slice(0, 20)),
     says(`Together they are ${shown(all)}. Divided by that they add up to 1.`),
