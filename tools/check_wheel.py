@@ -19,6 +19,9 @@ NEEDED = (
     'cnnx/callbacks/run_page/page.css',
     'cnnx/callbacks/run_page/page.js',
     'cnnx/data/mnist_subset/ATTRIBUTION.md',
+    'cnnx/export/html/page.css',
+    'cnnx/export/html/page.js',
+    'cnnx/export/html/template.html',
     'cnnx/data/mnist_subset/train-images-idx3-ubyte.gz',
     'cnnx/data/pretrained/lenet5-mnist.npz',
     '{info}/licenses/LICENSE',
@@ -26,7 +29,7 @@ NEEDED = (
 )
 COMPILED = ('.so', '.pyd')
 # Of what a wheel holds, by suffix; libraries that a repair has put in stand in a folder of their own.
-SUFFIXES = {'.py', '.pyi', '.typed', '.md', '.gz', '.npz', '.css', '.js', *COMPILED}
+SUFFIXES = {'.py', '.pyi', '.typed', '.md', '.gz', '.npz', '.html', '.css', '.js', *COMPILED}
 COMPILED_ONCE = {'_cython', 'array_table', 'cpu', 'program'}
 TIERS = {'v2', 'v3', 'v4'}
 
