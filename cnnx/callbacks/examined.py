@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnnx._util.arrays import softmax
 from cnnx._util.png import as_bytes
 from cnnx.losses import class_labels
 from cnnx.metrics import ConfusionMatrix, class_scores, confident_mistakes
@@ -110,8 +111,7 @@ class Examined:
         network = self._network
         scores = class_scores(network.loss.as_scores(network.predict(x)))
         if getattr(network.loss, 'from_logits', False) and network.layers[-1].shape != (1,):
-            scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-            scores /= scores.sum(axis=1, keepdims=True)
+            return softmax(scores)
         return scores
 
     def _names(self):
