@@ -1,5 +1,7 @@
 """The block of a dense layer and of the ReLU after it."""
 
+import math
+
 from cnnx._numpy.activations import relu_backward, relu_forward
 from cnnx._numpy.dense import dense_backward_input, dense_backward_weights, dense_forward
 from cnnx._numpy.program import Block
@@ -8,7 +10,7 @@ from cnnx._numpy.program import Block
 class DenseBlock(Block):
     """Compute y = x weights + bias, then max(0, y) if `relu`."""
 
-    large_bytes = None
+    large_bytes = math.inf
 
     def __init__(self, x, weights, bias, y, relu, dy=None, dx=None, dweights=None, dbias=None):
         self.x, self.weights, self.bias, self.y, self.relu = x, weights, bias, y, relu

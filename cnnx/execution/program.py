@@ -93,7 +93,7 @@ class BoundProgram:
         self._kernel_program = self._backend.Program(self.blocks, capacity, self.threads, fixed_weights)
 
     def _needs_batch(self, fusion, learns):
-        if isinstance(fusion.layer, Dense) and self._backend.DenseBlock.large_bytes is not None:
+        if isinstance(fusion.layer, Dense):
             return fusion.layer.weights.nbytes > self._backend.DenseBlock.large_bytes
         return isinstance(fusion.layer, BatchNormalization) and learns
 
