@@ -114,7 +114,15 @@ def _read_hdf5(path):
 
 def _layer_names(pyfive, group, size):
     """Return the names of what is in a group: in the order of the layers, where an older file has that."""
-    about = group._dataobjects
+    _check_attributes(pyfive, group._dataobjects, size)
+    if 'layer_names' not in group.attrs:
+        return sorted(group, key=natural)
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs['layer_names']]
+    return [name for name in names if name in group]
+
+
+def _check_attributes(pyfive, about, size):
+    """Raise a ValueError if attributes of an object take more memory than a file of that size accounts for."""
     for message in about.find_msg_type(ATTRIBUTE):
         offset = message['offset_to_message']
         version, _, *sizes = struct.unpack_from('<BBHHH', about.msg_data, offset)
@@ -128,10 +136,6 @@ def _layer_names(pyfive, group, size):
         (address,) = struct.unpack_from('<Q', about.msg_data, offset + (4 if about.msg_data[offset + 1] & 1 else 2))
         if address != NOWHERE:
             raise ValueError('attributes in a heap are not read')
-    if 'layer_names' not in group.attrs:
-        return sorted(group, key=natural)
-    names = [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs['layer_names']]
-    return [name for name in names if name in group]
 
 
 def _collect(pyfive, group, key, name, found, limits, depth):
