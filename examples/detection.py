@@ -137,7 +137,7 @@ def single_shot(build, digits, settings, sizes):
 
 
 def rcnn(digits, settings, sizes):
-    """Return the same, by a network that reads windows that look like a thing of its own."""
+    """Return a function that finds digits, by a network that classifies the windows that `propose_boxes` gives."""
     net = crop_classifier(8 if settings.quick else 16, settings.seed)
     scenes = make_scenes(*digits, settings.scenes, seed=1, **sizes)
     fit(net, 'rcnn', crops_to_learn(scenes, np.random.default_rng(settings.seed)), settings, batch_size=4 * BATCH)

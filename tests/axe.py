@@ -1,4 +1,4 @@
-"""axe-core on a page in a browser: what is wrong for those who cannot see it, or use no mouse."""
+"""Accessibility of a page in a browser, by axe-core."""
 
 import os
 from pathlib import Path
