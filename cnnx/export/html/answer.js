@@ -66,7 +66,10 @@ class Answer {
       const name = names[best];
       this.element.classList.toggle('long', name.length > 8);
       this.element.replaceChildren(name, ' ', element('small', {}, percent(numbers[best])));
-      const sure = numbers[best] < LEAST_PROBABILITY ? 'The network is not sure.' : '';
+      const sure =
+        numbers[best] < LEAST_PROBABILITY
+          ? `The network is not sure: less than ${100 * LEAST_PROBABILITY}\u00a0%.`
+          : '';
       const right =
         label === null
           ? ''
@@ -97,7 +100,7 @@ class Answer {
       );
     }
     this.scores.replaceChildren(list);
-    if (probabilities) this.scores.append(element('p', { class: 'hint' }, 'It has to choose, whatever is drawn.'));
+    if (probabilities) this.scores.append(hint('It has to choose, whatever is drawn.'));
   }
 
   /* An empty list whose names have room for the longest one. */

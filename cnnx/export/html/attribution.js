@@ -1,7 +1,8 @@
 'use strict';
 
-/* What speaks for an answer: two maps over the image that the network is given. Both ask the network again and again,
-   a part of the image at a time, so that the page stays quick; `score(x)` is how much it is for the answer. */
+/* What speaks for an answer, or raises a number: two maps over the image that the network is given. Both ask the network
+   again and again, a part of the image at a time, so that the page stays quick; `score(x)` is how much it is for the
+   answer, or the number. */
 
 /* How much the answer loses when a square of the image is covered. Source: Zeiler and Fergus, "Visualizing and
    understanding convolutional networks", 2014, section 4.2. Yields after each square; returns a map (H, W). */
@@ -44,4 +45,37 @@ function* gradient(x, [H, W, C], score, little) {
     yield;
   }
   return slopes;
+}
+
+/* Take the steps of such a map, some at a time, as long as isWanted(); then call done(map). Waits a little first: while
+   somebody draws or points, the next one is wanted soon. */
+function takeSteps(steps, isWanted, done) {
+  const go = () => {
+    const until = performance.now() + 12;
+    while (isWanted() && performance.now() < until) {
+      const step = steps.next();
+      if (step.done) {
+        done(step.value);
+        return;
+      }
+    }
+    if (isWanted()) setTimeout(go, 0);
+  };
+  setTimeout(go, 150);
+}
+
+/* Draw a map over the image x: blue where it is positive, orange where it is negative. */
+function drawAttribution(canvas, map, x) {
+  const [H, W, C] = network.input;
+  const [low, high] = network.pixels;
+  const largest = largestSize(map);
+  paint(canvas, H, W, (i) => {
+    const bright = Math.min(Math.max((x[i * C] - low) / (high - low), 0), 1);
+    return colourOf(map[i] / largest).map((value) => Math.round(value * (0.55 + 0.45 * bright)));
+  });
+}
+
+/* How much a pixel is made brighter to see what that does. */
+function littleBrighter() {
+  return 0.02 * (network.pixels[1] - network.pixels[0]);
 }

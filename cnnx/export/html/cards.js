@@ -28,6 +28,10 @@ function says(text) {
   return element('p', {}, text);
 }
 
+function hint(text) {
+  return element('p', { class: 'hint' }, text);
+}
+
 /* A line of a sum, its result in bold. */
 function sum(text, result) {
   return element('p', { class: 'sum' }, `${text} = `, element('b', {}, result));
@@ -39,7 +43,7 @@ function plus(number) {
 }
 
 function withBias(layer, unit) {
-  return layer.bias ? `${plus(layer.bias[unit])} (bias)` : '';
+  return layer.bias ? `${plus(layer.bias[unit])} (bias, learned)` : '';
 }
 
 /* A table of numbers, coloured by size; `won` is the place of one that is framed. */
@@ -119,6 +123,9 @@ function explainConvolution(layer, unit, x, value, channel, choose) {
     ),
     sum(`${shown(all)} (all products)${withBias(layer, filter)}`, shown(value)),
   ];
+  if (layer.reads[0] >= 0) parts.push(lookedFor(layer, unit));
+  else if (size > 1)
+    parts.push(says('The filter looks for bright pixels where it is blue, and for dark ones where it is orange.'));
   const ofMap = channels.length > 1 ? ` (map ${channels[at] + 1})` : '';
   if (size > 1 && window.width <= 7 && window.height <= 7) {
     parts.push(
@@ -130,14 +137,37 @@ function explainConvolution(layer, unit, x, value, channel, choose) {
         grid(`Products, together ${shown(sums[at])}`, window.height, window.width, products),
       ),
     );
-    if (patches[at].includes(null))
-      parts.push(element('p', { class: 'hint' }, '· lies beyond the edge, and counts as 0.'));
+    if (patches[at].includes(null)) parts.push(hint('· lies beyond the edge, and counts as 0.'));
   }
   if (channels.length > 1) {
     parts.push(says(`Such a sum for each of the ${channels.length} maps before; choose one to see its window:`));
     parts.push(terms(channels.map((each, i) => [`map ${each + 1}`, sums[i], undefined, () => choose(each), i === at])));
   }
   return parts;
+}
+
+/* What a number of a later convolution looks for in the image, through all layers between: drawn when it is known. */
+function lookedFor(layer, [row, column, filter]) {
+  const canvas = element('canvas', { class: 'looked-for', role: 'img', 'aria-label': 'What this number looks for' });
+  const place = (row * layer.output[1] + column) * layer.output[2] + filter;
+  const score = (x) => forward(network, x, layer.index)[layer.index][place];
+  const { x } = state;
+  drawAttribution(canvas, new Float32Array(x.length), x);
+  takeSteps(
+    gradient(x, network.input, score, littleBrighter()),
+    () => canvas.isConnected,
+    (map) => drawAttribution(canvas, map, x),
+  );
+  return element(
+    'figure',
+    { class: 'beside' },
+    canvas,
+    element(
+      'figcaption',
+      {},
+      'What it looks for in the image: brighter pixels would raise this number where it is blue, and lower it where it is orange.',
+    ),
+  );
 }
 
 function explainPooling(layer, [row, column, channel], x, value) {
@@ -195,14 +225,14 @@ function explainSoftmax(layer, [row, column, unit], x, value, names) {
   const powers = numbers.map((number) => Math.exp(number - largest));
   const all = powers.reduce((one, other) => one + other, 0);
   const items = numbers.map((number, i) => [
-    names ? names[i] : `number ${i + 1}`,
+    `${names ? names[i] : i + 1}: ${shown(number)}`,
     powers[i],
-    `${shown(number)} → ${shown(powers[i])}`,
+    `${shown(number - largest)} → ${shown(powers[i])}`,
   ]);
   const isLog = layer.kind === 'LogSoftmax';
   return [
     says(
-      `The largest number, ${shown(largest)}, is subtracted from each, and e (2.718…) is raised to the power of the difference. So none is negative, and what is a little larger counts much more:`,
+      `From each number the largest, ${shown(largest)}, is subtracted, and e (2.718…) is raised to the power of the difference (difference → power). So none is negative, and what is a little larger counts much more:`,
     ),
     terms(items.slice(0, 20)),
     says(`Together they are ${shown(all)}. Divided by that they add up to 1.`),
@@ -258,7 +288,9 @@ function explainOthers(layer, [, , channel], numbers, value) {
       ];
     case 'ReLU':
       return [
-        says(x > 0 ? 'The number before is positive: it stays.' : 'The number before is not positive: it becomes 0.'),
+        says(
+          `A rectified linear unit: ${x > 0 ? 'the number before is positive, and stays' : 'the number before is not positive, and becomes 0'}.`,
+        ),
         sum(`max(0, ${shown(x)})`, result),
       ];
     case 'TransposedConvolutional':

@@ -46,13 +46,7 @@ function layerSection(layer) {
     ? ''
     : ` It reads ${layer.reads.map((place) => (place < 0 ? 'the image' : nameOf(network.layers[place]))).join(' and ')}.`;
   const words = layer.index < 0 ? 'What the network is given, as numbers.' : wordsFor(layer) + from;
-  const section = element(
-    'section',
-    { class: 'layer', 'aria-label': nameOf(layer) },
-    head,
-    element('p', { class: 'hint' }, words),
-    maps.element,
-  );
+  const section = element('section', { class: 'layer', 'aria-label': nameOf(layer) }, head, hint(words), maps.element);
   if (namesOutputs(layer) && layer.shape[0] <= 12 && network.names.every((name) => name.length <= 3))
     section.append(namesBelow(maps.layout));
   if (layer.kind.startsWith('Conv') && layer.window) section.append(filtersOf(layer));
@@ -89,17 +83,15 @@ function filtersOf(layer) {
     if (!details.open) return;
     const largest = largestSize(layer.weights);
     body.replaceChildren(
-      element(
-        'p',
-        { class: 'hint' },
-        `A square for each weight, in the colours of numbers.${channels > 1 ? ` Each filter has ${height} × ${width} weights for each of ${channels} maps.` : ''}`,
+      hint(
+        `A square for each weight, in the colours of numbers.${channels > 1 ? ` Each filter has ${height} × ${width} weights for each of ${channels} maps, in their order.` : ''}`,
       ),
       ...Array.from({ length: Math.min(filters, 64) }, (_, f) => {
         const row = element('div', { class: 'filter' }, element('span', {}, `${f + 1}`));
         for (let c = 0; c < Math.min(channels, 32); c++) {
           const canvas = element('canvas', { role: 'img', 'aria-label': `Filter ${f + 1} for map ${c + 1}` });
           paint(canvas, height, width, (i) => colourOf(layer.weights[(i * channels + c) * filters + f] / largest));
-          row.append(canvas);
+          row.append(channels > 1 ? element('figure', {}, canvas, element('figcaption', {}, `map ${c + 1}`)) : canvas);
         }
         return row;
       }),

@@ -110,6 +110,7 @@ class Maps {
     }
   }
 
+  /* Without values, all are zero. */
   draw(values) {
     const { rows, columns, count, isRow } = this.layout;
     const scale = STEPS / largestSize(values);
@@ -118,9 +119,9 @@ class Maps {
       if (canvas.width !== columns || canvas.height !== rows) [canvas.width, canvas.height] = [columns, rows];
       const image = new ImageData(columns, rows);
       const pixels = new Uint32Array(image.data.buffer);
-      const shownHere = isRow ? values.length : rows * columns;
+      const shownHere = isRow ? this.layout.channels : rows * columns;
       for (let i = 0; i < shownHere; i++) {
-        const value = values[isRow ? i : i * count + map];
+        const value = values[isRow ? i : i * count + map] ?? 0;
         pixels[i] = COLOURS.all[STEPS + Math.min(Math.max(Math.round(value * scale) || 0, -STEPS), STEPS)];
       }
       canvas.getContext('2d').putImageData(image, 0, 0);

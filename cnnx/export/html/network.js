@@ -30,10 +30,10 @@ function halfPrecision(bits) {
   return sign * (exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : (fraction / 1024) * 2 ** -14);
 }
 
-/* Return what each layer gives, in order. */
-function forward(description, x) {
+/* Return what each layer gives, in order; only as far as layer `last`, if given. */
+function forward(description, x, last = description.layers.length - 1) {
   const outputs = [];
-  for (const layer of description.layers) {
+  for (const layer of description.layers.slice(0, last + 1)) {
     const inputs = layer.reads.map((place) => (place < 0 ? x : outputs[place]));
     const merges = ['Add', 'Multiply', 'Concatenate'].includes(layer.kind);
     outputs.push(LAYERS[layer.kind](merges ? inputs : inputs[0], layer));

@@ -9,6 +9,7 @@ class Pad {
     this.canvas = canvas;
     this.changed = changed;
     this.strokes = [];
+    this.cleared = []; // the strokes before all were cleared
     this.thickness = 6;
     this.current = null;
     canvas.addEventListener('pointerdown', (event) => this.start(event));
@@ -41,13 +42,16 @@ class Pad {
     return [((event.clientX - box.left) / box.width) * PAD_SIDE, ((event.clientY - box.top) / box.height) * PAD_SIDE];
   }
 
+  /* Take the last stroke away, or bring back what was cleared. */
   undo() {
-    this.strokes.pop();
+    if (this.isEmpty) [this.strokes, this.cleared] = [this.cleared, []];
+    else this.strokes.pop();
     this.current = null;
     this.update();
   }
 
   clear() {
+    if (!this.isEmpty) this.cleared = this.strokes;
     this.strokes = [];
     this.current = null;
     this.draw();

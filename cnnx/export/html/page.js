@@ -81,15 +81,15 @@ function computeDrawing() {
 function compute(x, label) {
   state.x = x;
   state.label = label;
-  const shownInput = valuesOf(-1);
-  state.outputs = forward(network, shownInput);
-  drawGiven(shownInput);
+  state.outputs = x ? forward(network, x) : [];
+  drawGiven(valuesOf(-1));
   if (x) answer.show(state.outputs[state.outputs.length - 1], label);
   else answer.clear();
   byId('reading').textContent = x ? `answer: ${answer.element.textContent}` : '';
-  views.get(-1).draw(shownInput);
-  for (const layer of network.layers) views.get(layer.index).draw(state.outputs[layer.index]);
-  if (state.unit) showCard(false);
+  views.get(-1).draw(valuesOf(-1));
+  for (const layer of network.layers) views.get(layer.index).draw(state.outputs[layer.index] ?? []);
+  if (!x) letGo();
+  else if (state.unit) showCard(false);
   explainAnswer();
 }
 
@@ -112,6 +112,12 @@ function drawGiven(x) {
   );
 }
 
+/* Draw with the chosen thickness, and show a dot as wide as strokes are on the pad. */
+function showThickness() {
+  pad.thickness = Number(byId('thickness').value);
+  byId('dot').style.width = `${(pad.thickness / PAD_SIDE) * byId('pad').clientWidth}px`;
+}
+
 /* Putting it together. */
 
 function start() {
@@ -131,9 +137,8 @@ function start() {
   describeGiven(false);
   for (const level of levels()) byId('layers').append(element('div', { class: 'level' }, ...level.map(layerSection)));
   fillSamples();
-  byId('thickness').addEventListener('input', (event) => {
-    pad.thickness = Number(event.target.value);
-  });
+  byId('thickness').addEventListener('input', showThickness);
+  showThickness();
   byId('undo').addEventListener('click', () => pad.undo());
   byId('clear').addEventListener('click', () => {
     pad.clear();

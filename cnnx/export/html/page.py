@@ -23,6 +23,7 @@ SCRIPTS = (
 )
 PREPARATIONS = ('digit', 'scale')
 MOST_SAMPLES = 200
+MISREAD = 2  # of the default samples
 ATTRIBUTION = (
     'The pictures are from MNIST, by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, under CC BY-SA 3.0 '
     '(https://creativecommons.org/licenses/by-sa/3.0/).'
@@ -39,8 +40,8 @@ def export(network, path, *, title=None, samples=None, prepare=None, precision='
         path: the file.
         title: the page's heading.
         samples: (x, y), up to 200 images to choose from, as the network takes them, with labels or, for y None,
-            without; by default two digits of each class of MNIST where the network takes images of that size and
-            has ten classes.
+            without; by default two digits of each class of MNIST, and two that the network misreads, where it
+            takes images of that size and has ten classes.
         prepare: 'digit' for drawings prepared by the steps of `cnnx.data.prepare_digit`, 'scale' for those that are
             only scaled; by default as `cnnx predict` does: 'digit' where the network takes grey squares and its
             classes are digits.
@@ -135,10 +136,16 @@ def _samples(network, samples, description):
             return None
         _, (images, one_hot) = preprocess_mnist_data()
         digits = one_hot.argmax(axis=1)
-        chosen = np.concatenate([np.flatnonzero(digits == digit)[:2] for digit in range(10)])
         low, high = description['pixels']
-        images = low + images[chosen] * (high - low)
-        return {**_packed(images, low, high), 'labels': digits[chosen].tolist(), 'attribution': ATTRIBUTION}
+        images = low + images * (high - low)
+        scores = network.predict(images)
+        is_wrong = (scores.argmax(axis=1) != digits) & (description['output'] != 'numbers')
+        chosen = [place for digit in range(10) for place in _first(digits == digit, is_wrong)[:2]]
+        misread = [place for place in scores.max(axis=1).argsort()[::-1] if is_wrong[place] and place not in chosen]
+        chosen += misread[:MISREAD]
+        attribution = f'The network misreads the last {len(misread[:MISREAD])}. ' if misread else ''
+        labels = digits[chosen].tolist()
+        return {**_packed(images[chosen], low, high), 'labels': labels, 'attribution': attribution + ATTRIBUTION}
     if not isinstance(samples, (tuple, list)) or len(samples) != 2:
         raise ValueError(f'samples: expected a pair (x, y), got {shown(samples)}')
     x = network.check_samples(samples[0], 'samples')
@@ -149,6 +156,11 @@ def _samples(network, samples, description):
     if description['output'] != 'numbers' and any(label is not None and not 0 <= label < classes for label in labels):
         raise ValueError(f'samples: expected labels from 0 to {classes - 1}, got {shown(labels)}')
     return {**_packed(x, *description['pixels']), 'labels': labels, 'attribution': ''}
+
+
+def _first(is_digit, is_wrong):
+    """Return the places of a digit's images, those that are read right first."""
+    return sorted(np.flatnonzero(is_digit), key=is_wrong.__getitem__)
 
 
 def _packed(x, low, high):

@@ -49,10 +49,19 @@ function chosenIn(layer, map, layout) {
 }
 
 function choose(layer, place, held) {
+  if (!state.x) return; // an empty pad has no numbers
   state.unit = { layer, place };
   state.held = held;
   state.channel = null;
   showCard(true);
+  keepInSight(views.get(layer.index).buttons[views.get(layer.index).layout.place(place)[0]]);
+}
+
+/* Where the card lies over the layers: scroll so that it does not cover the map that was tapped. */
+function keepInSight(button) {
+  if (cardIsBeside()) return;
+  const covered = button.getBoundingClientRect().bottom - byId('card').getBoundingClientRect().top;
+  if (covered > 0) scrollBy(0, covered + 8);
 }
 
 /* Mark the number and what it is computed from, and write its card. */
@@ -96,6 +105,7 @@ function showCard(speak) {
     const after = state.outputs[next.index][maps.layout.index(place)];
     body.push(sum(`Next, ${nameOf(next)} of ${shown(value)}`, shown(after)));
   }
+  if (cardIsBeside()) body.unshift(hint(state.held ? 'Held. Escape lets go.' : 'Click to hold this card.'));
   byId('card-body').replaceChildren(...body);
   byId('card').classList.add('open');
   document.body.classList.add('covered');
@@ -144,5 +154,5 @@ function letGo() {
   document.body.classList.remove('covered');
   byId('close').hidden = true;
   byId('card-title').textContent = 'How a number is made';
-  byId('card-body').replaceChildren(element('p', { class: 'hint' }, 'Point at a square of any layer, or tap it.'));
+  byId('card-body').replaceChildren(hint('Point at a square of any layer, or tap it.'));
 }

@@ -21,41 +21,21 @@ function explainAnswer() {
   const wanted = chosen < 0 ? answer.best : chosen;
   const name = `“${network.names[wanted]}”`;
   const score = (x) => scoreFor(forward(network, x), wanted);
-  const step = 0.02 * (network.pixels[1] - network.pixels[0]);
   const steps =
-    kind === 'occlusion' ? occlusion(state.x, network.input, score) : gradient(state.x, network.input, score, step);
-  const mine = { steps };
-  attribution = mine;
+    kind === 'occlusion'
+      ? occlusion(state.x, network.input, score)
+      : gradient(state.x, network.input, score, littleBrighter());
+  attribution = steps;
   byId('view-hint').textContent = 'Computing …';
-  const go = () => {
-    if (attribution !== mine) return;
-    const until = performance.now() + 12;
-    while (performance.now() < until) {
-      const step = steps.next();
-      if (step.done) {
-        drawAttribution(step.value);
-        byId('view-hint').textContent =
-          kind === 'occlusion'
-            ? `Blue parts speak for ${name}: when they are covered, its score falls. Orange parts speak against it.`
-            : `Where a little more brightness raises the score of ${name}: blue. Where it lowers it: orange.`;
-        return;
-      }
-    }
-    setTimeout(go, 0);
-  };
-  setTimeout(go, 150);
-}
-
-/* Over the image: blue speaks for the answer, orange against it. */
-function drawAttribution(map) {
-  const [H, W, C] = network.input;
-  const largest = largestSize(map);
-  paint(byId('given'), H, W, (i) => {
-    const colour = colourOf(map[i] / largest);
-    const bright = Math.min(
-      Math.max((state.x[i * C] - network.pixels[0]) / (network.pixels[1] - network.pixels[0]), 0),
-      1,
-    );
-    return colour.map((value) => Math.round(value * (0.55 + 0.45 * bright)));
-  });
+  takeSteps(
+    steps,
+    () => attribution === steps,
+    (map) => {
+      drawAttribution(byId('given'), map, state.x);
+      byId('view-hint').textContent =
+        kind === 'occlusion'
+          ? `Blue parts speak for ${name}: when they are covered, its score falls. Orange parts speak against it.`
+          : `Where a little more brightness raises the score of ${name}: blue. Where it lowers it: orange.`;
+    },
+  );
 }

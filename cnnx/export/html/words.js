@@ -5,7 +5,7 @@
 const WORDS = {
   Convolutional: (layer) =>
     `${counted(layer.output[2], 'filter')} of ${layer.window.height} × ${layer.window.width} slide over the layer before. ` +
-    'Each makes one map, which is strong where the pattern of its filter is.',
+    `Each makes one map, which is strong where the pattern of its filter is. ${placesOf(layer)}`,
   Convolutional1D: (layer) =>
     `${counted(layer.output[2], 'filter')} of ${layer.window.width} slide along the signal before.`,
   TransposedConvolutional: () => 'Each number before adds a filter, times itself, to a window here: the image grows.',
@@ -60,6 +60,18 @@ const FORMULAS = {
   ReLU: 'max(0, x)',
   LeakyReLU: 'x, or a small part of it below 0',
 };
+
+/* Why the maps of a convolution have the size that they have. */
+function placesOf({ window, image, output }) {
+  const [before, after] = [image, output].map(([height, width]) => `${height} × ${width}`);
+  const count = pixelsOfWindow(window, image, output[0] - 1, output[1] - 1).length;
+  const isPadded = window.padTop || window.padLeft || count < window.height * window.width;
+  const step = Math.max(window.strideHeight, window.strideWidth);
+  const apart = step > 1 ? `, ${step} apart` : '';
+  return isPadded
+    ? `Zeros are added around the edge, so that the window fits at ${after} places${apart}.`
+    : `The window fits at ${after} places of ${before}${apart}.`;
+}
 
 function wordsFor(layer) {
   return (WORDS[layer.kind] ?? (() => `A curve for each number: ${FORMULAS[layer.kind]}.`))(layer);

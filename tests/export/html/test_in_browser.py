@@ -114,6 +114,34 @@ def test_undo_and_clear_by_button_and_key(show, digits):
     assert page.evaluate('pad.isEmpty')
 
 
+def test_undo_brings_back_what_clear_or_a_sample_took_away(show, digits):
+    page = show(digits)
+    for take_away in ('#clear', '#strip button:first-child'):
+        page.locator('#clear').click()
+        draw(page, 7, np.random.default_rng(0))
+        page.locator(take_away).click()
+        page.locator('#undo').click()
+        settle(page)
+        assert answer(page) == '7'
+
+
+def test_an_empty_pad_has_empty_layers_and_no_card(show, digits):
+    page = show(digits)
+    pictures = "Array.from(document.querySelectorAll('.map canvas'), (canvas) => canvas.toDataURL())"
+    empty = page.evaluate(pictures)
+    assert len(set(empty[1:7])) == 1  # the maps of the first convolution
+    page.locator('.layer').nth(1).locator('.map').first.click()
+    assert not page.locator('#close').is_visible()
+    page.locator('#strip button').first.click()
+    assert len(set(page.evaluate(pictures)[1:7])) > 1
+    page.locator('.layer').nth(1).locator('.map').first.click()
+    assert page.locator('#close').is_visible()
+    page.locator('#clear').click()
+    settle(page)
+    assert page.evaluate(pictures) == empty
+    assert not page.locator('#close').is_visible()
+
+
 def test_touch_draws_and_does_not_scroll(show, digits):
     page = show(digits, viewport={'width': 360, 'height': 640}, has_touch=True, is_mobile=True)
     page.locator('#pad').scroll_into_view_if_needed()
@@ -128,6 +156,11 @@ def test_touch_draws_and_does_not_scroll(show, digits):
     settle(page)
     assert answer(page) == '1'
     assert page.evaluate('scrollY') == scrolled
+    page.wait_for_timeout(500)  # Chromium takes a tap right after a stroke for a part of its gesture
+    page.locator('.layer').nth(1).locator('.map').nth(2).tap()
+    tapped, card = page.locator('.map.touched').last.bounding_box(), page.locator('#card').bounding_box()
+    assert page.locator('#card-title').inner_text().startswith('1. Convolution: map 3')
+    assert tapped['y'] + tapped['height'] <= card['y']
 
 
 def test_samples_say_whether_the_answer_is_right(show, digits):
@@ -251,6 +284,15 @@ def test_what_speaks_for_the_answer_and_for_another_class(show, digits, view):
     assert len(pictures) == 3
 
 
+def test_a_later_convolution_shows_what_it_looks_for_in_the_image(show, digits):
+    page = show(digits)
+    page.get_by_label('Sample 1: 0').click()
+    page.get_by_label('4. Convolution: map 2 of 16').click(position={'x': 40, 'y': 40})
+    picture = page.locator('#card .looked-for')
+    before = picture.evaluate('(canvas) => canvas.toDataURL()')
+    page.wait_for_function('(before) => document.querySelector(".looked-for").toDataURL() !== before', arg=before)
+
+
 def test_brightening_finds_the_weights_of_one_dense_layer(show, tmp_path):
     net = cnnx.Network([cnnx.Flatten(input_shape=(8, 8, 1)), cnnx.Dense(2)], seed=0)
     weights = np.zeros((8, 8, 2), np.float32)
@@ -276,7 +318,7 @@ def test_a_wrong_answer_names_the_label_and_a_target_is_shown(show, tmp_path):
     net.export(tmp_path / 'classes.html', samples=(x, [1]))
     page = show(tmp_path / 'classes.html')
     page.get_by_label('Sample 1: 1').click()
-    verdict = 'Wrong: its label is 1, to which the network gives 25.0\xa0%. The network is not sure.'
+    verdict = 'Wrong: its label is 1, to which the network gives 25.0\xa0%. The network is not sure: less than 90\xa0%.'
     assert page.locator('#verdict').inner_text() == verdict
     numbers = cnnx.Network([cnnx.Flatten(input_shape=(8, 8, 1)), cnnx.Dense(2)], seed=0)
     numbers.export(tmp_path / 'numbers.html', samples=(x, [[0.5, -2.0]]))

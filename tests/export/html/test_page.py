@@ -60,9 +60,14 @@ def test_drawings_are_prepared_as_by_the_command_predict():
         to_bytes(network(shape=(6, 5, 1)), prepare='digit')
 
 
-def test_two_digits_of_each_class_are_the_samples_of_a_network_of_digits():
-    samples = described(cnnx.models.pretrained('lenet5-mnist'))['samples']
-    assert samples['labels'] == [digit for digit in range(10) for _ in range(2)]
+def test_two_digits_of_each_class_and_two_that_it_misreads_are_the_samples_of_a_network_of_digits():
+    net = cnnx.models.pretrained('lenet5-mnist')
+    samples = described(net)['samples']
+    pixels = np.frombuffer(base64.b64decode(samples['pixels']), np.uint8).reshape(-1, 28, 28, 1)
+    assert samples['labels'][:20] == [digit for digit in range(10) for _ in range(2)]
+    right = net.predict_classes(pixels / np.float32(255)) == samples['labels']
+    assert right.tolist() == [True] * 20 + [False] * 2
+    assert samples['attribution'].startswith('The network misreads the last 2. ')
     assert 'CC BY-SA 3.0' in samples['attribution']
     assert described(network())['samples'] is None
 
