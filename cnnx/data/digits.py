@@ -145,7 +145,9 @@ def _found_on_negative(work, even, sheet):
     around the sheet, and not much smaller.
     """
     found = _found(work, even)
-    if found is None or sheet is None:
+    if found is None or (sheet is None and is_sheet(found[1])):
+        return None  # the paper around a dot
+    if sheet is None:
         return found
     top, bottom, left, right = box_of(found[1])
     outer = box_of(sheet[1])

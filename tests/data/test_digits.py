@@ -119,6 +119,7 @@ BLANKS = {
     'shaded': lambda rng, x: 0.9 - 0.5 * x,
     'grainy': lambda rng, x: 0.8 + rng.normal(0, 0.02, x.shape),
     'noise': lambda rng, x: rng.random(x.shape),
+    'a dot': lambda rng, x: np.hypot(*np.indices(x.shape) - np.array([[[150]], [[200]]])) > 8,
     'checked': lambda rng, x: np.indices(x.shape).sum(axis=0) % 2,
 }
 

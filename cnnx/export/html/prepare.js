@@ -86,7 +86,8 @@ function found(work, even) {
 
 function foundOnNegative(work, even, sheet) {
   const digit = found(work, even);
-  if (!digit || !sheet) return digit;
+  if (!digit || (!sheet && isSheet(digit.mask))) return null;
+  if (!sheet) return digit;
   const inner = boxOf(digit.mask);
   const outer = boxOf(sheet.mask);
   const isAround = inner[0] <= outer[0] && inner[2] <= outer[2] && inner[1] >= outer[1] && inner[3] >= outer[3];
