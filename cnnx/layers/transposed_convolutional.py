@@ -82,7 +82,8 @@ class TransposedConvolutional(WeightedLayer):
         self._saved = (x,)
         kernels.current().convolution_backward_input(self.weights, x, y, self.window, self._threads(x))
         if self.use_bias:
-            y += self.bias
+            # By lines of an image: NumPy takes long over a few channels at a time.
+            y.reshape(-1, y.shape[2] * y.shape[3])[...] += np.tile(self.bias, y.shape[2])
         return y
 
     def backward(self, dy):
@@ -96,7 +97,8 @@ class TransposedConvolutional(WeightedLayer):
                 dy, x, weights.grad, np.empty_like(no_bias), self.window, threads
             )
             if self.use_bias:
-                self.parameters[1].grad = dy.sum(axis=(1, 2)).sum(axis=0)
+                lines = dy.reshape(-1, math.prod(dy.shape[2:])).sum(axis=0)
+                self.parameters[1].grad = lines.reshape(dy.shape[2:]).sum(axis=0)
         dx = self.empty('dx', x.shape)
         kernels.current().convolution_forward(dy, weights.value, no_bias, dx, self.window, threads)
         return dx

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnx import kernels
-from cnnx._util.windows import Window, check_image, pair
+from cnnx._util.windows import check_image, pair
 from cnnx.layers.base import Layer
 
 INTERPOLATIONS = ('nearest', 'bilinear')
@@ -39,45 +39,39 @@ class UpSampling(Layer):
         return (input_shape[0] * self.size[0], input_shape[1] * self.size[1], input_shape[2])
 
     def build(self, input_shape):
-        self.window = Window(*self.size, *self.size)
-        if self.interpolation == 'bilinear':
-            self._rows, self._columns = map(_interpolation, input_shape[:2], self.size)
+        counts = _nearest if self.interpolation == 'nearest' else _bilinear
+        self._rows, self._columns = map(counts, input_shape[:2], self.size)
 
     def forward(self, x, training=False):
         x = self.check_input(x)
         self._saved = (x,)
-        (N, H, W, C), (height, width) = x.shape, self.size
-        y = self.empty('y', (N, *self.shape))
-        if self.interpolation == 'bilinear':
-            rows, columns, between = self._matrices(N)
-            np.matmul(columns, x, out=between)
-            line = W * width * C
-            np.matmul(rows, between.reshape(N, H, line), out=y.reshape(N, H * height, line))
-        else:
-            y.reshape(N, H, height, W, width, C)[...] = x[:, :, np.newaxis, :, np.newaxis]
-        return y
+        y = self.empty('y', (len(x), *self.shape))
+        return self._run(self._rows, self._columns, x, y)
 
     def backward(self, dy):
         dy = self.check_gradient(dy)
-        N, (H, W, C), (height, width) = len(dy), self.input_shape, self.size
-        dx = self.empty('dx', (N, H, W, C))
-        if self.interpolation == 'bilinear':
-            rows, columns, between = self._matrices(N)
-            line = W * width * C
-            np.matmul(rows.T, dy.reshape(N, H * height, line), out=between.reshape(N, H, line))
-            np.matmul(columns.T, between, out=dx)
-        else:
-            kernels.current().averagepool_forward(dy, dx, self.window, kernels.threads_for(dy.size))
-            dx *= height * width
-        return dx
+        return self._run(self._rows.T, self._columns.T, dy, self.empty('dx', (len(dy), *self.input_shape)))
 
-    def _matrices(self, samples):
-        """Return how rows and columns are made, and an array for images of which the columns are made alone."""
-        between = self.empty('between', (samples, self.input_shape[0], *self.shape[1:]))
-        return self._rows.astype(self.dtype), self._columns.astype(self.dtype), between
+    def _run(self, rows, columns, x, y):
+        """Make y out of x: first the pixels of each row, then the rows."""
+        N, H, W, C = x.shape
+        threads = kernels.threads_for(y.size)
+        between = self.empty('between', (N, H, y.shape[2], C))
+        line = y.shape[2] * C
+        for matrix, before, after in (
+            (columns, x.reshape(N * H, W, C), between.reshape(N * H, y.shape[2], C)),
+            (rows, between.reshape(N, H, line), y.reshape(N, y.shape[1], line)),
+        ):
+            kernels.current().interpolate(np.ascontiguousarray(matrix, self.dtype), before, after, threads)
+        return y
 
 
-def _interpolation(size, factor):
+def _nearest(size, factor):
     """Return how much each of `size` pixels counts for each of those that lie `factor` times as dense: a matrix."""
+    return np.repeat(np.eye(size), factor, axis=0)
+
+
+def _bilinear(size, factor):
+    """Return what `_nearest` does, with the pixels before and behind counting by their distance."""
     places = np.clip((np.arange(size * factor) + 0.5) / factor - 0.5, 0, size - 1)
     return np.maximum(0, 1 - np.abs(places[:, np.newaxis] - np.arange(size)))

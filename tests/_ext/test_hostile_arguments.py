@@ -75,6 +75,7 @@ KERNELS = {
     'depthwise_backward_input': ('RS1C', 'NPQC', 'NHWC', Window),
     'maxpool_forward': ('NHWC', 'NPQC', 'iNPQC', Window),
     'maxpool_backward': ('NPQC', 'iNPQC', 'NHWC', Window),
+    'interpolate': ('PH', 'NHW', 'NPW'),
     'averagepool_forward': ('NHWC', 'NPQC', Window),
     'averagepool_backward': ('NPQC', 'NHWC', Window),
     'resample': ('NHWC', 'NHWC', 'pN23', 'pN2HW', st.sampled_from(OUTSIDE), st.floats(-1, 1)),

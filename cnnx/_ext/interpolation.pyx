@@ -1,0 +1,66 @@
+"""Lines of an array as sums of neighbouring lines: images enlarged by interpolation, and the way back.
+
+Letters: N images, H lines of an image before, P after, L numbers to a line.
+"""
+
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+from cython.parallel cimport parallel, prange
+
+from cnnx._ext.inline.checks cimport check_threads
+from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
+from cnnx._ext.inline.floating cimport floating
+
+
+def interpolate(
+    const floating[:, ::1] matrix,           # IN   (P, H) how much each line counts, most of it zero
+    const floating[:, :, ::1] x,             # IN   (N, H, L)
+    floating[:, :, ::1] y,                   # OUT  (N, P, L)
+    int num_threads,
+):
+    """y[n] = matrix x[n]. Only what lies between the first and the last number of a row that is not zero is read."""
+    cdef Py_ssize_t N = x.shape[0], H = x.shape[1], L = x.shape[2], P = matrix.shape[0], i
+    check_threads(num_threads)
+    if matrix.shape[1] != H:
+        raise ValueError(f'matrix: expected shape ({P}, {H}), got ({P}, {matrix.shape[1]})')
+    if y.shape[0] != N or y.shape[1] != P or y.shape[2] != L:
+        raise ValueError(f'y: expected shape ({N}, {P}, {L}), got ({y.shape[0]}, {y.shape[1]}, {y.shape[2]})')
+    if N * P * L == 0:
+        return
+    cdef Py_ssize_t* bands = <Py_ssize_t*> malloc(2 * P * sizeof(Py_ssize_t))
+    if bands == NULL:
+        raise MemoryError('interpolate: no memory for where the rows of the matrix begin and end')
+    cdef FpMode mode = 0
+    with nogil:
+        for i in range(P):
+            find_band(H, &matrix[i, 0] if H else NULL, bands + 2 * i)
+    with nogil, parallel(num_threads=num_threads):
+        mode = flush_to_zero()
+        for i in prange(N * P, schedule='static'):
+            add_lines(
+                bands + 2 * (i % P), L, &matrix[i % P, 0] if H else NULL, &x[i // P, 0, 0] if H else NULL,
+                &y[i // P, i % P, 0])
+        restore_mode(mode)
+    free(bands)
+
+
+cdef void find_band(Py_ssize_t H, const floating* row, Py_ssize_t* band) noexcept nogil:
+    """Write where the numbers of a row that are not zero begin and end."""
+    band[0], band[1] = 0, H
+    while band[1] > 0 and row[band[1] - 1] == 0:
+        band[1] -= 1
+    while band[0] < band[1] and row[band[0]] == 0:
+        band[0] += 1
+
+
+cdef void add_lines(
+    const Py_ssize_t* band, Py_ssize_t L,
+    const floating* row,                     # IN   (H)
+    const floating* x,                       # IN   (H, L)
+    floating* y,                             # OUT  (L)
+) noexcept nogil:
+    cdef Py_ssize_t h, i
+    memset(y, 0, L * sizeof(floating))
+    for h in range(band[0], band[1]):
+        for i in range(L):
+            y[i] += row[h] * x[h * L + i]
