@@ -102,6 +102,7 @@ def refusal(monkeypatch):
     return refusal
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore:.*Network.load needs custom_objects')
 @pytest.mark.parametrize('page', PAGES, ids=page_id)
 def test_python_blocks_run(page, tmp_path, monkeypatch):

@@ -47,6 +47,7 @@ def test_the_loop_by_hand_gives_the_weights_of_train(monkeypatch, capsys):
     assert last == f'test accuracy: {net.evaluate(*test)["accuracy"]:.2%} of 1000 images'
 
 
+@pytest.mark.slow
 def test_what_was_learned_of_other_digits_helps(transfer, capsys):
     results = transfer.compare('lenet5', samples_per_class=20, seeds=2, epochs=5)
     from_scratch, transferred = (accuracies for accuracies, *_ in results.values())
@@ -116,6 +117,7 @@ def counting(compiled_kernels):
     return load('counting')
 
 
+@pytest.mark.slow
 def test_counting_learns_ink_and_resumes(counting, tmp_path, capsys):
     arguments = ['--quick', '--checkpoint-dir', str(tmp_path), '--plot', str(tmp_path / 'scenes.png')]
     counting.main(arguments)
@@ -162,6 +164,7 @@ def gan(compiled_kernels):
     return load('gan')
 
 
+@pytest.mark.slow
 def test_a_gan_that_is_resumed_ends_with_the_same_figure(gan, tmp_path, capsys):
     arguments = ['--quick', '--checkpoint-dir', str(tmp_path), '--plot', str(tmp_path / 'samples.png')]
     gan.main(arguments)
@@ -326,6 +329,7 @@ def test_an_autoencoder_that_is_resumed_ends_as_one_that_was_not(kind, capsys, t
 
 
 @pytest.mark.usefixtures('compiled_kernels')
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['vae', 'vae --latents 2', 'denoising'])
 def test_autoencoders_learn_and_draw(kind, capsys, tmp_path):
     pytest.importorskip('matplotlib')
@@ -354,6 +358,7 @@ def test_bayes_compares_the_likelihoods_of_all_classes_and_places():
 
 
 @pytest.mark.usefixtures('compiled_kernels')
+@pytest.mark.slow
 def test_signals_are_told_apart_but_not_better_than_is_possible(capsys, tmp_path):
     pytest.importorskip('matplotlib')
     example = load('signals')

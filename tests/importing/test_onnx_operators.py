@@ -13,6 +13,7 @@ import onnx_node_tests
 from onnx_models import IMAGE, check, draw, load, model, node
 
 
+@pytest.mark.slow
 def test_the_node_tests_of_onnx_pass_or_are_refused_with_a_reason(path):
     results = {name: onnx_node_tests.result(path, *case) for name, _, *case in onnx_node_tests.cases()}
     counts = Counter(found if found in ('passed', 'failed') else 'refused' for found in results.values())

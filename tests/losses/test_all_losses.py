@@ -135,7 +135,7 @@ def test_it_is_saved_with_its_settings(name, tmp_path):
 
 
 @every_case
-@pytest.mark.parametrize('batch', [1, 2, 3, 4, 5])
+@pytest.mark.parametrize('batch', [3, *(pytest.param(batch, marks=pytest.mark.slow) for batch in (1, 2, 4, 5))])
 def test_a_run_that_is_stopped_at_a_batch_goes_on_with_the_same_bits(name, tmp_path, batch):
     (x, y), whole = data(name, 18), network(name)
     options = {'validation_data': data(name, 9, seed=1)}

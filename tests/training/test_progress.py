@@ -164,7 +164,7 @@ def test_verbose_2_prints_lines_and_no_bar(capsys, monkeypatch):
 
 @pytest.mark.parametrize(('error', 'calls'), list(zip(BROKEN, [0, 2, 5], strict=True)))
 @pytest.mark.parametrize('method', ['write', 'flush', 'isatty'])
-@pytest.mark.parametrize('kind', [Terminal, Pipe])
+@pytest.mark.parametrize('kind', [Terminal, pytest.param(Pipe, marks=pytest.mark.slow)])
 def test_output_that_fails_ends_no_run_and_is_left_alone(tmp_path, monkeypatch, kind, method, error, calls):
     expected, net = small_network(), small_network()
     train(expected)

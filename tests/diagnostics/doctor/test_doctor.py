@@ -32,7 +32,7 @@ from cnnx import (
 # What works raises no alarm.
 
 
-@pytest.mark.parametrize('times', range(3))
+@pytest.mark.parametrize('times', [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize('optimizer', range(3))
 @pytest.mark.usefixtures('compiled_kernels')
 def test_lenet5_is_healthy(digits, optimizer, times):
