@@ -107,7 +107,7 @@ class BuildKernels(build_ext):
 
     def build_extensions(self):
         if self.compiler.compiler_type == 'msvc':
-            compile_flags, openmp = ['/O2'], '/openmp'
+            compile_flags, openmp = ['/O2', '/std:c11'], '/openmp'
         else:
             compile_flags, openmp = ['-O3', '-g0', '-fno-math-errno', '-fno-trapping-math'], '-fopenmp'
             # These are for exceptions of C++ and for debuggers.

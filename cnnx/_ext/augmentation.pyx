@@ -20,12 +20,9 @@ cdef extern from "simd/short_copy.h" nogil:
 cdef extern from "simd/gaussian_smoothing.h" nogil:
     const int VECTOR_BYTES
 
-    void smooth_float(
-        Py_ssize_t rows, Py_ssize_t width, const float* source, Py_ssize_t source_row, Py_ssize_t step,
-        const float* weights, Py_ssize_t radius, float* to, Py_ssize_t to_row)
-    void smooth_double(
-        Py_ssize_t rows, Py_ssize_t width, const double* source, Py_ssize_t source_row, Py_ssize_t step,
-        const double* weights, Py_ssize_t radius, double* to, Py_ssize_t to_row)
+    void smooth(
+        Py_ssize_t rows, Py_ssize_t width, const void* source, Py_ssize_t source_row, Py_ssize_t step,
+        const void* weights, Py_ssize_t radius, void* to, Py_ssize_t to_row)
 
 cdef enum:
     BLOCK = 32                    # columns whose places are worked out side by side, before pixels are read
@@ -275,16 +272,6 @@ def elastic_fields(
             field, &weights[0], key, n, <floating> (alpha * 2.0 ** -31), scratch + threadid() * size,
             &displacements[n, 0, 0, 0])
     free(scratch)
-
-
-cdef inline void smooth(
-    Py_ssize_t rows, Py_ssize_t width, const floating* source, Py_ssize_t source_row, Py_ssize_t step,
-    const floating* weights, Py_ssize_t radius, floating* to, Py_ssize_t to_row,
-) noexcept nogil:
-    if floating is float:
-        smooth_float(rows, width, source, source_row, step, weights, radius, to, to_row)
-    else:
-        smooth_double(rows, width, source, source_row, step, weights, radius, to, to_row)
 
 
 cdef void elastic_field(

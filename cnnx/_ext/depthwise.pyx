@@ -21,20 +21,13 @@ cdef extern from "simd/depthwise.h" nogil:
         ptrdiff_t row
         ptrdiff_t column
         ptrdiff_t pixel
-    void depthwise_pixels_float(
-        int pixels, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t channels, const float* image,
-        const Distances* of_image, const float* weights, const Distances* of_weights, const float* bias,
-        float* out, ptrdiff_t out_pixel)
-    void depthwise_pixels_double(
-        int pixels, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t channels, const double* image,
-        const Distances* of_image, const double* weights, const Distances* of_weights, const double* bias,
-        double* out, ptrdiff_t out_pixel)
-    void add_products_float(
-        ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t channels, const float* x, const Distances* of_x,
-        const float* dy, const Distances* of_dy, float* to)
-    void add_products_double(
-        ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t channels, const double* x, const Distances* of_x,
-        const double* dy, const Distances* of_dy, double* to)
+    void depthwise_pixels(
+        int pixels, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t channels, const void* image,
+        const Distances* of_image, const void* weights, const Distances* of_weights, const void* bias,
+        void* out, ptrdiff_t out_pixel)
+    void add_products(
+        ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t channels, const void* x, const Distances* of_x,
+        const void* dy, const Distances* of_dy, void* to)
 
 cdef enum:
     MAX_PARTS = 16                # of a gradient, each over its own samples, added in order
@@ -134,14 +127,9 @@ cdef void make_row(
             columns = work.taps[i]
             some = PIXELS if same_taps(work, i) else 1
             of_source.column, of_weights.column = columns.over_step * C, columns.step * C
-            if floating is float:
-                depthwise_pixels_float(
-                    some, rows.count, columns.count, C, source + columns.over * C, &of_source,
-                    weights + columns.first * C, &of_weights, bias, target + i * C, work.apart * C)
-            else:
-                depthwise_pixels_double(
-                    some, rows.count, columns.count, C, source + columns.over * C, &of_source,
-                    weights + columns.first * C, &of_weights, bias, target + i * C, work.apart * C)
+            depthwise_pixels(
+                some, rows.count, columns.count, C, source + columns.over * C, &of_source,
+                weights + columns.first * C, &of_weights, bias, target + i * C, work.apart * C)
             i += some * work.apart
 
 
@@ -262,14 +250,9 @@ cdef void add_weight_gradient(
                 continue
             i = (p * w.stride_height - w.pad_top + r * w.dilation_height) * W
             i += q * w.stride_width - w.pad_left + s * w.dilation_width
-            if floating is float:
-                add_products_float(
-                    p_end - p, q_end - q, C, x + i * C, &of_x, dy + (p * Q + q) * C, &of_dy,
-                    dweights + (r * w.width + s) * C)
-            else:
-                add_products_double(
-                    p_end - p, q_end - q, C, x + i * C, &of_x, dy + (p * Q + q) * C, &of_dy,
-                    dweights + (r * w.width + s) * C)
+            add_products(
+                p_end - p, q_end - q, C, x + i * C, &of_x, dy + (p * Q + q) * C, &of_dy,
+                dweights + (r * w.width + s) * C)
 
 
 cdef inline Py_ssize_t first_over(Axis a, Py_ssize_t weight, Py_ssize_t place) noexcept nogil:

@@ -9,8 +9,7 @@ from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.array_table cimport ArrayTable, check_column
 
 cdef extern from "simd/sum_of_squares.h" nogil:
-    double squares_float(ptrdiff_t size, const float* a)
-    double squares_double(ptrdiff_t size, const double* a)
+    double squares(ptrdiff_t size, const void* a)
 
 
 def sum_of_squares(ArrayTable table not None, int column, int num_threads) -> float:
@@ -34,9 +33,9 @@ def sum_of_squares(ArrayTable table not None, int column, int num_threads) -> fl
             chunk = table.chunk + 3 * i
             numbers = table.pointers[chunk[0] * table.columns + column]
             if table.doubles:
-                partial[i] = squares_double(chunk[2] - chunk[1], <const double*> numbers + chunk[1])
+                partial[i] = squares(chunk[2] - chunk[1], <const double*> numbers + chunk[1])
             else:
-                partial[i] = squares_float(chunk[2] - chunk[1], <const float*> numbers + chunk[1])
+                partial[i] = squares(chunk[2] - chunk[1], <const float*> numbers + chunk[1])
         restore_mode(mode)
     for i in range(table.chunks):
         total += partial[i]

@@ -14,10 +14,8 @@ from cnnx._ext.inline.winograd cimport (
 from cnnx._ext.program cimport Block, Span
 
 cdef extern from "simd/convolution_gradient_rows.h" nogil:
-    void mask_rows_float(
-        Py_ssize_t rows, Py_ssize_t filters, const float* y, const float* dy, float* masked, float* sums)
-    void mask_rows_double(
-        Py_ssize_t rows, Py_ssize_t filters, const double* y, const double* dy, double* masked, double* sums)
+    void mask_rows(
+        Py_ssize_t rows, Py_ssize_t filters, const void* y, const void* dy, void* masked, void* sums)
 
 
 cdef struct Arrays:
@@ -169,10 +167,7 @@ cdef void backward(
         if a.relu:
             y = <const floating*> a.y + (span.y + first) * map
         dy = <const floating*> a.dy + (span.y + first) * map
-        if floating is float:
-            mask_rows_float(some * m.P * m.Q, m.F, y, dy, masked, partial + 9 * m.C * m.wide_F)
-        else:
-            mask_rows_double(some * m.P * m.Q, m.F, y, dy, masked, partial + 9 * m.C * m.wide_F)
+        mask_rows(some * m.P * m.Q, m.F, y, dy, masked, partial + 9 * m.C * m.wide_F)
         add_weight_gradient(
             m, some, <const floating*> a.x + (span.x + first) * image, <const floating*> masked, m.wide_F, dfilters,
             rest)

@@ -15,56 +15,36 @@ from cnnx._ext.inline.dot_and_transpose cimport dot, transpose, transpose_intege
 from cnnx._ext.inline.task_sums cimport add_up, add_up_rows
 
 cdef extern from "simd/nonzero_gradients.h" nogil:
-    Py_ssize_t list_live_float(
-        Py_ssize_t count, const int32_t* origins, const float* gradients, int32_t* live, float* live_gradients)
-    Py_ssize_t list_live_double(
-        Py_ssize_t count, const int32_t* origins, const double* gradients, int32_t* live, double* live_gradients)
+    Py_ssize_t list_live(
+        Py_ssize_t count, const int32_t* origins, const void* gradients, int32_t* live, void* live_gradients)
 
 cdef extern from "simd/convolution_sparse_backward.h" nogil:
     int MAX_PATCH_VECTORS
     bint HALF_VECTORS
-    void add_patches_float(
-        int vectors, ptrdiff_t count, const int32_t* origins, const float* gradients,
-        const float* image, ptrdiff_t channels, const ptrdiff_t* at, float* sums)
-    void spread_patches_float(
-        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const float* gradients,
-        const float* filter, ptrdiff_t pixel, const ptrdiff_t* at, float* image)
-    void add_patches_double(
-        int vectors, ptrdiff_t count, const int32_t* origins, const double* gradients,
-        const double* image, ptrdiff_t channels, const ptrdiff_t* at, double* sums)
-    void spread_patches_double(
-        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const double* gradients,
-        const double* filter, ptrdiff_t pixel, const ptrdiff_t* at, double* image)
-    void add_patches_half_float(
-        int vectors, ptrdiff_t count, const int32_t* origins, const float* gradients,
-        const float* image, ptrdiff_t channels, const ptrdiff_t* at, float* sums)
-    void spread_patches_half_float(
-        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const float* gradients,
-        const float* filter, ptrdiff_t pixel, const ptrdiff_t* at, float* image)
-    void add_patches_half_double(
-        int vectors, ptrdiff_t count, const int32_t* origins, const double* gradients,
-        const double* image, ptrdiff_t channels, const ptrdiff_t* at, double* sums)
-    void spread_patches_half_double(
-        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const double* gradients,
-        const double* filter, ptrdiff_t pixel, const ptrdiff_t* at, double* image)
+    void add_patches(
+        int vectors, ptrdiff_t count, const int32_t* origins, const void* gradients,
+        const void* image, ptrdiff_t channels, const ptrdiff_t* at, void* sums)
+    void spread_patches(
+        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const void* gradients,
+        const void* filter, ptrdiff_t pixel, const ptrdiff_t* at, void* image)
+    void add_patches_half(
+        int vectors, ptrdiff_t count, const int32_t* origins, const void* gradients,
+        const void* image, ptrdiff_t channels, const ptrdiff_t* at, void* sums)
+    void spread_patches_half(
+        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const void* gradients,
+        const void* filter, ptrdiff_t pixel, const ptrdiff_t* at, void* image)
 
 
 cdef extern from "simd/convolution_gradient_rows.h" nogil:
-    void mask_rows_float(
-        ptrdiff_t rows, ptrdiff_t filters, const float* y, const float* dy, float* masked, float* sums)
-    void mask_rows_double(
-        ptrdiff_t rows, ptrdiff_t filters, const double* y, const double* dy, double* masked, double* sums)
-    void add_row_float(ptrdiff_t size, const float* from_, float* to)
-    void add_row_double(ptrdiff_t size, const double* from_, double* to)
+    void mask_rows(
+        ptrdiff_t rows, ptrdiff_t filters, const void* y, const void* dy, void* masked, void* sums)
+    void add_row(ptrdiff_t size, const void* from_, void* to)
 
 
 cdef extern from "simd/convolution_overlap_add.h" nogil:
-    void add_slots_float(
-        ptrdiff_t size, ptrdiff_t count, ptrdiff_t row, ptrdiff_t step, const float* slots, ptrdiff_t slot,
-        float* line)
-    void add_slots_double(
-        ptrdiff_t size, ptrdiff_t count, ptrdiff_t row, ptrdiff_t step, const double* slots, ptrdiff_t slot,
-        double* line)
+    void add_slots(
+        ptrdiff_t size, ptrdiff_t count, ptrdiff_t row, ptrdiff_t step, const void* slots, ptrdiff_t slot,
+        void* line)
 
 
 cdef inline void backward_pass(const Arrays* a, Span span, floating* scratch, floating* partial) noexcept nogil:
@@ -117,7 +97,8 @@ cdef inline void backward_sparse(
     """Visit the origins that carry gradient, in bands of rows that stay in the cache."""
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t size = list_size(s), patch = s.vectors * s.width
-    cdef Py_ssize_t band, first, rows, f, i, v, next_v
+    cdef Py_ssize_t band, first, rows, corner, f, i, v, next_v
+    cdef int vectors
     cdef floating* slots = scratch
     cdef floating* gradients = slots + slots_size(s)
     cdef floating* spare = gradients + size * s.F
@@ -126,9 +107,12 @@ cdef inline void backward_sparse(
     cdef floating* target = slots if s.slotted else dpadded
     cdef const ptrdiff_t* target_at = a.slot_at if s.slotted else a.at
     cdef const floating* no_factors = NULL
+    cdef const floating* filter
+    cdef floating* sums
     for band in range((s.P + s.band - 1) // s.band):
         first = band * s.band
         rows = min(s.band, s.P - first)
+        corner = origin_of(s, first * s.pool.stride_height, 0) if s.slotted else 0
         list_band(s, first, rows * s.Q, origins, dy + first * s.Q * s.F, live, gradients, counts, spare)
         memset(slots, 0, slots_size(s) * sizeof(floating))
         for f in range(s.F):
@@ -136,14 +120,23 @@ cdef inline void backward_sparse(
             for i in range(s.chunks):
                 v = part_start(s.vectors, i, s.chunks)
                 next_v = part_start(s.vectors, i + 1, s.chunks)
-                add_patches(
-                    s, <int> (next_v - v), counts[f], live + f * size, gradients + f * size, padded, a.at + v,
-                    partial + f * patch + v * s.width)
-                if dpadded != NULL:
+                vectors = <int> (next_v - v)
+                sums = partial + f * patch + v * s.width
+                filter = <const floating*> a.filters + f * patch + v * s.width
+                if s.half:
+                    add_patches_half(
+                        vectors, counts[f], live + f * size, gradients + f * size, padded, s.C, a.at + v, sums)
+                else:
+                    add_patches(
+                        vectors, counts[f], live + f * size, gradients + f * size, padded, s.C, a.at + v, sums)
+                if dpadded != NULL and s.half:
+                    spread_patches_half(
+                        vectors, counts[f], live + f * size, corner, gradients + f * size, filter, s.pixel,
+                        target_at + v, target)
+                elif dpadded != NULL:
                     spread_patches(
-                        s, <int> (next_v - v), counts[f], live + f * size,
-                        origin_of(s, first * s.pool.stride_height, 0) if s.slotted else 0, gradients + f * size,
-                        <const floating*> a.filters + f * patch + v * s.width, target_at + v, target)
+                        vectors, counts[f], live + f * size, corner, gradients + f * size, filter, s.pixel,
+                        target_at + v, target)
         if s.slotted:
             add_band(s, first * s.pool.stride_height * s.window.stride_height, slots, dpadded)
 
@@ -156,10 +149,7 @@ cdef inline void add_band(
     cdef Py_ssize_t line = s.padded_columns * s.C, row = s.window.width * s.C, step = s.window.stride_width * s.C
     cdef Py_ssize_t slot = s.window.stride_width * s.pixel, r
     for r in range(min(band_rows(s), s.padded_rows - first)):
-        if floating is float:
-            add_slots_float(line, s.columns, row, step, slots, slot, dpadded + (first + r) * line)
-        else:
-            add_slots_double(line, s.columns, row, step, slots, slot, dpadded + (first + r) * line)
+        add_slots(line, s.columns, row, step, slots, slot, dpadded + (first + r) * line)
         slots += s.padded_columns * s.pixel
 
 
@@ -193,45 +183,6 @@ cdef inline void list_band(
                     spare + f * windows + row * s.Q + block * width, live + place, gradients + place)
 
 
-cdef inline Py_ssize_t list_live(
-    Py_ssize_t count, const int32_t* origins, const floating* dy, int32_t* live, floating* gradients,
-) noexcept nogil:
-    if floating is float:
-        return list_live_float(count, origins, dy, live, gradients)
-    else:
-        return list_live_double(count, origins, dy, live, gradients)
-
-
-cdef inline void add_patches(
-    const Shape* s, int vectors, Py_ssize_t count, const int32_t* live, const floating* gradients,
-    const floating* image, const ptrdiff_t* at, floating* sums,
-) noexcept nogil:
-    if floating is float:
-        if s.half:
-            add_patches_half_float(vectors, count, live, gradients, image, s.C, at, sums)
-        else:
-            add_patches_float(vectors, count, live, gradients, image, s.C, at, sums)
-    elif s.half:
-        add_patches_half_double(vectors, count, live, gradients, image, s.C, at, sums)
-    else:
-        add_patches_double(vectors, count, live, gradients, image, s.C, at, sums)
-
-
-cdef inline void spread_patches(
-    const Shape* s, int vectors, Py_ssize_t count, const int32_t* live, Py_ssize_t first, const floating* gradients,
-    const floating* filter, const ptrdiff_t* at, floating* image,
-) noexcept nogil:
-    if floating is float:
-        if s.half:
-            spread_patches_half_float(vectors, count, live, first, gradients, filter, s.pixel, at, image)
-        else:
-            spread_patches_float(vectors, count, live, first, gradients, filter, s.pixel, at, image)
-    elif s.half:
-        spread_patches_half_double(vectors, count, live, first, gradients, filter, s.pixel, at, image)
-    else:
-        spread_patches_double(vectors, count, live, first, gradients, filter, s.pixel, at, image)
-
-
 cdef inline void backward_dense(
     const Arrays* a,
     const floating* padded,       # IN       (padded_rows, padded_columns, C)
@@ -252,10 +203,7 @@ cdef inline void backward_dense(
     # Two rows of a filter at a time share what is loaded of the gradients.
     cdef bint pairs = s.wide_F == lanes(dy) and row > 1
     cdef int some
-    if floating is float:
-        mask_rows_float(map, s.F, y, dy, masked, partial + s.K * s.wide_F)
-    else:
-        mask_rows_double(map, s.F, y, dy, masked, partial + s.K * s.wide_F)
+    mask_rows(map, s.F, y, dy, masked, partial + s.K * s.wide_F)
     while r < s.window.height:
         some = 2 if pairs and r + 1 < s.window.height else 1
         multiply_columns(
@@ -277,10 +225,7 @@ cdef inline void backward_dense(
             left = (first + i) % s.Q * s.window.stride_width
             for r in range(s.window.height):
                 pixels = dpadded + (top + r) * line + left * s.C
-                if floating is float:
-                    add_row_float(row, windows + i * patch + r * row, pixels)
-                else:
-                    add_row_double(row, windows + i * patch + r * row, pixels)
+                add_row(row, windows + i * patch + r * row, pixels)
 
 
 cdef inline void add_up_tasks(

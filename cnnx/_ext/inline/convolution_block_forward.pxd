@@ -14,33 +14,21 @@ from cnnx._ext.inline.dot_and_transpose cimport transpose
 cdef extern from "simd/convolution_few_filters.h" nogil:
     int BLOCK_PLACES
     int BLOCK_FILTERS
-    void take_columns_float(
-        ptrdiff_t count, ptrdiff_t step, const float* source, ptrdiff_t readable, float* to)
-    void take_columns_double(
-        ptrdiff_t count, ptrdiff_t step, const double* source, ptrdiff_t readable, double* to)
-    void columns_block_float(
-        int places, int filters, int taps, const int32_t* at, int at_row, const float* x,
-        const float* weights, ptrdiff_t weights_row, const float* bias,
-        const int32_t* place_origins, bint go_on, float* best, int32_t* origins)
-    void columns_block_double(
-        int places, int filters, int taps, const int32_t* at, int at_row, const double* x,
-        const double* weights, ptrdiff_t weights_row, const double* bias,
-        const int32_t* place_origins, bint go_on, double* best, int32_t* origins)
-    void finish_columns_float(
+    void take_columns(
+        ptrdiff_t count, ptrdiff_t step, const void* source, ptrdiff_t readable, void* to)
+    void columns_block(
+        int places, int filters, int taps, const int32_t* at, int at_row, const void* x,
+        const void* weights, ptrdiff_t weights_row, const void* bias,
+        const int32_t* place_origins, bint go_on, void* best, int32_t* origins)
+    void finish_columns(
         int filters, int count, int32_t origin, int32_t step, bint relu,
-        float* best, const int32_t* best_origins, int32_t* origins)
-    void finish_columns_double(
-        int filters, int count, int32_t origin, int32_t step, bint relu,
-        double* best, const int32_t* best_origins, int32_t* origins)
+        void* best, const int32_t* best_origins, int32_t* origins)
 
 
 cdef extern from "simd/convolution_max_pooling.h" nogil:
-    void pool_window_float(
+    void pool_window(
         Py_ssize_t filters, int places, const int32_t* at, const int32_t* place_origins, int32_t origin,
-        bint relu, const float* band, float* y, int32_t* origins)
-    void pool_window_double(
-        Py_ssize_t filters, int places, const int32_t* at, const int32_t* place_origins, int32_t origin,
-        bint relu, const double* band, double* y, int32_t* origins)
+        bint relu, const void* band, void* y, int32_t* origins)
 
 
 cdef inline bint is_narrow(const Shape* s, Py_ssize_t width):
@@ -118,21 +106,10 @@ cdef inline void forward_wide(
         for q in range(s.Q):
             pixel = (p * s.Q + q) * s.F
             pool_window(
-                s, a.band_places + p * s.pool.stride_height % s.pool.height * places, a.place_origins,
-                <int32_t> origin_of(s, p * s.pool.stride_height, q * s.pool.stride_width),
+                s.F, <int> places, a.band_places + p * s.pool.stride_height % s.pool.height * places, a.place_origins,
+                <int32_t> origin_of(s, p * s.pool.stride_height, q * s.pool.stride_width), s.relu,
                 band + q * s.pool.stride_width * s.wide_F, y + pixel,
                 origins + pixel if origins != NULL else unused)
-
-
-cdef inline void pool_window(
-    const Shape* s, const int32_t* at, const int32_t* place_origins, int32_t origin,
-    const floating* band, floating* y, int32_t* origins,
-) noexcept nogil:
-    cdef int places = <int> (s.pool.height * s.pool.width)
-    if floating is float:
-        pool_window_float(s.F, places, at, place_origins, origin, s.relu, band, y, origins)
-    else:
-        pool_window_double(s.F, places, at, place_origins, origin, s.relu, band, y, origins)
 
 
 cdef inline void forward_narrow(
@@ -166,23 +143,13 @@ cdef inline void forward_narrow(
                 for part in range((places + BLOCK_PLACES - 1) // BLOCK_PLACES):
                     place = part * BLOCK_PLACES
                     some = <int> min(<Py_ssize_t> BLOCK_PLACES, places - place)
-                    if floating is float:
-                        columns_block_float(
-                            some, filters, <int> s.K, a.taps + place, <int> places, narrow + p * row + q,
-                            weights + f, s.F, bias + f, a.place_origins + place, place > 0,
-                            best + f * width, best_origins + f * width)
-                    else:
-                        columns_block_double(
-                            some, filters, <int> s.K, a.taps + place, <int> places, narrow + p * row + q,
-                            weights + f, s.F, bias + f, a.place_origins + place, place > 0,
-                            best + f * width, best_origins + f * width)
+                    columns_block(
+                        some, filters, <int> s.K, a.taps + place, <int> places, narrow + p * row + q,
+                        weights + f, s.F, bias + f, a.place_origins + place, place > 0,
+                        best + f * width, best_origins + f * width)
             origin = <int32_t> origin_of(s, p * s.pool.stride_height, q * s.pool.stride_width)
-            if floating is float:
-                finish_columns_float(
-                    <int> s.F, <int> min(width, s.Q - q), origin, step, s.relu, best, best_origins, origins)
-            else:
-                finish_columns_double(
-                    <int> s.F, <int> min(width, s.Q - q), origin, step, s.relu, best, best_origins, origins)
+            finish_columns(
+                <int> s.F, <int> min(width, s.Q - q), origin, step, s.relu, best, best_origins, origins)
             transpose(s.F, min(width, s.Q - q), best, width, y + (p * s.Q + q) * s.F, s.F)
             if keep:
                 origins += s.F * width
@@ -206,8 +173,5 @@ cdef inline void lay_out_narrow(const Shape* s, const floating* image, floating*
                 to = narrow + row * line + (c * s.period + phase) * s.phase_row
                 from_ = ((row - top) * s.W + phase + s.period * first - s.window.pad_left) * s.C + c
                 memset(to, 0, first * sizeof(floating))
-                if floating is float:
-                    take_columns_float(last - first, s.period * s.C, image + from_, size - from_, to + first)
-                else:
-                    take_columns_double(last - first, s.period * s.C, image + from_, size - from_, to + first)
+                take_columns(last - first, s.period * s.C, image + from_, size - from_, to + first)
                 memset(to + last, 0, (s.phase_row - last) * sizeof(floating))

@@ -18,14 +18,10 @@ cdef extern from "simd/gemm_micro_kernel.h" nogil:
         ptrdiff_t column
         ptrdiff_t segment
         ptrdiff_t group
-    void multiply_block_float(
-        int groups, int rows, const float* a, const Layout* layout, ptrdiff_t segments, ptrdiff_t depth,
-        const float* b, ptrdiff_t b_row, float* c, ptrdiff_t c_row, ptrdiff_t c_group, int columns,
-        const float* bias, bint accumulate)
-    void multiply_block_double(
-        int groups, int rows, const double* a, const Layout* layout, ptrdiff_t segments, ptrdiff_t depth,
-        const double* b, ptrdiff_t b_row, double* c, ptrdiff_t c_row, ptrdiff_t c_group, int columns,
-        const double* bias, bint accumulate)
+    void multiply_block(
+        int groups, int rows, const void* a, const Layout* layout, ptrdiff_t segments, ptrdiff_t depth,
+        const void* b, ptrdiff_t b_row, void* c, ptrdiff_t c_row, ptrdiff_t c_group, int columns,
+        const void* bias, bint accumulate)
 
 
 cdef inline Py_ssize_t lanes(const floating* kind) noexcept nogil:
@@ -61,14 +57,9 @@ cdef inline void multiply_columns(
         for block in range(blocks):
             first = part_start(rows, block, blocks)
             last = part_start(rows, block + 1, blocks)
-            if floating is float:
-                multiply_block_float(
-                    groups, <int> (last - first), a + first * layout.row, &layout, segments, depth,
-                    b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow, panel_bias, accumulate)
-            else:
-                multiply_block_double(
-                    groups, <int> (last - first), a + first * layout.row, &layout, segments, depth,
-                    b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow, panel_bias, accumulate)
+            multiply_block(
+                groups, <int> (last - first), a + first * layout.row, &layout, segments, depth,
+                b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow, panel_bias, accumulate)
 
 
 cdef inline void pack(

@@ -8,23 +8,14 @@ from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.window cimport Window
 
 cdef extern from "simd/pooling.h" nogil:
-    void maxima_of_window_float(
-        ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t columns, const float* x, ptrdiff_t line, ptrdiff_t there,
-        ptrdiff_t place, ptrdiff_t places, float* y, int32_t* argmax, ptrdiff_t room)
-    void maxima_of_window_double(
-        ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t columns, const double* x, ptrdiff_t line, ptrdiff_t there,
-        ptrdiff_t place, ptrdiff_t places, double* y, int32_t* argmax, ptrdiff_t room)
-    void mean_of_window_float(
-        ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t columns, const float* x, ptrdiff_t line, ptrdiff_t there,
-        float* y, ptrdiff_t room)
-    void mean_of_window_double(
-        ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t columns, const double* x, ptrdiff_t line, ptrdiff_t there,
-        double* y, ptrdiff_t room)
-    void spread_over_row_float(
-        ptrdiff_t channels, ptrdiff_t columns, ptrdiff_t pixels, const float* dy, ptrdiff_t there, float* dx,
-        ptrdiff_t room)
-    void spread_over_row_double(
-        ptrdiff_t channels, ptrdiff_t columns, ptrdiff_t pixels, const double* dy, ptrdiff_t there, double* dx,
+    void maxima_of_window(
+        ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t columns, const void* x, ptrdiff_t line, ptrdiff_t there,
+        ptrdiff_t place, ptrdiff_t places, void* y, int32_t* argmax, ptrdiff_t room)
+    void mean_of_window(
+        ptrdiff_t channels, ptrdiff_t rows, ptrdiff_t columns, const void* x, ptrdiff_t line, ptrdiff_t there,
+        void* y, ptrdiff_t room)
+    void spread_over_row(
+        ptrdiff_t channels, ptrdiff_t columns, ptrdiff_t pixels, const void* dy, ptrdiff_t there, void* dx,
         ptrdiff_t room)
 
 
@@ -67,14 +58,9 @@ cdef inline void pool_row(
         rows, columns = part.last_row - part.first_row, part.last_column - part.first_column
         at = (part.row + part.first_row) * line + (part.column + part.first_column) * C
         place = part.first_row * s.window.width + part.first_column
-        if floating is float:
-            maxima_of_window_float(
-                C, rows, columns, x + at, line, s.H * line - at, place, s.window.width,
-                y + q * C, argmax + q * C, (s.Q - q) * C)
-        else:
-            maxima_of_window_double(
-                C, rows, columns, x + at, line, s.H * line - at, place, s.window.width,
-                y + q * C, argmax + q * C, (s.Q - q) * C)
+        maxima_of_window(
+            C, rows, columns, x + at, line, s.H * line - at, place, s.window.width,
+            y + q * C, argmax + q * C, (s.Q - q) * C)
 
 
 cdef inline void route_sample(
@@ -113,10 +99,7 @@ cdef inline void average_row(
         part = part_inside(s, p, q)
         rows, columns = part.last_row - part.first_row, part.last_column - part.first_column
         at = (part.row + part.first_row) * line + (part.column + part.first_column) * C
-        if floating is float:
-            mean_of_window_float(C, rows, columns, x + at, line, s.H * line - at, y + q * C, (s.Q - q) * C)
-        else:
-            mean_of_window_double(C, rows, columns, x + at, line, s.H * line - at, y + q * C, (s.Q - q) * C)
+        mean_of_window(C, rows, columns, x + at, line, s.H * line - at, y + q * C, (s.Q - q) * C)
 
 
 cdef inline void spread_sample(
@@ -139,12 +122,8 @@ cdef inline void spread_sample(
                 from_ = (p * s.Q + q) * s.C
                 if overlap:
                     add_to_row(s.C, part, dy + from_, dx + at)
-                elif floating is float:
-                    spread_over_row_float(
-                        s.C, part.last_column - part.first_column, pixels_of(part), dy + from_, map - from_, dx + at,
-                        size - at)
                 else:
-                    spread_over_row_double(
+                    spread_over_row(
                         s.C, part.last_column - part.first_column, pixels_of(part), dy + from_, map - from_, dx + at,
                         size - at)
 

@@ -9,34 +9,20 @@ from cnnx._ext.inline.gemm cimport BLOCK_ROWS, Layout, multiply_columns
 from cnnx._ext.inline.window cimport Window
 
 cdef extern from "simd/winograd.h" nogil:
-    void image_tile_float(
-        ptrdiff_t channels, const float* tile, ptrdiff_t row, ptrdiff_t pixel, float* planes, ptrdiff_t plane,
+    void image_tile(
+        ptrdiff_t channels, const void* tile, ptrdiff_t row, ptrdiff_t pixel, void* planes, ptrdiff_t plane,
         int top, int bottom, int left, int right)
-    void image_tile_double(
-        ptrdiff_t channels, const double* tile, ptrdiff_t row, ptrdiff_t pixel, double* planes, ptrdiff_t plane,
+    void gradient_tile(
+        ptrdiff_t channels, const void* tile, ptrdiff_t row, ptrdiff_t pixel, void* planes, ptrdiff_t plane,
         int top, int bottom, int left, int right)
-    void gradient_tile_float(
-        ptrdiff_t channels, const float* tile, ptrdiff_t row, ptrdiff_t pixel, float* planes, ptrdiff_t plane,
+    void filter_tile(
+        ptrdiff_t channels, const void* tile, ptrdiff_t row, ptrdiff_t pixel, void* planes, ptrdiff_t plane,
         int top, int bottom, int left, int right)
-    void gradient_tile_double(
-        ptrdiff_t channels, const double* tile, ptrdiff_t row, ptrdiff_t pixel, double* planes, ptrdiff_t plane,
-        int top, int bottom, int left, int right)
-    void filter_tile_float(
-        ptrdiff_t channels, const float* tile, ptrdiff_t row, ptrdiff_t pixel, float* planes, ptrdiff_t plane,
-        int top, int bottom, int left, int right)
-    void filter_tile_double(
-        ptrdiff_t channels, const double* tile, ptrdiff_t row, ptrdiff_t pixel, double* planes, ptrdiff_t plane,
-        int top, int bottom, int left, int right)
-    void output_tile_float(
-        ptrdiff_t filters, const float* planes, ptrdiff_t plane, const float* bias, bint relu,
-        float* y, ptrdiff_t row, ptrdiff_t pixel, int rows, int columns)
-    void output_tile_double(
-        ptrdiff_t filters, const double* planes, ptrdiff_t plane, const double* bias, bint relu,
-        double* y, ptrdiff_t row, ptrdiff_t pixel, int rows, int columns)
-    void add_filter_gradient_float(
-        ptrdiff_t filters, const float* planes, ptrdiff_t plane, float* taps, ptrdiff_t tap)
-    void add_filter_gradient_double(
-        ptrdiff_t filters, const double* planes, ptrdiff_t plane, double* taps, ptrdiff_t tap)
+    void output_tile(
+        ptrdiff_t filters, const void* planes, ptrdiff_t plane, const void* bias, bint relu,
+        void* y, ptrdiff_t row, ptrdiff_t pixel, int rows, int columns)
+    void add_filter_gradient(
+        ptrdiff_t filters, const void* planes, ptrdiff_t plane, void* taps, ptrdiff_t tap)
 
 cdef enum:
     OUTPUTS = 4                   # rows and columns of a tile of the output
@@ -104,14 +90,9 @@ cdef inline void transform_filters(
     """G g G^T of each filter, filters in lanes."""
     cdef Py_ssize_t i
     for i in range(first, last):
-        if floating is float:
-            filter_tile_float(
-                wide, weights + i * row, 3 * inputs * row, inputs * row, filters + i * wide, inputs * wide,
-                0, TAPS, 0, TAPS)
-        else:
-            filter_tile_double(
-                wide, weights + i * row, 3 * inputs * row, inputs * row, filters + i * wide, inputs * wide,
-                0, TAPS, 0, TAPS)
+        filter_tile(
+            wide, weights + i * row, 3 * inputs * row, inputs * row, filters + i * wide, inputs * wide,
+            0, TAPS, 0, TAPS)
 
 
 cdef inline void turn_filters(
@@ -158,12 +139,8 @@ cdef inline void convolve(
             rows = <int> min(<Py_ssize_t> OUTPUTS, m.P - row)
             columns = <int> min(<Py_ssize_t> OUTPUTS, m.Q - column)
             to = y + (((first + i) // tiles * m.P + row) * m.Q + column) * m.F
-            if floating is float:
-                output_tile_float(
-                    m.F, outputs + i * m.wide_F, out_plane, bias, relu, to, m.Q * m.F, m.F, rows, columns)
-            else:
-                output_tile_double(
-                    m.F, outputs + i * m.wide_F, out_plane, bias, relu, to, m.Q * m.F, m.F, rows, columns)
+            output_tile(
+                m.F, outputs + i * m.wide_F, out_plane, bias, relu, to, m.Q * m.F, m.F, rows, columns)
         first += count
 
 
@@ -181,14 +158,9 @@ cdef inline void transform_images(
             m.H, m.W, m.wide_C, m.pixel, (first + i) % tiles // m.tile_columns * OUTPUTS - m.top,
             (first + i) % m.tile_columns * OUTPUTS - m.left, POINTS)
         at = read_tile(&tile, m.C, x + (first + i) // tiles * m.H * m.W * m.pixel, edge)
-        if floating is float:
-            image_tile_float(
-                m.wide_C, at, tile.row, tile.step, planes + i * m.wide_C, plane,
-                tile.top, tile.bottom, tile.left, tile.right)
-        else:
-            image_tile_double(
-                m.wide_C, at, tile.row, tile.step, planes + i * m.wide_C, plane,
-                tile.top, tile.bottom, tile.left, tile.right)
+        image_tile(
+            m.wide_C, at, tile.row, tile.step, planes + i * m.wide_C, plane,
+            tile.top, tile.bottom, tile.left, tile.right)
 
 
 cdef struct Tile:
@@ -249,14 +221,9 @@ cdef inline void add_weight_gradient(
                 m.P, m.Q, m.wide_F, dy_pixel, (first + i) % tiles // m.tile_columns * OUTPUTS,
                 (first + i) % m.tile_columns * OUTPUTS, OUTPUTS)
             at = read_tile(&tile, m.F, dy + (first + i) // tiles * m.P * m.Q * dy_pixel, edge)
-            if floating is float:
-                gradient_tile_float(
-                    m.wide_F, at, tile.row, tile.step, gradients + i * m.wide_F, out_plane,
-                    tile.top, tile.bottom, tile.left, tile.right)
-            else:
-                gradient_tile_double(
-                    m.wide_F, at, tile.row, tile.step, gradients + i * m.wide_F, out_plane,
-                    tile.top, tile.bottom, tile.left, tile.right)
+            gradient_tile(
+                m.wide_F, at, tile.row, tile.step, gradients + i * m.wide_F, out_plane,
+                tile.top, tile.bottom, tile.left, tile.right)
         for k in range(PLANES):
             multiply_columns(
                 m.C, m.wide_F, 1, count, <const floating*> scratch + k * in_plane, Layout(1, m.wide_C, 0, 0),
@@ -273,9 +240,5 @@ cdef inline void add_filter_gradients(
     """Transform the gradient of transformed filters back: G^T t G."""
     cdef Py_ssize_t c
     for c in range(C):
-        if floating is float:
-            add_filter_gradient_float(
-                wide_F, dfilters + c * wide_F, C * wide_F, dweights + c * wide_F, C * wide_F)
-        else:
-            add_filter_gradient_double(
-                wide_F, dfilters + c * wide_F, C * wide_F, dweights + c * wide_F, C * wide_F)
+        add_filter_gradient(
+            wide_F, dfilters + c * wide_F, C * wide_F, dweights + c * wide_F, C * wide_F)

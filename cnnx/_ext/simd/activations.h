@@ -132,6 +132,9 @@ static ALWAYS_INLINE vector_double normal_distribution_double(vector_double x)
 #include "for_float_and_double.h"
 #undef BODY
 
+#define activate(kind, size, x, ...) BY_KIND(activate, x)(kind, size, x, __VA_ARGS__)
+#define activate_backward(kind, size, known, ...) BY_KIND(activate_backward, known)(kind, size, known, __VA_ARGS__)
+
 #endif
 
 #else

@@ -26,6 +26,12 @@
 #include "for_float_and_double.h"
 #undef BODY
 
+#define take_columns(count, step, from, ...) BY_KIND(take_columns, from)(count, step, from, __VA_ARGS__)
+#define columns_block(places, filters, taps, at, at_row, x, ...) \
+    BY_KIND(columns_block, x)(places, filters, taps, at, at_row, x, __VA_ARGS__)
+#define finish_columns(filters, count, origin, step, relu, best, ...) \
+    BY_KIND(finish_columns, best)(filters, count, origin, step, relu, best, __VA_ARGS__)
+
 #endif
 
 #else

@@ -13,6 +13,9 @@
 #include "for_float_and_double.h"
 #undef BODY
 
+#define mask_rows(rows, filters, y, ...) BY_KIND(mask_rows, y)(rows, filters, y, __VA_ARGS__)
+#define add_row(size, from, ...) BY_KIND(add_row, from)(size, from, __VA_ARGS__)
+
 #endif
 
 #else

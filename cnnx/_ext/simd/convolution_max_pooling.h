@@ -13,6 +13,9 @@
 #include "for_float_and_double.h"
 #undef BODY
 
+#define pool_window(filters, places, at, place_origins, origin, relu, band, ...) \
+    BY_KIND(pool_window, band)(filters, places, at, place_origins, origin, relu, band, __VA_ARGS__)
+
 #endif
 
 #else

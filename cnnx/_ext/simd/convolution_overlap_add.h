@@ -17,6 +17,9 @@
 #include "for_float_and_double.h"
 #undef BODY
 
+#define add_slots(size, count, row, step, slots, ...) \
+    BY_KIND(add_slots, slots)(size, count, row, step, slots, __VA_ARGS__)
+
 #endif
 
 #else

@@ -67,6 +67,15 @@ typedef double half_vector_double __attribute__((vector_size(VECTOR_BYTES / 2)))
 #define spread_patches_half_double spread_patches_double
 #endif
 
+#define add_patches(vectors, count, origins, gradients, ...) \
+    BY_KIND(add_patches, gradients)(vectors, count, origins, gradients, __VA_ARGS__)
+#define add_patches_half(vectors, count, origins, gradients, ...) \
+    BY_KIND(add_patches_half, gradients)(vectors, count, origins, gradients, __VA_ARGS__)
+#define spread_patches(vectors, count, origins, first, gradients, ...) \
+    BY_KIND(spread_patches, gradients)(vectors, count, origins, first, gradients, __VA_ARGS__)
+#define spread_patches_half(vectors, count, origins, first, gradients, ...) \
+    BY_KIND(spread_patches_half, gradients)(vectors, count, origins, first, gradients, __VA_ARGS__)
+
 #endif
 
 #elif VECTOR_EXTENSIONS

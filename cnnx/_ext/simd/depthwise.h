@@ -23,6 +23,10 @@ typedef struct {
 #include "for_float_and_double.h"
 #undef BODY
 
+#define depthwise_pixels(pixels, rows, columns, channels, in, ...) \
+    BY_KIND(depthwise_pixels, in)(pixels, rows, columns, channels, in, __VA_ARGS__)
+#define add_products(rows, columns, channels, x, ...) BY_KIND(add_products, x)(rows, columns, channels, x, __VA_ARGS__)
+
 #endif
 
 #else

@@ -13,6 +13,9 @@
 #include "for_float_and_double.h"
 #undef BODY
 
+#define dot(size, a, ...) BY_KIND(dot, a)(size, a, __VA_ARGS__)
+#define dots(rows, size, a, ...) BY_KIND(dots, a)(rows, size, a, __VA_ARGS__)
+
 #endif
 
 #else

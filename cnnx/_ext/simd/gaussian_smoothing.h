@@ -13,6 +13,8 @@
 #include "for_float_and_double.h"
 #undef BODY
 
+#define smooth(rows, width, from, ...) BY_KIND(smooth, from)(rows, width, from, __VA_ARGS__)
+
 #endif
 
 #else

@@ -40,6 +40,8 @@ typedef struct {
 #include "for_float_and_double.h"
 #undef BODY
 
+#define multiply_block(groups, rows, a, ...) BY_KIND(multiply_block, a)(groups, rows, a, __VA_ARGS__)
+
 #endif
 
 #else

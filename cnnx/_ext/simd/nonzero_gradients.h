@@ -48,4 +48,6 @@ DEFINE_LIST_LIVE(list_live_float, float)
 
 #endif
 
+#define list_live(count, origins, gradients, ...) BY_KIND(list_live, gradients)(count, origins, gradients, __VA_ARGS__)
+
 #endif

@@ -16,6 +16,13 @@
 #include "for_float_and_double.h"
 #undef BODY
 
+#define maxima_of_window(channels, rows, columns, x, ...) \
+    BY_KIND(maxima_of_window, x)(channels, rows, columns, x, __VA_ARGS__)
+#define mean_of_window(channels, rows, columns, x, ...) \
+    BY_KIND(mean_of_window, x)(channels, rows, columns, x, __VA_ARGS__)
+#define spread_over_row(channels, columns, pixels, dy, ...) \
+    BY_KIND(spread_over_row, dy)(channels, columns, pixels, dy, __VA_ARGS__)
+
 #endif
 
 #else

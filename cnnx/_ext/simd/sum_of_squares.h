@@ -13,6 +13,8 @@
 #include "for_float_and_double.h"
 #undef BODY
 
+#define squares(size, a) BY_KIND(squares, a)(size, a)
+
 #endif
 
 #else

@@ -82,4 +82,6 @@ static inline void transpose_integers(
     transpose_float(rows, columns, (const float *)from, from_row, (float *)to, to_row);
 }
 
+#define transpose(rows, columns, matrix, ...) BY_KIND(transpose, matrix)(rows, columns, matrix, __VA_ARGS__)
+
 #endif

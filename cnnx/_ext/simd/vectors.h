@@ -143,6 +143,11 @@ static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
     }
 #endif
 
+/* name_float or name_double, by what a pointer points to. */
+#define BY_KIND(name, numbers) \
+    _Generic((numbers), float *: name##_float, const float *: name##_float, \
+        double *: name##_double, const double *: name##_double)
+
 /* The origin of a maximum that ReLU made zero. */
 #define DEAD -1
 

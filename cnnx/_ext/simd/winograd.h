@@ -20,6 +20,12 @@
 #include "for_float_and_double.h"
 #undef BODY
 
+#define output_tile(filters, planes, ...) BY_KIND(output_tile, planes)(filters, planes, __VA_ARGS__)
+#define add_filter_gradient(filters, planes, ...) BY_KIND(add_filter_gradient, planes)(filters, planes, __VA_ARGS__)
+#define image_tile(channels, tile, ...) BY_KIND(image_tile, tile)(channels, tile, __VA_ARGS__)
+#define gradient_tile(channels, tile, ...) BY_KIND(gradient_tile, tile)(channels, tile, __VA_ARGS__)
+#define filter_tile(channels, tile, ...) BY_KIND(filter_tile, tile)(channels, tile, __VA_ARGS__)
+
 #endif
 
 #else
