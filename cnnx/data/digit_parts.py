@@ -6,6 +6,7 @@ from cnnx.data.connected_components import bounding_boxes, connected_components
 from cnnx.data.digit_ink import largest_in_squares
 
 AT_EDGE = 'the digit touches the edge of the picture: leave a margin around it'
+ONE_DIGIT = 'expected one digit in a picture, and ignored'
 OUTER = 0.25  # how far from the edge a printed frame may be, in lengths of the picture
 THINNEST_PART = 0.04  # the least area of a loose stroke, in areas of the main one
 NEAR, SIDE_BY_SIDE = 0.3, 0.12  # the widest gap to a loose stroke, in lengths of the main one
@@ -25,7 +26,8 @@ def digit_mask(mask, notes):
         return None
     at_edge = _is_at_edge(boxes, mask.shape)
     sizes = np.max(boxes[:, [1, 3]] - boxes[:, [0, 2]], axis=1)
-    outside = (at_edge & _is_outside(labels, boxes)) | _surrounds(labels, boxes, sizes)
+    around = _surrounds(labels, boxes, sizes)
+    outside = (at_edge & _is_outside(labels, boxes)) | around
     candidates = ~outside & (sizes >= LEAST_SIZE * max(mask.shape))
     if not candidates.any():
         candidates = sizes >= LEAST_SIZE * max(mask.shape)
@@ -35,7 +37,9 @@ def digit_mask(mask, notes):
     belongs = _belonging(boxes, areas, main, ~outside)
     others = np.count_nonzero(~belongs & ~outside & (areas > 0.2 * areas[main]))
     if others:
-        notes.append(f'expected one digit in a picture, and ignored {others} more of similar size')
+        notes.append(f'{ONE_DIGIT} {others} more of similar size; strokes of a digit touch, or nearly so')
+    if (around & ~belongs).any():
+        notes.append(f'{ONE_DIGIT} what is drawn around it')
     if (at_edge & belongs).any():
         notes.append(AT_EDGE)
     return np.isin(labels, np.flatnonzero(belongs) + 1)

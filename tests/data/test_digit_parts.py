@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('PIL')
-from cnnx.data.digit_parts import box_of, digit_mask, is_sheet, stroke_width
+from cnnx.data.digit_parts import ONE_DIGIT, box_of, digit_mask, is_sheet, stroke_width
 
 
 def drawn(*boxes, shape=(100, 100)):
@@ -35,7 +35,16 @@ def test_loose_strokes_belong_to_the_digit(part):
 def test_what_does_not_belong_to_the_digit(part):
     notes = []
     np.testing.assert_array_equal(digit_mask(drawn(BAR, part), notes), drawn(BAR))
-    assert notes == (['expected one digit in a picture, and ignored 1 more of similar size'] if part[0] == 20 else [])
+    another = f'{ONE_DIGIT} 1 more of similar size; strokes of a digit touch, or nearly so'
+    assert notes == ([another] if part[0] == 20 else [])
+
+
+def test_what_is_drawn_around_a_digit_is_left_out_with_a_note():
+    rows, columns = np.indices((120, 120)) - 60
+    ring, notes = np.abs(np.hypot(rows, columns) - 50) < 3, []
+    bar = (np.abs(columns) < 4) & (np.abs(rows) < 22)
+    np.testing.assert_array_equal(digit_mask(ring | bar, notes), bar)
+    assert notes == [f'{ONE_DIGIT} what is drawn around it']
 
 
 def test_a_digit_at_the_edge_is_kept_with_a_note():

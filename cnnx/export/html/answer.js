@@ -39,10 +39,10 @@ class Answer {
     this.clear();
   }
 
-  clear() {
+  clear(isEmpty = true) {
     this.element.replaceChildren('–');
-    this.verdict.textContent =
-      this.network.input[2] === 1 ? 'Draw something, or choose a picture below.' : 'Choose a picture below.';
+    const ask = this.network.input[2] === 1 ? 'Draw something, or choose a picture below.' : 'Choose a picture below.';
+    this.verdict.textContent = isEmpty ? ask : 'No digit to read.';
     this.scores.replaceChildren();
     this.picture.hidden = true;
   }
@@ -75,7 +75,7 @@ class Answer {
           ? ''
           : label === best
             ? 'Right: that is its label.'
-            : `Wrong: its label is ${names[label]}, to which the network gives ${percent(numbers[label])}.`;
+            : `Wrong: its label is ${names[label]}, to which the network gives ${percent(numbers[label])}. “What speaks for” compares the two.`;
       this.verdict.textContent = [right, sure].filter(Boolean).join(' ');
     } else {
       this.element.classList.add('long');

@@ -121,12 +121,10 @@ function explainConvolution(layer, unit, x, value, channel, choose) {
     says(
       "The filter of this map lies on the marked window. Each number under it is multiplied by the filter's number at the same place, and the products are added up.",
     ),
-    sum(`${shown(all)} (all products)${withBias(layer, filter)}`, shown(value)),
   ];
-  if (layer.reads[0] >= 0) parts.push(lookedFor(layer, unit));
-  else if (size > 1)
-    parts.push(says('The filter looks for bright pixels where it is blue, and for dark ones where it is orange.'));
   const ofMap = channels.length > 1 ? ` (map ${channels[at] + 1})` : '';
+  if (channels.length > 1)
+    parts.push(says(`The window goes through all ${channels.length} maps before. Map ${channels[at] + 1}:`));
   if (size > 1 && window.width <= 7 && window.height <= 7) {
     parts.push(
       element(
@@ -140,9 +138,12 @@ function explainConvolution(layer, unit, x, value, channel, choose) {
     if (patches[at].includes(null)) parts.push(hint('· lies beyond the edge, and counts as 0.'));
   }
   if (channels.length > 1) {
-    parts.push(says(`Such a sum for each of the ${channels.length} maps before; choose one to see its window:`));
+    parts.push(says('Such a sum for each map; choose one to see its window:'));
     parts.push(terms(channels.map((each, i) => [`map ${each + 1}`, sums[i], undefined, () => choose(each), i === at])));
   }
+  parts.push(sum(`${shown(all)} (all products)${withBias(layer, filter)}`, shown(value)));
+  if (layer.reads[0] < 0 && size > 1)
+    parts.push(says('The filter looks for large numbers where it is blue, and for small ones where it is orange.'));
   return parts;
 }
 
@@ -152,22 +153,18 @@ function lookedFor(layer, [row, column, filter]) {
   const place = (row * layer.output[1] + column) * layer.output[2] + filter;
   const score = (x) => forward(network, x, layer.index)[layer.index][place];
   const { x } = state;
+  const caption = element('figcaption', {}, 'Computing what it looks for in the image …');
   drawAttribution(canvas, new Float32Array(x.length), x);
   takeSteps(
     gradient(x, network.input, score, littleBrighter()),
     () => canvas.isConnected,
-    (map) => drawAttribution(canvas, map, x),
+    (map) => {
+      drawAttribution(canvas, map, x);
+      caption.textContent =
+        'What it looks for in the image: brighter pixels would raise this number where it is blue, and lower it where it is orange.';
+    },
   );
-  return element(
-    'figure',
-    { class: 'beside' },
-    canvas,
-    element(
-      'figcaption',
-      {},
-      'What it looks for in the image: brighter pixels would raise this number where it is blue, and lower it where it is orange.',
-    ),
-  );
+  return element('figure', { class: 'beside' }, canvas, caption);
 }
 
 function explainPooling(layer, [row, column, channel], x, value) {

@@ -87,11 +87,13 @@ function filtersOf(layer) {
         `A square for each weight, in the colours of numbers.${channels > 1 ? ` Each filter has ${height} × ${width} weights for each of ${channels} maps, in their order.` : ''}`,
       ),
       ...Array.from({ length: Math.min(filters, 64) }, (_, f) => {
-        const row = element('div', { class: 'filter' }, element('span', {}, `${f + 1}`));
+        const row = element('div', { class: 'filter' });
+        if (channels > 1) row.append(element('span', {}, `${f + 1}`));
         for (let c = 0; c < Math.min(channels, 32); c++) {
           const canvas = element('canvas', { role: 'img', 'aria-label': `Filter ${f + 1} for map ${c + 1}` });
           paint(canvas, height, width, (i) => colourOf(layer.weights[(i * channels + c) * filters + f] / largest));
-          row.append(channels > 1 ? element('figure', {}, canvas, element('figcaption', {}, `map ${c + 1}`)) : canvas);
+          const caption = channels > 1 ? `map ${c + 1}` : `${f + 1}`;
+          row.append(element('figure', {}, canvas, element('figcaption', {}, caption)));
         }
         return row;
       }),

@@ -48,7 +48,7 @@ function describeGiven(isSample) {
   const size = `${network.input[0]} × ${network.input[1]}`;
   const prepared =
     network.prepare === 'digit'
-      ? `Centred and scaled to ${size} pixels, like the images that it learned from.`
+      ? `Scaled to ${size} pixels, the middle of its ink in the middle, like the images that it learned from.`
       : `Scaled to ${size} pixels.`;
   byId('given-hint').textContent = isSample ? `The sample as it is, ${size} pixels.` : prepared;
 }
@@ -84,7 +84,7 @@ function compute(x, label) {
   state.outputs = x ? forward(network, x) : [];
   drawGiven(valuesOf(-1));
   if (x) answer.show(state.outputs[state.outputs.length - 1], label);
-  else answer.clear();
+  else answer.clear(pad.isEmpty);
   byId('reading').textContent = x ? `answer: ${answer.element.textContent}` : '';
   views.get(-1).draw(valuesOf(-1));
   for (const layer of network.layers) views.get(layer.index).draw(state.outputs[layer.index] ?? []);
@@ -147,6 +147,7 @@ function start() {
   byId('save').addEventListener('click', () => pad.save());
   for (const name of ['view', 'speaks-for']) {
     byId(name).addEventListener('change', () => {
+      if (name === 'speaks-for' && byId('view').value === 'none') byId('view').value = 'occlusion';
       drawGiven(valuesOf(-1));
       explainAnswer();
     });

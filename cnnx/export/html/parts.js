@@ -5,6 +5,7 @@
    The same steps, names and numbers as cnnx/data/digit_parts.py, which says why. */
 
 const AT_EDGE = 'the digit touches the edge of the picture: leave a margin around it';
+const ONE_DIGIT = 'expected one digit in a picture, and ignored';
 const OUTER = 0.25;
 const THINNEST_PART = 0.04;
 const NEAR = 0.3;
@@ -26,10 +27,8 @@ function digitMask(given, notes) {
   const atEdge = boxes.map((box) => box[0] === 0 || box[2] === 0 || box[1] === mask.height || box[3] === mask.width);
   const sizes = boxes.map(sizeOf);
   const reached = middleLabels(labels);
-  const outside = boxes.map((_, i) => atEdge[i] && !reached.has(i + 1));
-  surrounding(labels, boxes, sizes).forEach((is, i) => {
-    outside[i] = outside[i] || is;
-  });
+  const surrounds = surrounding(labels, boxes, sizes);
+  const outside = boxes.map((_, i) => surrounds[i] || (atEdge[i] && !reached.has(i + 1)));
   let candidates = boxes.map((_, i) => !outside[i] && sizes[i] >= LEAST_SIZE * longer);
   if (!candidates.includes(true)) candidates = sizes.map((size) => size >= LEAST_SIZE * longer);
   if (!candidates.includes(true)) return null;
@@ -42,7 +41,8 @@ function digitMask(given, notes) {
     outside.map((is) => !is),
   );
   const others = areas.filter((area, i) => !belongs[i] && !outside[i] && area > 0.2 * areas[main]).length;
-  if (others) notes.push(`expected one digit in a picture, and ignored ${others} more of similar size`);
+  if (others) notes.push(`${ONE_DIGIT} ${others} more of similar size; strokes of a digit touch, or nearly so`);
+  if (surrounds.some((is, i) => is && !belongs[i])) notes.push(`${ONE_DIGIT} what is drawn around it`);
   if (atEdge.some((is, i) => is && belongs[i])) notes.push(AT_EDGE);
   return mapped(labels, (label) => Number(label > 0 && belongs[label - 1]));
 }

@@ -105,7 +105,9 @@ function showCard(speak) {
     const after = state.outputs[next.index][maps.layout.index(place)];
     body.push(sum(`Next, ${nameOf(next)} of ${shown(value)}`, shown(after)));
   }
-  if (cardIsBeside()) body.unshift(hint(state.held ? 'Held. Escape lets go.' : 'Click to hold this card.'));
+  if (layer.weights && layer.window && layer.reads[0] >= 0) body.push(lookedFor(layer, place));
+  const hold = state.held ? 'Held: Escape lets go. ' : 'Click to hold this card. ';
+  body.unshift(hint(`${cardIsBeside() ? hold : ''}Numbers are rounded.`));
   byId('card-body').replaceChildren(...body);
   byId('card').classList.add('open');
   document.body.classList.add('covered');

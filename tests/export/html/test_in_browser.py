@@ -318,7 +318,10 @@ def test_a_wrong_answer_names_the_label_and_a_target_is_shown(show, tmp_path):
     net.export(tmp_path / 'classes.html', samples=(x, [1]))
     page = show(tmp_path / 'classes.html')
     page.get_by_label('Sample 1: 1').click()
-    verdict = 'Wrong: its label is 1, to which the network gives 25.0\xa0%. The network is not sure: less than 90\xa0%.'
+    verdict = (
+        'Wrong: its label is 1, to which the network gives 25.0\xa0%. “What speaks for” compares the two. '
+        'The network is not sure: less than 90\xa0%.'
+    )
     assert page.locator('#verdict').inner_text() == verdict
     numbers = cnnx.Network([cnnx.Flatten(input_shape=(8, 8, 1)), cnnx.Dense(2)], seed=0)
     numbers.export(tmp_path / 'numbers.html', samples=(x, [[0.5, -2.0]]))
