@@ -97,8 +97,7 @@ class TransposedConvolutional(WeightedLayer):
                 dy, x, weights.grad, np.empty_like(no_bias), self.window, threads
             )
             if self.use_bias:
-                lines = dy.reshape(-1, math.prod(dy.shape[2:])).sum(axis=0)
-                self.parameters[1].grad = lines.reshape(dy.shape[2:]).sum(axis=0)
+                self.parameters[1].grad = dy.sum(axis=(1, 2)).sum(axis=0)
         dx = self.empty('dx', x.shape)
         kernels.current().convolution_forward(dy, weights.value, no_bias, dx, self.window, threads)
         return dx
