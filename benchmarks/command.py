@@ -65,6 +65,7 @@ ROWS = {
     'predictor-threads-64': _by_threads(64),
     'vgg': _random(build=models.vgg, title=VGG, samples=640, target=2),
     'vgg-bn': _random(build=models.vgg_bn, title=VGG_BN, samples=640, target=2.2),
+    'accurate': _random(build=models.accurate, title="the recipe accurate's network", samples=1280, target=2.3),
     'dense': _random(build=models.dense, title='dense layers 4096-256-10', samples=3200, target=1),
     'stride-2': _random(build=models.strided, title='7x7 convolution of stride 2', samples=640, target=1.2),
     'overlapping-pools': _random(
@@ -76,6 +77,7 @@ ROWS = {
     'numpy-kernels': Row(reports.numpy_kernels, {}, torch=False),
     'loops': Row(reports.loops, {'target': 20}, torch=False),
     'scaling': Row(reports.scaling, {}, torch=False),
+    'late-steps': Row(reports.late_steps, {'limit': 1.05}, torch=False),
     'augmentation': Row(reports.augmentation, {'target': 0.75}, torch=False),
     'batch-sizes': Row(reports.batch_sizes, {}, torch=False),
     'activations': Row(reports.activations, {}, torch=False),

@@ -1,5 +1,6 @@
 """Rows that measure cnnx alone, or against something other than PyTorch."""
 
+import itertools
 import os
 import statistics
 import subprocess
@@ -7,6 +8,8 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import numpy as np
 
 import cnnx
 from benchmarks import machine, models
@@ -16,8 +19,9 @@ from benchmarks.measure import Contestant, Result, interleave, race, threads, ti
 from benchmarks.models import MOMENTUM, Ours
 from benchmarks.rows import EPOCH, LENET_RATE
 from benchmarks.table import format_table, number
-from cnnx import AveragePooling, LeakyReLU, Sigmoid, Tanh
+from cnnx import SGD, AveragePooling, CategoricalCrossEntropy, LeakyReLU, Sigmoid, Tanh
 from cnnx.augmentation import Elastic, Erase, Rotate, Scale, Shear, Shift
+from cnnx.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[1]
 SIZES = tuple(2**power for power in range(11))
@@ -143,6 +147,44 @@ def predictor_threads(settings, name, *, count, target):
             title=f'LeNet-5, one predictor called by two threads, {count} images a call', unit='us/image',
             target=target, threads=1,
         )  # fmt: skip
+
+
+def late_steps(settings, name, *, limit):
+    """Measure whether steps take as long late in a run as at its beginning, with each optimizer, on one thread.
+
+    Optimizer state that decays to denormal numbers makes them slower on some processors; these are counted too.
+    """
+    (x, y), _ = mnist()
+    steps, pairs = (100, 3) if settings.quick else (1000, 5)
+    rows, ratios = [], {}
+    for kind, batch_size in itertools.product(OPTIMIZERS.values(), (1, 64)):
+        times = []
+        for _ in range(pairs):
+            ours = Ours(models.lenet5(), x, y, batch_size, LENET_RATE / 10)
+            ours.net.compile(CategoricalCrossEntropy(), kind(momentum=MOMENTUM) if kind is SGD else kind())
+            with threads(1):
+                ours.train(0, 2 * batch_size)
+                train = timed(lambda side=ours: [side.train(0, steps // 2 * side.batch_size) for _ in range(2)])
+                times.append([train(turn) for turn in range(6)])
+        ratio = statistics.median(last / first for first, *_, last in times)
+        ratios[f'{kind.__name__}, batch {batch_size}'] = ratio
+        rows.append((kind.__name__, batch_size, number(ratio), _denormals(ours.net)))
+    return Result(
+        name,
+        f'LeNet-5, steps {5 * steps:,} to {6 * steps:,} in parts of the first {steps:,}, the slowest optimizer',
+        'times',
+        ours=max(ratios.values()),
+        limit=limit,
+        threads=1,
+        details={'ratios': ratios},
+        lines=format_table(('optimizer', 'batch', 'late / early', 'denormals in its state'), rows),
+    )
+
+
+def _denormals(net):
+    """Return how many numbers of the optimizer's state are too small for their full precision."""
+    arrays = [array for layer in net.layers for parameter in layer.parameters for array in parameter.state.values()]
+    return sum(int(((array != 0) & (np.abs(array) < np.finfo(array.dtype).tiny)).sum()) for array in arrays)
 
 
 def augmentation(settings, name, *, target):
