@@ -4,7 +4,7 @@ import torch
 
 from benchmarks import torch_layers
 from cnnx.execution.plan import Plan
-from cnnx.optimizers import SGD
+from cnnx.optimizers import SGD, AdamW
 
 
 class TorchPlan(Plan):
@@ -49,7 +49,8 @@ class TorchUpdate:
             self._steps = torch.optim.SGD(tensors, momentum=optimizer.momentum, nesterov=optimizer.nesterov, **decay)
         else:
             betas = optimizer.beta_1, optimizer.beta_2
-            self._steps = torch.optim.Adam(tensors, betas=betas, eps=optimizer.epsilon, **decay)
+            kind = torch.optim.AdamW if isinstance(optimizer, AdamW) else torch.optim.Adam
+            self._steps = kind(tensors, betas=betas, eps=optimizer.epsilon, **decay)
         self._gradients = [tensor.grad for tensor in tensors]
 
     def gradients_are_finite(self):
