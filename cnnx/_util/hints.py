@@ -152,4 +152,10 @@ def check_format(path, action):
     if ending in FORMATS:
         line = f'{action}: {path} is the name of a file of {FORMATS[ending]}; cnnx has .npz files: model.npz'
         others = 'Network.load reads .onnx files, load_weights .safetensors and .weights.h5 files'
+        if action == 'save_weights' and FORMATS[ending] == 'Keras':
+            line += ". With layout='keras', Keras takes its arrays by set_weights"
+        if action.startswith('load') and ending == '.keras':
+            others += (
+                ". Keras writes these by model.export('m.onnx', format='onnx') or model.save_weights('w.weights.h5')"
+            )
         raise ValueError(f'{line}; {others}' if action.startswith('load') else line)

@@ -15,6 +15,7 @@ from cnnx.layers import (
     Dense,
     Flatten,
     Multiply,
+    PReLU,
     Reshape,
     TransposedConvolutional,
 )
@@ -41,6 +42,7 @@ class Slot(NamedTuple):
         theirs: its name there.
         shape: its shape there.
         pack, unpack: functions that make their array of ours, and ours of theirs.
+        also: another shape that it may have there, with the numbers in the same order.
     """
 
     name: str
@@ -48,10 +50,12 @@ class Slot(NamedTuple):
     shape: tuple
     pack: object
     unpack: object
+    also: tuple
 
     def fits(self, array):
         """Whether an array has the shape, or, of numbers by channel, as many numbers along one axis."""
-        return array.shape == self.shape or (len(self.shape) == 1 and array.squeeze().shape == self.shape)
+        by_channel = self.name != 'weights'
+        return array.shape in (self.shape, self.also) or (by_channel and _not_1(array.shape) == _not_1(self.shape))
 
     def ours(self, array):
         """Return our array of theirs, which fits."""
@@ -70,13 +74,23 @@ def slots(layer, layout, order=None):
     for parameter in layer.parameters:
         pack, unpack = _functions(layer, parameter, layout, order)
         shape = pack(np.broadcast_to(np.float32(0), parameter.value.shape)).shape
-        found.append(Slot(parameter.name, NAMES[layout].get(parameter.name, parameter.name), shape, pack, unpack))
+        theirs = NAMES[layout].get(parameter.name, parameter.name)
+        # A Conv2D of Keras with as many groups as channels has the shape that it has here.
+        also = parameter.value.shape if layout == 'keras' and len(shape) == 4 else shape
+        found.append(Slot(parameter.name, theirs, shape, pack, unpack, also))
     return found
+
+
+def _not_1(shape):
+    return [size for size in shape if size != 1]
 
 
 def _functions(layer, parameter, layout, order):
     """Return functions that make their array of ours, and ours of theirs."""
     shape = parameter.value.shape
+    if layout == 'keras' and isinstance(layer, PReLU):
+        axes = (1,) * (len(layer.input_shape) - 1)
+        return lambda array: array.reshape(*axes, -1), lambda array: array.reshape(shape)
     if parameter.name != 'weights' or not isinstance(layer, WeightedLayer):
         if order is None or layout == 'keras' or isinstance(layer, Dense) or shape != order.shape:
             return _same, _same

@@ -134,6 +134,8 @@ class Draft:
         if shape == value.shape:
             return value
         channels = 0 if len(shape) == 3 else len(shape) - 1
+        if value.channels == len(value.shape) - 1 and value.shape[-1] == shape[-1]:
+            channels = len(shape) - 1
         before, after = ([a for a in range(len(s)) if s[a] > 1] for s in (value.shape, shape))
         if value.flat is None and [value.shape[a] for a in before] == [shape[a] for a in after]:
             places = dict(zip(before, after, strict=True))

@@ -11,11 +11,11 @@ from cnnx.importing.merging import merge_steps
 from cnnx.importing.onnx_call import Call
 from cnnx.importing.onnx_constants import constant, fold
 from cnnx.importing.onnx_operators import OPERATORS
-from cnnx.importing.onnx_patterns import with_layer_normalization
+from cnnx.importing.onnx_patterns import with_layer_normalization, with_padded_pooling
 from cnnx.layers import Flatten, Reshape
 
 # What keeps the order of axes, where the first Transpose of a file is looked for.
-BEFORE_TRANSPOSE = {'Add', 'Cast', 'Div', 'Identity', 'Mul', 'Sub'}
+BEFORE_TRANSPOSE = {'Add', 'Cast', 'Clip', 'Div', 'Identity', 'Mul', 'Pad', 'Relu', 'Slice', 'Sub'}
 
 
 def load(network_class, path, *, input_shape=None, output=None, fused=None):
@@ -50,7 +50,7 @@ def _build(network_class, path, model, input_shape):
     value, batch = _input(model, input_shape)
     draft = Draft(value.sizes)
     known = {**model.constants, model.input[0]: value}
-    for node in with_layer_normalization(model.nodes, model.constants, model.opset):
+    for node in with_padded_pooling(with_layer_normalization(model.nodes, model.constants, model.opset), model.output):
         try:
             given = _run(draft, node, known, model, batch)
             known.update(zip(node.outputs, given if isinstance(given, list) else [given], strict=False))
@@ -93,6 +93,9 @@ def _input(model, input_shape):
         raise ValueError(f'input {name!r}: expected a batch of samples (N, ...), got {len(sizes)} axes')
     shape, rank = sizes[1:], len(sizes) - 1
     channels_last = rank == 1 or _transposes_first(model, rank)
+    if rank == 3 and not channels_last:
+        # A file that flattens images at once does not say. A first axis of 1 or 3 is that of the channels.
+        channels_last = tuple(shape) == input_shape or (shape[-1] in (1, 3) and shape[0] not in (1, 3, None))
     if input_shape is not None:
         given = list(input_shape) if channels_last else [input_shape[-1], *input_shape[:-1]]
         if len(given) != rank or any(size not in (None, ours) for size, ours in zip(shape, given, strict=True)):
@@ -122,6 +125,8 @@ def _transposes_first(model, rank):
                 if tuple(node.attributes.get('perm', ())) != (0, rank, *range(1, rank)):
                     return False
                 found = True
+            elif node.kind == 'Shape':
+                continue
             elif node.kind not in BEFORE_TRANSPOSE:
                 return False
             elif node.outputs[0] not in seen:

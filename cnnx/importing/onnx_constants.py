@@ -10,7 +10,14 @@ import numpy as np
 BATCH = -(2**62)
 # Numbers; small files may have so many in a constant, whatever their size.
 SMALL = 2**18
-CALCULATIONS = {'Add': np.add, 'Sub': np.subtract, 'Mul': np.multiply, 'Div': np.divide}
+CALCULATIONS = {
+    'Add': np.add,
+    'Sub': np.subtract,
+    'Mul': np.multiply,
+    'Div': np.divide,
+    'Mod': np.mod,
+    'Equal': np.equal,
+}
 KINDS = {1: 'float32', 2: 'uint8', 3: 'int8', 6: 'int32', 7: 'int64', 9: 'bool', 10: 'float32', 11: 'float64'}
 
 
@@ -30,8 +37,8 @@ def fold(node, arrays, opset, most):
         return None
     if not arrays or arrays[0] is None:
         raise ValueError('its first input is missing')
-    if node.kind in CALCULATIONS:
-        size = math.prod(np.broadcast_shapes(*(array.shape for array in arrays[:2])))
+    if node.kind in CALCULATIONS or node.kind == 'Where':
+        size = math.prod(np.broadcast_shapes(*(array.shape for array in arrays)))
     elif node.kind == 'ConstantOfShape':
         size = math.prod(int(size) for size in arrays[0])
     elif node.kind == 'Concat':
@@ -104,6 +111,8 @@ def _calculate(node, arrays, opset):
     a, b = arrays[:2]
     if any(array.dtype.kind == 'i' and (array == BATCH).any() for array in (a, b)):
         raise ValueError('calculations with the size of the batch are not supported')
+    if node.kind == 'Mod' and node.attributes.get('fmod', 0):
+        return np.fmod(a, b)
     if node.kind == 'Div' and a.dtype.kind in 'iu' and b.dtype.kind in 'iu':
         return a // np.where(b == 0, 1, b)
     return CALCULATIONS[node.kind](a, b)
@@ -158,11 +167,15 @@ FOLDED = {
     ),
     'Gather': _gather,
     'Identity': lambda node, arrays, opset: arrays[0],
+    'Neg': lambda node, arrays, opset: _calculate(
+        node._replace(kind='Mul'), [arrays[0], np.array(-1, arrays[0].dtype)], opset
+    ),
     'Reshape': _reshape,
     'Shape': lambda node, arrays, opset: np.array(arrays[0].shape, np.int64),
     'Slice': _slice,
     'Squeeze': lambda node, arrays, opset: arrays[0].reshape(squeezed(arrays[0].shape, axes_of(node, arrays, opset))),
     'Transpose': _transpose,
+    'Where': lambda node, arrays, opset: np.where(*arrays),
     'Unsqueeze': lambda node, arrays, opset: arrays[0].reshape(
         unsqueezed(arrays[0].shape, axes_of(node, arrays, opset) or [])
     ),

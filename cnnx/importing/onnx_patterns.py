@@ -77,3 +77,24 @@ def _is_square(node, name, constants):
     if node.kind == 'Mul':
         return node.inputs == (name, name)
     return node.kind == 'Pow' and node.inputs[0] == name and np.all(constants.get(node.inputs[1], 0) == np.float32(2))
+
+
+def with_padded_pooling(nodes, output):
+    """Return the nodes, each MaxPool that alone reads a Pad of edge pixels with the Pad's pads as a second input.
+
+    A window beyond the edge has the pixels at the edge in it, so that copies of them change no maximum. Keras pads so.
+    """
+    readers, pads = {output: 1}, {}
+    for node in nodes:
+        for name in node.inputs:
+            readers[name] = readers.get(name, 0) + 1
+        if node.kind == 'Pad' and node.attributes.get('mode') == 'edge' and len(node.inputs) > 1:
+            pads[node.outputs[0]] = node
+    found, used = [], set()
+    for node in nodes:
+        pad = pads.get(node.inputs[0]) if node.kind == 'MaxPool' else None
+        if pad is not None and readers[pad.outputs[0]] == 1 and not any(node.attributes.get('pads', ())):
+            used.add(pad.outputs[0])
+            node = node._replace(inputs=pad.inputs[:2])
+        found.append(node)
+    return [node for node in found if node.outputs[0] not in used]

@@ -175,6 +175,25 @@ def _slice(call):
     return _cut_or_padded(call, value, layers.Cropping, found)
 
 
+def _expand(call):
+    value = call.value()
+    wanted = call.numbers(1, 'shape')
+    refuse(wanted is None or len(wanted) > len(value.shape) + 1, f'shape: expected that of a sample, got {wanted}')
+    wanted = [1] * (len(value.shape) + 1 - len(wanted)) + wanted
+    refuse(wanted[0] not in (1, BATCH) and wanted[0] != call.batch, 'shape: expected one that keeps the batch')
+    for axis, (size, times) in enumerate(zip(value.shape, wanted[1:], strict=True)):
+        if times in (1, size):
+            continue
+        refuse(size != 1 or not 1 < times <= MOST_TIMES, f'shape: expected one that {value.shape} fits, got {wanted}')
+        value = call.draft.unflatten(value)
+        value = call.draft.arrange(value, range(len(value.shape)))
+        shape = (*value.shape[:axis], times, *value.shape[axis + 1 :])
+        place = call.draft.add(layers.Reshape((math.prod(shape[:axis]), 1, math.prod(shape[axis + 1 :]))), value.place)
+        place = call.draft.add(layers.UpSampling((1, times)), place)
+        value = value._replace(place=call.draft.add(layers.Reshape(shape), place), shape=shape)
+    return value
+
+
 def _split(call):
     value, rank = call.value(), len(call.value().shape)
     axis = checked_axes([call.attribute('axis', 0)], rank + 1)[0] - 1
@@ -262,6 +281,7 @@ def _repeats(mode, where, nearest, size, sizes):
 
 
 OPERATORS = {
+    'Expand': _expand,
     'Flatten': _flatten,
     'GlobalAveragePool': _global_pool(layers.GlobalAveragePooling),
     'GlobalMaxPool': _global_pool(layers.GlobalMaxPooling),

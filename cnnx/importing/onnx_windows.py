@@ -188,6 +188,11 @@ def _pool(kind, of_signals):
         kernel, sizes = (1, *kernel)[-2:], _sizes(value)
         stride, dilation = _pair(call, 'strides'), _pair(call, 'dilations')
         sides = _sides(call, sizes, kernel, stride, dilation)
+        if len(call.inputs) > 1:  # of a Pad
+            pads = call.numbers(1, 'pads')
+            refuse(pads is None or len(pads) != 2 * axes + 4, f'pads: expected two numbers an axis, got {pads}')
+            refuse(any(pads[:2] + pads[axes + 2 : axes + 4]), f'pads: expected those of height and width, got {pads}')
+            sides = _two_of_each((*pads[2 : axes + 2], *pads[axes + 4 :]))
         settings = {'ceil_mode': bool(call.attribute('ceil_mode', 0))}
         if kind is layers.AveragePooling and call.attribute('count_include_pad', 0) and any(map(any, sides)):
             settings['count_include_pad'] = True

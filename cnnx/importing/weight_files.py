@@ -98,10 +98,10 @@ def _read_hdf5(path):
     try:
         root = pyfive.File(io.BytesIO(content))
         weights = root.get('model_weights', root)
-        found, limits = {}, [MOST_OBJECTS, max(SMALL, LARGEST_RATIO * len(content))]
+        found, places, limits = {}, {}, [MOST_OBJECTS, max(SMALL, LARGEST_RATIO * len(content))]
         for name in _layer_names(pyfive, weights, len(content)):
-            _collect(pyfive, weights, name, name, found, limits, 0)
-        return found
+            _collect(pyfive, weights, name, name, found, places, limits, 0)
+        return found if 'layer_names' in weights.attrs else _in_order_of_writing(found, places)
     except CheckpointError:
         raise
     except MemoryError as error:
@@ -121,6 +121,20 @@ def _layer_names(pyfive, group, size):
     return [name for name in names if name in group]
 
 
+def _in_order_of_writing(arrays, places):
+    """Return arrays in the order of their places in the file, that of the layers, unless the numbers in names deny it.
+
+    By name, a nested model comes after the layers beside it, wherever it stands.
+    """
+    written, last = sorted(arrays, key=places.get), {}
+    for name in written:
+        alike = re.sub(r'_?\d+', '', name)
+        if natural(name) < last.get(alike, []):
+            return arrays
+        last[alike] = natural(name)
+    return {name: arrays[name] for name in written}
+
+
 def _check_attributes(pyfive, about, size):
     """Raise a ValueError if attributes of an object take more memory than a file of that size accounts for."""
     for message in about.find_msg_type(ATTRIBUTE):
@@ -138,8 +152,12 @@ def _check_attributes(pyfive, about, size):
             raise ValueError('attributes in a heap are not read')
 
 
-def _collect(pyfive, group, key, name, found, limits, depth):
-    """Add the arrays of an object of a group, and of those within, to `found`; raise a ValueError beyond the limits."""
+def _collect(pyfive, group, key, name, found, places, limits, depth):
+    """Add the arrays of an object of a group, and of those within, to `found`, their places in the file to `places`.
+
+    Raises:
+        ValueError: there is more than the limits allow.
+    """
     limits[0] -= 1
     if limits[0] < 0 or depth > DEEPEST:
         raise ValueError(f'it has more than {MOST_OBJECTS:,} objects, or groups {DEEPEST} deep')
@@ -153,9 +171,11 @@ def _collect(pyfive, group, key, name, found, limits, depth):
         order = {weight: i for i, weight in enumerate(('kernel', 'gamma', 'bias', 'beta'))}
         inside = sorted(thing, key=lambda each: (order.get(each.partition(':')[0], 9), natural(each)))
         for each in inside:
-            _collect(pyfive, thing, each, f'{name}/{each}', found, limits, depth + 1)
+            _collect(pyfive, thing, each, f'{name}/{each}', found, places, limits, depth + 1)
     elif isinstance(thing, pyfive.Dataset) and thing.dtype.kind == 'f':
         limits[1] -= math.prod(thing.shape) * thing.dtype.itemsize
         if limits[1] < 0:
             raise ValueError('it announces more numbers than its size accounts for')
         found[name] = np.asarray(thing[...])
+        # pyfive has no public name for it.
+        places[name] = getattr(group, '_links', {}).get(key, 0)

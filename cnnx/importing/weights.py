@@ -8,12 +8,13 @@ import numpy as np
 from cnnx._util.hints import check_format
 from cnnx.checkpoint import CheckpointError, state
 from cnnx.checkpoint.layouts import LAYOUTS, orders, slots
+from cnnx.importing.keras_order import keras_orders
 from cnnx.importing.weight_files import HDF5, ending, read
 from cnnx.layers import LAYERS
 
 # Where an array comes in its layer, by the last part of its name.
 ROLES = {
-    **dict.fromkeys(('weight', 'kernel', 'depthwise_kernel', 'gamma', 'alpha'), 0),
+    **dict.fromkeys(('weight', 'kernel', 'depthwise_kernel', 'pointwise_kernel', 'gamma', 'alpha'), 0),
     **dict.fromkeys(('bias', 'beta'), 1),
     **dict.fromkeys(('running_mean', 'moving_mean'), 2),
     **dict.fromkeys(('running_var', 'moving_variance'), 3),
@@ -86,24 +87,60 @@ def looks_like(arrays):
 def match(network, arrays, layout):
     """Return the values of all parameters of a network, by name, from arrays of another library.
 
-    Layers take modules in the order of the file, where all of them fit. Otherwise each takes the first one left that
-    fits.
+    Layers take modules in the order of the file, where all of them fit; those of Keras in the order in which it
+    has the layers of a network that branches. Otherwise each takes the first one left that fits.
 
     Raises:
         ValueError: a layer finds none, or a module is left; both sides are named.
     """
     found, order = {}, orders(network)
     layers = [(layer, slots(layer, layout, _order_of(network, layer, order))) for layer in network.layers]
-    layers = [(layer, wanted) for layer, wanted in layers if wanted]
-    modules = _modules(arrays, [len(wanted) for _, wanted in layers])
-    if len(modules) != len(layers) or not all(
-        _fits(layer, wanted, module) for (layer, wanted), module in zip(layers, modules, strict=True)
-    ):
-        modules = _assigned(layers, modules)
+    layers, modules = _matched(list(_arranged(network, layers, arrays, layout)))
     for (layer, wanted), module in zip(layers, modules, strict=True):
         for slot, array in zip(wanted, module.arrays, strict=True):
             found[f'{slot.name}_{layer.index}'] = slot.ours(array)
     return found
+
+
+def _matched(arranged):
+    """Return the layers and a module for each, by the first order that fits, or raise a ValueError."""
+    for layers, modules in arranged:
+        if len(modules) == len(layers) and all(
+            _fits(layer, wanted, module) for (layer, wanted), module in zip(layers, modules, strict=True)
+        ):
+            return layers, modules
+    for layers, modules in arranged:  # files of Keras without an order have the layers of each kind numbered
+        try:
+            chosen = _assigned(layers, modules)
+        except ValueError:
+            continue
+        if _in_order_of_kinds(chosen, modules):
+            return layers, chosen
+    layers, modules = arranged[-1]  # the network's own order
+    return layers, _assigned(layers, modules)
+
+
+def _in_order_of_kinds(chosen, modules):
+    """Whether modules whose names differ by a number alone are chosen in the order of the file."""
+
+    def of_kinds(modules):
+        kinds = {}
+        for module in modules:
+            kinds.setdefault(re.sub(r'_?\d+', '', module.name), []).append(module.names)
+        return kinds
+
+    return of_kinds(chosen) == of_kinds(modules)
+
+
+def _arranged(network, layers, arrays, layout):
+    """Give the layers that have parameters in each order they may have in the file, and the modules beside them.
+
+    Modules that are numbered, as `save_weights` does, are in the network's own order.
+    """
+    numbered = all(_parts(name)[0].isdecimal() for name in arrays)
+    for order in keras_orders(network) if layout == 'keras' and not numbered else [range(len(layers))]:
+        ordered = [layers[place] for place in order if layers[place][1]]
+        yield ordered, _modules(arrays, [len(wanted) for _, wanted in ordered])
 
 
 def _order_of(network, layer, order):
@@ -119,7 +156,7 @@ def _assigned(layers, modules):
             shapes = ', '.join(f'{slot.theirs} {slot.shape}' for slot in wanted)
             there = '; '.join(_shown(module) for module in left[:8]) or 'nothing'
             raise ValueError(f'{layer.where}: expected {shapes}; left in the file: {there}')
-        left.remove(module)
+        left = [each for each in left if each is not module]
         chosen.append(module)
     if left:
         raise ValueError(f'no layer is left for {"; ".join(_shown(module) for module in left[:8])}')
@@ -164,7 +201,16 @@ def _modules(arrays, counts):
         if parts and parts[-1] == 'vars':
             parts.pop()
         modules.setdefault('/'.join(parts), []).append((ROLES.get(last, int(last) if last.isdecimal() else 9), name))
-    return [
-        Module(key, [arrays[name] for _, name in sorted(roles)], [name for _, name in sorted(roles)])
-        for key, roles in modules.items()
-    ]
+    found = []
+    for key, roles in modules.items():
+        names = [name for _, name in sorted(roles)]
+        # A SeparableConv2D is two layers here.
+        cut = 1 if re.sub(r'_\d+$', '', _parts(key)[-1]) == 'separable_conv2d' or _has_pointwise(names) else len(names)
+        for part in (names[:cut], names[cut:]):
+            if part:
+                found.append(Module(key, [arrays[name] for name in part], part))
+    return found
+
+
+def _has_pointwise(names):
+    return any(_parts(name)[-1] == 'pointwise_kernel' for name in names)

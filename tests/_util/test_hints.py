@@ -87,3 +87,10 @@ def test_names_of_other_libraries_are_recognized():
     assert "fc.bias is a name of PyTorch: give layout='torch'" in hint_of_names(['weights_0', 'fc.bias'])
     assert "dense/kernel:0 is a name of Keras: give layout='keras'" in hint_of_names(['dense/kernel:0'])
     assert 'Its arrays have no names' in hint_of_names(['arr_0', 'arr_1'])
+
+
+def test_files_of_keras_are_named_with_the_way_from_and_to_keras():
+    with pytest.raises(ValueError, match=r"model\.export\('m\.onnx', format='onnx'\)"):
+        check_format('m.keras', 'load_weights')
+    with pytest.raises(ValueError, match="With layout='keras', Keras takes its arrays by set_weights"):
+        check_format('m.weights.h5', 'save_weights')

@@ -10,7 +10,7 @@ import cnnx
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
-from onnx_models import channels_last, kinds, load, model, node, run  # noqa: E402
+from onnx_models import channels_last, draw, kinds, load, model, node, run  # noqa: E402
 from onnx_networks import randomize  # noqa: E402
 
 W = np.random.default_rng(0).normal(size=(2, 3, 3, 3)).astype(np.float32)
@@ -100,3 +100,25 @@ def test_fused_is_as_given(path):
 def test_outputs_that_do_not_depend_on_the_input_are_refused(path):
     with pytest.raises(cnnx.CheckpointError, match="output 'y' does not depend on the input"):
         load(path, model([node('Identity', 'w')], (3, 5, 6), {'w': W}))
+
+
+def test_padding_and_shapes_before_the_first_transpose_keep_the_channels_last(path):
+    x = np.random.default_rng(0).random((2, 5, 6, 3), np.float32)
+    nodes = [node('Shape', 'x', 's'), node('Pad', 'x pads', 'a'), node('Transpose', 'a', 'c', perm=[0, 3, 1, 2])]
+    constants = {'pads': np.array([0, 1, 1, 0, 0, 1, 1, 0]), 'w': W}
+    proto = model([*nodes, node('Conv', 'c w')], (5, 6, 3), constants)
+    net = load(path, proto)
+    assert net.input_shape == (5, 6, 3)
+    np.testing.assert_allclose(net.predict(x), channels_last(run(proto, x)), rtol=1e-5, atol=1e-6)
+
+
+def test_images_that_are_flattened_at_once_have_the_channels_last_where_the_sizes_or_input_shape_say_so(path):
+    x = np.random.default_rng(0).random((2, 5, 6, 1), np.float32)
+    nodes = [node('Flatten', 'x', 'f'), node('MatMul', 'f w')]
+    proto = model(nodes, (5, 6, 1), {'w': draw(30, 2)})
+    net = load(path, proto)
+    assert net.input_shape == (5, 6, 1)
+    np.testing.assert_allclose(net.predict(x), run(proto, x), rtol=1e-5, atol=1e-6)
+    path.write_bytes(model(nodes, (3, 5, 2), {'w': draw(30, 2)}).SerializeToString())
+    assert cnnx.load(path).input_shape == (5, 2, 3)
+    assert cnnx.load(path, input_shape=(3, 5, 2)).input_shape == (3, 5, 2)

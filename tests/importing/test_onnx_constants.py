@@ -68,3 +68,12 @@ def test_slices_come_from_attributes_or_inputs():
     assert slices_of(Node('', 'Slice', (), ('y',), {}), [None, np.array([1]), np.array([5])]) == expected
     with pytest.raises(ValueError, match='expected constant starts and ends'):
         slices_of(Node('', 'Slice', (), ('y',), {}), [None])
+
+
+def test_what_keras_computes_with_sizes():
+    assert folded('Mod', [5, -5], [3, 3]).tolist() == [2, 1]
+    assert folded('Mod', [5, -5], [3, 3], fmod=1).tolist() == [2, -2]
+    assert folded('Neg', [1, 2]).tolist() == [-1, -2]
+    assert folded('Where', folded('Equal', [1, 2], [1, 3]), [4, 4], [5, 5]).tolist() == [4, 5]
+    with pytest.raises(ValueError, match='calculations with the size of the batch'):
+        folded('Neg', [BATCH])

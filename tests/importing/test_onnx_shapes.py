@@ -88,3 +88,12 @@ def test_means_over_height_and_width(path, keepdims):
     ]
     proto = model(nodes, IMAGE, {'w': draw(3, 2)})
     assert kinds(check(path, proto, IMAGE)) == ['GlobalAveragePooling', 'Dense']
+
+
+def test_keras_repeats_rows_by_expand(path):
+    nodes = [node('Unsqueeze', 'x three', 'u'), node('Expand', 'u times', 'e'), node('Reshape', 'e twice')]
+    constants = {'three': np.array([3]), 'times': np.array([1, 1, 1, 2, 1]), 'twice': np.array([0, 3, -1, IMAGE[2]])}
+    assert 'UpSampling' in kinds(check(path, model(nodes, IMAGE, constants), IMAGE))
+    constants['times'] = np.array([2, 1, 1, 1, 1])
+    with pytest.raises(cnnx.CheckpointError, match='expected one that keeps the batch'):
+        load(path, model(nodes, IMAGE, constants))

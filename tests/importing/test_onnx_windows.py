@@ -1,6 +1,9 @@
 """Convolutions and pooling of ONNX."""
 
+import numpy as np
 import pytest
+
+import cnnx
 
 pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
@@ -66,3 +69,12 @@ def test_poolings(path, kind, settings):
     if kind == 'MaxPool':
         settings = {name: value for name, value in settings.items() if name != 'count_include_pad'}
     check(path, model([node(kind, 'x', kernel_shape=[3, 2], **settings)], IMAGE), IMAGE)
+
+
+def test_a_maximum_over_copied_edges_is_pooling_with_padding(path):
+    nodes = [node('Pad', 'x pads', 'p', mode='edge'), node('MaxPool', 'p', kernel_shape=[3, 3], strides=[2, 2])]
+    constants = {'pads': np.array([0, 0, 0, 1, 0, 0, 1, 1])}
+    assert kinds(check(path, model(nodes, IMAGE, constants), IMAGE)) == ['MaxPooling']
+    nodes[1] = node('AveragePool', 'p', kernel_shape=[3, 3], strides=[2, 2])
+    with pytest.raises(cnnx.CheckpointError, match='mode: expected constant, got edge'):
+        check(path, model(nodes, IMAGE, constants), IMAGE)

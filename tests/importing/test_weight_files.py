@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnnx import CheckpointError
-from cnnx.importing.weight_files import natural, read
+from cnnx.importing.weight_files import _in_order_of_writing, natural, read
 
 FILES = Path(__file__).parent / 'files'
 
@@ -82,3 +82,10 @@ def test_links_external_data_and_absurd_sizes_in_hdf5_are_refused(tmp_path):
             make(file)
         with pytest.raises(CheckpointError, match='damaged, or no HDF5 file of weights'):
             read(path)
+
+
+def test_arrays_come_in_the_order_of_writing_unless_numbers_deny_it():
+    names = ['layers/conv2d/vars/0', 'layers/conv2d_1/vars/0', 'layers/sequential/layers/conv2d/vars/0']
+    arrays = dict.fromkeys(names)
+    assert list(_in_order_of_writing(arrays, dict(zip(names, (20, 30, 10), strict=True)))) == [names[2], *names[:2]]
+    assert list(_in_order_of_writing(arrays, dict(zip(names, (30, 20, 10), strict=True)))) == names

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cnnx
-from cnnx.importing.weights import looks_like
+from cnnx.importing.weights import looks_like, match
 
 FILES = Path(__file__).parent / 'files'
 NEEDS = {'.h5': 'pyfive', '.safetensors': 'safetensors', '.npz': 'numpy'}
@@ -130,3 +130,76 @@ def test_names_of_other_libraries_are_known():
     assert looks_like(['conv1.weight']) == 'torch'
     assert looks_like(['conv2d/kernel:0']) == 'keras'
     assert looks_like(['weights_0', 'bias_0']) is None
+
+
+def graph(**settings):
+    """A branch of two layers beside one of two; Keras has those of the second one first, since Add reads it first."""
+    x = cnnx.Input((4, 4, 2))
+    y = cnnx.BatchNormalization()(cnnx.Convolutional(2, 3, padding='same')(x))
+    short = cnnx.BatchNormalization()(cnnx.Convolutional(2, 1)(x))
+    return cnnx.Network(inputs=x, outputs=cnnx.Add()([short, y]), **settings)
+
+
+def of_branches(kinds):
+    """What Keras writes of that network, by kind or in its order; gamma is 1 in the short branch, else 2."""
+    kernels = [np.zeros((1, 1, 2, 2)), np.zeros((3, 3, 2, 2))]
+    arrays = {}
+    for i, end in enumerate(('', '_1')):
+        norms = {f'layers/batch_normalization{end}/vars/{place}': np.full(2, i + 1.0) for place in range(4)}
+        convolutions = {f'layers/conv2d{end}/vars/0': kernels[i], f'layers/conv2d{end}/vars/1': np.zeros(2)}
+        arrays.update({**norms, **convolutions})
+    if kinds:
+        return dict(sorted(arrays.items()))
+    return dict(sorted(arrays.items(), key=lambda item: ('batch' in item[0], item[0])))
+
+
+@pytest.mark.parametrize('kinds', [True, False])
+def test_branches_are_taken_in_the_order_of_keras(kinds, tmp_path):
+    net, arrays = graph(), of_branches(kinds)
+    found = match(net, arrays, 'keras')
+    assert (found['gamma_1'] == 2).all()
+    assert (found['gamma_3'] == 1).all()
+    np.savez(tmp_path / 'w.npz', *of_branches(False).values())  # as by get_weights
+    net.load_weights(tmp_path / 'w.npz', layout='keras')
+    assert net.layers[1].parameters[0].value.tolist() == [2, 2]
+
+
+def test_branches_of_a_file_of_cnnx_are_in_the_order_of_their_numbers(tmp_path):
+    x = cnnx.Input((4, 4, 2))
+    y, short = cnnx.Convolutional(2, 1)(x), cnnx.Convolutional(2, 1)(x)
+    net = cnnx.Network(inputs=x, outputs=cnnx.Add()([short, y]), seed=1)
+    before = net.layers[0].weights.copy()
+    net.save_weights(tmp_path / 'w.npz', layout='keras')
+    net.layers[0].weights[...] = 0
+    net.load_weights(tmp_path / 'w.npz', layout='keras')
+    assert (net.layers[0].weights == before).all()
+
+
+def test_a_separable_convolution_of_keras_is_two_layers():
+    depthwise, pointwise, bias = np.ones((3, 3, 2, 1)), np.full((1, 1, 2, 4), 2.0), np.full(4, 3.0)
+    net = cnnx.Network(
+        [cnnx.Convolutional(2, 3, groups=2, use_bias=False, input_shape=(4, 4, 2)), cnnx.Convolutional(4, 1)]
+    )
+    newer = {f'layers/separable_conv2d/vars/{i}': each for i, each in enumerate((depthwise, pointwise, bias))}
+    older = {'sep/bias': bias, 'sep/depthwise_kernel': depthwise, 'sep/pointwise_kernel': pointwise}
+    for arrays in newer, older:
+        found = match(net, arrays, 'keras')
+        assert found['weights_0'].shape == (3, 3, 1, 2)
+        assert (found['weights_1'] == 2).all()
+        assert (found['bias_1'] == 3).all()
+
+
+def test_kernels_of_as_many_groups_as_channels_have_two_shapes_in_keras():
+    net = cnnx.Network([cnnx.Convolutional(4, 3, groups=2, use_bias=False, input_shape=(4, 4, 2))])
+    numbers = np.arange(36.0)
+    for shape in (3, 3, 2, 2), (3, 3, 1, 4):
+        found = match(net, {'layers/conv2d/vars/0': numbers.reshape(shape)}, 'keras')
+        assert (found['weights_0'].reshape(-1) == numbers).all()
+
+
+def test_one_alpha_of_keras_is_taken(tmp_path):
+    net = cnnx.Network([cnnx.PReLU(input_shape=(2, 2, 1))])
+    assert match(net, {'layers/p_re_lu/vars/0': np.full((1, 1, 1), 0.5)}, 'keras') == {'alpha_0': [0.5]}
+    net.save_weights(tmp_path / 'w.npz', layout='keras')
+    with np.load(tmp_path / 'w.npz') as arrays:
+        assert arrays['0/alpha'].shape == (1, 1, 1)
