@@ -14,7 +14,7 @@ This module is compiled once, for any processor: the blocks that it calls are co
 
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
-from cython.parallel cimport parallel, prange
+from cython.parallel cimport parallel, threadid
 
 import numpy as np
 
@@ -23,17 +23,14 @@ from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
 
-cdef extern from *:
-    """
-    #if defined(_MSC_VER)
-    #include <intrin.h>
-    #define claim(taken) (_InterlockedExchange8(taken, 1) == 0)
-    #else
-    #define claim(taken) (__atomic_exchange_n(taken, 1, __ATOMIC_RELAXED) == 0)
-    #endif
-    """
+cdef extern from "threads.h" nogil:
+    ctypedef struct Barrier "barrier":
+        int waiting
+        int turn
+    int team_size()
     # Whether the caller is the first to ask for a task: exactly one thread gets it.
-    bint claim(char* taken) nogil
+    bint claim(char* taken)
+    void wait_for_all(Barrier* barrier, int threads)
 
 cdef enum:
     TILE = 12                     # samples that go through the network together: a block of rows
@@ -267,58 +264,62 @@ cdef class Program:
         if num_threads > self.threads:
             self.scratch = <char*> aligned(num_threads * self.scratch_bytes, self._memory)
             self.threads = num_threads
-        cdef Work work = Work(blocks, self.cuts, cut_up(blocks, count, self.cuts), samples, 0, places, training)
-        work.tasks = self.tasks(samples)
-        cdef Py_ssize_t* parts = self.parts + begin
-        cdef Py_ssize_t steps = 2 * work.stretches - 1 if forward and backward else work.stretches, step = 0, i
-        cdef FpMode mode = 0
+        cdef Py_ssize_t stretches = cut_up(blocks, count, self.cuts)
+        cdef Py_ssize_t steps = 2 * stretches - 1 if forward and backward else stretches
+        cdef Work work = Work(
+            blocks, self.cuts, stretches, steps, self.parts + begin, count, samples, self.tasks(samples), places,
+            training, prepare, forward, backward, self.taken, self.scratch, self.scratch_bytes, Barrier(0, 0))
+        memset(self.taken, 0, steps * MAX_TASKS)
         if num_threads == 1:
             with nogil:
-                mode = flush_to_zero()
-                if prepare:
-                    for i in range(count):
-                        (<Block> blocks[i]).prepare(samples, training, 0, 1)
-                for step in range(steps):
-                    for i in range(work.tasks):
-                        run_task(&work, step_of(&work, step, forward, backward), 0, i, self.scratch)
-                    join_step(&work, step_of(&work, step, forward, backward), 0, 1, self.scratch)
-                if backward:
-                    # With several threads, each takes a part of the weights, not of the samples: no sum is cut.
-                    for i in range(count):
-                        (<Block> blocks[i]).finish(samples, work.tasks, 0, 1)
-                restore_mode(mode)
+                run_on_thread(&work, 0, 1)
             return
-        memset(self.taken, 0, steps * MAX_TASKS)
         with nogil, parallel(num_threads=num_threads):
-            mode = flush_to_zero()
-            if prepare:
-                for i in prange(parts[0], parts[count], schedule='static'):
-                    prepare_part(blocks, parts, i, samples, training)
-            for step in range(steps):
-                for i in prange(num_threads, schedule='static', chunksize=1):
-                    run_tasks(
-                        &work, step_of(&work, step, forward, backward), i, num_threads, self.taken + step * MAX_TASKS,
-                        self.scratch + i * self.scratch_bytes)
-                if work.stretches > 1:
-                    for i in prange(num_threads, schedule='static', chunksize=1):
-                        join_step(
-                            &work, step_of(&work, step, forward, backward), i, num_threads,
-                            self.scratch + i * self.scratch_bytes)
-            if backward:
-                for i in prange(parts[0], parts[count], schedule='static'):
-                    finish_part(blocks, parts, i, samples, work.tasks)
-            restore_mode(mode)
+            run_on_thread(&work, threadid(), team_size())
 
 
 cdef struct Work:
-    # What is run, as `Program.run` is given it.
+    # What is run, as `Program.run` is given it, and where the threads wait for each other.
     void** blocks
     const Py_ssize_t* cuts
     Py_ssize_t stretches
+    Py_ssize_t steps
+    const Py_ssize_t* parts
+    Py_ssize_t count
     Py_ssize_t samples
     Py_ssize_t tasks
     const int64_t* order
-    bint training
+    bint training, prepare, forward, backward
+    char* taken
+    char* scratch
+    size_t scratch_bytes
+    Barrier barrier
+
+
+cdef void run_on_thread(Work* work, int thread, int team) noexcept nogil:
+    """Do a thread's share of a run; a team may be smaller than was asked for."""
+    cdef FpMode mode = flush_to_zero()
+    cdef Py_ssize_t all_parts = work.parts[work.count] - work.parts[0], step, i
+    cdef Py_ssize_t first = work.parts[0] + part_start(all_parts, thread, team)
+    cdef Py_ssize_t last = work.parts[0] + part_start(all_parts, thread + 1, team)
+    cdef char* scratch = work.scratch + thread * work.scratch_bytes
+    cdef Step now
+    if work.prepare:
+        for i in range(first, last):
+            prepare_part(work.blocks, work.parts, i, work.samples, work.training)
+        wait_for_all(&work.barrier, team)
+    for step in range(work.steps):
+        now = step_of(work, step, work.forward, work.backward)
+        run_tasks(work, now, thread, team, work.taken + step * MAX_TASKS, scratch)
+        wait_for_all(&work.barrier, team)
+        if work.stretches > 1:
+            join_step(work, now, thread, team, scratch)
+            wait_for_all(&work.barrier, team)
+    if work.backward:
+        # Each thread takes a part of the weights, not of the samples: no sum is cut.
+        for i in range(first, last):
+            finish_part(work.blocks, work.parts, i, work.samples, work.tasks)
+    restore_mode(mode)
 
 
 cdef struct Step:
