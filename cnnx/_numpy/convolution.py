@@ -83,7 +83,7 @@ def groups_of(channels, window, weights):
     R, S, G, F = weights.shape
     if (window.height, window.width) != (R, S):
         raise ValueError(f'weights: expected shape {(window.height, window.width, G, F)}, got {weights.shape}')
-    if G < 1 or channels % G or F % (channels // G):
+    if G < 1 or channels < 1 or channels % G or F % (channels // G):
         raise ValueError(f'weights: expected groups of {channels} channels and {F} filters, got {G} to a filter')
     filters = F // (channels // G)
     for group in range(channels // G):
