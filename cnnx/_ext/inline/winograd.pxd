@@ -1,7 +1,7 @@
 # Winograd's convolution F(4 x 4, 3 x 3), for the kernels and for the block. Letters and method: see winograd.pyx.
 
 from libc.stddef cimport ptrdiff_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from cnnx._ext.inline.even_parts cimport round_up
 from cnnx._ext.inline.floating cimport floating
@@ -10,14 +10,11 @@ from cnnx._ext.inline.window cimport Window
 
 cdef extern from "simd/winograd.h" nogil:
     void image_tile(
-        ptrdiff_t channels, const void* tile, ptrdiff_t row, ptrdiff_t pixel, void* planes, ptrdiff_t plane,
-        int top, int bottom, int left, int right)
+        ptrdiff_t channels, const void* tile, ptrdiff_t row, ptrdiff_t pixel, void* planes, ptrdiff_t plane)
     void gradient_tile(
-        ptrdiff_t channels, const void* tile, ptrdiff_t row, ptrdiff_t pixel, void* planes, ptrdiff_t plane,
-        int top, int bottom, int left, int right)
+        ptrdiff_t channels, const void* tile, ptrdiff_t row, ptrdiff_t pixel, void* planes, ptrdiff_t plane)
     void filter_tile(
-        ptrdiff_t channels, const void* tile, ptrdiff_t row, ptrdiff_t pixel, void* planes, ptrdiff_t plane,
-        int top, int bottom, int left, int right)
+        ptrdiff_t channels, const void* tile, ptrdiff_t row, ptrdiff_t pixel, void* planes, ptrdiff_t plane)
     void output_tile(
         ptrdiff_t filters, const void* planes, ptrdiff_t plane, const void* bias, bint relu,
         void* y, ptrdiff_t row, ptrdiff_t pixel, int rows, int columns)
@@ -26,8 +23,7 @@ cdef extern from "simd/winograd.h" nogil:
 
 cdef enum:
     OUTPUTS = 4                   # rows and columns of a tile of the output
-    TAPS = 3                      # rows and columns of a filter
-    POINTS = OUTPUTS + TAPS - 1   # and of the input that they are made from
+    POINTS = OUTPUTS + 2          # and of the input that they are made from
     PLANES = POINTS * POINTS
     # A group of tiles: as many as keep what is known of them, at all points, below this.
     GROUP_BYTES = 524288
@@ -91,8 +87,7 @@ cdef inline void transform_filters(
     cdef Py_ssize_t i
     for i in range(first, last):
         filter_tile(
-            wide, weights + i * row, 3 * inputs * row, inputs * row, filters + i * wide, inputs * wide,
-            0, TAPS, 0, TAPS)
+            wide, weights + i * row, 3 * inputs * row, inputs * row, filters + i * wide, inputs * wide)
 
 
 cdef inline void turn_filters(
@@ -158,41 +153,45 @@ cdef inline void transform_images(
             m.H, m.W, m.wide_C, m.pixel, (first + i) % tiles // m.tile_columns * OUTPUTS - m.top,
             (first + i) % m.tile_columns * OUTPUTS - m.left, POINTS)
         at = read_tile(&tile, m.C, x + (first + i) // tiles * m.H * m.W * m.pixel, edge)
-        image_tile(
-            m.wide_C, at, tile.row, tile.step, planes + i * m.wide_C, plane,
-            tile.top, tile.bottom, tile.left, tile.right)
+        image_tile(m.wide_C, at, tile.row, tile.step, planes + i * m.wide_C, plane)
 
 
 cdef struct Tile:
-    # Some rows and columns of an image; those from top to bottom - 1 and from left to right - 1 lie within it.
-    Py_ssize_t start, row, step   # its first number, from one row to the next, and from one column
-    Py_ssize_t side, wide
-    int top, bottom, left, right
+    # Some rows and columns of an image, where it can be read in place and where it is copied.
+    Py_ssize_t H, W, wide, pixel, top, left, side
+    bint in_place
+    Py_ssize_t row, step          # from one row to the next, and from one column, where it is read
 
 
 cdef inline Tile tile_at(
     Py_ssize_t H, Py_ssize_t W, Py_ssize_t wide, Py_ssize_t pixel, Py_ssize_t top, Py_ssize_t left, Py_ssize_t side,
 ) noexcept nogil:
+    # Channels are read in whole vectors.
+    cdef bint in_place = pixel == wide and top >= 0 and left >= 0 and top + side <= H and left + side <= W
     return Tile(
-        (top * W + left) * pixel, W * pixel, pixel, side, wide, <int> max(<Py_ssize_t> 0, -top),
-        <int> min(side, H - top), <int> max(<Py_ssize_t> 0, -left), <int> min(side, W - left))
+        H, W, wide, pixel, top, left, side, in_place, W * pixel if in_place else side * wide, wide)
 
 
 cdef inline const floating* read_tile(
-    Tile* t, Py_ssize_t channels,
+    const Tile* t, Py_ssize_t channels,
     const floating* image,        # IN       (H, W, pixel)
     floating* copy,               # SCRATCH  (side, side, wide)
 ) noexcept nogil:
-    """Return where a tile begins: in the image, or, where its pixels are no whole vectors, in a copy."""
-    cdef Py_ssize_t r, s
-    if t.step == t.wide:
-        return image + t.start
-    for r in range(t.top, t.bottom):
-        for s in range(t.left, t.right):
+    """Return where a tile begins: in the image, or in a copy, with zeros where there is no image."""
+    cdef Py_ssize_t r, s, first = max(0, -t.left), last = min(t.side, t.W - t.left)
+    if t.in_place:
+        return image + (t.top * t.W + t.left) * t.pixel
+    memset(copy, 0, t.side * t.side * t.wide * sizeof(floating))
+    for r in range(max(0, -t.top), min(t.side, t.H - t.top)):
+        if t.pixel == t.wide and first < last:
             memcpy(
-                copy + (r * t.side + s) * t.wide, image + t.start + r * t.row + s * t.step,
+                copy + (r * t.side + first) * t.wide, image + ((t.top + r) * t.W + t.left + first) * t.pixel,
+                (last - first) * t.wide * sizeof(floating))
+            continue
+        for s in range(first, last):
+            memcpy(
+                copy + (r * t.side + s) * t.wide, image + ((t.top + r) * t.W + t.left + s) * t.pixel,
                 channels * sizeof(floating))
-    t.row, t.step = t.side * t.wide, t.wide
     return copy
 
 
@@ -221,9 +220,7 @@ cdef inline void add_weight_gradient(
                 m.P, m.Q, m.wide_F, dy_pixel, (first + i) % tiles // m.tile_columns * OUTPUTS,
                 (first + i) % m.tile_columns * OUTPUTS, OUTPUTS)
             at = read_tile(&tile, m.F, dy + (first + i) // tiles * m.P * m.Q * dy_pixel, edge)
-            gradient_tile(
-                m.wide_F, at, tile.row, tile.step, gradients + i * m.wide_F, out_plane,
-                tile.top, tile.bottom, tile.left, tile.right)
+            gradient_tile(m.wide_F, at, tile.row, tile.step, gradients + i * m.wide_F, out_plane)
         for k in range(PLANES):
             multiply_columns(
                 m.C, m.wide_F, 1, count, <const floating*> scratch + k * in_plane, Layout(1, m.wide_C, 0, 0),

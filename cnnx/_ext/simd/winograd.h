@@ -99,22 +99,18 @@ static ALWAYS_INLINE void NAME(filter_from_points)(const V t[6], V g[3])
     g[2] = a2 * (sum + 4 * sum_2) + t[5];
 }
 
-/* A tile, `row` apart by row and `pixel` by column, becomes `to` x `to` planes: TRANSFORM from both sides. Only its rows
- * from top to bottom - 1 and its columns from left to right - 1 are read; zeros stand for the others. */
+/* A tile, `rows` apart by row and `pixel` by column, becomes `to` x `to` planes: TRANSFORM from both sides. */
 #define DEFINE_TILE(name, from, to, TRANSFORM) \
-    static ALWAYS_INLINE void NAME(name##_part)( \
-        ptrdiff_t channels, const REAL *tile, ptrdiff_t row, ptrdiff_t pixel, REAL *planes, ptrdiff_t plane, \
-        int top, int bottom, int left, int right) \
+    static inline void NAME(name)( \
+        ptrdiff_t channels, const REAL *tile, ptrdiff_t row, ptrdiff_t pixel, REAL *planes, ptrdiff_t plane) \
     { \
-        const V zero = {0}; \
         for (ptrdiff_t c = 0; c < channels; c += WIDTH) { \
             V half[to][from], whole[to], column[from]; \
             _Pragma("GCC unroll 6") \
             for (int j = 0; j < from; j++) { \
-                const int is_there = left <= j && j < right; \
                 _Pragma("GCC unroll 6") \
                 for (int i = 0; i < from; i++) \
-                    column[i] = is_there && top <= i && i < bottom ? NAME(load)(tile + i * row + j * pixel + c) : zero; \
+                    column[i] = NAME(load)(tile + i * row + j * pixel + c); \
                 NAME(TRANSFORM)(column, whole); \
                 _Pragma("GCC unroll 6") \
                 for (int i = 0; i < to; i++) \
@@ -128,16 +124,6 @@ static ALWAYS_INLINE void NAME(filter_from_points)(const V t[6], V g[3])
                     NAME(store)(planes + (i * to + j) * plane + c, whole[j]); \
             } \
         } \
-    } \
-    \
-    static inline void NAME(name)( \
-        ptrdiff_t channels, const REAL *tile, ptrdiff_t row, ptrdiff_t pixel, REAL *planes, ptrdiff_t plane, \
-        int top, int bottom, int left, int right) \
-    { \
-        if (top == 0 && bottom == from && left == 0 && right == from) \
-            NAME(name##_part)(channels, tile, row, pixel, planes, plane, 0, from, 0, from); \
-        else \
-            NAME(name##_part)(channels, tile, row, pixel, planes, plane, top, bottom, left, right); \
     }
 
 /* Of an image, of an output's gradient, of a filter: all are read in whole vectors. */
