@@ -5,6 +5,8 @@ import gc
 import hashlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import tracemalloc
 import warnings
@@ -212,3 +214,22 @@ def test_networks_train_side_by_side(shared, threads, compiled_kernels):
     for worker in workers:
         worker.join(60)
     assert [together.get(place) for place in range(2)] == alone
+
+
+def test_fewer_threads_than_asked_for_give_the_same_bits(compiled_kernels):
+    code = """
+import hashlib, numpy as np, cnnx
+cnnx.set_num_threads(4)
+rng = np.random.default_rng(0)
+x, y = rng.random((128, 12, 12, 1), dtype=np.float32), rng.integers(0, 10, 128)
+layers = [cnnx.Convolutional(8, 3, input_shape=(12, 12, 1)), cnnx.BatchNormalization(), cnnx.ReLU(), cnnx.Flatten()]
+net = cnnx.Network([*layers, cnnx.Dense(10), cnnx.Softmax()], seed=0)
+net.compile(cnnx.CategoricalCrossEntropy(), cnnx.SGD())
+net.train(x, y, 2, 0.01, batch_size=64, verbose=0)
+print(hashlib.sha256(net.layers[0].weights.tobytes()).hexdigest())
+"""
+    hashes = set()
+    for limit in ('1', '3', '4'):
+        run = [sys.executable, '-c', code], {**os.environ, 'OMP_THREAD_LIMIT': limit, 'CNNX_BACKEND': 'cython'}
+        hashes.add(subprocess.run(run[0], env=run[1], capture_output=True, text=True, timeout=60, check=True).stdout)
+    assert len(hashes) == 1
