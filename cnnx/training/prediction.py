@@ -6,7 +6,7 @@ from cnnx._util.arrays import as_kernels_read
 from cnnx._util.foreign_names import EVALUATE_KEYWORDS
 from cnnx._util.hints import explained
 from cnnx._util.validation import positive_int
-from cnnx.execution.predictor import Predictor
+from cnnx.training.predictor import Predictor
 from cnnx.training.batch_data import batches_of_samples
 
 
@@ -65,7 +65,7 @@ def predict_scores(network, x, batch_size=256):
 
 @explained(EVALUATE_KEYWORDS)
 def predictor(network, batch_size=256):
-    """Return a `cnnx.execution.predictor.Predictor`: the fastest way to predict, one sample or many, from any thread.
+    """Return a `cnnx.training.predictor.Predictor`: the fastest way to predict, one sample or many, from any thread.
 
     It is a function of samples, (N, ...) or a single one without the batch axis, in the network's dtype, that returns
     what `predict` does, within rounding. It has a copy of the weights: training the network further, or changing it in
