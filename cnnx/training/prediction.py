@@ -6,8 +6,8 @@ from cnnx._util.arrays import as_kernels_read
 from cnnx._util.foreign_names import EVALUATE_KEYWORDS
 from cnnx._util.hints import explained
 from cnnx._util.validation import positive_int
-from cnnx.training.predictor import Predictor
 from cnnx.training.batch_data import batches_of_samples
+from cnnx.training.predictor import Predictor
 
 
 @explained(EVALUATE_KEYWORDS)
