@@ -1,12 +1,13 @@
 """ONNX: a network from a file of another library, as layers of cnnx that can be trained. Needs the extra `onnx`."""
 
 import json
+import math
 
 from cnnx._util.windows import shape_of_sample
 from cnnx.checkpoint import CheckpointError, as_checkpoint_error
 from cnnx.checkpoint.errors import DAMAGE
 from cnnx.importing import onnx_file
-from cnnx.importing.draft import Draft, Value
+from cnnx.importing.draft import MOST_NUMBERS, Draft, Value
 from cnnx.importing.merging import merge_steps
 from cnnx.importing.onnx_call import Call
 from cnnx.importing.onnx_constants import constant, fold
@@ -16,6 +17,11 @@ from cnnx.layers import Flatten, Reshape
 
 # What keeps the order of axes, where the first Transpose of a file is looked for.
 BEFORE_TRANSPOSE = {'Add', 'Cast', 'Clip', 'Div', 'Identity', 'Mul', 'Pad', 'Relu', 'Slice', 'Sub'}
+# What reads images (N, C, H, W).
+CHANNELS_FIRST = {
+    *('AveragePool', 'BatchNormalization', 'Conv', 'ConvTranspose', 'GlobalAveragePool', 'GlobalMaxPool', 'MaxPool'),
+    *('GroupNormalization', 'InstanceNormalization'),
+}
 
 
 def load(network_class, path, *, input_shape=None, output=None, fused=None):
@@ -93,9 +99,10 @@ def _input(model, input_shape):
         raise ValueError(f'input {name!r}: expected a batch of samples (N, ...), got {len(sizes)} axes')
     shape, rank = sizes[1:], len(sizes) - 1
     channels_last = rank == 1 or _transposes_first(model, rank)
-    if rank == 3 and not channels_last:
-        # A file that flattens images at once does not say. A first axis of 1 or 3 is that of the channels.
-        channels_last = tuple(shape) == input_shape or (shape[-1] in (1, 3) and shape[0] not in (1, 3, None))
+    if rank == 3 and not any(node.kind in CHANNELS_FIRST for node in model.nodes):
+        # A file that flattens images at once does not say. A last axis of 1 or 3 is that of the channels.
+        by_sizes = shape[-1] in (1, 3) and shape[0] not in (1, 3, None)
+        channels_last = channels_last or by_sizes or tuple(shape) == input_shape
     if input_shape is not None:
         given = list(input_shape) if channels_last else [input_shape[-1], *input_shape[:-1]]
         if len(given) != rank or any(size not in (None, ours) for size, ours in zip(shape, given, strict=True)):
@@ -106,6 +113,8 @@ def _input(model, input_shape):
             f'input {name!r}: its sizes {tuple(sizes)} are left open; give input_shape=, such as (28, 28, 1)'
         )
     shape = shape_of_sample(tuple(shape), f'input {name!r}')
+    if math.prod(shape) > MOST_NUMBERS:
+        raise ValueError(f'input {name!r}: expected at most {MOST_NUMBERS:,} numbers in a sample, got shape {shape}')
     if channels_last:
         return Value(-1, shape, tuple(range(rank)), None, rank - 1), sizes[0]
     return Value(-1, shape, (*range(1, rank), 0), None, 0), sizes[0]
