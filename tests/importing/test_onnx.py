@@ -128,16 +128,11 @@ def test_images_that_are_flattened_at_once_have_the_channels_last_where_the_size
 def test_a_convolution_says_that_channels_come_first(path, shape):
     proto = model([node('Conv', 'x w')], shape, {'w': W[..., :1, :1]})
     sizes = (*shape[1:], shape[0])
-    assert cnnx.Network.load(saved(path, proto)).input_shape == sizes
-    assert cnnx.Network.load(saved(path, proto), input_shape=sizes).input_shape == sizes
+    assert load(path, proto).input_shape == sizes
+    assert load(path, proto, input_shape=sizes).input_shape == sizes
 
 
 def test_an_input_that_is_too_large_is_refused(path):
     proto = model([node('Flatten', 'x')], (3, 2**15, 2**15), {})
     with pytest.raises(cnnx.CheckpointError, match='expected at most 67,108,864 numbers in a sample'):
         load(path, proto)
-
-
-def saved(path, proto):
-    path.write_bytes(proto.SerializeToString())
-    return path

@@ -28,10 +28,6 @@ function says(text) {
   return element('p', {}, text);
 }
 
-function hint(text) {
-  return element('p', { class: 'hint' }, text);
-}
-
 /* A line of a sum, its result in bold. */
 function sum(text, result) {
   return element('p', { class: 'sum' }, `${text} = `, element('b', {}, result));
@@ -286,7 +282,7 @@ function explainOthers(layer, [, , channel], numbers, value) {
     case 'ReLU':
       return [
         says(
-          `A rectified linear unit: ${x > 0 ? 'the number before is positive, and stays' : 'the number before is not positive, and becomes 0'}.`,
+          `ReLU keeps positive numbers: the number before ${x > 0 ? 'is positive, and stays' : 'is not, and becomes 0'}.`,
         ),
         sum(`max(0, ${shown(x)})`, result),
       ];

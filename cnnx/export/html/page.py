@@ -141,9 +141,10 @@ def _samples(network, samples, description):
         scores = network.predict(images)
         is_wrong = (scores.argmax(axis=1) != digits) & (description['output'] != 'numbers')
         chosen = [place for digit in range(10) for place in _first(digits == digit, is_wrong)[:2]]
-        misread = [place for place in scores.max(axis=1).argsort()[::-1] if is_wrong[place] and place not in chosen]
-        chosen += misread[:MISREAD]
-        attribution = f'The network misreads the last {len(misread[:MISREAD])}. ' if misread else ''
+        most_certain = scores.max(axis=1).argsort()[::-1]
+        misread = [place for place in most_certain if is_wrong[place] and place not in chosen][:MISREAD]
+        chosen += misread
+        attribution = f'The network misreads the last {len(misread)}. ' if misread else ''
         labels = digits[chosen].tolist()
         return {**_packed(images[chosen], low, high), 'labels': labels, 'attribution': attribution + ATTRIBUTION}
     if not isinstance(samples, (tuple, list)) or len(samples) != 2:

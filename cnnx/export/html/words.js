@@ -109,3 +109,7 @@ function element(tag, attributes = {}, ...children) {
   made.append(...children);
   return made;
 }
+
+function hint(text) {
+  return element('p', { class: 'hint' }, text);
+}
