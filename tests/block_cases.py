@@ -12,7 +12,8 @@ from cnnx._util.windows import window_over
 
 MODULES = (
     *('program', 'convolution_block', 'winograd_block', 'dense_block', 'softmax_block'),
-    *('activations_block', 'pooling_block', 'dropout_block', 'normalization_block'),
+    *('activations_block', 'pooling_block', 'dropout_block', 'normalization_block', 'depthwise_block'),
+    *('transposed_convolution_block', 'interpolation_block', 'merging_block'),
 )
 THREADS = (1, 2, 3, 4, 8)
 # Multiply-adds of a case at most, so that NumPy, too, is done in a moment.
@@ -79,6 +80,79 @@ class Winograd(Convolution):
         return backend.WinogradBlock(
             a.x, a.weights, a.bias, a.y, self.window[0], self.relu, a.dy, a.dx if self.dx else None, a.dweights, a.dbias
         )
+
+
+class Depthwise(NamedTuple):
+    """A shape of a DepthwiseBlock."""
+
+    image: tuple
+    channels: int
+    kernel: tuple
+    stride: tuple
+    padding: str
+    dilation: tuple = (1, 1)
+    dx: bool = True
+    batch: int = 3
+    dtype: str = 'float32'
+
+    @property
+    def window(self):
+        return window_over(self.image, self.kernel, self.stride, self.padding, self.dilation)
+
+    def shapes(self):
+        return (*self.image, self.channels), (*self.window[1], self.channels), (*self.kernel, 1, self.channels)
+
+    def block(self, backend, a):
+        dx = a.dx if self.dx else None
+        return backend.DepthwiseBlock(a.x, a.weights, a.bias, a.y, self.window[0], a.dy, dx, a.dweights, a.dbias)
+
+
+class TransposedConvolution(NamedTuple):
+    """A shape of a TransposedConvolutionBlock, whose output is larger than its input, `small`."""
+
+    small: tuple
+    channels: int
+    filters: int
+    kernel: tuple
+    stride: tuple
+    dx: bool = True
+    batch: int = 3
+    dtype: str = 'float32'
+
+    @property
+    def large(self):
+        axes = zip(self.small, self.kernel, self.stride, strict=True)
+        return tuple((size - 1) * stride + kernel for size, kernel, stride in axes)
+
+    def shapes(self):
+        weights = (*self.kernel, self.filters, self.channels)
+        return (*self.small, self.channels), (*self.large, self.filters), weights, (self.filters,)
+
+    def block(self, backend, a):
+        window, _ = window_over(self.large, self.kernel, self.stride, 'valid')
+        dx = a.dx if self.dx else None
+        return backend.TransposedConvolutionBlock(a.x, a.weights, a.bias, a.y, window, a.dy, dx, a.dweights, a.dbias)
+
+
+class Interpolation(NamedTuple):
+    """A shape of an InterpolationBlock."""
+
+    image: tuple
+    larger: tuple
+    channels: int
+    dx: bool = True
+    batch: int = 3
+    dtype: str = 'float32'
+
+    def shapes(self):
+        return (*self.image, self.channels), (*self.larger, self.channels), (1, 1)
+
+    def block(self, backend, a):
+        rows, columns = (
+            np.maximum(0, 1 - np.abs(np.arange(new)[:, np.newaxis] * old / new - np.arange(old)))
+            for old, new in zip(self.image, self.larger, strict=True)
+        )
+        return backend.InterpolationBlock(rows, columns, a.x, a.y, a.dy, a.dx if self.dx else None)
 
 
 class Dense(NamedTuple):
@@ -199,8 +273,8 @@ class Arrays:
     MARK = 0xFF  # a NaN in every dtype: what is read of it and used shows in the result
 
     def __init__(self, shapes, capacity, dtype, place=None):
-        sample, output, weights = shapes
-        bias = weights[-1:]
+        sample, output, weights, *others = shapes
+        bias = others[0] if others else weights[-1:]
         self._memory = {}
         self._place = place or self._guarded
         for name, shape in {

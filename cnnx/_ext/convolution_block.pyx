@@ -36,8 +36,10 @@ from cnnx._ext.inline.window cimport as_window
 cdef enum:
     # A band of the backward pass: as many pooled rows as keep what is added to below this.
     BAND_BYTES = 40960
-    # A tile of the dense backward pass: as many positions as keep their windows below this.
+    # A tile of a row, or of the dense backward pass: as many positions as keep what they read below this.
     TILE_BYTES = 24576
+
+ONE_PIXEL = (1, 1, 1, 1, 0, 0, 1, 1)  # a window
 
 
 cdef class ConvolutionBlock(Block):
@@ -73,7 +75,10 @@ cdef class ConvolutionBlock(Block):
         s.P, s.Q, s.F = y.shape[1:]
         s.rows, s.columns = positions
         s.window, s.relu, s.pooled = as_window(window), relu, pool is not None
-        s.pool = as_window(pool if s.pooled else (1, 1, 1, 1, 0, 0, 1, 1))
+        s.pool = as_window(pool if s.pooled else ONE_PIXEL)
+        s.pointwise = tuple(window) == ONE_PIXEL and not s.pooled
+        if s.pointwise:
+            s.H, s.W, s.P, s.Q, s.rows, s.columns = 1, s.H * s.W, 1, s.P * s.Q, 1, s.P * s.Q
         if self.doubles:
             self.lay_out(len(y), size, lanes(<double*> NULL))
         else:
@@ -92,9 +97,11 @@ cdef class ConvolutionBlock(Block):
         s.wide_F = round_up(s.F, width)
         # Beyond the image's end a vector may be read.
         s.image = round_up(s.padded_rows * s.padded_columns * s.C + width, width)
+        s.tiles = max(1, s.columns * s.window.stride_width * s.C * size // TILE_BYTES)
         numbers = self.lay_out_forward(width)
         if a.dy != NULL:
-            a.origins = <int32_t*> self.room(capacity * s.map * sizeof(int32_t))
+            if s.pooled:
+                a.origins = <int32_t*> self.room(capacity * s.map * sizeof(int32_t))
             numbers = max(numbers, self.lay_out_backward(size, width))
         self.scratch_bytes = (numbers + width) * size
         return 0

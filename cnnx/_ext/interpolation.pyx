@@ -4,12 +4,12 @@ Letters: N images, H lines of an image before, P after, L numbers to a line.
 """
 
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
 from cython.parallel cimport parallel, prange
 
 from cnnx._ext.inline.checks cimport check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.interpolation cimport add_lines, find_band
 
 
 def interpolate(
@@ -42,25 +42,3 @@ def interpolate(
                 &y[i // P, i % P, 0])
         restore_mode(mode)
     free(bands)
-
-
-cdef void find_band(Py_ssize_t H, const floating* row, Py_ssize_t* band) noexcept nogil:
-    """Write where the numbers of a row that are not zero begin and end."""
-    band[0], band[1] = 0, H
-    while band[1] > 0 and row[band[1] - 1] == 0:
-        band[1] -= 1
-    while band[0] < band[1] and row[band[0]] == 0:
-        band[0] += 1
-
-
-cdef void add_lines(
-    const Py_ssize_t* band, Py_ssize_t L,
-    const floating* row,                     # IN   (H)
-    const floating* x,                       # IN   (H, L)
-    floating* y,                             # OUT  (L)
-) noexcept nogil:
-    cdef Py_ssize_t h, i
-    memset(y, 0, L * sizeof(floating))
-    for h in range(band[0], band[1]):
-        for i in range(L):
-            y[i] += row[h] * x[h * L + i]

@@ -21,7 +21,6 @@ import numpy as np
 from cnnx._ext.inline.array_pointer cimport pointer_to
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
-from cnnx._ext.inline.floating cimport floating
 
 cdef extern from "threads.h" nogil:
     ctypedef struct Barrier "barrier":
@@ -92,27 +91,21 @@ cdef class Block:
 
 
 cdef class Gather(Block):
-    """Copy the samples of a batch from the array of all samples, or add them to what the batch holds.
+    """Copy the samples of a batch from the array of all samples.
 
     Args:
-        batch: (capacity, ...), written; of floats, where samples are added.
-        add: whether to add.
+        batch: (capacity, ...), written.
     """
 
     cdef const char* source
     cdef char* batch
     cdef size_t row
     cdef Py_ssize_t rows          # of the source
-    cdef bint add
     cdef object _source
 
-    def __init__(self, batch, bint add=False):
+    def __init__(self, batch):
         self.batch = <char*> self.pointer(batch)
         self.row = batch.nbytes // len(batch)
-        self.add = add
-        self.doubles = batch.dtype == np.float64
-        if add and batch.dtype not in (np.float32, np.float64):
-            raise ValueError(f'expected a batch of float32 or float64, got {batch.dtype}')
 
     def read_from(self, source):
         """Take samples from an array like the batch's, contiguous, of any length; from None, take none."""
@@ -140,25 +133,13 @@ cdef class Gather(Block):
 
     cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
         cdef Py_ssize_t i
-        cdef char* target
-        cdef const char* sample
         if self.source == NULL:
             return
         for i in range(span.last - span.first):
-            target = self.batch + (span.y + i) * self.row
-            sample = self.source + (span.first + i if span.order == NULL else span.order[span.first + i]) * self.row
-            if not self.add:
-                memcpy(target, sample, self.row)
-            elif self.doubles:
-                add_up(<double*> target, <const double*> sample, self.row // sizeof(double))
-            else:
-                add_up(<float*> target, <const float*> sample, self.row // sizeof(float))
-
-
-cdef inline void add_up(floating* target, const floating* numbers, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        target[i] += numbers[i]
+            memcpy(
+                self.batch + (span.y + i) * self.row,
+                self.source + (span.first + i if span.order == NULL else span.order[span.first + i]) * self.row,
+                self.row)
 
 
 cdef void* aligned(size_t size, list kept) except NULL:

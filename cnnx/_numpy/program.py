@@ -14,11 +14,10 @@ class Block:
 
 
 class Gather(Block):
-    """Copy the samples of a batch from the array of all samples, or add them to what the batch holds."""
+    """Copy the samples of a batch from the array of all samples."""
 
-    def __init__(self, batch, add=False):
+    def __init__(self, batch):
         self.batch = batch
-        self.add = add
         self.source = self.order = None
 
     def read_from(self, source):
@@ -27,11 +26,7 @@ class Gather(Block):
     def forward(self, samples, training):
         if self.source is None:
             return
-        picked = self.source[:samples] if self.order is None else self.source[self.order]
-        if self.add:
-            self.batch[:samples] += picked
-        else:
-            self.batch[:samples] = picked
+        self.batch[:samples] = self.source[:samples] if self.order is None else self.source[self.order]
 
 
 class Program:

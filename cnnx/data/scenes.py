@@ -1,5 +1,6 @@
 """Scenes for segmentation and detection: digits of several sizes on a canvas with clutter and noise."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -114,6 +115,7 @@ def _scaled(digit, height, width):
     return _interpolation(height, digit.shape[0]) @ digit @ _interpolation(width, digit.shape[1]).T
 
 
+@functools.lru_cache(maxsize=4096)
 def _interpolation(new, old):
     """Return the matrix (new, old) that scales a row linearly, averaging where it becomes shorter."""
     middles = (np.arange(new) + 0.5) * old / new - 0.5

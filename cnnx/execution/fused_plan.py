@@ -1,16 +1,14 @@
-"""The fast plan of a network: neighbouring layers that blocks can run are one stage, and the loss runs with the last.
+"""The fast plan of a network: layers that blocks can run are one stage, and the loss runs with the last.
 
 Which layers these are is in fusion.py, how they run in program.py. Layers that no block runs are stages of their own,
 as on the plain path in plan.py.
 """
 
-import itertools
-
 from cnnx.execution import graph
-from cnnx.execution.fusion import Fusion, fuse, passing
+from cnnx.execution.fusion import Fusion, fuse_graph, passing
 from cnnx.execution.plan import Plan
 from cnnx.execution.program import Sweep
-from cnnx.layers import Add, BatchNormalization, Sigmoid, Softmax
+from cnnx.layers import BatchNormalization, Sigmoid, Softmax
 from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy
 
 # Stands for the gradient where a sweep has computed the loss and its backward pass too: not None, or `graph.backward`
@@ -137,58 +135,50 @@ class FusedPlan(Plan):
         """Return a new route; the backward pass goes through the layers from `first` on."""
         passed = [] if training else [layer.index for layer in self._layers if layer.only_in_training]
         kept, reads = graph.without(self._reads, passed)
-        ends, stages, stage_reads, loss = {-1: -1}, [], [], None
-        chains = graph.chains(reads)
-        for chain in chains:
-            layers = [self._layers[kept[i]] for i in chain]
-            found, loss = self._stages_of(layers, purpose, training, first, last=chain is chains[-1])
-            for stage in found:
-                stage_reads.append(
-                    tuple(ends[place] for place in reads[chain[0]]) if stage is found[0] else (len(stages) - 1,)
+        layers, backward = [self._layers[i] for i in kept], first < len(self._layers)
+        parts, reads = fuse_graph(layers, reads, self._apart(layers, purpose, training, backward))
+        loss, softmax = self._end(purpose, parts, reads)
+        # The gradient of the network's input is needed by `backward` alone.
+        learns = {-1: backward and purpose != 'learn'}
+        learns |= {i: (part.layer if isinstance(part, Fusion) else part).index >= first for i, part in enumerate(parts)}
+        settings = {'training': training or backward, 'fixed_weights': self._fixed_weights}
+        stages, stage_reads, stage_of = [], [], {-1: -1}
+        for begin, end in _closed(parts, reads):
+            sources = reads[begin]
+            if not isinstance(parts[begin], Fusion):
+                stages.append(self._runs[parts[begin].index])
+            else:
+                sources = list(dict.fromkeys(place for places in reads[begin:end] for place in places if place < begin))
+                inner = {place: -1 - k for k, place in enumerate(sources)} | {i: i - begin for i in range(begin, end)}
+                if end == len(parts):
+                    settings |= {'loss': loss, 'softmax': softmax}
+                stages.append(
+                    Sweep(
+                        parts[begin:end],
+                        [tuple(inner[place] for place in places) for places in reads[begin:end]],
+                        sum(not learns[i] for i in range(begin, end)),
+                        input_gradients=[learns[place] for place in sources],
+                        **settings,
+                    )
                 )
-                stages.append(stage)
-            ends[chain[-1]] = len(stages) - 1
+            stage_reads.append(tuple(stage_of[place] for place in sources))
+            stage_of[end - 1] = len(stages) - 1
         return Route(stage_reads, stages, with_loss=loss is not None)
 
-    def _stages_of(self, layers, purpose, training, first, last):
-        """Return the stages of neighbouring layers, and the loss that the last of them computes too, or None."""
-        backward = first < len(self._layers)
-        # A block writes the gradients of all its weights: a frozen layer runs by itself.
-        apart = [layer for layer in layers if backward and layer.parameters and not layer.learns]
-        if backward and not training:
-            apart += [layer for layer in layers if type(layer) is BatchNormalization]  # goes back by running statistics
-        if last and purpose != 'predict' and type(self.loss) is BinaryCrossEntropy and type(layers[-1]) is Sigmoid:
+    def _apart(self, layers, purpose, training, backward):
+        """Return the layers that run by themselves though there are blocks for them."""
+        if not backward:
+            apart = []
+        else:
+            # A block writes the gradients of all its weights: a frozen layer runs by itself.
+            apart = [layer for layer in layers if layer.parameters and not layer.learns]
+            if not training:  # a BatchNormalization goes back by running statistics
+                apart += [layer for layer in layers if type(layer) is BatchNormalization]
+        if purpose != 'predict' and type(self.loss) is BinaryCrossEntropy and layers and type(layers[-1]) is Sigmoid:
             apart.append(layers[-1])  # which keeps its input for the loss
-        merging = layers[:1] if layers[0].merges else []
-        parts = fuse(layers[len(merging) :], apart)
-        loss, softmax = self._end(purpose, parts) if last else (None, False)
-        # What an Add gives is added up as the sweep after it reads it.
-        added = bool(merging) and type(merging[0]) is Add and bool(parts) and isinstance(parts[0], Fusion)
-        if not added:
-            parts = [*merging, *parts]
-        stages = []
-        for kind, members in itertools.groupby(parts, type):
-            if kind is not Fusion:
-                stages += [self._runs[layer.index] for layer in members]
-                continue
-            fusions = list(members)
-            at_end = fusions[-1] is parts[-1]
-            stages.append(
-                Sweep(
-                    fusions,
-                    sum(fusion.layer.index < first for fusion in fusions),
-                    training=training or backward,
-                    # Learning does not need the gradient of the first layer's input.
-                    input_gradient=backward and fusions[0].layer.index >= first + (purpose == 'learn'),
-                    addends=len(merging[0].input_shape) if added and fusions[0] is parts[0] else 1,
-                    loss=loss if at_end else None,
-                    softmax=softmax and at_end,
-                    fixed_weights=self._fixed_weights,
-                )
-            )
-        return stages, loss
+        return apart
 
-    def _end(self, purpose, parts):
+    def _end(self, purpose, parts, reads):
         """Return the loss that the last fusion computes too, or None, and whether it computes the softmax after it.
 
         A Softmax that is computed there is removed from the parts. If no fusion was before it, one that passes on what
@@ -200,9 +190,10 @@ class FusedPlan(Plan):
         # Other losses than cross-entropy look for the logits that a Softmax has stored.
         with_softmax = last_is_softmax and purpose == 'predict'
         if last_is_softmax and (with_loss or with_softmax):
-            softmax = parts.pop()
+            softmax, places = parts.pop(), reads.pop()
             if not parts or not isinstance(parts[-1], Fusion):
                 parts.append(passing(softmax))
+                reads.append(places)
         fused = bool(parts) and isinstance(parts[-1], Fusion)
         return self.loss if with_loss and fused else None, with_softmax
 
@@ -212,3 +203,22 @@ class FusedPlan(Plan):
 
     def _loss_is_apart(self):
         return not self._route('learn').with_loss
+
+
+def _closed(parts, reads):
+    """Return where stages begin and end: as many fusions as can be of which only the last one's output is read outside.
+
+    What is no fusion is a stage of its own.
+    """
+    last_reader = {place: i for i, places in enumerate(reads) for place in places}
+    found, begin = [], 0
+    while begin < len(parts):
+        end, furthest, i = begin + 1, 0, begin
+        while i < len(parts) and isinstance(parts[i], Fusion):
+            if furthest <= i:
+                end = i + 1
+            furthest = max(furthest, last_reader.get(i, 0))
+            i += 1
+        found.append((begin, end))
+        begin = end
+    return found

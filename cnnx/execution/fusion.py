@@ -1,12 +1,15 @@
 """Fusion: which neighbouring layers run as one block, and in which order."""
 
 import math
+from collections import Counter
 from typing import NamedTuple
 
 from cnnx.execution import graph
 from cnnx.layers import (
+    Add,
     AveragePooling,
     BatchNormalization,
+    Concatenate,
     Convolutional,
     Dense,
     Dropout,
@@ -19,6 +22,8 @@ from cnnx.layers import (
     Sigmoid,
     Softmax,
     Tanh,
+    TransposedConvolutional,
+    UpSampling,
 )
 from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence
 
@@ -27,9 +32,10 @@ ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh)
 # Each number of y comes from the same one of x.
 ELEMENTWISE = (*ACTIVATIONS, Dropout, BatchNormalization)
 IN_BLOCKS = {
-    *(Convolutional, Dense, *ELEMENTWISE, MaxPooling, AveragePooling, GlobalAveragePooling, Flatten),
+    *(Convolutional, TransposedConvolutional, Dense, *ELEMENTWISE),
+    *(MaxPooling, AveragePooling, GlobalAveragePooling, UpSampling, Flatten, Add, Concatenate),
 }
-# What a block's backward pass reads of its y.
+# What a block's backward pass needs of its y.
 NOTHING, SIGNS, VALUES = range(3)
 # A number that only passes through a block costs as much as so many multiply-adds.
 PASSING = 8
@@ -60,11 +66,12 @@ class Fusion(NamedTuple):
     @property
     def work(self):
         """What a sample's forward pass costs, in multiply-adds."""
-        return self.layer.multiply_adds or PASSING * math.prod(self.layer.input_shape)
+        passed = self.shape if self.layer.merges else self.layer.input_shape
+        return self.layer.multiply_adds or PASSING * math.prod(passed)
 
     @property
-    def reads(self):
-        """What the backward pass reads of y."""
+    def needs(self):
+        """What the backward pass needs of y."""
         if isinstance(self.layer, (Sigmoid, Tanh)):
             return VALUES
         # A convolution's block keeps which numbers ReLU made zero after pooling.
@@ -110,6 +117,19 @@ def fuse(layers, apart=()):
     return parts
 
 
+def fuse_graph(layers, reads, apart=()):
+    """Return what `fuse` makes of each chain of a graph, and which of these parts read which (`cnnx.execution.graph`)."""
+    parts, part_reads, ends = [], [], {-1: -1}
+    for chain in graph.chains(reads):
+        places = tuple(ends[place] for place in reads[chain[0]])
+        for part in fuse([layers[i] for i in chain], apart):
+            part_reads.append(places)
+            places = (len(parts),)
+            parts.append(part)
+        ends[chain[-1]] = len(parts) - 1
+    return parts, part_reads
+
+
 def _is_plain(layer):
     """Whether blocks compute the layer with the settings that it has."""
     return getattr(layer, 'is_plain', True)
@@ -140,15 +160,17 @@ def _members(layers):
     """Return the first layer and those after it that run in one block with it, and the algorithm of a convolution.
 
     A convolution's block knows no max-pooling whose windows reach over the edges of the image, and none at all where
-    it computes by Winograd's method.
+    it computes by Winograd's method. A depthwise one's knows nothing else.
     """
     first, *others = layers
     allowed = {Convolutional: {ReLU, MaxPooling}, Dense: {ReLU}}.get(type(first), set())
     algorithm = 'direct'
     if type(first) is Convolutional:
         algorithm = first.fast_algorithm(pooled=bool(others) and type(others[0]) is MaxPooling)
-    if algorithm == 'winograd':
-        allowed = {ReLU}
+        if first.is_depthwise:
+            allowed = set()
+        elif algorithm == 'winograd':
+            allowed = {ReLU}
     members = [first]
     for layer in others:
         if type(layer) is Flatten:
@@ -160,19 +182,28 @@ def _members(layers):
     return members, algorithm
 
 
-def in_place(fusions, first):
+def in_place(fusions, reads, first):
     """Return which fusions write over what they read; the backward pass goes through those from `first` on.
 
-    They may where nothing is lost that the backward pass of the fusion before them reads. Dropout may write over
-    numbers whose signs are read: a number that it drops has no gradient, whatever its sign was. The backward pass of
-    a BatchNormalization reads what it was given.
+    They may where nothing else reads it, and nothing is lost that the backward pass of the fusion before them needs.
+    Dropout may write over numbers whose signs are needed: a number that it drops has no gradient, whatever its sign
+    was. The backward pass of a BatchNormalization needs what it was given. An Add writes over the first of what it
+    reads.
+
+    Args:
+        fusions: in order.
+        reads: which of them read which (`cnnx.execution.graph`).
+        first: the first that the backward pass goes through.
     """
-    found, kept = [], NOTHING
+    readers = Counter(place for places in reads for place in places)
+    found, kept = [], {}
     for i, fusion in enumerate(fusions):
+        x = reads[i][0]
         least = {Dropout: SIGNS, Flatten: VALUES, Softmax: VALUES}.get(type(fusion.layer), NOTHING)
         keeps = isinstance(fusion.layer, BatchNormalization) and i >= first
-        found.append(isinstance(fusion.layer, (*ELEMENTWISE, Flatten, Softmax)) and kept <= least and not keeps)
-        kept = max(kept if found[-1] else NOTHING, fusion.reads if i >= first else NOTHING)
+        writes_over = isinstance(fusion.layer, (*ELEMENTWISE, Flatten, Softmax, Add)) and not keeps
+        found.append(writes_over and readers[x] == 1 and kept.get(x, NOTHING) <= least)
+        kept[i] = max(kept.get(x, NOTHING) if found[-1] else NOTHING, fusion.needs if i >= first else NOTHING)
     return found
 
 
@@ -184,8 +215,7 @@ def fuses_loss(layers, loss):
 
 def describe_fusions(layers, reads, loss):
     """Return lines that say which layers run as one."""
-    parts = [part for chain in graph.chains(reads) for part in fuse([layers[i] for i in chain])]
-    fusions = [part for part in parts if isinstance(part, Fusion)]
+    fusions = [part for part in fuse_graph(layers, reads)[0] if isinstance(part, Fusion)]
     lines = [f'layers {fusion.name} run as one block' for fusion in fusions if len(fusion.layers) > 1]
     alone = [fusion for fusion in fusions if len(fusion.layers) == 1 and fusion.algorithm == 'winograd']
     if alone:

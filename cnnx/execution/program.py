@@ -1,4 +1,4 @@
-"""Programs: compiled blocks with their arrays, which carry a batch through several layers in one call.
+"""Programs: compiled blocks with their arrays, which carry a batch through several layers, or a graph, in one call.
 
 A block computes a few layers in one pass, so that what lies between them is never stored: convolution, ReLU and
 max-pooling; or a dense layer and ReLU. A program carries a tile of samples through all of its blocks, forward and back.
@@ -6,6 +6,7 @@ max-pooling; or a dense layer and ReLU. A program carries a tile of samples thro
 
 import math
 import time
+from collections import Counter
 
 import numpy as np
 
@@ -13,17 +14,22 @@ from cnnx import kernels
 from cnnx._util.arrays import array_with_slack
 from cnnx.execution.fusion import in_place
 from cnnx.layers import (
+    Add,
     BatchNormalization,
+    Concatenate,
     Convolutional,
     Dense,
     Dropout,
     Flatten,
+    GlobalAveragePooling,
     LeakyReLU,
     MaxPooling,
     ReLU,
     Sigmoid,
     Softmax,
     Tanh,
+    TransposedConvolutional,
+    UpSampling,
 )
 
 # What blocks call activations.
@@ -34,12 +40,12 @@ class BoundProgram:
     """Blocks with their arrays, for batches of up to `capacity` samples.
 
     Args:
-        fusions: as `fuse` gives them, of neighbouring layers.
+        fusions: as `fuse_graph` gives them; the last one's output is the program's.
+        reads: which of them read which. Arrays that they read from outside, the *sources*, have the places -1, -2, ...
         capacity: the largest batch.
         training: whether layers do what they do in training.
         first: the first fusion that the backward pass goes through; as many as there are for no backward pass.
-        input_gradient: whether the backward pass computes the gradient of the first fusion's input.
-        addends: how many arrays are added up to the first fusion's input, those of an Add layer; 1 for no addition.
+        input_gradients: for each source, whether the backward pass computes its gradient.
         loss: a `CategoricalCrossEntropy`, computed from the last block's output in the same sweep, or None.
         weight_shape: of the weights of a sample, () for a number, where the loss has weights; else None.
         softmax: whether to compute the softmax of the last block's output.
@@ -52,18 +58,18 @@ class BoundProgram:
         blocks, names: what runs, and which layers it stands for.
         y: (capacity, ...), the network's output.
         dy: (capacity, ...), the gradient of y, to write between a forward and a backward pass.
-        dx: (capacity, ...), the gradient of what the first block reads, or None.
+        dxs: the gradients of the sources, (capacity, ...), or None.
     """
 
     def __init__(
         self,
         fusions,
+        reads,
         capacity,
         *,
         training,
         first,
-        input_gradient=False,
-        addends=1,
+        input_gradients,
         loss=None,
         weight_shape=None,
         softmax=False,
@@ -85,7 +91,7 @@ class BoundProgram:
         in_tiles = (loss and not any(self._of_batch)) or not self.backward
         self._in_tiles = self._backend.Program.tile is not None and in_tiles
         self.blocks, self.names, self._gathers, self._dropouts, self._normalizations = [], [], [], [], []
-        self._add_fusions(fusions, first, input_gradient, addends, softmax)
+        self._add_fusions(fusions, reads, first, input_gradients, softmax)
         if loss:
             self._add_loss(loss, weight_shape)
         if softmax:
@@ -97,48 +103,58 @@ class BoundProgram:
             return fusion.layer.weights.nbytes > self._backend.DenseBlock.large_bytes
         return isinstance(fusion.layer, BatchNormalization) and learns
 
-    def _add_fusions(self, fusions, first, input_gradient, addends, softmax):
-        """Make the blocks of the fusions in order: each one reads as its x what the one before wrote as its y."""
-        over = in_place(fusions, first)
-        local = self._local(fusions, first, over, input_gradient, softmax)
-        shape = fusions[0].layer.input_shape
-        y, dy = self._buffer(shape, local[0]), self._buffer(shape) if input_gradient else None
-        self.dx = dy
-        self._add('batch', self._backend.Gather(y), False, local[0])
-        for _ in range(addends - 1):
-            self._add('Add', self._backend.Gather(y, True), False, local[0])
-        for i, fusion in enumerate(fusions):
-            x, dx, shape = y, dy, fusion.shape
-            if over[i]:
-                # In place. Without a dx no dy is needed: the first fusion that learns has weights, and is not in place.
-                y, dy = x.reshape(len(x), *shape), None if dx is None else dx.reshape(len(dx), *shape)
-            else:
-                y = self._buffer(shape, local[i + 1])
-                dy = None
-                if i >= first:
-                    writes_over = isinstance(fusion.layer, BatchNormalization) and dx is not None
-                    dy = dx.reshape(len(dx), *shape) if writes_over else self._buffer(shape, local[i + 1])
-            block = self._block(fusion, x, y, dy, dx)
-            if block is not None:
-                self._add(fusion.name, block, local[i], local[i + 1])
-        self.y, self.dy = y, dy
+    def _add_fusions(self, fusions, reads, first, input_gradients, softmax):
+        """Make the blocks of the fusions in order: each one reads what those before it have written as their y.
 
-    def _local(self, fusions, first, over, input_gradient, softmax):
-        """Return which of the arrays before, between and after the fusions hold a tile for each thread.
+        `y`, `local` and `gradients` go by place, as `reads` does: the sources stand at the end, from the last place on.
+        """
+        over = in_place(fusions, reads, first)
+        local = self._local(fusions, reads, first, over, input_gradients, softmax)
+        y, gradients = [None] * len(local), [None] * len(local)
+        readers = Counter(place for places in reads for place in places)
+        self.dxs = []
+        for place, shape in _source_shapes(fusions, reads):
+            y[place] = self._buffer(shape, local[place])
+            self.dxs.append(self._buffer(shape, local[place]) if input_gradients[-1 - place] else None)
+            self._add('batch', self._backend.Gather(y[place]), False, local[place])
+            gradients[place] = self._fork(self.dxs[-1], readers[place], local[place])
+        for i, fusion in enumerate(fusions):
+            xs, dxs = [y[place] for place in reads[i]], [gradients[place].pop(0) for place in reads[i]]
+            x, dx, shape, dy = xs[0], dxs[0], fusion.shape, None
+            y[i] = x.reshape(len(x), *shape) if over[i] else self._buffer(shape, local[i])
+            if dx is not None and (over[i] or isinstance(fusion.layer, BatchNormalization)):
+                dy = dx.reshape(len(dx), *shape)
+            elif i >= first:
+                dy = self._buffer(shape, local[i])
+            if not (over[i] and isinstance(fusion.layer, (Flatten, Softmax))):  # which then have nothing to do
+                self._add(fusion.name, self._block(fusion, xs, y[i], dy, dxs), local[reads[i][0]], local[i])
+            gradients[i] = self._fork(dy, readers[i], local[i])
+        self.y, self.dy = y[i], dy
+
+    def _fork(self, dy, readers, local):
+        """Return where each reader of an output writes its gradient; the last one's is dy, and gets the others added."""
+        if dy is None or readers < 2:
+            return [dy] * readers
+        others = [array_with_slack(dy.shape, self._dtype) for _ in range(readers - 1)]
+        self._add('sum of gradients', self._backend.ForkBlock(dy, others[::-1]), local, local)
+        return [*others, dy]
+
+    def _local(self, fusions, reads, first, over, input_gradients, softmax):
+        """Return which of the fusions' outputs, and of the sources, are arrays that hold a tile for each thread.
 
         Whole batches are needed of what goes in and out, and of what a dense layer's gradient is made from.
         """
-        whole = [not self._in_tiles] * (len(fusions) + 1)
-        whole[0] = whole[0] or input_gradient
-        whole[-1] = whole[-1] or not softmax
-        for i, fusion in enumerate(fusions):
-            if self._of_batch[i] or (isinstance(fusion.layer, Dense) and i >= first):
-                whole[i] = whole[i + 1] = True
-        same = [i for i, each in enumerate(over) if each]
-        for i in same:
-            whole[i + 1] = whole[i + 1] or whole[i]
-        for i in reversed(same):
-            whole[i] = whole[i + 1]
+        last = len(fusions) - 1
+        whole = [not self._in_tiles or (i == last and not softmax) for i in range(len(fusions))]
+        whole += [not self._in_tiles or wanted for wanted in reversed(input_gradients)]
+        for _ in whole:  # until it settles, at the latest
+            for i, fusion in enumerate(fusions):
+                places = [*reads[i], i]
+                of_batch = self._of_batch[i] or (isinstance(fusion.layer, Dense) and i >= first)
+                alike = over[i] or fusion.layer.merges
+                if of_batch or (alike and any(whole[place] for place in places)):
+                    for place in places:
+                        whole[place] = True
         return [not each for each in whole]
 
     def _add_loss(self, loss, weight_shape):
@@ -155,11 +171,8 @@ class BoundProgram:
         logits, self.y = self.y, self._buffer(self.y.shape[1:])
         self._add('Softmax', self._backend.SoftmaxBlock(logits, self.y), self._in_tiles)
 
-    def _block(self, fusion, x, y, dy, dx):
-        """Return the block of a fusion, or None where nothing is to be done."""
-        layer, backend = fusion.layer, self._backend
-        if isinstance(layer, (Flatten, Softmax)):
-            return None
+    def _block(self, fusion, xs, y, dy, dxs):
+        layer, backend, x, dx = fusion.layer, self._backend, xs[0], dxs[0]
         if type(layer) in ACTIVATION_NAMES:
             slope = layer.negative_slope if isinstance(layer, LeakyReLU) else 0.0
             return backend.ActivationBlock(ACTIVATION_NAMES[type(layer)], slope, x, y, dy, dx)
@@ -169,9 +182,21 @@ class BoundProgram:
             return block
         if isinstance(layer, BatchNormalization):
             return self._normalization_block(layer, x, y, dy, dx)
-        if isinstance(layer, (Convolutional, Dense)):
+        # A Flatten after a layer is in its fusion: y is flat then. Blocks know it as the layer gives it.
+        shape = x.shape[1:] if isinstance(layer, (Flatten, Softmax)) else (fusion.pooling or layer).shape
+        if isinstance(layer, GlobalAveragePooling):
+            shape = (1, 1, *shape)
+        y, dy = (None if array is None else array.reshape(len(array), *shape) for array in (y, dy))
+        if isinstance(layer, Add):
+            return backend.AddBlock(xs, y, dy, dxs)
+        if isinstance(layer, Concatenate):
+            return backend.ConcatenateBlock(xs, y, layer.axis_of_batch, dy, dxs)
+        if isinstance(layer, (Flatten, Softmax)):  # a copy
+            return backend.ConcatenateBlock(xs, y, 1, dy, dxs)
+        if isinstance(layer, UpSampling):
+            return backend.InterpolationBlock(layer.rows, layer.columns, x, y, dy, dx)
+        if isinstance(layer, (Convolutional, TransposedConvolutional, Dense)):
             return _weighted_block(backend, fusion, x, y, dy, dx)
-        y, dy = (None if array is None else _as_images(array, layer) for array in (y, dy))
         return backend.PoolingBlock(not isinstance(layer, MaxPooling), x, y, layer.window, dy, dx)
 
     def _normalization_block(self, layer, x, y, dy, dx):
@@ -202,8 +227,8 @@ class BoundProgram:
         Args:
             samples: how many.
             forward, backward: which passes.
-            sources: (x,), (x, labels) or (x, labels, weights), where x is `addends` arrays: to read the samples from,
-                contiguous, of the program's dtypes; none for a backward pass alone.
+            sources: the arrays, then labels and weights or not: to read the samples from, contiguous, of the program's
+                dtypes; none for a backward pass alone.
             order: which of them make up the batch, (samples,) int64; None for the first ones.
         """
         self.samples = samples
@@ -251,14 +276,13 @@ class Sweep:
     """Fused layers that run as one program, which is rebuilt for a larger batch, more threads or another backend.
 
     Args:
-        fusions: as `fuse` gives them, of neighbouring layers.
-        first, settings: what `BoundProgram` takes.
+        fusions, reads, first, settings: what `BoundProgram` takes.
     """
 
-    def __init__(self, fusions, first, **settings):
+    def __init__(self, fusions, reads, first, **settings):
         self.fusions = fusions
+        self.reads = reads
         self.learns = first < len(fusions)
-        self.addends = settings.get('addends', 1)
         self._settings = {'first': first, **settings}
         self._programs = {}
         self._latest = None
@@ -270,7 +294,7 @@ class Sweep:
         program = self._programs.get(key)
         if program is None or program.capacity < samples or program.threads < kernels.num_threads():
             program = self._programs[key] = BoundProgram(
-                self.fusions, max(samples, 1), weight_shape=weight_shape, **self._settings
+                self.fusions, self.reads, max(samples, 1), weight_shape=weight_shape, **self._settings
             )
         self._latest = program
         return program
@@ -279,11 +303,11 @@ class Sweep:
         """Return the output of the last fusion for a batch.
 
         Args:
-            x: (N, ...), or, where there is an order, what the batch is picked from; a list, where several are added.
+            x: (N, ...), or, where there is an order, what the batch is picked from; a list of several sources.
             training: as the sweep was made for.
             order: as for `BoundProgram.run`.
         """
-        sources = self._addends(x)
+        sources = _as_list(x)
         samples = len(sources[0] if order is None else order)
         program = self.program(samples)
         program.run(samples, sources=sources, order=order)
@@ -304,7 +328,7 @@ class Sweep:
             order: as for `BoundProgram.run`.
         """
         x, labels, *weights = arrays
-        sources = *self._addends(x), labels, *weights
+        sources = *_as_list(x), labels, *weights
         samples = len(sources[0] if order is None else order)
         program, loss = self.program(samples, *(array.shape[1:] for array in weights)), self._settings['loss']
         count = samples * math.prod(labels.shape[1:])
@@ -315,68 +339,57 @@ class Sweep:
         return *program.loss.totals(samples), count
 
     def backward(self, dy):
-        """Write the parameters' gradients for the latest batch, and return that of its x, or None.
+        """Write the parameters' gradients for the latest batch; return that of its x or None, or a list of several.
 
-        A sweep with the loss has done so already, and takes no dy. Of several arrays that are added up, each has the
-        same gradient.
+        A sweep with the loss has done so already, and takes no dy.
         """
         program = self._latest
         if program.loss is None:
             program.dy[: len(dy)] = dy
             program.run(len(dy), forward=False, backward=True)
-        dx = None if program.dx is None else program.dx[: program.samples]
-        return dx if self.addends == 1 else [dx] * self.addends
-
-    def _addends(self, x):
-        return (x,) if self.addends == 1 else tuple(x)
+        dxs = [None if dx is None else dx[: program.samples] for dx in program.dxs]
+        return dxs if len(dxs) > 1 else dxs[0]
 
     def times(self, x):
         """Return the seconds of the blocks' passes over the latest batch, [(forward, backward), ...], and y."""
-        samples = len(self._addends(x)[0])
+        samples = len(_as_list(x)[0])
         return self._latest.times(samples), self._latest.y[:samples]
 
     def parts(self):
         """Return [(name, multiply-adds of both passes over a sample)] of the blocks."""
-        first, counts = self._settings['first'], {}
+        first, wanted, counts = self._settings['first'], self._settings['input_gradients'], {}
         for i, fusion in enumerate(self.fusions):
-            input_gradient = i > first or (i == first and self._settings['input_gradient'])
+            place = self.reads[i][0]
+            input_gradient = place >= first or (place < 0 and wanted[-1 - place])
             counts[fusion.name] = fusion.layer.multiply_adds * (1 + (i >= first) + input_gradient)
         return [(name, counts.get(name, 0)) for name in self._latest.names]
 
 
-def _as_images(array, pooling):
-    """Return what comes out of a pooling as images, (N, P, Q, C)."""
-    positions = pooling.shape[:-1] or (1, 1)
-    return array.reshape(len(array), *positions, pooling.shape[-1])
+def _as_list(x):
+    return x if isinstance(x, list) else [x]
+
+
+def _source_shapes(fusions, reads):
+    """Return the places of the sources, -1, -2, ..., and the shape of a sample of each."""
+    shapes = {}
+    for fusion, places in zip(fusions, reads, strict=True):
+        of_x = fusion.layer.input_shape
+        shapes |= dict(zip(places, of_x if fusion.layer.merges else [of_x], strict=True))
+    return [(place, shapes[place]) for place in range(-1, min(shapes) - 1, -1)]
 
 
 def _weighted_block(backend, fusion, x, y, dy, dx):
     layer = fusion.layer
     weights, (bias, dbias) = layer.parameters[0], layer.bias_arrays()
+    arrays = x, weights.value, bias, y
     gradients = (dy, dx, weights.grad, dbias) if dy is not None else ()
-    if type(layer) is Dense:
-        return backend.DenseBlock(
-            x.reshape(len(x), -1),
-            weights.value,
-            bias,
-            y,
-            fusion.relu,
-            *(gradients and (dy, None if dx is None else dx.reshape(len(x), -1), *gradients[2:])),
-        )
-    shape = fusion.pooling.shape if fusion.pooling else layer.shape
-    y = y.reshape(len(y), *shape)
-    if dy is not None:
-        gradients = (dy.reshape(len(dy), *shape), *gradients[1:])
+    if isinstance(layer, Dense):
+        return backend.DenseBlock(*arrays, fusion.relu, *gradients)
+    if isinstance(layer, TransposedConvolutional):
+        return backend.TransposedConvolutionBlock(*arrays, layer.window, *gradients)
+    if layer.is_depthwise:
+        return backend.DepthwiseBlock(*arrays, layer.window, *gradients)
     if fusion.algorithm == 'winograd':
-        return backend.WinogradBlock(x, weights.value, bias, y, layer.window, fusion.relu, *gradients)
-    return backend.ConvolutionBlock(
-        x,
-        weights.value,
-        bias,
-        y,
-        layer.window,
-        layer.shape[:2],
-        fusion.pooling and fusion.pooling.window,
-        fusion.relu,
-        *gradients,
-    )
+        return backend.WinogradBlock(*arrays, layer.window, fusion.relu, *gradients)
+    pool = fusion.pooling and fusion.pooling.window
+    return backend.ConvolutionBlock(*arrays, layer.window, layer.shape[:2], pool, fusion.relu, *gradients)

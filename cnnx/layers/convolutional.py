@@ -91,7 +91,7 @@ class Convolutional(WeightedLayer):
 
     @property
     def _suits_winograd(self):
-        return self.kernel_size == (3, 3) and self.stride == (1, 1) and self.is_plain
+        return self.kernel_size == (3, 3) and self.stride == (1, 1) and self._is_whole
 
     def fast_algorithm(self, pooled):
         """Return how blocks compute it, 'direct' or 'winograd'; `pooled` says whether max-pooling comes after it."""
@@ -103,7 +103,12 @@ class Convolutional(WeightedLayer):
 
     @property
     def is_plain(self):
-        """Whether it is neither grouped nor dilated: blocks compute no others."""
+        """Whether blocks compute it: it is neither grouped nor dilated, or has one filter for each channel."""
+        return self._is_whole or (self.is_depthwise and self.num_filters == self.groups)
+
+    @property
+    def _is_whole(self):
+        """Whether it is neither grouped nor dilated."""
         return self.groups == 1 and pair(self.dilation, 'dilation') == (1, 1)
 
     @property

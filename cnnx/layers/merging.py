@@ -122,12 +122,12 @@ class Concatenate(Merging):
     def forward(self, x, training=False):
         x = self.check_input(x)
         y = self.empty('y', (len(x[0]), *self.shape))
-        np.concatenate(x, axis=self._axis_of_batch(), out=y)
+        np.concatenate(x, axis=self.axis_of_batch, out=y)
         self._saved = (y,)
         return y
 
     def backward(self, dy):
-        dy, axis = self.check_gradient(dy), self._axis_of_batch()
+        dy, axis = self.check_gradient(dy), self.axis_of_batch
         gradients, first = [], 0
         for i, shape in enumerate(self.input_shape):
             dx = self.empty(f'dx_{i}', (len(dy), *shape))
@@ -137,7 +137,9 @@ class Concatenate(Merging):
             first = last
         return gradients
 
-    def _axis_of_batch(self):
+    @property
+    def axis_of_batch(self):
+        """The axis as one of a batch, from 1 on."""
         return self.axis % len(self.shape) + 1
 
 

@@ -40,17 +40,17 @@ class UpSampling(Layer):
 
     def build(self, input_shape):
         counts = _nearest if self.interpolation == 'nearest' else _bilinear
-        self._rows, self._columns = map(counts, input_shape[:2], self.size)
+        self.rows, self.columns = map(counts, input_shape[:2], self.size)
 
     def forward(self, x, training=False):
         x = self.check_input(x)
         self._saved = (x,)
         y = self.empty('y', (len(x), *self.shape))
-        return self._run(self._rows, self._columns, x, y)
+        return self._run(self.rows, self.columns, x, y)
 
     def backward(self, dy):
         dy = self.check_gradient(dy)
-        return self._run(self._rows.T, self._columns.T, dy, self.empty('dx', (len(dy), *self.input_shape)))
+        return self._run(self.rows.T, self.columns.T, dy, self.empty('dx', (len(dy), *self.input_shape)))
 
     def _run(self, rows, columns, x, y):
         """Make y out of x: first the pixels of each row, then the rows."""

@@ -59,7 +59,9 @@ cdef inline void backward_pass(const Arrays* a, Span span, floating* scratch, fl
     cdef floating* rest = scratch + 2 * s.image
     for i in range(span.last - span.first):
         padded = with_padding(s, x + i * image, scratch)
-        if dpadded != NULL:
+        if dpadded != NULL and s.pointwise:
+            dpadded = <floating*> a.dx + (span.x + i) * image
+        elif dpadded != NULL:
             memset(dpadded, 0, s.image * sizeof(floating))
         if s.pooled:
             backward_sparse(a, padded, origins + i * s.map, dy + i * map, dpadded, partial, rest)
@@ -67,7 +69,7 @@ cdef inline void backward_pass(const Arrays* a, Span span, floating* scratch, fl
             backward_dense(
                 a, padded, <const floating*> a.y + (span.y + i) * map if s.relu else NULL, dy + i * map, dpadded,
                 partial, rest)
-        if dpadded != NULL:
+        if dpadded != NULL and not s.pointwise:
             copy_unpadded(s, dpadded, <floating*> a.dx + (span.x + i) * image)
 
 
@@ -217,6 +219,11 @@ cdef inline void backward_dense(
     for tile in range((map + s.tile - 1) // s.tile):
         first = tile * s.tile
         count = min(s.tile, map - first)
+        if s.pointwise:
+            multiply_columns(
+                count, s.C, 1, s.F, <const floating*> masked + first * s.wide_F, Layout(s.wide_F, 1, 0, 0),
+                <const floating*> a.filters, patch, dpadded + first * s.C, s.C, no_bias, False)
+            continue
         multiply_columns(
             count, patch, 1, s.F, <const floating*> masked + first * s.wide_F, Layout(s.wide_F, 1, 0, 0),
             <const floating*> a.filters, patch, windows, patch, no_bias, False)

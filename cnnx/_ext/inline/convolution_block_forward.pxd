@@ -4,11 +4,12 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
+from cnnx._ext.inline.activations cimport RELU, activate
 from cnnx._ext.inline.convolution_block_shape cimport Arrays, Shape, origin_of, with_padding
 from cnnx._ext.inline.gemm cimport Layout, lanes, multiply_columns
 from cnnx._ext.program cimport Span
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.inline.even_parts cimport round_up
+from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.dot_and_transpose cimport transpose
 
 cdef extern from "simd/convolution_few_filters.h" nogil:
@@ -69,8 +70,39 @@ cdef inline void forward_pass(const Arrays* a, Span span, floating* scratch) noe
             origins = a.origins + (span.y + i) * s.map
         if s.narrow:
             forward_narrow(a, x + i * image, y + i * map, origins, scratch)
-        else:
+        elif s.pooled:
             forward_wide(a, x + i * image, y + i * map, origins, scratch)
+        else:
+            forward_rows(a, x + i * image, y + i * map, scratch)
+
+
+cdef inline void forward_rows(
+    const Arrays* a,
+    const floating* image,        # IN   (H, W, C)
+    floating* y,                  # OUT  (P, Q, F)
+    floating* scratch,
+) noexcept nogil:
+    """Without pooling, rows of the map are written where they belong."""
+    cdef const Shape* s = &a.shape
+    cdef Py_ssize_t line = s.padded_columns * s.C, step = s.window.stride_width * s.C
+    cdef Py_ssize_t row_step = s.window.stride_height * line, p = 0, t, first, last
+    cdef Layout windows = Layout(step, 1, line, row_step)
+    cdef const floating* padded = with_padding(s, image, scratch)
+    # Two rows at a time share what is loaded of the filters.
+    cdef bint pairs = s.F <= lanes(y) and s.Q > 1
+    cdef int some
+    while p < s.P:
+        some = 2 if pairs and p + 1 < s.P else 1
+        for t in range(s.tiles):
+            first = part_start(s.Q, t, s.tiles)
+            last = part_start(s.Q, t + 1, s.tiles)
+            multiply_columns(
+                last - first, s.F, s.window.height, s.window.width * s.C, padded + p * row_step + first * step,
+                windows, <const floating*> a.weights, s.F, y + (p * s.Q + first) * s.F, s.F,
+                <const floating*> a.bias, False, some if last - first > 1 else 1, s.Q * s.F)
+        p += some
+    if s.relu:
+        activate(RELU, s.P * s.Q * s.F, y, y, 0)
 
 
 cdef inline void forward_wide(

@@ -27,6 +27,7 @@ cdef struct Shape:
     Window pool
     Py_ssize_t P, Q
     bint relu, pooled, narrow
+    bint pointwise                # a window is one pixel, and none is left out: an image is one row
     Py_ssize_t padded_rows, padded_columns
     Py_ssize_t wide_F             # F, rounded up to lanes
     # The narrow way's image: each row as `period` rows, one of every period-th column.
@@ -39,6 +40,7 @@ cdef struct Shape:
     Py_ssize_t image              # the numbers of the padded image, and of a vector after it
     Py_ssize_t map                # origins to a sample
     Py_ssize_t band               # pooled rows to a band of the backward pass
+    Py_ssize_t tiles              # how many parts a row without pooling is made in
     Py_ssize_t tile               # positions to a tile of the dense backward pass
 
 
