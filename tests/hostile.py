@@ -119,12 +119,16 @@ each_backend = pytest.mark.parametrize('backend', [pytest.param('cython', marks=
 many = settings(max_examples=3 * settings.default.max_examples)
 
 
-def assert_near(ours, expected):
+def assert_near(ours, expected, scale=1.0):
     """Hold numbers to a tolerance, but for what overflows: sums around 1e38 do in one order and not in another.
 
-    Where such numbers cancel each other, what is left of them is rounding, and large.
+    Where such numbers cancel each other, what is left of them is rounding, and large. `scale` is how large the numbers
+    are that they are computed from, where that is more than 1: an array like them, or one for each sample.
     """
     assert ours.dtype == expected.dtype
     assert ours.shape == expected.shape
     calm = (np.abs(ours) < 1e10) & (np.abs(expected) < 1e10)
-    np.testing.assert_allclose(ours[calm], expected[calm], rtol=1e-4, atol=1e-4)
+    mine, others = ours[calm], expected[calm]
+    least = np.broadcast_to(np.maximum(scale, 1), ours.shape)[calm]
+    wrong = np.abs(mine - others) > 1e-4 * np.maximum(np.abs(others), least)
+    assert not wrong.any(), f'{mine[wrong]} instead of {others[wrong]}'

@@ -4,36 +4,18 @@ import math
 from collections import Counter
 from typing import NamedTuple
 
+from cnnx import layers as kinds
 from cnnx.execution import graph
-from cnnx.layers import (
-    Add,
-    AveragePooling,
-    BatchNormalization,
-    Concatenate,
-    Convolutional,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePooling,
-    Layer,
-    LeakyReLU,
-    MaxPooling,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
-    TransposedConvolutional,
-    UpSampling,
-)
 from cnnx.losses import BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence
 
 # They do not decrease: the largest number stays the largest.
-ACTIVATIONS = (ReLU, LeakyReLU, Sigmoid, Tanh)
+ACTIVATIONS = (kinds.ReLU, kinds.LeakyReLU, kinds.Sigmoid, kinds.Tanh)
 # Each number of y comes from the same one of x.
-ELEMENTWISE = (*ACTIVATIONS, Dropout, BatchNormalization)
+ELEMENTWISE = (*ACTIVATIONS, kinds.Dropout, kinds.BatchNormalization)
 IN_BLOCKS = {
-    *(Convolutional, TransposedConvolutional, Dense, *ELEMENTWISE),
-    *(MaxPooling, AveragePooling, GlobalAveragePooling, UpSampling, Flatten, Add, Concatenate),
+    *(kinds.Convolutional, kinds.TransposedConvolutional, kinds.Dense, *ELEMENTWISE),
+    *(kinds.MaxPooling, kinds.AveragePooling, kinds.GlobalAveragePooling, kinds.UpSampling),
+    *(kinds.Flatten, kinds.Add, kinds.Concatenate),
 }
 # What a block's backward pass needs of its y.
 NOTHING, SIGNS, VALUES = range(3)
@@ -57,8 +39,8 @@ class Fusion(NamedTuple):
     """
 
     layers: tuple
-    layer: Layer
-    pooling: MaxPooling | None
+    layer: kinds.Layer
+    pooling: kinds.MaxPooling | None
     relu: bool
     shape: tuple
     algorithm: str
@@ -72,10 +54,10 @@ class Fusion(NamedTuple):
     @property
     def needs(self):
         """What the backward pass needs of y."""
-        if isinstance(self.layer, (Sigmoid, Tanh)):
+        if isinstance(self.layer, (kinds.Sigmoid, kinds.Tanh)):
             return VALUES
         # A convolution's block keeps which numbers ReLU made zero after pooling.
-        signs = isinstance(self.layer, (ReLU, LeakyReLU)) or (self.relu and not self.pooling)
+        signs = isinstance(self.layer, (kinds.ReLU, kinds.LeakyReLU)) or (self.relu and not self.pooling)
         return SIGNS if signs else NOTHING
 
     @property
@@ -109,16 +91,16 @@ def fuse(layers, apart=()):
         for member in members:
             shape = shape if isinstance(member, ELEMENTWISE) else member.shape
         if not alone:
-            kinds = {type(member): member for member in members[1:]}
+            found = {type(member): member for member in members[1:]}
             ordered = tuple(sorted(members, key=lambda member: member.index))
-            layer = Fusion(ordered, layer, kinds.get(MaxPooling), ReLU in kinds, shape, algorithm)
+            layer = Fusion(ordered, layer, found.get(kinds.MaxPooling), kinds.ReLU in found, shape, algorithm)
         parts.append(layer)
         position += len(members)
     return parts
 
 
 def fuse_graph(layers, reads, apart=()):
-    """Return what `fuse` makes of each chain of a graph, and which of these parts read which (`cnnx.execution.graph`)."""
+    """Return what `fuse` makes of each chain of a graph, and which of these parts read which, as `reads` says it."""
     parts, part_reads, ends = [], [], {-1: -1}
     for chain in graph.chains(reads):
         places = tuple(ends[place] for place in reads[chain[0]])
@@ -145,7 +127,7 @@ def _poolings_first(layers):
     ordered = []
     for layer in layers:
         place = len(ordered)
-        while type(layer) is MaxPooling and _is_plain(layer) and place > 0 and _passes(ordered[place - 1]):
+        while type(layer) is kinds.MaxPooling and _is_plain(layer) and place > 0 and _passes(ordered[place - 1]):
             place -= 1
         ordered.insert(place, layer)
     return ordered
@@ -163,19 +145,19 @@ def _members(layers):
     it computes by Winograd's method. A depthwise one's knows nothing else.
     """
     first, *others = layers
-    allowed = {Convolutional: {ReLU, MaxPooling}, Dense: {ReLU}}.get(type(first), set())
+    allowed = {kinds.Convolutional: {kinds.ReLU, kinds.MaxPooling}, kinds.Dense: {kinds.ReLU}}.get(type(first), set())
     algorithm = 'direct'
-    if type(first) is Convolutional:
-        algorithm = first.fast_algorithm(pooled=bool(others) and type(others[0]) is MaxPooling)
+    if type(first) is kinds.Convolutional:
+        algorithm = first.fast_algorithm(pooled=bool(others) and type(others[0]) is kinds.MaxPooling)
         if first.is_depthwise:
             allowed = set()
         elif algorithm == 'winograd':
-            allowed = {ReLU}
+            allowed = {kinds.ReLU}
     members = [first]
     for layer in others:
-        if type(layer) is Flatten:
-            allowed = allowed & {ReLU}
-        elif type(layer) not in allowed or not _is_plain(layer) or (type(layer) is MaxPooling and layer.pads):
+        if type(layer) is kinds.Flatten:
+            allowed = allowed & {kinds.ReLU}
+        elif type(layer) not in allowed or not _is_plain(layer) or (type(layer) is kinds.MaxPooling and layer.pads):
             break
         allowed = allowed - {type(layer)}
         members.append(layer)
@@ -199,9 +181,9 @@ def in_place(fusions, reads, first):
     found, kept = [], {}
     for i, fusion in enumerate(fusions):
         x = reads[i][0]
-        least = {Dropout: SIGNS, Flatten: VALUES, Softmax: VALUES}.get(type(fusion.layer), NOTHING)
-        keeps = isinstance(fusion.layer, BatchNormalization) and i >= first
-        writes_over = isinstance(fusion.layer, (*ELEMENTWISE, Flatten, Softmax, Add)) and not keeps
+        least = {kinds.Dropout: SIGNS, kinds.Flatten: VALUES, kinds.Softmax: VALUES}.get(type(fusion.layer), NOTHING)
+        keeps = isinstance(fusion.layer, kinds.BatchNormalization) and i >= first
+        writes_over = isinstance(fusion.layer, (*ELEMENTWISE, kinds.Flatten, kinds.Softmax, kinds.Add)) and not keeps
         found.append(writes_over and readers[x] == 1 and kept.get(x, NOTHING) <= least)
         kept[i] = max(kept.get(x, NOTHING) if found[-1] else NOTHING, fusion.needs if i >= first else NOTHING)
     return found
@@ -209,8 +191,9 @@ def in_place(fusions, reads, first):
 
 def fuses_loss(layers, loss):
     """Whether the loss is computed from the last layer's input: softmax and cross-entropy as one step."""
-    last = {CategoricalCrossEntropy: Softmax, KLDivergence: Softmax, BinaryCrossEntropy: Sigmoid}.get(type(loss))
-    return type(layers[-1]) is last and not getattr(loss, 'from_logits', False)
+    last = kinds.Sigmoid if type(loss) is BinaryCrossEntropy else kinds.Softmax
+    known = type(loss) in (BinaryCrossEntropy, CategoricalCrossEntropy, KLDivergence)
+    return known and type(layers[-1]) is last and not getattr(loss, 'from_logits', False)
 
 
 def describe_fusions(layers, reads, loss):

@@ -11,29 +11,12 @@ from collections import Counter
 import numpy as np
 
 from cnnx import kernels
+from cnnx import layers as kinds
 from cnnx._util.arrays import array_with_slack
 from cnnx.execution.fusion import in_place
-from cnnx.layers import (
-    Add,
-    BatchNormalization,
-    Concatenate,
-    Convolutional,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePooling,
-    LeakyReLU,
-    MaxPooling,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
-    TransposedConvolutional,
-    UpSampling,
-)
 
 # What blocks call activations.
-ACTIVATION_NAMES = {ReLU: 'relu', LeakyReLU: 'leaky_relu', Sigmoid: 'sigmoid', Tanh: 'tanh'}
+ACTIVATION_NAMES = {kinds.ReLU: 'relu', kinds.LeakyReLU: 'leaky_relu', kinds.Sigmoid: 'sigmoid', kinds.Tanh: 'tanh'}
 
 
 class BoundProgram:
@@ -99,9 +82,9 @@ class BoundProgram:
         self._kernel_program = self._backend.Program(self.blocks, capacity, self.threads, fixed_weights)
 
     def _needs_batch(self, fusion, learns):
-        if isinstance(fusion.layer, Dense):
+        if isinstance(fusion.layer, kinds.Dense):
             return fusion.layer.weights.nbytes > self._backend.DenseBlock.large_bytes
-        return isinstance(fusion.layer, BatchNormalization) and learns
+        return isinstance(fusion.layer, kinds.BatchNormalization) and learns
 
     def _add_fusions(self, fusions, reads, first, input_gradients, softmax):
         """Make the blocks of the fusions in order: each one reads what those before it have written as their y.
@@ -122,17 +105,18 @@ class BoundProgram:
             xs, dxs = [y[place] for place in reads[i]], [gradients[place].pop(0) for place in reads[i]]
             x, dx, shape, dy = xs[0], dxs[0], fusion.shape, None
             y[i] = x.reshape(len(x), *shape) if over[i] else self._buffer(shape, local[i])
-            if dx is not None and (over[i] or isinstance(fusion.layer, BatchNormalization)):
+            if dx is not None and (over[i] or isinstance(fusion.layer, kinds.BatchNormalization)):
                 dy = dx.reshape(len(dx), *shape)
             elif i >= first:
                 dy = self._buffer(shape, local[i])
-            if not (over[i] and isinstance(fusion.layer, (Flatten, Softmax))):  # which then have nothing to do
+            passes_on = over[i] and isinstance(fusion.layer, (kinds.Flatten, kinds.Softmax))
+            if not passes_on:
                 self._add(fusion.name, self._block(fusion, xs, y[i], dy, dxs), local[reads[i][0]], local[i])
             gradients[i] = self._fork(dy, readers[i], local[i])
         self.y, self.dy = y[i], dy
 
     def _fork(self, dy, readers, local):
-        """Return where each reader of an output writes its gradient; the last one's is dy, and gets the others added."""
+        """Return where each reader of an output writes its gradient: the last one into dy, which gets the others added."""
         if dy is None or readers < 2:
             return [dy] * readers
         others = [array_with_slack(dy.shape, self._dtype) for _ in range(readers - 1)]
@@ -150,7 +134,7 @@ class BoundProgram:
         for _ in whole:  # until it settles, at the latest
             for i, fusion in enumerate(fusions):
                 places = [*reads[i], i]
-                of_batch = self._of_batch[i] or (isinstance(fusion.layer, Dense) and i >= first)
+                of_batch = self._of_batch[i] or (isinstance(fusion.layer, kinds.Dense) and i >= first)
                 alike = over[i] or fusion.layer.merges
                 if of_batch or (alike and any(whole[place] for place in places)):
                     for place in places:
@@ -174,30 +158,30 @@ class BoundProgram:
     def _block(self, fusion, xs, y, dy, dxs):
         layer, backend, x, dx = fusion.layer, self._backend, xs[0], dxs[0]
         if type(layer) in ACTIVATION_NAMES:
-            slope = layer.negative_slope if isinstance(layer, LeakyReLU) else 0.0
+            slope = layer.negative_slope if isinstance(layer, kinds.LeakyReLU) else 0.0
             return backend.ActivationBlock(ACTIVATION_NAMES[type(layer)], slope, x, y, dy, dx)
-        if isinstance(layer, Dropout):
+        if isinstance(layer, kinds.Dropout):
             block = backend.DropoutBlock(x, y, dy, dx)
             self._dropouts.append((layer, block))
             return block
-        if isinstance(layer, BatchNormalization):
+        if isinstance(layer, kinds.BatchNormalization):
             return self._normalization_block(layer, x, y, dy, dx)
         # A Flatten after a layer is in its fusion: y is flat then. Blocks know it as the layer gives it.
-        shape = x.shape[1:] if isinstance(layer, (Flatten, Softmax)) else (fusion.pooling or layer).shape
-        if isinstance(layer, GlobalAveragePooling):
+        shape = x.shape[1:] if isinstance(layer, (kinds.Flatten, kinds.Softmax)) else (fusion.pooling or layer).shape
+        if isinstance(layer, kinds.GlobalAveragePooling):
             shape = (1, 1, *shape)
         y, dy = (None if array is None else array.reshape(len(array), *shape) for array in (y, dy))
-        if isinstance(layer, Add):
+        if isinstance(layer, kinds.Add):
             return backend.AddBlock(xs, y, dy, dxs)
-        if isinstance(layer, Concatenate):
+        if isinstance(layer, kinds.Concatenate):
             return backend.ConcatenateBlock(xs, y, layer.axis_of_batch, dy, dxs)
-        if isinstance(layer, (Flatten, Softmax)):  # a copy
+        if isinstance(layer, (kinds.Flatten, kinds.Softmax)):  # a copy
             return backend.ConcatenateBlock(xs, y, 1, dy, dxs)
-        if isinstance(layer, UpSampling):
+        if isinstance(layer, kinds.UpSampling):
             return backend.InterpolationBlock(layer.rows, layer.columns, x, y, dy, dx)
-        if isinstance(layer, (Convolutional, TransposedConvolutional, Dense)):
+        if isinstance(layer, (kinds.Convolutional, kinds.TransposedConvolutional, kinds.Dense)):
             return _weighted_block(backend, fusion, x, y, dy, dx)
-        return backend.PoolingBlock(not isinstance(layer, MaxPooling), x, y, layer.window, dy, dx)
+        return backend.PoolingBlock(not isinstance(layer, kinds.MaxPooling), x, y, layer.window, dy, dx)
 
     def _normalization_block(self, layer, x, y, dy, dx):
         """Return a block that normalizes a batch by its own mean and variance, or, to predict, by running ones."""
@@ -383,9 +367,9 @@ def _weighted_block(backend, fusion, x, y, dy, dx):
     weights, (bias, dbias) = layer.parameters[0], layer.bias_arrays()
     arrays = x, weights.value, bias, y
     gradients = (dy, dx, weights.grad, dbias) if dy is not None else ()
-    if isinstance(layer, Dense):
+    if isinstance(layer, kinds.Dense):
         return backend.DenseBlock(*arrays, fusion.relu, *gradients)
-    if isinstance(layer, TransposedConvolutional):
+    if isinstance(layer, kinds.TransposedConvolutional):
         return backend.TransposedConvolutionBlock(*arrays, layer.window, *gradients)
     if layer.is_depthwise:
         return backend.DepthwiseBlock(*arrays, layer.window, *gradients)
