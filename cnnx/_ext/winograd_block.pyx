@@ -51,6 +51,10 @@ cdef class WinogradBlock(Block):
         dweights, dbias: written.
     """
 
+    # With more weights than this, their filters, transformed, do not stay in the cache from one tile to the next: in
+    # training all tiles go through this block before they go on.
+    large_bytes = 131072
+
     cdef Arrays a
 
     def __init__(self, x, weights, bias, y, window, bint relu, dy=None, dx=None, dweights=None, dbias=None):
@@ -61,6 +65,7 @@ cdef class WinogradBlock(Block):
         a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
         a.relu = relu
         self.weights_size = weights.size
+        self.of_batch = dy is not None and weights.nbytes > self.large_bytes
         if self.doubles:
             self.lay_out(x.shape, y.shape, window, sizeof(double), lanes(<double*> NULL))
         else:

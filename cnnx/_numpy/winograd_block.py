@@ -1,5 +1,7 @@
 """The block of a 3 x 3 convolution by Winograd's method, with bias and the ReLU after it."""
 
+import math
+
 from cnnx._numpy.activations import relu_backward, relu_forward
 from cnnx._numpy.program import Block
 from cnnx._numpy.winograd import winograd_backward_input, winograd_backward_weights, winograd_forward
@@ -7,6 +9,8 @@ from cnnx._numpy.winograd import winograd_backward_input, winograd_backward_weig
 
 class WinogradBlock(Block):
     """Convolution by 3 x 3 filters with stride 1, then ReLU if `relu`."""
+
+    large_bytes = math.inf
 
     def __init__(self, x, weights, bias, y, window, relu, dy=None, dx=None, dweights=None, dbias=None):
         self.x, self.weights, self.bias, self.y = x, weights, bias, y

@@ -84,6 +84,8 @@ class BoundProgram:
     def _needs_batch(self, fusion, learns):
         if isinstance(fusion.layer, kinds.Dense):
             return fusion.layer.weights.nbytes > self._backend.DenseBlock.large_bytes
+        if fusion.algorithm == 'winograd':
+            return learns and fusion.layer.weights.nbytes > self._backend.WinogradBlock.large_bytes
         return isinstance(fusion.layer, kinds.BatchNormalization) and learns
 
     def _add_fusions(self, fusions, reads, first, input_gradients, softmax):
