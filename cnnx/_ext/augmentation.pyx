@@ -5,17 +5,15 @@ Letters: N samples; H, W rows and columns of the images; P, Q of the result; C c
 
 from libc.math cimport floor
 from libc.stdint cimport INT32_MAX, int32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from cython.parallel cimport prange, threadid
 
 from cnnx._ext.inline.checks cimport check_images, check_matrix, check_threads
+from cnnx._ext.inline.memory cimport room
 from cnnx._ext.inline.random_bits cimport random_bits
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport round_up
-
-cdef extern from "simd/short_copy.h" nogil:
-    void copy_short(void* to, const void* source, size_t size)
 
 cdef extern from "simd/gaussian_smoothing.h" nogil:
     const int VECTOR_BYTES
@@ -61,9 +59,7 @@ def resample(
         raise ValueError(
             f'x: expected images of up to {MAX_SIDE} rows and columns, and of {INT32_MAX} numbers with 3 more of each, '
             f'got ({H}, {W}, {C})')
-    cdef floating* scratch = <floating*> malloc(num_threads * size * sizeof(floating))
-    if scratch == NULL:
-        raise MemoryError('resample: no memory for an image')
+    cdef floating* scratch = <floating*> room(num_threads * size * sizeof(floating))
     for i in range(num_threads * size):
         scratch[i] = <floating> fill
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
@@ -105,7 +101,7 @@ cdef void resample_image(
     cdef floating columns[BLOCK]
     cdef floating row, column
     for p in range(H):
-        copy_short(bordered + (p + 1) * line + C, x + p * W * C, W * C * sizeof(floating))
+        memcpy(bordered + (p + 1) * line + C, x + p * W * C, W * C * sizeof(floating))
     if outside != FILL:
         repeat_edges(bordered, H, W, C)
     for p in range(H):
@@ -131,14 +127,14 @@ cdef void resample_image(
                     bordered, line, C, rows, columns, places, min(BLOCK, W - q), y + (p * W + q) * C)
 
 
-cdef inline void add_block(floating* sums, const floating* x, Py_ssize_t room) noexcept nogil:
+cdef inline void add_block(floating* sums, const floating* x, Py_ssize_t there) noexcept nogil:
     """Add a block, or what there is of it: what lies beyond the row's end makes no difference."""
     cdef Py_ssize_t j
-    if room >= BLOCK:
+    if there >= BLOCK:
         for j in range(BLOCK):
             sums[j] += x[j]
     else:
-        for j in range(room):
+        for j in range(there):
             sums[j] += x[j]
 
 
@@ -183,7 +179,7 @@ cdef inline void find_places(
 cdef inline void interpolate(
     const floating* bordered, Py_ssize_t line,
     const floating* rows, const floating* columns, const int32_t* places,
-    floating* y, Py_ssize_t room,          # OUT  a block, or what there is room for
+    floating* y, Py_ssize_t space,         # OUT  a block, or what there is space for
 ) noexcept nogil:
     cdef Py_ssize_t j
     cdef floating upper[2 * BLOCK]         # of each place, two neighbours are copied in one go
@@ -198,10 +194,10 @@ cdef inline void interpolate(
         below = lower[2 * j] + columns[j] * (lower[2 * j + 1] - lower[2 * j])
         values[j] = above + rows[j] * (below - above)
     # What is written beyond the row's end is overwritten by the next row.
-    if room >= BLOCK:
+    if space >= BLOCK:
         memcpy(y, values, BLOCK * sizeof(floating))
     else:
-        memcpy(y, values, room * sizeof(floating))
+        memcpy(y, values, space * sizeof(floating))
 
 
 cdef inline void interpolate_channels(
@@ -263,9 +259,7 @@ def elastic_fields(
     field.width = round_up(field.columns, lanes)
     field.line = field.width + 2 * field.R
     cdef Py_ssize_t size = field_size(field)
-    cdef floating* scratch = <floating*> malloc(num_threads * size * sizeof(floating))
-    if scratch == NULL:
-        raise MemoryError('elastic_fields: no memory for a field')
+    cdef floating* scratch = <floating*> room(num_threads * size * sizeof(floating))
     memset(scratch, 0, num_threads * size * sizeof(floating))
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
         elastic_field(

@@ -10,7 +10,7 @@ into scratch that fits the first-level cache, multiplied, and written over by th
 """
 
 from libc.string cimport memset
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from cython.parallel cimport parallel, prange, threadid
 
 from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
@@ -18,6 +18,8 @@ from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.gemm cimport Layout, multiply, panel_size
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start
+from cnnx._ext.inline.memory cimport room
+from cnnx._ext.inline.task_sums cimport add_up_rows
 from cnnx._ext.inline.window cimport Window, as_window
 
 cdef extern from "simd/short_copy.h" nogil:
@@ -27,8 +29,7 @@ cdef enum:
     STRIP_BYTES = 24576
     # Large windows fill those bytes with few rows; a product of fewer than this wastes registers.
     LEAST_STRIP_ROWS = 12
-    # A weight gradient is summed in this many parts, each over its own samples, and the parts are added
-    # in order: the bits do not depend on the number of threads.
+    # A weight gradient is summed in this many parts, each over its own samples, and the parts are added in order.
     MAX_PARTS = 16
 
 
@@ -143,9 +144,7 @@ def convolution_forward(
     cdef Layout windows_layout = Layout(K, 1, 0, 0), weights_layout = Layout(F, 1, 0, 0)
     cdef floating* windows = NULL
     cdef Py_ssize_t per_thread = strip * K + panel_size(K, windows)
-    cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
-    if scratch == NULL:
-        raise MemoryError('convolution_forward: no memory for a strip of windows')
+    cdef floating* scratch = <floating*> room(num_threads * per_thread * sizeof(floating))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -180,17 +179,12 @@ def convolution_backward_weights(
     check_images('dy', dy.shape, N, dy.shape[1], dy.shape[2], F)
     cdef Py_ssize_t K = w.height * w.width * dweights.shape[2]
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
-    cdef Py_ssize_t parts = min(N, <Py_ssize_t> MAX_PARTS)
-    cdef Py_ssize_t size = K * F + F, part, i
+    cdef Py_ssize_t parts = max(<Py_ssize_t> 1, min(N, <Py_ssize_t> MAX_PARTS)), size = K * F + F, part
     # A thread's scratch is its strip and its panel; a part is dweights followed by dbias.
     cdef floating* windows = NULL
     cdef Py_ssize_t per_thread = strip * K + panel_size(strip, windows)
-    cdef floating* scratch = <floating*> malloc(
-        (num_threads * per_thread + parts * size) * sizeof(floating))
+    cdef floating* scratch = <floating*> room((num_threads * per_thread + parts * size) * sizeof(floating))
     cdef floating* partial = scratch + num_threads * per_thread
-    cdef floating total
-    if scratch == NULL:
-        raise MemoryError('convolution_backward_weights: no memory for partial gradients')
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -200,15 +194,7 @@ def convolution_backward_weights(
                 x, dy, w, dweights.shape[2], part_start(N, part, parts), part_start(N, part + 1, parts),
                 partial + part * size, partial + part * size + K * F, windows, windows + strip * K)
         restore_mode(mode)
-    cdef floating* flat = &dweights[0, 0, 0, 0]
-    for i in range(size):
-        total = 0
-        for part in range(parts):
-            total += partial[part * size + i]
-        if i < K * F:
-            flat[i] = total
-        else:
-            dbias[i - K * F] = total
+    add_up_rows(partial, size, parts, 0, 1, K, F, F, &dweights[0, 0, 0, 0], &dbias[0])
     free(scratch)
 
 
@@ -269,9 +255,7 @@ def convolution_backward_input(
     cdef const floating* no_bias = NULL
     cdef floating* windows = NULL
     cdef Py_ssize_t per_thread = strip * K + panel_size(F, windows)
-    cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
-    if scratch == NULL:
-        raise MemoryError('convolution_backward_input: no memory for a strip of windows')
+    cdef floating* scratch = <floating*> room(num_threads * per_thread * sizeof(floating))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()

@@ -4,13 +4,14 @@ Letters: N samples, I inputs, O outputs. Each product is cut into panels of outp
 each; no element is shared between tasks, so the bits do not depend on the number of threads.
 """
 
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from cython.parallel cimport parallel, prange, threadid
 
 from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.gemm cimport Layout, multiply_panel, panel_columns, panel_size
 from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.memory cimport room
 
 
 cdef int parallel_product(
@@ -26,9 +27,7 @@ cdef int parallel_product(
     cdef Py_ssize_t panels = (columns + width - 1) // width
     cdef Py_ssize_t size = panel_size(depth, c)
     cdef Py_ssize_t panel, first
-    cdef floating* scratch = <floating*> malloc(num_threads * size * sizeof(floating))
-    if scratch == NULL:
-        raise MemoryError('dense: no memory for a panel of weights')
+    cdef floating* scratch = <floating*> room(num_threads * size * sizeof(floating))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()

@@ -6,13 +6,16 @@ neighbouring pixels have the same weights and are computed some at a time.
 """
 
 from libc.stddef cimport ptrdiff_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free
+from libc.string cimport memset
 from cython.parallel cimport parallel, prange
 
 from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.memory cimport room
+from cnnx._ext.inline.task_sums cimport add_up_rows
 from cnnx._ext.inline.window cimport Window, as_window
 
 cdef extern from "simd/depthwise.h" nogil:
@@ -100,9 +103,7 @@ cdef Pass a_pass(
     work.height, work.width = target[1], target[2]
     work.apart = 1 if forward else w.stride_width
     work.shift = w.stride_width if forward else 1
-    work.taps = <Taps*> malloc(work.width * sizeof(Taps))
-    if work.taps == NULL:
-        raise MemoryError('depthwise convolution: no memory for the taps of a row')
+    work.taps = <Taps*> room(work.width * sizeof(Taps))
     for i in range(work.width):
         work.taps[i] = taps_forward(work.columns, i, work.W) if forward else taps_backward(work.columns, i, work.W)
     return work
@@ -200,13 +201,10 @@ def depthwise_backward_weights(
     check_vector('dbias', dbias.shape, C)
     if C == 0:
         return
-    cdef Py_ssize_t parts = min(N, <Py_ssize_t> MAX_PARTS), size = (K + 1) * C, part, i, n
+    cdef Py_ssize_t parts = max(<Py_ssize_t> 1, min(N, <Py_ssize_t> MAX_PARTS)), size = (K + 1) * C, part, n
     # A part is dweights followed by dbias.
-    cdef floating* partial = <floating*> calloc(max(<Py_ssize_t> 1, parts * size), sizeof(floating))
-    cdef floating* flat = &dweights[0, 0, 0, 0]
-    cdef floating total
-    if partial == NULL:
-        raise MemoryError('depthwise_backward_weights: no memory for partial gradients')
+    cdef floating* partial = <floating*> room(parts * size * sizeof(floating))
+    memset(partial, 0, parts * size * sizeof(floating))
     cdef FpMode mode = 0
     if P > 0 and Q > 0:
         with nogil, parallel(num_threads=num_threads):
@@ -217,14 +215,7 @@ def depthwise_backward_weights(
                         &x[n, 0, 0, 0], H, W, C, P, Q, w, &dy[n, 0, 0, 0], partial + part * size,
                         partial + part * size + K * C)
             restore_mode(mode)
-    for i in range(size):
-        total = 0
-        for part in range(parts):
-            total += partial[part * size + i]
-        if i < K * C:
-            flat[i] = total
-        else:
-            dbias[i - K * C] = total
+    add_up_rows(partial, size, parts, 0, 1, K, C, C, &dweights[0, 0, 0, 0], &dbias[0])
     free(partial)
 
 

@@ -1,54 +1,33 @@
 """Check that gradients are finite."""
 
 from cython.parallel cimport prange
-from libc.stdint cimport uint32_t, uint64_t
 
 from cnnx._ext.inline.checks cimport check_threads
-from cnnx._ext.array_table cimport ArrayTable, check_column
-
-cdef enum:
-    FLOAT_EXPONENT = 0x7F800000
-
-cdef extern from *:
-    """
-    #define DOUBLE_EXPONENT 0x7FF0000000000000ULL
-    """
-    const uint64_t DOUBLE_EXPONENT
+from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.array_table cimport ArrayTable, Chunk, check_column, chunk_of
 
 
 def all_finite(ArrayTable table not None, int column, int num_threads) -> bool:
-    """Return whether all numbers of a column of a table are finite: neither NaN nor infinite.
-
-    Those that are not have all bits of the exponent set: but for the sign, they are the largest as integers.
-    """
+    """Return whether all numbers of a column of a table are finite: neither NaN nor infinite."""
     cdef Py_ssize_t i
-    cdef Py_ssize_t* chunk
-    cdef void* numbers
+    cdef Chunk chunk
     cdef int others = 0
     check_threads(num_threads)
     check_column(table, column)
     for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
-        chunk = table.chunk + 3 * i
-        numbers = table.pointers[chunk[0] * table.columns + column]
+        chunk = chunk_of(table, i)
         others |= (
-            doubles_not_finite(<const uint64_t*> numbers, chunk[1], chunk[2])
+            not_finite(<const double*> chunk.arrays[column], chunk.first, chunk.last)
             if table.doubles
-            else floats_not_finite(<const uint32_t*> numbers, chunk[1], chunk[2])
+            else not_finite(<const float*> chunk.arrays[column], chunk.first, chunk.last)
         )
     return not others
 
 
-cdef int floats_not_finite(const uint32_t* bits, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    cdef uint32_t found = 0
+cdef int not_finite(const floating* numbers, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Whether a number less itself is not 0."""
+    cdef int found = 0
     cdef Py_ssize_t i
     for i in range(first, last):
-        found = max(found, bits[i] & <uint32_t> 0x7FFFFFFF)
-    return found >= <uint32_t> FLOAT_EXPONENT
-
-
-cdef int doubles_not_finite(const uint64_t* bits, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    cdef uint64_t found = 0
-    cdef Py_ssize_t i
-    for i in range(first, last):
-        found = max(found, bits[i] & <uint64_t> 0x7FFFFFFFFFFFFFFF)
-    return found >= DOUBLE_EXPONENT
+        found |= numbers[i] - numbers[i] != 0
+    return found

@@ -6,7 +6,7 @@ Sums are made in double, channel by channel, and then added up for each group.
 """
 
 from libc.math cimport sqrt
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memset
 from cython.parallel cimport parallel, prange, threadid
 
@@ -14,6 +14,7 @@ from cnnx._ext.inline.checks cimport check_images, check_matrix, check_threads, 
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.memory cimport room
 
 cdef enum:
     MAX_PARTS = 64                # that samples are cut into; each has sums of its own for the parameters' gradients
@@ -36,13 +37,6 @@ cdef int check_arrays(
     return 0
 
 
-cdef double* room(Py_ssize_t numbers) except NULL:
-    cdef double* memory = <double*> malloc((numbers + 1) * sizeof(double))
-    if memory == NULL:
-        raise MemoryError('group normalization: no memory for sums')
-    return memory
-
-
 def groupnorm_forward(
     const floating[:, :, :, ::1] x,          # IN   (N, P, G, K)
     const floating[::1] gamma,               # IN   (C)
@@ -61,7 +55,7 @@ def groupnorm_forward(
     check_vector('beta', beta.shape, sizes.C)
     if sizes.N * sizes.P * sizes.C == 0:
         return
-    scratch = room(2 * num_threads * sizes.C)
+    scratch = <double*> room((2 * num_threads * sizes.C) * sizeof(double))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -158,7 +152,7 @@ def groupnorm_backward(
     if sizes.N * sizes.P * sizes.C == 0:
         return
     parts, size = min(sizes.N, <Py_ssize_t> MAX_PARTS), 2 * sizes.C
-    sums = room((parts + 3 * num_threads) * size)
+    sums = <double*> room(((parts + 3 * num_threads) * size) * sizeof(double))
     scratch = sums + parts * size
     memset(sums, 0, parts * size * sizeof(double))
     cdef FpMode mode = 0

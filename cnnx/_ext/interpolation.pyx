@@ -3,13 +3,14 @@
 Letters: N images, H lines of an image before, P after, L numbers to a line.
 """
 
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memset
 from cython.parallel cimport parallel, prange
 
 from cnnx._ext.inline.checks cimport check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.memory cimport room
 
 
 def interpolate(
@@ -27,9 +28,7 @@ def interpolate(
         raise ValueError(f'y: expected shape ({N}, {P}, {L}), got ({y.shape[0]}, {y.shape[1]}, {y.shape[2]})')
     if N * P * L == 0:
         return
-    cdef Py_ssize_t* bands = <Py_ssize_t*> malloc(2 * P * sizeof(Py_ssize_t))
-    if bands == NULL:
-        raise MemoryError('interpolate: no memory for where the rows of the matrix begin and end')
+    cdef Py_ssize_t* bands = <Py_ssize_t*> room(2 * P * sizeof(Py_ssize_t))
     cdef FpMode mode = 0
     with nogil:
         for i in range(P):

@@ -1,7 +1,4 @@
-/* Convolution without pooling, backward: gradients, masked by the ReLU, in rows of whole vectors; rows added up.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
- */
+/* Convolution without pooling, backward: gradients, masked by the ReLU, in rows of whole vectors; rows added up. */
 #ifndef REAL
 
 #ifndef CNNX_CONVOLUTION_GRADIENT_ROWS_H
@@ -11,7 +8,6 @@
 
 #define BODY "convolution_gradient_rows.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define mask_rows(rows, filters, y, ...) BY_KIND(mask_rows, y)(rows, filters, y, __VA_ARGS__)
 #define add_row(size, from, ...) BY_KIND(add_row, from)(size, from, __VA_ARGS__)
@@ -19,8 +15,6 @@
 #endif
 
 #else
-
-#define WIDTH VECTOR_LANES(REAL)
 
 /* masked[i][f] = dy[i][f] where y[i][f] is positive, or everywhere if y is NULL, and zero after the filters, up to
  * the next multiple of LANES; sums[f] += the sum over i. Both are read in whole vectors. */
@@ -52,7 +46,5 @@ static inline void NAME(add_row)(ptrdiff_t size, const REAL *from, REAL *to)
     for (ptrdiff_t k = 0; k < size; k += WIDTH)
         NAME(store)(to + k, NAME(load)(to + k) + NAME(first_lanes)(NAME(load)(from + k), size - k));
 }
-
-#undef WIDTH
 
 #endif

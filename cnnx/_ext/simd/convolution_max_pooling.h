@@ -1,7 +1,4 @@
-/* Max-pooling and ReLU after a convolution, with filters in the lanes.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
- */
+/* Max-pooling and ReLU after a convolution, with filters in the lanes. */
 #ifndef REAL
 
 #ifndef CNNX_CONVOLUTION_MAX_POOLING_H
@@ -11,7 +8,6 @@
 
 #define BODY "convolution_max_pooling.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define pool_window(filters, places, at, place_origins, origin, relu, band, ...) \
     BY_KIND(pool_window, band)(filters, places, at, place_origins, origin, relu, band, __VA_ARGS__)
@@ -19,8 +15,6 @@
 #endif
 
 #else
-
-#define WIDTH VECTOR_LANES(REAL)
 
 /* `places` may be a constant wherever this is inlined, so that the loop over them unrolls. */
 static ALWAYS_INLINE void NAME(pool_lanes)(
@@ -72,7 +66,5 @@ static inline void NAME(pool_window)(
     else
         NAME(pool_window_of)(filters, places, at, place_origins, origin, relu, band, y, origins);
 }
-
-#undef WIDTH
 
 #endif

@@ -3,8 +3,6 @@
  * The rows of neighbouring windows overlap, at distances that are no multiple of a vector. To add to them
  * where they lie would make each load wait for the store before it. So each window position has a slot of
  * its own, aligned, and the slots of a row are added up at the end.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
  */
 #ifndef REAL
 
@@ -15,7 +13,6 @@
 
 #define BODY "convolution_overlap_add.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define add_slots(size, count, row, step, slots, ...) \
     BY_KIND(add_slots, slots)(size, count, row, step, slots, __VA_ARGS__)
@@ -23,8 +20,6 @@
 #endif
 
 #else
-
-#define WIDTH VECTOR_LANES(REAL)
 
 /* line[j] += the sum, over slots q, of slots[q * slot + j - q * step], where 0 <= j - q * step < row.
  *
@@ -46,7 +41,5 @@ static inline void NAME(add_slots)(
         NAME(store)(line + j, sum);
     }
 }
-
-#undef WIDTH
 
 #endif

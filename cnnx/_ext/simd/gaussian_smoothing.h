@@ -1,7 +1,4 @@
-/* Gaussian smoothing along an axis: weights are the same on both sides.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
- */
+/* Gaussian smoothing along an axis: weights are the same on both sides. */
 #ifndef REAL
 
 #ifndef CNNX_GAUSSIAN_SMOOTHING_H
@@ -11,7 +8,6 @@
 
 #define BODY "gaussian_smoothing.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define smooth(rows, width, from, ...) BY_KIND(smooth, from)(rows, width, from, __VA_ARGS__)
 

@@ -1,7 +1,4 @@
-/* Max-pooling and ReLU of vectors, which keep where each maximum came from (its origin).
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
- */
+/* Max-pooling and ReLU of vectors, which keep where each maximum came from (its origin). */
 #ifndef REAL
 
 #ifndef CNNX_MAX_AND_RELU_H
@@ -11,7 +8,6 @@
 
 #define BODY "max_and_relu.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #endif
 

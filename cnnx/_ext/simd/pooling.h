@@ -2,8 +2,6 @@
  *
  * After the last channel stand other pixels' numbers, as long as the image goes on: whole vectors may be read and
  * written there where a later window, or the next pixel, writes over it.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
  */
 #ifndef REAL
 
@@ -14,7 +12,6 @@
 
 #define BODY "pooling.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define maxima_of_window(channels, rows, columns, x, ...) \
     BY_KIND(maxima_of_window, x)(channels, rows, columns, x, __VA_ARGS__)
@@ -26,25 +23,6 @@
 #endif
 
 #else
-
-#define WIDTH VECTOR_LANES(REAL)
-
-static ALWAYS_INLINE NAME(vector) NAME(load_some)(const REAL *from, ptrdiff_t there)
-{
-    NAME(vector) numbers = {0};
-    if (there >= WIDTH)
-        return NAME(load)(from);
-    memcpy(&numbers, from, there * sizeof(REAL));
-    return numbers;
-}
-
-static ALWAYS_INLINE void NAME(store_some)(REAL *to, NAME(vector) numbers, ptrdiff_t room)
-{
-    if (room >= WIDTH)
-        NAME(store)(to, numbers);
-    else
-        memcpy(to, &numbers, room * sizeof(REAL));
-}
 
 /* y[c] = the maximum of the window, argmax[c] its place; the first of equals wins, and a NaN over every number.
  *
@@ -113,7 +91,5 @@ static inline void NAME(spread_over_row)(
             NAME(store_some)(dx + at, gradient / (REAL)pixels, room - at);
         }
 }
-
-#undef WIDTH
 
 #endif

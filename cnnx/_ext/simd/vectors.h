@@ -94,6 +94,22 @@
         return vector; \
     } \
     static ALWAYS_INLINE void store_##kind(kind *to, vector_##kind vector) { memcpy(to, &vector, sizeof vector); } \
+    /* The first `there` lanes at most: the others are zero, or not written. */ \
+    static ALWAYS_INLINE vector_##kind load_some_##kind(const kind *from, ptrdiff_t there) \
+    { \
+        vector_##kind vector = {0}; \
+        if (there >= VECTOR_LANES(kind)) \
+            return load_##kind(from); \
+        memcpy(&vector, from, there * sizeof(kind)); \
+        return vector; \
+    } \
+    static ALWAYS_INLINE void store_some_##kind(kind *to, vector_##kind vector, ptrdiff_t room) \
+    { \
+        if (room >= VECTOR_LANES(kind)) \
+            store_##kind(to, vector); \
+        else \
+            memcpy(to, &vector, room * sizeof(kind)); \
+    } \
     static ALWAYS_INLINE mask_##kind bits_of_##kind(vector_##kind numbers) \
     { \
         mask_##kind bits; \
