@@ -4,10 +4,10 @@ from cython.parallel cimport parallel, prange
 from libc.math cimport pow, sqrt
 from libc.stdint cimport int64_t
 
-from cnnx._ext.inline.checks cimport check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating, square_root
-from cnnx._ext.array_table cimport ArrayTable, Chunk, check_columns, chunk_of
+from cnnx._ext.array_table cimport ArrayTable, Chunk, check_columns
 
 
 def adam_update(
@@ -30,12 +30,12 @@ def adam_update(
     cdef double added = 0 if decoupled else weight_decay
     check_threads(num_threads)
     check_columns(table, 4, 'a value, a gradient, its average and that of its square')
-    check_vector('updates', updates.shape, len(table._rows))
+    check_shape('updates', updates.shape, (len(table._rows),))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
-        for i in prange(table.chunks, schedule='static'):
-            chunk = chunk_of(table, i)
+        for i in prange(table.count, schedule='static'):
+            chunk = table.chunks[i]
             step = learning_rate / (1 - pow(beta_1, <double> updates[chunk.row]))
             root = 1 / sqrt(1 - pow(beta_2, <double> updates[chunk.row]))
             if table.doubles:

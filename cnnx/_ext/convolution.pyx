@@ -13,7 +13,7 @@ from libc.string cimport memset
 from libc.stdlib cimport free
 from cython.parallel cimport parallel, prange, threadid
 
-from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.gemm cimport Layout, multiply, panel_size
 from cnnx._ext.inline.floating cimport floating
@@ -115,11 +115,11 @@ cdef int check_convolution(
     check_threads(num_threads)
     if C < 1 or F < 1:
         raise ValueError(f'expected at least one channel and one filter, got {C} and {F}')
-    check_images('weights', weights, w.height, w.width, weights[2], F)
+    check_shape('weights', weights, (w.height, w.width, weights[2], F))
     if weights[2] < 1 or C % weights[2] or F % (C // weights[2]):
         raise ValueError(f'weights: expected groups of {C} channels and {F} filters, got {weights[2]} to a filter')
     if bias != NULL:
-        check_vector('bias', bias, F)
+        check_shape('bias', bias, (F,))
     return 0
 
 
@@ -136,7 +136,7 @@ def convolution_forward(
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t P = y.shape[1], Q = y.shape[2], F = y.shape[3]
     check_convolution(w, C, F, weights.shape, bias.shape, num_threads)
-    check_images('y', y.shape, N, P, Q, F)
+    check_shape('y', y.shape, (N, P, Q, F))
     cdef Py_ssize_t G = weights.shape[2], groups = C // G, K = w.height * w.width * G
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t strips = strips_in(P * Q, strip)
@@ -176,7 +176,7 @@ def convolution_backward_weights(
     cdef Window w = as_window(window, True)
     cdef Py_ssize_t N = x.shape[0], C = x.shape[3], F = dy.shape[3]
     check_convolution(w, C, F, dweights.shape, dbias.shape, num_threads)
-    check_images('dy', dy.shape, N, dy.shape[1], dy.shape[2], F)
+    check_shape('dy', dy.shape, (N, dy.shape[1], dy.shape[2], F))
     cdef Py_ssize_t K = w.height * w.width * dweights.shape[2]
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t parts = max(<Py_ssize_t> 1, min(N, <Py_ssize_t> MAX_PARTS)), size = K * F + F, part
@@ -247,7 +247,7 @@ def convolution_backward_input(
     cdef Py_ssize_t N = dx.shape[0], H = dx.shape[1], W = dx.shape[2], C = dx.shape[3]
     cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], F = dy.shape[3]
     check_convolution(w, C, F, weights.shape, NULL, num_threads)
-    check_images('dy', dy.shape, N, P, Q, F)
+    check_shape('dy', dy.shape, (N, P, Q, F))
     cdef Py_ssize_t G = weights.shape[2], groups = C // G, K = w.height * w.width * G
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t n, t, first, last, group, f

@@ -13,7 +13,7 @@ from cnnx._ext.inline.gemm cimport Layout, multiply_columns, panel_columns
 from cnnx._ext.program cimport Block, Span
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start, round_up
-from cnnx._ext.inline.dot_and_transpose cimport dot, transpose
+from cnnx._ext.inline.dot_and_transpose cimport dots, transpose
 
 cdef enum:
     # For fewer samples than this, dx is dot products with the weights as they lie: transposing them
@@ -181,11 +181,10 @@ cdef void multiply_by_dots(
     Arrays* a, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t last, const floating* dy, floating* dx,
 ) noexcept nogil:
     """Write columns first to last - 1 of dx for some samples."""
-    cdef Py_ssize_t I = a.I, O = a.O, n, i
-    cdef const floating* weights = <const floating*> a.weights
+    cdef Py_ssize_t n
     for n in range(rows):
-        for i in range(first, last):
-            dx[n * I + i] = dot(O, weights + i * O, dy + n * O)
+        dots(
+            last - first, a.O, <const floating*> a.weights + first * a.O, a.O, dy + n * a.O, dx + n * a.I + first)
 
 
 cdef void finish(

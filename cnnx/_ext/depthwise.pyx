@@ -10,7 +10,7 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 from cython.parallel cimport parallel, prange
 
-from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
@@ -152,8 +152,8 @@ cdef int check(
     Window w, Py_ssize_t C, const Py_ssize_t* weights, const Py_ssize_t* y, Py_ssize_t N, int num_threads,
 ) except -1:
     check_threads(num_threads)
-    check_images('weights', weights, w.height, w.width, 1, C)
-    check_images('y', y, N, y[1], y[2], C)
+    check_shape('weights', weights, (w.height, w.width, 1, C))
+    check_shape('y', y, (N, y[1], y[2], C))
     return 0
 
 
@@ -170,7 +170,7 @@ def depthwise_forward(
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t P = y.shape[1], Q = y.shape[2], task
     check(w, C, weights.shape, y.shape, N, num_threads)
-    check_vector('bias', bias.shape, C)
+    check_shape('bias', bias.shape, (C,))
     if N == 0 or P == 0 or Q == 0 or C == 0:
         return
     cdef Pass work = a_pass(True, w, x.shape, y.shape)
@@ -198,7 +198,7 @@ def depthwise_backward_weights(
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], K = w.height * w.width
     check(w, C, dweights.shape, dy.shape, N, num_threads)
-    check_vector('dbias', dbias.shape, C)
+    check_shape('dbias', dbias.shape, (C,))
     if C == 0:
         return
     cdef Py_ssize_t parts = max(<Py_ssize_t> 1, min(N, <Py_ssize_t> MAX_PARTS)), size = (K + 1) * C, part, n

@@ -4,7 +4,7 @@ from cython.parallel cimport prange
 
 from cnnx._ext.inline.checks cimport check_threads
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.array_table cimport ArrayTable, Chunk, check_column, chunk_of
+from cnnx._ext.array_table cimport ArrayTable, Chunk, check_column
 
 
 def all_finite(ArrayTable table not None, int column, int num_threads) -> bool:
@@ -14,8 +14,8 @@ def all_finite(ArrayTable table not None, int column, int num_threads) -> bool:
     cdef int others = 0
     check_threads(num_threads)
     check_column(table, column)
-    for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
-        chunk = chunk_of(table, i)
+    for i in prange(table.count, num_threads=num_threads, nogil=True, schedule='static'):
+        chunk = table.chunks[i]
         others |= (
             not_finite(<const double*> chunk.arrays[column], chunk.first, chunk.last)
             if table.doubles

@@ -5,7 +5,7 @@ from libc.stdlib cimport free
 
 from cnnx._ext.inline.checks cimport check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
-from cnnx._ext.array_table cimport ArrayTable, Chunk, check_column, chunk_of
+from cnnx._ext.array_table cimport ArrayTable, Chunk, check_column
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.memory cimport room
 
@@ -24,19 +24,19 @@ def sum_of_squares(ArrayTable table not None, int column, int num_threads) -> fl
     cdef double total = 0
     check_threads(num_threads)
     check_column(table, column)
-    cdef double* partial = <double*> room(max(1, table.chunks) * sizeof(double))
+    cdef double* partial = <double*> room(table.count * sizeof(double))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
-        for i in prange(table.chunks, schedule='static'):
-            chunk = chunk_of(table, i)
+        for i in prange(table.count, schedule='static'):
+            chunk = table.chunks[i]
             numbers = chunk.arrays[column]
             if table.doubles:
                 partial[i] = squares(<const double*> numbers, chunk.first, chunk.last)
             else:
                 partial[i] = squares(<const float*> numbers, chunk.first, chunk.last)
         restore_mode(mode)
-    for i in range(table.chunks):
+    for i in range(table.count):
         total += partial[i]
     free(partial)
     return total

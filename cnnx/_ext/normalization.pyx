@@ -11,7 +11,7 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 from cython.parallel cimport parallel, prange, threadid
 
-from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.memory cimport room
 from cnnx._ext.inline.normalization cimport (
@@ -62,8 +62,8 @@ def batchnorm_statistics(
     cdef double* partials
     cdef double* scratch
     check_threads(num_threads)
-    check_vector('mean', mean.shape, C)
-    check_vector('variance', variance.shape, C)
+    check_shape('mean', mean.shape, (C,))
+    check_shape('variance', variance.shape, (C,))
     mean[:] = 0
     variance[:] = 0
     if cut.rows == 0 or C == 0:
@@ -105,7 +105,7 @@ def batchnorm_backward_parameters(
     cdef double* scratch
     check_threads(num_threads)
     check_channels(x.shape, mean.shape, variance.shape, dgamma.shape, dbeta.shape)
-    check_matrix('dy', dy.shape, x.shape[0], C)
+    check_shape('dy', dy.shape, (x.shape[0], C))
     dgamma[:] = 0
     dbeta[:] = 0
     if cut.rows == 0 or C == 0:
@@ -138,10 +138,10 @@ cdef int check_channels(
     const Py_ssize_t* x, const Py_ssize_t* mean, const Py_ssize_t* variance,
     const Py_ssize_t* gamma, const Py_ssize_t* beta,
 ) except -1:
-    check_vector('mean', mean, x[1])
-    check_vector('variance', variance, x[1])
-    check_vector('gamma', gamma, x[1])
-    check_vector('beta', beta, x[1])
+    check_shape('mean', mean, (x[1],))
+    check_shape('variance', variance, (x[1],))
+    check_shape('gamma', gamma, (x[1],))
+    check_shape('beta', beta, (x[1],))
     return 0
 
 
@@ -164,7 +164,7 @@ def batchnorm_forward(
     cdef floating* wide
     check_threads(num_threads)
     check_channels(x.shape, mean.shape, variance.shape, gamma.shape, beta.shape)
-    check_matrix('y', y.shape, x.shape[0], cut.C)
+    check_shape('y', y.shape, (x.shape[0], cut.C))
     if cut.rows == 0 or cut.C == 0:
         return
     wide = <floating*> room(3 * cut.width * sizeof(floating))
@@ -202,9 +202,9 @@ def batchnorm_backward_input(
     cdef floating* wide
     check_threads(num_threads)
     check_channels(x.shape, mean.shape, variance.shape, gamma.shape, dbeta.shape)
-    check_vector('dgamma', dgamma.shape, C)
-    check_matrix('dy', dy.shape, x.shape[0], C)
-    check_matrix('dx', dx.shape, x.shape[0], C)
+    check_shape('dgamma', dgamma.shape, (C,))
+    check_shape('dy', dy.shape, (x.shape[0], C))
+    check_shape('dx', dx.shape, (x.shape[0], C))
     if cut.rows == 0 or C == 0:
         return
     wide = <floating*> room(4 * width * sizeof(floating))

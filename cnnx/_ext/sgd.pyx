@@ -5,7 +5,7 @@ from cython.parallel cimport parallel, prange
 from cnnx._ext.inline.checks cimport check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.array_table cimport ArrayTable, Chunk, check_columns, chunk_of
+from cnnx._ext.array_table cimport ArrayTable, Chunk, check_columns
 
 
 def sgd_update(
@@ -25,8 +25,8 @@ def sgd_update(
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
-        for i in prange(table.chunks, schedule='static'):
-            chunk = chunk_of(table, i)
+        for i in prange(table.count, schedule='static'):
+            chunk = table.chunks[i]
             if table.doubles:
                 update(
                     <double**> chunk.arrays, chunk.first, chunk.last, learning_rate, momentum, nesterov, weight_decay,

@@ -25,7 +25,7 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 from cython.parallel cimport parallel, prange, threadid
 
-from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
@@ -53,10 +53,10 @@ cdef Maps checked(
     check_winograd(w)
     if x[3] < 1 or y[3] < 1:
         raise ValueError(f'expected at least one channel and one filter, got {x[3]} and {y[3]}')
-    check_images('weights', weights, 3, 3, x[3], y[3])
-    check_images('y', y, x[0], y[1], y[2], y[3])
+    check_shape('weights', weights, (3, 3, x[3], y[3]))
+    check_shape('y', y, (x[0], y[1], y[2], y[3]))
     if bias != NULL:
-        check_vector('bias', bias, y[3])
+        check_shape('bias', bias, (y[3],))
     return maps_of(x[1], x[2], x[3], x[3], y[1], y[2], y[3], w.pad_top, w.pad_left, width, size)
 
 

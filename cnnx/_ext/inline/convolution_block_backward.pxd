@@ -32,9 +32,6 @@ cdef extern from "simd/convolution_gradient_rows.h" nogil:
     void mask_rows(
         ptrdiff_t rows, ptrdiff_t filters, const void* y, const void* dy, void* masked, void* sums)
     void add_row(ptrdiff_t size, const void* from_, void* to)
-
-
-cdef extern from "simd/convolution_overlap_add.h" nogil:
     void add_slots(
         ptrdiff_t size, ptrdiff_t count, ptrdiff_t row, ptrdiff_t step, const void* slots, ptrdiff_t slot,
         void* line)

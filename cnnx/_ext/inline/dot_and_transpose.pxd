@@ -6,6 +6,8 @@ from libc.stdint cimport int32_t
 cdef extern from "simd/dot_product.h" nogil:
     # The sum of a[i] b[i]; where b is NULL, of a[i].
     double dot(ptrdiff_t size, const void* a, const void* b)
+    # y[r] = the sum of a[r * row + i] b[i].
+    void dots(ptrdiff_t rows, ptrdiff_t size, const void* a, ptrdiff_t row, const void* b, void* y)
 
 cdef extern from "simd/transpose.h" nogil:
     # (rows, columns), rows `row` apart, becomes (columns, rows), rows `to_row` apart.

@@ -3,9 +3,7 @@
  * What is left after the last whole vector goes through one that is filled up: a number's bits depend neither
  * on its place nor on how many there are. Arrays may be the same.
  */
-#ifndef REAL
-
-#ifndef CNNX_ACTIVATIONS_H
+#if !defined(REAL) && !defined(CNNX_ACTIVATIONS_H)
 #define CNNX_ACTIVATIONS_H
 
 #include <math.h>
@@ -132,9 +130,7 @@ static ALWAYS_INLINE vector_double normal_distribution_double(vector_double x)
 #define activate(kind, size, x, ...) BY_KIND(activate, x)(kind, size, x, __VA_ARGS__)
 #define activate_backward(kind, size, known, ...) BY_KIND(activate_backward, known)(kind, size, known, __VA_ARGS__)
 
-#endif
-
-#else
+#elif defined(REAL)
 
 /* 1 / (1 + exp(-x)), by way of exp(-|x|), which cannot overflow. */
 static ALWAYS_INLINE NAME(vector) NAME(logistic)(NAME(vector) x)

@@ -5,9 +5,7 @@
  * `places` of a pooling window, each a convolution of its own, are computed side by side in registers and
  * compared there, so that the map before pooling is never stored.
  */
-#ifndef REAL
-
-#ifndef CNNX_CONVOLUTION_FEW_FILTERS_H
+#if !defined(REAL) && !defined(CNNX_CONVOLUTION_FEW_FILTERS_H)
 #define CNNX_CONVOLUTION_FEW_FILTERS_H
 
 #include "max_and_relu.h"
@@ -29,9 +27,7 @@
 #define finish_columns(filters, count, origin, step, relu, best, ...) \
     BY_KIND(finish_columns, best)(filters, count, origin, step, relu, best, __VA_ARGS__)
 
-#endif
-
-#else
+#elif defined(REAL)
 
 #if VECTOR_EXTENSIONS
 /* Every second number of two vectors. */

@@ -1,7 +1,11 @@
-/* Convolution without pooling, backward: gradients, masked by the ReLU, in rows of whole vectors; rows added up. */
-#ifndef REAL
-
-#ifndef CNNX_CONVOLUTION_GRADIENT_ROWS_H
+/* Convolution, backward, in rows of whole vectors: gradients, masked by the ReLU; rows added up; and, after pooling, the
+ * overlapping patches of a row of the input gradient (overlap-add).
+ *
+ * The rows of neighbouring windows overlap, at distances that are no multiple of a vector. To add to them
+ * where they lie would make each load wait for the store before it. So each window position has a slot of
+ * its own, aligned, and the slots of a row are added up at the end.
+ */
+#if !defined(REAL) && !defined(CNNX_CONVOLUTION_GRADIENT_ROWS_H)
 #define CNNX_CONVOLUTION_GRADIENT_ROWS_H
 
 #include "vectors.h"
@@ -10,11 +14,11 @@
 #include "for_float_and_double.h"
 
 #define mask_rows(rows, filters, y, ...) BY_KIND(mask_rows, y)(rows, filters, y, __VA_ARGS__)
+#define add_slots(size, count, row, step, slots, ...) \
+    BY_KIND(add_slots, slots)(size, count, row, step, slots, __VA_ARGS__)
 #define add_row(size, from, ...) BY_KIND(add_row, from)(size, from, __VA_ARGS__)
 
-#endif
-
-#else
+#elif defined(REAL)
 
 /* masked[i][f] = dy[i][f] where y[i][f] is positive, or everywhere if y is NULL, and zero after the filters, up to
  * the next multiple of LANES; sums[f] += the sum over i. Both are read in whole vectors. */
@@ -45,6 +49,27 @@ static inline void NAME(add_row)(ptrdiff_t size, const REAL *from, REAL *to)
 {
     for (ptrdiff_t k = 0; k < size; k += WIDTH)
         NAME(store)(to + k, NAME(load)(to + k) + NAME(first_lanes)(NAME(load)(from + k), size - k));
+}
+
+/* line[j] += the sum, over slots q, of slots[q * slot + j - q * step], where 0 <= j - q * step < row.
+ *
+ * Behind its `row` numbers a slot has at least LANES - 1 zeros. The line is written up to the next multiple
+ * of LANES.
+ */
+static inline void NAME(add_slots)(
+    ptrdiff_t size, ptrdiff_t count, ptrdiff_t row, ptrdiff_t step, const REAL *slots, ptrdiff_t slot, REAL *line)
+{
+    ptrdiff_t first = 0, end = 0;
+    for (ptrdiff_t j = 0; j < size; j += WIDTH) {
+        while (first < count && first * step + row <= j)
+            first++;
+        while (end < count && end * step < j + WIDTH)
+            end++;
+        NAME(vector) sum = NAME(load)(line + j);
+        for (ptrdiff_t q = first; q < end; q++)
+            sum += NAME(load)(slots + q * (slot - step) + j);
+        NAME(store)(line + j, sum);
+    }
 }
 
 #endif

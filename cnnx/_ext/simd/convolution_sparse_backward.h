@@ -10,9 +10,7 @@
  *
  * Vectors come whole and half, for patches with short rows: OF_PATCH(stem) names the functions and types of one of them.
  */
-#ifndef REAL
-
-#ifndef CNNX_CONVOLUTION_SPARSE_BACKWARD_H
+#if !defined(REAL) && !defined(CNNX_CONVOLUTION_SPARSE_BACKWARD_H)
 #define CNNX_CONVOLUTION_SPARSE_BACKWARD_H
 
 #include "vectors.h"
@@ -47,9 +45,7 @@ typedef double half_vector_double __attribute__((vector_size(VECTOR_BYTES / 2)))
 #define spread_patches(half, vectors, count, origins, first, gradients, ...) \
     BY_WIDTH(half, spread_patches, gradients)(vectors, count, origins, first, gradients, __VA_ARGS__)
 
-#endif
-
-#else
+#elif defined(REAL)
 
 /* Numbers to a vector of a patch; STEP of them are computed at once, which is one without vector extensions. */
 #define PATCH (VECTOR_EXTENSIONS ? STEP : LANES)

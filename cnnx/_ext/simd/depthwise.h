@@ -1,7 +1,5 @@
 /* Depthwise convolutions: neighbouring pixels, or the gradient of a weight, of all channels, which lie side by side. */
-#ifndef REAL
-
-#ifndef CNNX_DEPTHWISE_H
+#if !defined(REAL) && !defined(CNNX_DEPTHWISE_H)
 #define CNNX_DEPTHWISE_H
 
 #include "vectors.h"
@@ -23,9 +21,7 @@ typedef struct {
     BY_KIND(depthwise_pixels, in)(pixels, rows, columns, channels, in, __VA_ARGS__)
 #define add_products(rows, columns, channels, x, ...) BY_KIND(add_products, x)(rows, columns, channels, x, __VA_ARGS__)
 
-#endif
-
-#else
+#elif defined(REAL)
 
 static ALWAYS_INLINE void NAME(pixels_of)(
     const int pixels, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t channels, const REAL *in, const distances *from,

@@ -1,7 +1,5 @@
 /* Gaussian smoothing along an axis: weights are the same on both sides. */
-#ifndef REAL
-
-#ifndef CNNX_GAUSSIAN_SMOOTHING_H
+#if !defined(REAL) && !defined(CNNX_GAUSSIAN_SMOOTHING_H)
 #define CNNX_GAUSSIAN_SMOOTHING_H
 
 #include "vectors.h"
@@ -11,9 +9,7 @@
 
 #define smooth(rows, width, from, ...) BY_KIND(smooth, from)(rows, width, from, __VA_ARGS__)
 
-#endif
-
-#else
+#elif defined(REAL)
 
 /* to[r, i] = weights[0] from[r, i] + the sum over k of weights[k] (from[r, i] k steps back + k steps ahead).
  * Rows are computed in whole vectors: `width` is rounded up to one. */

@@ -5,9 +5,7 @@
  * operands, and each step does R * P multiply-adds for R + P loads. The sizes below fill the 32
  * registers of AVX-512 and NEON and the 16 of AVX2 and SSE.
  */
-#ifndef REAL
-
-#ifndef CNNX_GEMM_MICRO_KERNEL_H
+#if !defined(REAL) && !defined(CNNX_GEMM_MICRO_KERNEL_H)
 #define CNNX_GEMM_MICRO_KERNEL_H
 
 #include "vectors.h"
@@ -39,9 +37,7 @@ typedef struct {
 
 #define multiply_block(groups, rows, a, ...) BY_KIND(multiply_block, a)(groups, rows, a, __VA_ARGS__)
 
-#endif
-
-#else
+#elif defined(REAL)
 
 #define VECTORS (LANES / WIDTH)
 #define MAX_VECTORS (ROW_LANES * VECTORS)

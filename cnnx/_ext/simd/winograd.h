@@ -4,9 +4,7 @@
  * the right. The functions of six, four or three vectors below multiply by the matrices that cnnx/_numpy/winograd.py
  * writes out. The points are 0, +-3/4, +-3/2 and infinity: all numbers but those of G are exact.
  */
-#ifndef REAL
-
-#ifndef CNNX_WINOGRAD_H
+#if !defined(REAL) && !defined(CNNX_WINOGRAD_H)
 #define CNNX_WINOGRAD_H
 
 #include "vectors.h"
@@ -23,9 +21,7 @@
 #define gradient_tile(channels, tile, ...) BY_KIND(gradient_tile, tile)(channels, tile, __VA_ARGS__)
 #define filter_tile(channels, tile, ...) BY_KIND(filter_tile, tile)(channels, tile, __VA_ARGS__)
 
-#endif
-
-#else
+#elif defined(REAL)
 
 #define V NAME(vector)
 
