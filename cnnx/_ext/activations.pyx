@@ -1,25 +1,15 @@
 """Activation functions and their gradients: ReLU, leaky ReLU, sigmoid, tanh, ELU, softplus, SiLU, GELU, hard swish.
 
-Arrays have one axis.
+Arrays are of shape (size,): those that are const are read, the others written. The backward functions read what their
+forward function gave, y, or from softplus on what it read, x.
 """
 
 from cython.parallel cimport parallel, prange
 
 from cnnx._ext.inline.activations cimport (
-    ELU,
-    GELU,
-    HARD_SWISH,
-    LEAKY_RELU,
-    RELU,
-    SIGMOID,
-    SILU,
-    SOFTPLUS,
-    TANH,
-    activate,
-    activate_backward,
-    activation,
+    ELU, GELU, HARD_SWISH, LEAKY_RELU, RELU, SIGMOID, SILU, SOFTPLUS, TANH, activate, activate_backward, activation,
 )
-from cnnx._ext.inline.checks cimport check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating
 
@@ -32,7 +22,7 @@ cdef int forward(
 ) except -1:
     cdef Py_ssize_t size = x.shape[0], part
     check_threads(num_threads)
-    check_vector('y', y.shape, size)
+    check_shape('y', y.shape, (size,))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -47,8 +37,8 @@ cdef int backward(
 ) except -1:
     cdef Py_ssize_t size = known.shape[0], part
     check_threads(num_threads)
-    check_vector('dy', dy.shape, size)
-    check_vector('dx', dx.shape, size)
+    check_shape('dy', dy.shape, (size,))
+    check_shape('dx', dx.shape, (size,))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -60,176 +50,93 @@ cdef int backward(
     return 0
 
 
-def relu_forward(
-    const floating[::1] x,                   # IN   (size)
-    floating[::1] y,                         # OUT  (size)
-    int num_threads,
-):
+def relu_forward(const floating[::1] x, floating[::1] y, int num_threads):
     """y = max(0, x); a NaN stays NaN."""
     forward(RELU, x, y, 0, num_threads)
 
 
-def relu_backward(
-    const floating[::1] y,                   # IN   (size) what relu_forward gave
-    const floating[::1] dy,                  # IN   (size)
-    floating[::1] dx,                        # OUT  (size)
-    int num_threads,
-):
+def relu_backward(const floating[::1] y, const floating[::1] dy, floating[::1] dx, int num_threads):
     """dx = dy where the output is positive, else 0."""
     backward(RELU, y, dy, dx, 0, num_threads)
 
 
-def leaky_relu_forward(
-    const floating[::1] x,                   # IN   (size)
-    floating[::1] y,                         # OUT  (size)
-    double negative_slope,
-    int num_threads,
-):
+def leaky_relu_forward(const floating[::1] x, floating[::1] y, double negative_slope, int num_threads):
     """y = x where x is positive, else negative_slope x."""
     forward(LEAKY_RELU, x, y, negative_slope, num_threads)
 
 
 def leaky_relu_backward(
-    const floating[::1] y,                   # IN   (size) what leaky_relu_forward gave
-    const floating[::1] dy,                  # IN   (size)
-    floating[::1] dx,                        # OUT  (size)
-    double negative_slope,
-    int num_threads,
+    const floating[::1] y, const floating[::1] dy, floating[::1] dx, double negative_slope, int num_threads,
 ):
     """dx = dy where the output is positive, else negative_slope dy."""
     backward(LEAKY_RELU, y, dy, dx, negative_slope, num_threads)
 
 
-def sigmoid_forward(
-    const floating[::1] x,                   # IN   (size)
-    floating[::1] y,                         # OUT  (size)
-    int num_threads,
-):
+def sigmoid_forward(const floating[::1] x, floating[::1] y, int num_threads):
     """y = 1 / (1 + exp(-x)), by way of exp(-|x|), which cannot overflow."""
     forward(SIGMOID, x, y, 0, num_threads)
 
 
-def sigmoid_backward(
-    const floating[::1] y,                   # IN   (size) what sigmoid_forward gave
-    const floating[::1] dy,                  # IN   (size)
-    floating[::1] dx,                        # OUT  (size)
-    int num_threads,
-):
+def sigmoid_backward(const floating[::1] y, const floating[::1] dy, floating[::1] dx, int num_threads):
     """dx = dy y (1 - y)."""
     backward(SIGMOID, y, dy, dx, 0, num_threads)
 
 
-def tanh_forward(
-    const floating[::1] x,                   # IN   (size)
-    floating[::1] y,                         # OUT  (size)
-    int num_threads,
-):
+def tanh_forward(const floating[::1] x, floating[::1] y, int num_threads):
     """y = tanh(x)."""
     forward(TANH, x, y, 0, num_threads)
 
 
-def tanh_backward(
-    const floating[::1] y,                   # IN   (size) what tanh_forward gave
-    const floating[::1] dy,                  # IN   (size)
-    floating[::1] dx,                        # OUT  (size)
-    int num_threads,
-):
+def tanh_backward(const floating[::1] y, const floating[::1] dy, floating[::1] dx, int num_threads):
     """dx = dy (1 - y^2)."""
     backward(TANH, y, dy, dx, 0, num_threads)
 
 
-def elu_forward(
-    const floating[::1] x,                   # IN   (size)
-    floating[::1] y,                         # OUT  (size)
-    double alpha,
-    int num_threads,
-):
+def elu_forward(const floating[::1] x, floating[::1] y, double alpha, int num_threads):
     """y = x where x is positive, else alpha (exp(x) - 1)."""
     forward(ELU, x, y, alpha, num_threads)
 
 
-def elu_backward(
-    const floating[::1] y,                   # IN   (size) what elu_forward gave
-    const floating[::1] dy,                  # IN   (size)
-    floating[::1] dx,                        # OUT  (size)
-    double alpha,
-    int num_threads,
-):
+def elu_backward(const floating[::1] y, const floating[::1] dy, floating[::1] dx, double alpha, int num_threads):
     """dx = dy where the output is positive, else dy (y + alpha)."""
     backward(ELU, y, dy, dx, alpha, num_threads)
 
 
-def softplus_forward(
-    const floating[::1] x,                   # IN   (size)
-    floating[::1] y,                         # OUT  (size)
-    int num_threads,
-):
+def softplus_forward(const floating[::1] x, floating[::1] y, int num_threads):
     """y = log(1 + exp(x)), by way of exp(-|x|), which cannot overflow."""
     forward(SOFTPLUS, x, y, 0, num_threads)
 
 
-def softplus_backward(
-    const floating[::1] x,                   # IN   (size) what softplus_forward read
-    const floating[::1] dy,                  # IN   (size)
-    floating[::1] dx,                        # OUT  (size)
-    int num_threads,
-):
+def softplus_backward(const floating[::1] x, const floating[::1] dy, floating[::1] dx, int num_threads):
     """dx = dy / (1 + exp(-x))."""
     backward(SOFTPLUS, x, dy, dx, 0, num_threads)
 
 
-def silu_forward(
-    const floating[::1] x,                   # IN   (size)
-    floating[::1] y,                         # OUT  (size)
-    int num_threads,
-):
+def silu_forward(const floating[::1] x, floating[::1] y, int num_threads):
     """y = x / (1 + exp(-x))."""
     forward(SILU, x, y, 0, num_threads)
 
 
-def silu_backward(
-    const floating[::1] x,                   # IN   (size) what silu_forward read
-    const floating[::1] dy,                  # IN   (size)
-    floating[::1] dx,                        # OUT  (size)
-    int num_threads,
-):
+def silu_backward(const floating[::1] x, const floating[::1] dy, floating[::1] dx, int num_threads):
     """dx = dy s (1 + x (1 - s)), s = 1 / (1 + exp(-x))."""
     backward(SILU, x, dy, dx, 0, num_threads)
 
 
-def gelu_forward(
-    const floating[::1] x,                   # IN   (size)
-    floating[::1] y,                         # OUT  (size)
-    int num_threads,
-):
+def gelu_forward(const floating[::1] x, floating[::1] y, int num_threads):
     """y = x F(x), F(x) = (1 + erf(x / sqrt(2))) / 2."""
     forward(GELU, x, y, 0, num_threads)
 
 
-def gelu_backward(
-    const floating[::1] x,                   # IN   (size) what gelu_forward read
-    const floating[::1] dy,                  # IN   (size)
-    floating[::1] dx,                        # OUT  (size)
-    int num_threads,
-):
+def gelu_backward(const floating[::1] x, const floating[::1] dy, floating[::1] dx, int num_threads):
     """dx = dy (F(x) + x exp(-x^2 / 2) / sqrt(2 pi))."""
     backward(GELU, x, dy, dx, 0, num_threads)
 
 
-def hard_swish_forward(
-    const floating[::1] x,                   # IN   (size)
-    floating[::1] y,                         # OUT  (size)
-    int num_threads,
-):
+def hard_swish_forward(const floating[::1] x, floating[::1] y, int num_threads):
     """y = x min(max(x + 3, 0), 6) / 6."""
     forward(HARD_SWISH, x, y, 0, num_threads)
 
 
-def hard_swish_backward(
-    const floating[::1] x,                   # IN   (size) what hard_swish_forward read
-    const floating[::1] dy,                  # IN   (size)
-    floating[::1] dx,                        # OUT  (size)
-    int num_threads,
-):
+def hard_swish_backward(const floating[::1] x, const floating[::1] dy, floating[::1] dx, int num_threads):
     """dx = 0 where x < -3, dy where x > 3, else dy (2 x + 3) / 6."""
     backward(HARD_SWISH, x, dy, dx, 0, num_threads)

@@ -5,7 +5,7 @@ from cython.parallel cimport parallel, prange
 from cnnx._ext.inline.checks cimport check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating, square_root
-from cnnx._ext.array_table cimport ArrayTable, check_columns
+from cnnx._ext.array_table cimport ArrayTable, Chunk, check_columns
 
 
 def adagrad_update(
@@ -18,34 +18,29 @@ def adagrad_update(
     The table's rows are (value, gradient, square_sum).
     """
     cdef Py_ssize_t i
-    cdef Py_ssize_t* chunk
-    cdef void** row
+    cdef Chunk chunk
     check_threads(num_threads)
     check_columns(table, 3, 'a value, a gradient and the sum of its squares')
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
-        for i in prange(table.chunks, schedule='static'):
-            chunk = table.chunk + 3 * i
-            row = table.pointers + 3 * chunk[0]
+        for i in prange(table.count, schedule='static'):
+            chunk = table.chunks[i]
             if table.doubles:
-                update(
-                    <double*> row[0], <const double*> row[1], <double*> row[2], chunk[1], chunk[2],
-                    learning_rate, epsilon, weight_decay, scale)
+                update(<double**> chunk.arrays, chunk.first, chunk.last, learning_rate, epsilon, weight_decay, scale)
             else:
-                update(
-                    <float*> row[0], <const float*> row[1], <float*> row[2], chunk[1], chunk[2],
-                    <float> learning_rate, <float> epsilon, <float> weight_decay, <float> scale)
+                update(<float**> chunk.arrays, chunk.first, chunk.last, learning_rate, epsilon, weight_decay, scale)
         restore_mode(mode)
 
 
 cdef void update(
-    floating* value,                         # IN, OUT
-    const floating* gradient,                # IN
-    floating* square_sum,                    # IN, OUT
+    floating** row,                          # IN, OUT  (value, gradient, square_sum)
     Py_ssize_t first, Py_ssize_t last,
     floating learning_rate, floating epsilon, floating weight_decay, floating scale,
 ) noexcept nogil:
+    cdef floating* value = row[0]
+    cdef const floating* gradient = row[1]
+    cdef floating* square_sum = row[2]
     cdef Py_ssize_t i
     cdef floating g
     for i in range(first, last):

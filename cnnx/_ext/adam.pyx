@@ -4,10 +4,10 @@ from cython.parallel cimport parallel, prange
 from libc.math cimport pow, sqrt
 from libc.stdint cimport int64_t
 
-from cnnx._ext.inline.checks cimport check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating, square_root
-from cnnx._ext.array_table cimport ArrayTable, check_columns
+from cnnx._ext.array_table cimport ArrayTable, Chunk, check_columns
 
 
 def adam_update(
@@ -24,43 +24,41 @@ def adam_update(
     The table's rows are (value, gradient, average, square_average).
     """
     cdef Py_ssize_t i
-    cdef Py_ssize_t* chunk
-    cdef void** row
+    cdef Chunk chunk
     cdef double step, root
     cdef double kept = 1 - learning_rate * weight_decay if decoupled else 1
     cdef double added = 0 if decoupled else weight_decay
     check_threads(num_threads)
     check_columns(table, 4, 'a value, a gradient, its average and that of its square')
-    check_vector('updates', updates.shape, len(table._rows))
+    check_shape('updates', updates.shape, (len(table._rows),))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
-        for i in prange(table.chunks, schedule='static'):
-            chunk = table.chunk + 3 * i
-            row = table.pointers + 4 * chunk[0]
-            step = learning_rate / (1 - pow(beta_1, <double> updates[chunk[0]]))
-            root = 1 / sqrt(1 - pow(beta_2, <double> updates[chunk[0]]))
+        for i in prange(table.count, schedule='static'):
+            chunk = table.chunks[i]
+            step = learning_rate / (1 - pow(beta_1, <double> updates[chunk.row]))
+            root = 1 / sqrt(1 - pow(beta_2, <double> updates[chunk.row]))
             if table.doubles:
                 update(
-                    <double*> row[0], <const double*> row[1], <double*> row[2], <double*> row[3], chunk[1], chunk[2],
-                    step, root, 1 - beta_1, beta_2, 1 - beta_2, epsilon, added, kept, scale)
+                    <double**> chunk.arrays, chunk.first, chunk.last, step, root, 1 - beta_1, beta_2, 1 - beta_2,
+                    epsilon, added, kept, scale)
             else:
                 update(
-                    <float*> row[0], <const float*> row[1], <float*> row[2], <float*> row[3], chunk[1], chunk[2],
-                    <float> step, <float> root, <float> (1 - beta_1), <float> beta_2, <float> (1 - beta_2),
-                    <float> epsilon, <float> added, <float> kept, <float> scale)
+                    <float**> chunk.arrays, chunk.first, chunk.last, step, root, 1 - beta_1, beta_2, 1 - beta_2,
+                    epsilon, added, kept, scale)
         restore_mode(mode)
 
 
 cdef void update(
-    floating* value,                         # IN, OUT
-    const floating* gradient,                # IN
-    floating* average,                       # IN, OUT
-    floating* square_average,                # IN, OUT
+    floating** row,                          # IN, OUT  (value, gradient, average, square_average)
     Py_ssize_t first, Py_ssize_t last,
     floating step, floating root, floating new, floating kept_square, floating new_square, floating epsilon,
     floating added, floating kept, floating scale,
 ) noexcept nogil:
+    cdef floating* value = row[0]
+    cdef const floating* gradient = row[1]
+    cdef floating* average = row[2]
+    cdef floating* square_average = row[3]
     cdef Py_ssize_t i
     cdef floating g
     for i in range(first, last):

@@ -1,18 +1,24 @@
 # What optimizers read of a table of arrays; see array_table.pyx.
 
+cdef struct Chunk:
+    # Some numbers of a row of a table.
+    void** arrays                 # of the row
+    Py_ssize_t row, first, last
+
+
 cdef class ArrayTable:
     cdef list _rows
     cdef readonly bint doubles    # float64, not float32
     cdef readonly Py_ssize_t size
     cdef Py_ssize_t columns
-    cdef Py_ssize_t chunks
+    cdef Py_ssize_t count         # of chunks
+    cdef Chunk* chunks
     cdef void** pointers          # (rows, columns)
-    cdef Py_ssize_t* chunk        # (chunks, 3): row, first number, last number
 
 
 cdef inline int check_columns(ArrayTable table, int columns, str what) except -1:
     """Raise a ValueError unless the rows are of so many arrays; an empty table has none."""
-    if table.chunks and table.columns != columns:
+    if table.count and table.columns != columns:
         raise ValueError(f'expected rows of {what}, got rows of {table.columns} arrays')
     return 0
 

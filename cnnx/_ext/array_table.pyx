@@ -36,16 +36,16 @@ cdef class ArrayTable:
     """
 
     def __cinit__(self, list rows):
-        cdef Py_ssize_t i, j, first
+        cdef Py_ssize_t i, j, first, last
         self._rows = rows
         check_rows(rows)
         self.columns = len(rows[0]) if rows else 0
         self.doubles = bool(rows) and rows[0][0].dtype == 'float64'
         self.size = sum(row[0].size for row in rows)
-        self.chunks = sum((row[0].size + CHUNK - 1) // CHUNK for row in rows)
+        self.count = sum((row[0].size + CHUNK - 1) // CHUNK for row in rows)
         self.pointers = <void**> malloc(max(1, len(rows) * self.columns) * sizeof(void*))
-        self.chunk = <Py_ssize_t*> malloc(max(1, 3 * self.chunks) * sizeof(Py_ssize_t))
-        if self.pointers == NULL or self.chunk == NULL:
+        self.chunks = <Chunk*> malloc(max(1, self.count) * sizeof(Chunk))
+        if self.pointers == NULL or self.chunks == NULL:
             raise MemoryError('no memory for a table of arrays')
         j = 0
         for i, row in enumerate(rows):
@@ -53,12 +53,11 @@ cdef class ArrayTable:
                 self.pointers[i * self.columns + column] = pointer_to(array)
             first = 0
             while first < row[0].size:
-                self.chunk[3 * j] = i
-                self.chunk[3 * j + 1] = first
-                first = min(first + CHUNK, row[0].size)
-                self.chunk[3 * j + 2] = first
+                last = min(first + CHUNK, row[0].size)
+                self.chunks[j] = Chunk(self.pointers + i * self.columns, i, first, last)
+                first = last
                 j += 1
 
     def __dealloc__(self):
         free(self.pointers)
-        free(self.chunk)
+        free(self.chunks)

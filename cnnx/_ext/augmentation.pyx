@@ -5,17 +5,15 @@ Letters: N samples; H, W rows and columns of the images; P, Q of the result; C c
 
 from libc.math cimport floor
 from libc.stdint cimport INT32_MAX, int32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from cython.parallel cimport prange, threadid
 
-from cnnx._ext.inline.checks cimport check_images, check_matrix, check_threads
+from cnnx._ext.inline.checks cimport check_shape, check_threads
+from cnnx._ext.inline.memory cimport room
 from cnnx._ext.inline.random_bits cimport random_bits
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport round_up
-
-cdef extern from "simd/short_copy.h" nogil:
-    void copy_short(void* to, const void* source, size_t size)
 
 cdef extern from "simd/gaussian_smoothing.h" nogil:
     const int VECTOR_BYTES
@@ -28,6 +26,8 @@ cdef enum:
     BLOCK = 32                    # columns whose places are worked out side by side, before pixels are read
     MAX_SIDE = (1 << 24) - 4      # floats hold all whole numbers up to there, and 3 beyond
     FILL, EDGE, REFLECT           # what lies outside of an image
+
+OUTSIDE = {'fill': FILL, 'edge': EDGE, 'reflect': REFLECT}
 
 
 def resample(
@@ -45,25 +45,22 @@ def resample(
     nearest pixel ('edge'), or the image mirrored at its outermost pixels ('reflect').
     """
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3], n, i
-    cdef int way = outside_by_name(outside)
     check_threads(num_threads)
-    check_images('y', y.shape, N, H, W, C)
-    if matrices.shape[0] != N or matrices.shape[1] != 2 or matrices.shape[2] != 3:
-        raise ValueError(
-            f'matrices: expected shape ({N}, 2, 3), '
-            f'got ({matrices.shape[0]}, {matrices.shape[1]}, {matrices.shape[2]})')
+    if outside not in OUTSIDE:
+        raise ValueError(f"outside: expected 'fill', 'edge' or 'reflect', got {outside!r}")
+    check_shape('y', y.shape, (N, H, W, C))
+    check_shape('matrices', matrices.shape, (N, 2, 3))
     if displacements is not None:
-        check_images('displacements', displacements.shape, N, 2, H, W)
+        check_shape('displacements', displacements.shape, (N, 2, H, W))
     cdef Py_ssize_t size = (H + 3) * (W + 3) * C
+    cdef int way = OUTSIDE[outside]
     if N * H * W * C == 0:
         return
     if H > MAX_SIDE or W > MAX_SIDE or size > INT32_MAX:
         raise ValueError(
             f'x: expected images of up to {MAX_SIDE} rows and columns, and of {INT32_MAX} numbers with 3 more of each, '
             f'got ({H}, {W}, {C})')
-    cdef floating* scratch = <floating*> malloc(num_threads * size * sizeof(floating))
-    if scratch == NULL:
-        raise MemoryError('resample: no memory for an image')
+    cdef floating* scratch = <floating*> room(num_threads * size * sizeof(floating))
     for i in range(num_threads * size):
         scratch[i] = <floating> fill
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
@@ -72,16 +69,6 @@ def resample(
             &displacements[n, 0, 0, 0] if displacements is not None else NULL, way,
             scratch + threadid() * size, &y[n, 0, 0, 0])
     free(scratch)
-
-
-cdef int outside_by_name(str name) except -1:
-    if name == 'fill':
-        return FILL
-    if name == 'edge':
-        return EDGE
-    if name == 'reflect':
-        return REFLECT
-    raise ValueError(f"outside: expected 'fill', 'edge' or 'reflect', got {name!r}")
 
 
 cdef inline floating clamped(floating place, floating last) noexcept nogil:
@@ -98,14 +85,14 @@ cdef void resample_image(
     floating* bordered,                    # (H + 3, W + 3, C), the fill at the border
     floating* y,
 ) noexcept nogil:
-    cdef Py_ssize_t line = (W + 3) * C, p, q, block
+    cdef Py_ssize_t line = (W + 3) * C, p, q, block, count
     cdef int32_t places[BLOCK]    # of the pixel above and to the left
     cdef int32_t j
     cdef floating rows[BLOCK]
     cdef floating columns[BLOCK]
     cdef floating row, column
     for p in range(H):
-        copy_short(bordered + (p + 1) * line + C, x + p * W * C, W * C * sizeof(floating))
+        memcpy(bordered + (p + 1) * line + C, x + p * W * C, W * C * sizeof(floating))
     if outside != FILL:
         repeat_edges(bordered, H, W, C)
     for p in range(H):
@@ -117,29 +104,19 @@ cdef void resample_image(
             for j in range(BLOCK):
                 rows[j] = row + matrix[1] * j
                 columns[j] = column + matrix[4] * j
+            count = min(BLOCK, W - q)
             if displacement != NULL:
-                add_block(rows, displacement + p * W + q, (2 * H - p) * W - q)
-                add_block(columns, displacement + (H + p) * W + q, (H - p) * W - q)
+                for j in range(count):
+                    rows[j] += displacement[p * W + q + j]
+                    columns[j] += displacement[(H + p) * W + q + j]
             if outside == REFLECT:
                 reflect_places(rows, H)
                 reflect_places(columns, W)
             find_places(rows, columns, places, H, W, C)
             if C == 1:
-                interpolate(bordered, line, rows, columns, places, y + p * W + q, (H - p) * W - q)
+                interpolate(bordered, line, rows, columns, places, count, y + p * W + q)
             else:
-                interpolate_channels(
-                    bordered, line, C, rows, columns, places, min(BLOCK, W - q), y + (p * W + q) * C)
-
-
-cdef inline void add_block(floating* sums, const floating* x, Py_ssize_t room) noexcept nogil:
-    """Add a block, or what there is of it: what lies beyond the row's end makes no difference."""
-    cdef Py_ssize_t j
-    if room >= BLOCK:
-        for j in range(BLOCK):
-            sums[j] += x[j]
-    else:
-        for j in range(room):
-            sums[j] += x[j]
+                interpolate_channels(bordered, line, C, rows, columns, places, count, y + (p * W + q) * C)
 
 
 cdef void repeat_edges(floating* bordered, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C) noexcept nogil:
@@ -182,8 +159,8 @@ cdef inline void find_places(
 
 cdef inline void interpolate(
     const floating* bordered, Py_ssize_t line,
-    const floating* rows, const floating* columns, const int32_t* places,
-    floating* y, Py_ssize_t room,          # OUT  a block, or what there is room for
+    const floating* rows, const floating* columns, const int32_t* places, Py_ssize_t count,
+    floating* y,                           # OUT  (count)
 ) noexcept nogil:
     cdef Py_ssize_t j
     cdef floating upper[2 * BLOCK]         # of each place, two neighbours are copied in one go
@@ -197,11 +174,7 @@ cdef inline void interpolate(
         above = upper[2 * j] + columns[j] * (upper[2 * j + 1] - upper[2 * j])
         below = lower[2 * j] + columns[j] * (lower[2 * j + 1] - lower[2 * j])
         values[j] = above + rows[j] * (below - above)
-    # What is written beyond the row's end is overwritten by the next row.
-    if room >= BLOCK:
-        memcpy(y, values, BLOCK * sizeof(floating))
-    else:
-        memcpy(y, values, room * sizeof(floating))
+    memcpy(y, values, count * sizeof(floating))
 
 
 cdef inline void interpolate_channels(
@@ -251,7 +224,7 @@ def elastic_fields(
     cdef Py_ssize_t N = displacements.shape[0], H = displacements.shape[2], W = displacements.shape[3], n
     cdef Py_ssize_t lanes = VECTOR_BYTES // <Py_ssize_t> sizeof(floating)
     check_threads(num_threads)
-    check_images('displacements', displacements.shape, N, 2, H, W)
+    check_shape('displacements', displacements.shape, (N, 2, H, W))
     if weights.shape[0] < 1 or spacing < 1:
         raise ValueError(f'expected weights and a spacing of at least 1, got {weights.shape[0]} and {spacing}')
     if N * H * W == 0:
@@ -263,9 +236,7 @@ def elastic_fields(
     field.width = round_up(field.columns, lanes)
     field.line = field.width + 2 * field.R
     cdef Py_ssize_t size = field_size(field)
-    cdef floating* scratch = <floating*> malloc(num_threads * size * sizeof(floating))
-    if scratch == NULL:
-        raise MemoryError('elastic_fields: no memory for a field')
+    cdef floating* scratch = <floating*> room(num_threads * size * sizeof(floating))
     memset(scratch, 0, num_threads * size * sizeof(floating))
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
         elastic_field(
@@ -298,39 +269,27 @@ cdef void elastic_field(
             f.rows, f.width, noise + plane * f.rows * f.line + f.R, f.line, 1, weights, f.R, along_rows, f.width)
         smooth(f.rows, f.width, along_rows, f.width, f.width, weights, f.R, smoothed, f.width)
         for p in range(f.rows):
-            widen(smoothed + p * f.width, f.spacing, widened + p * f.W, f.W)
-        lengthen(widened, f.W, f.spacing, displacement + plane * f.H * f.W, f.H)
+            widen(smoothed + p * f.width, 1, f.spacing, widened + p * f.W, f.W)
+        widen(widened, f.W, f.spacing, displacement + plane * f.H * f.W, f.H)
 
 
 cdef inline void widen(
-    const floating* x, Py_ssize_t spacing, floating* y, Py_ssize_t W,
+    const floating* x, Py_ssize_t size, Py_ssize_t spacing, floating* y, Py_ssize_t rows,
 ) noexcept nogil:
-    """y[k spacing + t] = x[k] + t / spacing (x[k + 1] - x[k]); reads one number beyond the last."""
-    cdef Py_ssize_t k, t
+    """y[k spacing + t] = x[k] + t / spacing (x[k + 1] - x[k]), rows of `size` numbers; none beyond the last is read."""
+    cdef Py_ssize_t k, t, i
     cdef floating fraction
-    for t in range(min(spacing, W)):
-        fraction = t / <floating> spacing
-        for k in range((W - 1 - t) // spacing + 1):
-            y[k * spacing + t] = x[k] + fraction * (x[k + 1] - x[k])
-
-
-cdef inline void lengthen(
-    const floating* x, Py_ssize_t W, Py_ssize_t spacing, floating* y, Py_ssize_t H,
-) noexcept nogil:
-    """The same for whole rows, of which none is read beyond the last."""
-    cdef Py_ssize_t k, t, q
-    cdef floating fraction
-    cdef const floating* above
-    cdef const floating* below
+    cdef const floating* before
+    cdef const floating* after
     cdef floating* row
-    for t in range(min(spacing, H)):
+    for t in range(min(spacing, rows)):
         fraction = t / <floating> spacing
-        for k in range((H - 1 - t) // spacing + 1):
-            above = x + k * W
-            below = above + (W if t > 0 else 0)
-            row = y + (k * spacing + t) * W
-            for q in range(W):
-                row[q] = above[q] + fraction * (below[q] - above[q])
+        for k in range((rows - 1 - t) // spacing + 1):
+            before = x + k * size
+            after = before + (size if t > 0 else 0)
+            row = y + (k * spacing + t) * size
+            for i in range(size):
+                row[i] = before[i] + fraction * (after[i] - before[i])
 
 
 def erase(
@@ -345,7 +304,7 @@ def erase(
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t n, row, i, first, last, start
     check_threads(num_threads)
-    check_matrix('boxes', boxes.shape, N, 4)
+    check_shape('boxes', boxes.shape, (N, 4))
     for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
         first, last = max(0, boxes[n, 1]) * C, min(W, boxes[n, 3]) * C
         for row in range(max(0, boxes[n, 0]), min(H, boxes[n, 2])):

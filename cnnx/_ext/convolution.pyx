@@ -10,20 +10,21 @@ into scratch that fits the first-level cache, multiplied, and written over by th
 """
 
 from libc.string cimport memset
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from cython.parallel cimport parallel, prange, threadid
 
-from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.gemm cimport Layout, multiply, panel_size
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start
+from cnnx._ext.inline.memory cimport room
+from cnnx._ext.inline.task_sums cimport add_up_rows
 from cnnx._ext.inline.window cimport Window, as_window
 from cnnx._ext.inline.windows cimport gather_windows, scatter_windows, strip_rows, strips_in
 
 cdef enum:
-    # A weight gradient is summed in this many parts, each over its own samples, and the parts are added
-    # in order: the bits do not depend on the number of threads.
+    # A weight gradient is summed in this many parts, each over its own samples, and the parts are added in order.
     MAX_PARTS = 16
 
 
@@ -33,11 +34,11 @@ cdef int check_convolution(
     check_threads(num_threads)
     if C < 1 or F < 1:
         raise ValueError(f'expected at least one channel and one filter, got {C} and {F}')
-    check_images('weights', weights, w.height, w.width, weights[2], F)
+    check_shape('weights', weights, (w.height, w.width, weights[2], F))
     if weights[2] < 1 or C % weights[2] or F % (C // weights[2]):
         raise ValueError(f'weights: expected groups of {C} channels and {F} filters, got {weights[2]} to a filter')
     if bias != NULL:
-        check_vector('bias', bias, F)
+        check_shape('bias', bias, (F,))
     return 0
 
 
@@ -54,7 +55,7 @@ def convolution_forward(
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t P = y.shape[1], Q = y.shape[2], F = y.shape[3]
     check_convolution(w, C, F, weights.shape, bias.shape, num_threads)
-    check_images('y', y.shape, N, P, Q, F)
+    check_shape('y', y.shape, (N, P, Q, F))
     cdef Py_ssize_t G = weights.shape[2], groups = C // G, K = w.height * w.width * G
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t strips = strips_in(P * Q, strip)
@@ -62,9 +63,7 @@ def convolution_forward(
     cdef Layout windows_layout = Layout(K, 1, 0, 0), weights_layout = Layout(F, 1, 0, 0)
     cdef floating* windows = NULL
     cdef Py_ssize_t per_thread = strip * K + panel_size(K, windows)
-    cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
-    if scratch == NULL:
-        raise MemoryError('convolution_forward: no memory for a strip of windows')
+    cdef floating* scratch = <floating*> room(num_threads * per_thread * sizeof(floating))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -96,20 +95,15 @@ def convolution_backward_weights(
     cdef Window w = as_window(window, True)
     cdef Py_ssize_t N = x.shape[0], C = x.shape[3], F = dy.shape[3]
     check_convolution(w, C, F, dweights.shape, dbias.shape, num_threads)
-    check_images('dy', dy.shape, N, dy.shape[1], dy.shape[2], F)
+    check_shape('dy', dy.shape, (N, dy.shape[1], dy.shape[2], F))
     cdef Py_ssize_t K = w.height * w.width * dweights.shape[2]
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
-    cdef Py_ssize_t parts = min(N, <Py_ssize_t> MAX_PARTS)
-    cdef Py_ssize_t size = K * F + F, part, i
+    cdef Py_ssize_t parts = max(<Py_ssize_t> 1, min(N, <Py_ssize_t> MAX_PARTS)), size = K * F + F, part
     # A thread's scratch is its strip and its panel; a part is dweights followed by dbias.
     cdef floating* windows = NULL
     cdef Py_ssize_t per_thread = strip * K + panel_size(strip, windows)
-    cdef floating* scratch = <floating*> malloc(
-        (num_threads * per_thread + parts * size) * sizeof(floating))
+    cdef floating* scratch = <floating*> room((num_threads * per_thread + parts * size) * sizeof(floating))
     cdef floating* partial = scratch + num_threads * per_thread
-    cdef floating total
-    if scratch == NULL:
-        raise MemoryError('convolution_backward_weights: no memory for partial gradients')
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -119,15 +113,7 @@ def convolution_backward_weights(
                 x, dy, w, dweights.shape[2], part_start(N, part, parts), part_start(N, part + 1, parts),
                 partial + part * size, partial + part * size + K * F, windows, windows + strip * K)
         restore_mode(mode)
-    cdef floating* flat = &dweights[0, 0, 0, 0]
-    for i in range(size):
-        total = 0
-        for part in range(parts):
-            total += partial[part * size + i]
-        if i < K * F:
-            flat[i] = total
-        else:
-            dbias[i - K * F] = total
+    add_up_rows(partial, size, parts, 0, 1, K, F, F, &dweights[0, 0, 0, 0], &dbias[0])
     free(scratch)
 
 
@@ -180,7 +166,7 @@ def convolution_backward_input(
     cdef Py_ssize_t N = dx.shape[0], H = dx.shape[1], W = dx.shape[2], C = dx.shape[3]
     cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], F = dy.shape[3]
     check_convolution(w, C, F, weights.shape, NULL, num_threads)
-    check_images('dy', dy.shape, N, P, Q, F)
+    check_shape('dy', dy.shape, (N, P, Q, F))
     cdef Py_ssize_t G = weights.shape[2], groups = C // G, K = w.height * w.width * G
     cdef Py_ssize_t strip = strip_rows(K, sizeof(floating))
     cdef Py_ssize_t n, t, first, last, group, f
@@ -188,9 +174,7 @@ def convolution_backward_input(
     cdef const floating* no_bias = NULL
     cdef floating* windows = NULL
     cdef Py_ssize_t per_thread = strip * K + panel_size(F, windows)
-    cdef floating* scratch = <floating*> malloc(num_threads * per_thread * sizeof(floating))
-    if scratch == NULL:
-        raise MemoryError('convolution_backward_input: no memory for a strip of windows')
+    cdef floating* scratch = <floating*> room(num_threads * per_thread * sizeof(floating))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()

@@ -15,7 +15,7 @@ each pooling window, its *origin*, or DEAD where ReLU made a zero.
 Backward. After pooling only the origins carry gradient, and of them those that are not dead: they are
 listed, filter by filter, and the patches of the image at these origins are all that is visited
 (simd/convolution_sparse_backward.h). Patches of dx are added up in slots, one to a pixel, which lie apart from each
-other (simd/convolution_overlap_add.h); or in place, where they begin at whole vectors anyway.
+other (simd/convolution_gradient_rows.h); or in place, where they begin at whole vectors anyway.
 Without pooling most positions carry gradient, and the passes are matrix products.
 """
 

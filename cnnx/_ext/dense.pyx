@@ -4,13 +4,14 @@ Letters: N samples, I inputs, O outputs. Each product is cut into panels of outp
 each; no element is shared between tasks, so the bits do not depend on the number of threads.
 """
 
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from cython.parallel cimport parallel, prange, threadid
 
-from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.gemm cimport Layout, multiply_panel, panel_columns, panel_size
 from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.memory cimport room
 
 
 cdef int parallel_product(
@@ -26,9 +27,7 @@ cdef int parallel_product(
     cdef Py_ssize_t panels = (columns + width - 1) // width
     cdef Py_ssize_t size = panel_size(depth, c)
     cdef Py_ssize_t panel, first
-    cdef floating* scratch = <floating*> malloc(num_threads * size * sizeof(floating))
-    if scratch == NULL:
-        raise MemoryError('dense: no memory for a panel of weights')
+    cdef floating* scratch = <floating*> room(num_threads * size * sizeof(floating))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -53,9 +52,9 @@ def dense_forward(
     """y = x weights + bias."""
     cdef Py_ssize_t N = x.shape[0], I = x.shape[1], O = y.shape[1]
     check_threads(num_threads)
-    check_matrix('weights', weights.shape, I, O)
-    check_vector('bias', bias.shape, O)
-    check_matrix('y', y.shape, N, O)
+    check_shape('weights', weights.shape, (I, O))
+    check_shape('bias', bias.shape, (O,))
+    check_shape('y', y.shape, (N, O))
     if N == 0:
         return
     parallel_product(
@@ -74,9 +73,9 @@ def dense_backward_weights(
     cdef Py_ssize_t n, o
     cdef const floating* no_bias = NULL
     check_threads(num_threads)
-    check_matrix('dy', dy.shape, N, O)
-    check_matrix('dweights', dweights.shape, I, O)
-    check_vector('dbias', dbias.shape, O)
+    check_shape('dy', dy.shape, (N, O))
+    check_shape('dweights', dweights.shape, (I, O))
+    check_shape('dbias', dbias.shape, (O,))
     if N == 0:
         dweights[:, :] = 0
         dbias[:] = 0
@@ -99,8 +98,8 @@ def dense_backward_input(
     cdef Py_ssize_t N = dx.shape[0], I = dx.shape[1], O = dy.shape[1]
     cdef const floating* no_bias = NULL
     check_threads(num_threads)
-    check_matrix('weights', weights.shape, I, O)
-    check_matrix('dy', dy.shape, N, O)
+    check_shape('weights', weights.shape, (I, O))
+    check_shape('dy', dy.shape, (N, O))
     if N == 0:
         return
     parallel_product(

@@ -26,10 +26,6 @@ cdef enum:
     PADDED = 144                  # rows that lie so far apart do not share a few places in the cache
     # Bytes of transposed rows are an odd multiple of this, so that a column's numbers do not share one place there.
     CACHE_LINE = 64
-    # Numbers of x that are copied so that a product reads them in a row, and columns of x at least: a block of rows of
-    # the product.
-    COPIED = 4096
-    LEAST_COPIED = 12
 
 
 cdef struct Arrays:
@@ -201,40 +197,14 @@ cdef void finish(
     if samples == 1:
         multiply_outer(last - first, a.O, <const floating*> a.x + first, dy, <floating*> a.dweights + first * a.O)
     elif not a.large:
-        multiply_transposed(
-            last - first, a.O, samples, <const floating*> a.x + first, a.I, dy,
-            <floating*> a.dweights + first * a.O)
+        multiply_columns(
+            last - first, a.O, 1, samples, <const floating*> a.x + first, Layout(1, a.I, 0, 0), dy, a.O,
+            <floating*> a.dweights + first * a.O, a.O, <const floating*> NULL, False)
     if part == 0:
         memset(dbias, 0, a.O * sizeof(floating))
         for n in range(samples):
             for o in range(a.O):
                 dbias[o] += dy[n * a.O + o]
-
-
-cdef void multiply_transposed(
-    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t samples,
-    const floating* x,            # IN   (samples, x_row), of which `rows` columns are read
-    Py_ssize_t x_row,
-    const floating* dy,           # IN   (samples, columns)
-    floating* product,            # OUT  (rows, columns)
-) noexcept nogil:
-    """product = x, transposed, times dy. Columns of x are copied so that their numbers lie side by side."""
-    cdef floating[COPIED] copied
-    cdef Py_ssize_t some = min(rows, max(<Py_ssize_t> LEAST_COPIED, COPIED // max(samples, 1)))
-    cdef Py_ssize_t depth = COPIED // max(some, 1), first = 0, sample, count, deep, n
-    cdef const floating* no_bias = NULL
-    while first < rows:
-        count = min(some, rows - first)
-        sample = 0
-        while sample < samples:
-            deep = min(depth, samples - sample)
-            for n in range(deep):
-                memcpy(copied + n * count, x + (sample + n) * x_row + first, count * sizeof(floating))
-            multiply_columns(
-                count, columns, 1, deep, <const floating*> copied, Layout(1, count, 0, 0), dy + sample * columns,
-                columns, product + first * columns, columns, no_bias, sample > 0)
-            sample += deep
-        first += count
 
 
 cdef void multiply_outer(

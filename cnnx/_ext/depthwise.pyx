@@ -5,33 +5,29 @@ those weights of a window that lie over the other image: over its padding there 
 neighbouring pixels have the same weights and are computed some at a time.
 """
 
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free
+from libc.string cimport memset
 from cython.parallel cimport parallel, prange
 
-from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.depthwise cimport Pass, Taps, add_weight_gradient, make_row, pass_between
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.memory cimport room
+from cnnx._ext.inline.task_sums cimport add_up_rows
 from cnnx._ext.inline.window cimport Window, as_window
 
 cdef enum:
     MAX_PARTS = 16                # of a gradient, each over its own samples, added in order
 
 
-cdef Taps* room_for_taps(Py_ssize_t width) except NULL:
-    cdef Taps* taps = <Taps*> malloc(width * sizeof(Taps))
-    if taps == NULL:
-        raise MemoryError('depthwise convolution: no memory for the taps of a row')
-    return taps
-
-
 cdef int check(
     Window w, Py_ssize_t C, const Py_ssize_t* weights, const Py_ssize_t* y, Py_ssize_t N, int num_threads,
 ) except -1:
     check_threads(num_threads)
-    check_images('weights', weights, w.height, w.width, 1, C)
-    check_images('y', y, N, y[1], y[2], C)
+    check_shape('weights', weights, (w.height, w.width, 1, C))
+    check_shape('y', y, (N, y[1], y[2], C))
     return 0
 
 
@@ -48,10 +44,10 @@ def depthwise_forward(
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t P = y.shape[1], Q = y.shape[2], task
     check(w, C, weights.shape, y.shape, N, num_threads)
-    check_vector('bias', bias.shape, C)
+    check_shape('bias', bias.shape, (C,))
     if N == 0 or P == 0 or Q == 0 or C == 0:
         return
-    cdef Pass work = pass_between(True, w, x.shape, y.shape, room_for_taps(Q))
+    cdef Pass work = pass_between(True, w, x.shape, y.shape, <Taps*> room(Q * sizeof(Taps)))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -76,16 +72,13 @@ def depthwise_backward_weights(
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
     cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], K = w.height * w.width
     check(w, C, dweights.shape, dy.shape, N, num_threads)
-    check_vector('dbias', dbias.shape, C)
+    check_shape('dbias', dbias.shape, (C,))
     if C == 0:
         return
-    cdef Py_ssize_t parts = min(N, <Py_ssize_t> MAX_PARTS), size = (K + 1) * C, part, i, n
+    cdef Py_ssize_t parts = max(<Py_ssize_t> 1, min(N, <Py_ssize_t> MAX_PARTS)), size = (K + 1) * C, part, n
     # A part is dweights followed by dbias.
-    cdef floating* partial = <floating*> calloc(max(<Py_ssize_t> 1, parts * size), sizeof(floating))
-    cdef floating* flat = &dweights[0, 0, 0, 0]
-    cdef floating total
-    if partial == NULL:
-        raise MemoryError('depthwise_backward_weights: no memory for partial gradients')
+    cdef floating* partial = <floating*> room(parts * size * sizeof(floating))
+    memset(partial, 0, parts * size * sizeof(floating))
     cdef FpMode mode = 0
     if P > 0 and Q > 0:
         with nogil, parallel(num_threads=num_threads):
@@ -96,14 +89,7 @@ def depthwise_backward_weights(
                         &x[n, 0, 0, 0], H, W, C, P, Q, w, &dy[n, 0, 0, 0], partial + part * size,
                         partial + part * size + K * C)
             restore_mode(mode)
-    for i in range(size):
-        total = 0
-        for part in range(parts):
-            total += partial[part * size + i]
-        if i < K * C:
-            flat[i] = total
-        else:
-            dbias[i - K * C] = total
+    add_up_rows(partial, size, parts, 0, 1, K, C, C, &dweights[0, 0, 0, 0], &dbias[0])
     free(partial)
 
 
@@ -121,7 +107,7 @@ def depthwise_backward_input(
     check(w, C, weights.shape, dy.shape, N, num_threads)
     if N == 0 or H == 0 or W == 0 or C == 0:
         return
-    cdef Pass work = pass_between(False, w, dy.shape, dx.shape, room_for_taps(W))
+    cdef Pass work = pass_between(False, w, dy.shape, dx.shape, <Taps*> room(W * sizeof(Taps)))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()

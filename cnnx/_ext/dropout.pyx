@@ -3,7 +3,7 @@
 from libc.stdint cimport uint64_t
 from cython.parallel cimport parallel, prange
 
-from cnnx._ext.inline.checks cimport check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.dropout cimport check_rate, drop
 from cnnx._ext.inline.floating cimport floating
@@ -33,7 +33,7 @@ def dropout_forward(
 ):
     """y = 0 with probability `rate`, else x / (1 - rate)."""
     check_threads(num_threads)
-    check_vector('y', y.shape, x.shape[0])
+    check_shape('y', y.shape, (x.shape[0],))
     drop_in_parts(x, y, key, rate, num_threads)
 
 
@@ -46,5 +46,5 @@ def dropout_backward(
 ):
     """dx = 0 where dropout_forward dropped under this key, else dy / (1 - rate)."""
     check_threads(num_threads)
-    check_vector('dx', dx.shape, dy.shape[0])
+    check_shape('dx', dx.shape, (dy.shape[0],))
     drop_in_parts(dy, dx, key, rate, num_threads)

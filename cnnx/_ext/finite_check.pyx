@@ -4,7 +4,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport uint32_t, uint64_t
 
 from cnnx._ext.inline.checks cimport check_threads
-from cnnx._ext.array_table cimport ArrayTable, check_column
+from cnnx._ext.array_table cimport ArrayTable, Chunk, check_column
 
 cdef enum:
     FLOAT_EXPONENT = 0x7F800000
@@ -22,18 +22,18 @@ def all_finite(ArrayTable table not None, int column, int num_threads) -> bool:
     Those that are not have all bits of the exponent set: but for the sign, they are the largest as integers.
     """
     cdef Py_ssize_t i
-    cdef Py_ssize_t* chunk
+    cdef Chunk chunk
     cdef void* numbers
     cdef int others = 0
     check_threads(num_threads)
     check_column(table, column)
-    for i in prange(table.chunks, num_threads=num_threads, nogil=True, schedule='static'):
-        chunk = table.chunk + 3 * i
-        numbers = table.pointers[chunk[0] * table.columns + column]
+    for i in prange(table.count, num_threads=num_threads, nogil=True, schedule='static'):
+        chunk = table.chunks[i]
+        numbers = chunk.arrays[column]
         others |= (
-            doubles_not_finite(<const uint64_t*> numbers, chunk[1], chunk[2])
+            doubles_not_finite(<const uint64_t*> numbers, chunk.first, chunk.last)
             if table.doubles
-            else floats_not_finite(<const uint32_t*> numbers, chunk[1], chunk[2])
+            else floats_not_finite(<const uint32_t*> numbers, chunk.first, chunk.last)
         )
     return not others
 

@@ -6,14 +6,15 @@ Sums are made in double, channel by channel, and then added up for each group.
 """
 
 from libc.math cimport sqrt
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memset
 from cython.parallel cimport parallel, prange, threadid
 
-from cnnx._ext.inline.checks cimport check_images, check_matrix, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.inline.memory cimport room
 
 cdef enum:
     MAX_PARTS = 64                # that samples are cut into; each has sums of its own for the parameters' gradients
@@ -29,18 +30,11 @@ cdef int check_arrays(
 ) except -1:
     sizes.N, sizes.P, sizes.G, sizes.K, sizes.C = x[0], x[1], x[2], x[3], x[2] * x[3]
     check_threads(num_threads)
-    check_matrix('mean', mean, sizes.N, sizes.G)
-    check_matrix('scale', scale, sizes.N, sizes.G)
-    check_vector('gamma', gamma, sizes.C)
-    check_images('y', y, sizes.N, sizes.P, sizes.G, sizes.K)
+    check_shape('mean', mean, (sizes.N, sizes.G))
+    check_shape('scale', scale, (sizes.N, sizes.G))
+    check_shape('gamma', gamma, (sizes.C,))
+    check_shape('y', y, (sizes.N, sizes.P, sizes.G, sizes.K))
     return 0
-
-
-cdef double* room(Py_ssize_t numbers) except NULL:
-    cdef double* memory = <double*> malloc((numbers + 1) * sizeof(double))
-    if memory == NULL:
-        raise MemoryError('group normalization: no memory for sums')
-    return memory
 
 
 def groupnorm_forward(
@@ -58,10 +52,10 @@ def groupnorm_forward(
     cdef Py_ssize_t n
     cdef double* scratch
     check_arrays(&sizes, x.shape, mean.shape, scale.shape, gamma.shape, y.shape, num_threads)
-    check_vector('beta', beta.shape, sizes.C)
+    check_shape('beta', beta.shape, (sizes.C,))
     if sizes.N * sizes.P * sizes.C == 0:
         return
-    scratch = room(2 * num_threads * sizes.C)
+    scratch = <double*> room((2 * num_threads * sizes.C) * sizeof(double))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -150,15 +144,15 @@ def groupnorm_backward(
     cdef double* sums
     cdef double* scratch
     check_arrays(&sizes, x.shape, mean.shape, scale.shape, gamma.shape, dy.shape, num_threads)
-    check_vector('dgamma', dgamma.shape, sizes.C)
-    check_vector('dbeta', dbeta.shape, sizes.C)
-    check_images('dx', dx.shape, sizes.N, sizes.P, sizes.G, sizes.K)
+    check_shape('dgamma', dgamma.shape, (sizes.C,))
+    check_shape('dbeta', dbeta.shape, (sizes.C,))
+    check_shape('dx', dx.shape, (sizes.N, sizes.P, sizes.G, sizes.K))
     dgamma[:] = 0
     dbeta[:] = 0
     if sizes.N * sizes.P * sizes.C == 0:
         return
     parts, size = min(sizes.N, <Py_ssize_t> MAX_PARTS), 2 * sizes.C
-    sums = room((parts + 3 * num_threads) * size)
+    sums = <double*> room(((parts + 3 * num_threads) * size) * sizeof(double))
     scratch = sums + parts * size
     memset(sums, 0, parts * size * sizeof(double))
     cdef FpMode mode = 0

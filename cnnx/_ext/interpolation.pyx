@@ -3,13 +3,14 @@
 Letters: N images, H lines of an image before, P after, L numbers to a line.
 """
 
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from cython.parallel cimport parallel, prange
 
-from cnnx._ext.inline.checks cimport check_threads
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.interpolation cimport add_lines, find_band
+from cnnx._ext.inline.memory cimport room
 
 
 def interpolate(
@@ -21,15 +22,11 @@ def interpolate(
     """y[n] = matrix x[n]. Only what lies between the first and the last number of a row that is not zero is read."""
     cdef Py_ssize_t N = x.shape[0], H = x.shape[1], L = x.shape[2], P = matrix.shape[0], i
     check_threads(num_threads)
-    if matrix.shape[1] != H:
-        raise ValueError(f'matrix: expected shape ({P}, {H}), got ({P}, {matrix.shape[1]})')
-    if y.shape[0] != N or y.shape[1] != P or y.shape[2] != L:
-        raise ValueError(f'y: expected shape ({N}, {P}, {L}), got ({y.shape[0]}, {y.shape[1]}, {y.shape[2]})')
+    check_shape('matrix', matrix.shape, (P, H))
+    check_shape('y', y.shape, (N, P, L))
     if N * P * L == 0:
         return
-    cdef Py_ssize_t* bands = <Py_ssize_t*> malloc(2 * P * sizeof(Py_ssize_t))
-    if bands == NULL:
-        raise MemoryError('interpolate: no memory for where the rows of the matrix begin and end')
+    cdef Py_ssize_t* bands = <Py_ssize_t*> room(2 * P * sizeof(Py_ssize_t))
     cdef FpMode mode = 0
     with nogil:
         for i in range(P):

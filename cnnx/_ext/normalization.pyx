@@ -7,12 +7,13 @@ of threads. Where there are few channels, several rows are laid side by side and
 """
 
 from libc.math cimport sqrt
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memset
 from cython.parallel cimport parallel, prange, threadid
 
-from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
+from cnnx._ext.inline.memory cimport room
 from cnnx._ext.inline.normalization cimport (
     add_tile_gradients, gradient_of_rows, join_statistics, normalize, tile_statistics, wide_row, widen_factors,
     widen_scales,
@@ -43,13 +44,6 @@ cdef inline Py_ssize_t tile_size(const Cut* cut, Py_ssize_t tile) noexcept nogil
     return min(cut.tile, cut.rows - tile * cut.tile) * cut.C
 
 
-cdef double* room(Py_ssize_t numbers) except NULL:
-    cdef double* memory = <double*> malloc((numbers + 1) * sizeof(double))
-    if memory == NULL:
-        raise MemoryError('batch normalization: no memory for sums')
-    return memory
-
-
 # Sums
 
 
@@ -68,13 +62,13 @@ def batchnorm_statistics(
     cdef double* partials
     cdef double* scratch
     check_threads(num_threads)
-    check_vector('mean', mean.shape, C)
-    check_vector('variance', variance.shape, C)
+    check_shape('mean', mean.shape, (C,))
+    check_shape('variance', variance.shape, (C,))
     mean[:] = 0
     variance[:] = 0
     if cut.rows == 0 or C == 0:
         return
-    partials = room(2 * cut.tiles * C + 2 * num_threads * cut.width)
+    partials = <double*> room((2 * cut.tiles * C + 2 * num_threads * cut.width) * sizeof(double))
     scratch = partials + 2 * cut.tiles * C
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
@@ -111,12 +105,12 @@ def batchnorm_backward_parameters(
     cdef double* scratch
     check_threads(num_threads)
     check_channels(x.shape, mean.shape, variance.shape, dgamma.shape, dbeta.shape)
-    check_matrix('dy', dy.shape, x.shape[0], C)
+    check_shape('dy', dy.shape, (x.shape[0], C))
     dgamma[:] = 0
     dbeta[:] = 0
     if cut.rows == 0 or C == 0:
         return
-    partials = room(2 * cut.tiles * C + (2 * num_threads + 1) * cut.width)
+    partials = <double*> room((2 * cut.tiles * C + (2 * num_threads + 1) * cut.width) * sizeof(double))
     scratch = partials + 2 * cut.tiles * C
     means = <floating*> (scratch + 2 * num_threads * cut.width)
     memset(partials, 0, 2 * cut.tiles * C * sizeof(double))
@@ -144,10 +138,10 @@ cdef int check_channels(
     const Py_ssize_t* x, const Py_ssize_t* mean, const Py_ssize_t* variance,
     const Py_ssize_t* gamma, const Py_ssize_t* beta,
 ) except -1:
-    check_vector('mean', mean, x[1])
-    check_vector('variance', variance, x[1])
-    check_vector('gamma', gamma, x[1])
-    check_vector('beta', beta, x[1])
+    check_shape('mean', mean, (x[1],))
+    check_shape('variance', variance, (x[1],))
+    check_shape('gamma', gamma, (x[1],))
+    check_shape('beta', beta, (x[1],))
     return 0
 
 
@@ -170,10 +164,10 @@ def batchnorm_forward(
     cdef floating* wide
     check_threads(num_threads)
     check_channels(x.shape, mean.shape, variance.shape, gamma.shape, beta.shape)
-    check_matrix('y', y.shape, x.shape[0], cut.C)
+    check_shape('y', y.shape, (x.shape[0], cut.C))
     if cut.rows == 0 or cut.C == 0:
         return
-    wide = <floating*> room(3 * cut.width)
+    wide = <floating*> room(3 * cut.width * sizeof(floating))
     widen_scales(cut.C, cut.width, &mean[0], &variance[0], &gamma[0], &beta[0], epsilon, wide)
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
@@ -208,12 +202,12 @@ def batchnorm_backward_input(
     cdef floating* wide
     check_threads(num_threads)
     check_channels(x.shape, mean.shape, variance.shape, gamma.shape, dbeta.shape)
-    check_vector('dgamma', dgamma.shape, C)
-    check_matrix('dy', dy.shape, x.shape[0], C)
-    check_matrix('dx', dx.shape, x.shape[0], C)
+    check_shape('dgamma', dgamma.shape, (C,))
+    check_shape('dy', dy.shape, (x.shape[0], C))
+    check_shape('dx', dx.shape, (x.shape[0], C))
     if cut.rows == 0 or C == 0:
         return
-    wide = <floating*> room(4 * width)
+    wide = <floating*> room(4 * width * sizeof(floating))
     widen_factors(
         C, width, cut.rows, &mean[0], &variance[0], &gamma[0], &dgamma[0], &dbeta[0], epsilon, wide)
     cdef FpMode mode = 0

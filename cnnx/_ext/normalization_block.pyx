@@ -26,7 +26,7 @@ cdef class NormalizationBlock(Block):
     cdef void* variance
     cdef void* gamma
     cdef void* beta
-    cdef void* wide               # (3, width)
+    cdef void* wide               # (4, width), of which a pass forward reads three
     cdef Py_ssize_t size          # of a sample
     cdef Py_ssize_t C, width
     cdef double epsilon
@@ -38,7 +38,7 @@ cdef class NormalizationBlock(Block):
         self.x, self.y = self.pointer(x), self.pointer(y)
         self.mean, self.variance = self.pointer(mean), self.pointer(variance)
         self.gamma, self.beta = self.pointer(gamma), self.pointer(beta)
-        self.wide = self.room(3 * self.width * sizeof(double))
+        self.wide = self.room(4 * self.width * sizeof(double))
         self.weights_size = 1
 
     cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
@@ -71,7 +71,7 @@ cdef enum:
     LEAST_ROWS = 16               # unless these are more
 
 
-cdef class BatchNormalizationBlock(Block):
+cdef class BatchNormalizationBlock(NormalizationBlock):
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with mean and variance of the batch.
 
     Args:
@@ -84,33 +84,19 @@ cdef class BatchNormalizationBlock(Block):
         dgamma, dbeta: (C,), written.
     """
 
-    cdef void* x
-    cdef void* y
-    cdef void* gamma
-    cdef void* beta
-    cdef void* mean
-    cdef void* variance
     cdef void* dy
     cdef void* dx
     cdef void* dgamma
     cdef void* dbeta
-    cdef void* wide               # (4, width)
-    cdef Py_ssize_t size          # of a sample
-    cdef Py_ssize_t C, width
-    cdef double epsilon
 
     def __init__(
         self, x, y, gamma, beta, mean, variance, double epsilon, dy=None, dx=None, dgamma=None, dbeta=None,
     ):
-        self.doubles = x.dtype.itemsize == sizeof(double)
-        self.size = x.size // len(x)
-        self.C, self.width, self.epsilon = len(mean), wide_row(len(mean)), epsilon
-        self.x, self.y, self.dy, self.dx = self.pointer(x), self.pointer(y), self.pointer(dy), self.pointer(dx)
-        self.gamma, self.beta = self.pointer(gamma), self.pointer(beta)
-        self.mean, self.variance = self.pointer(mean), self.pointer(variance)
+        super().__init__(x, y, mean, variance, gamma, beta, epsilon)
+        self.dy, self.dx = self.pointer(dy), self.pointer(dx)
         self.dgamma, self.dbeta = self.pointer(dgamma), self.pointer(dbeta)
-        self.wide = self.room(4 * self.width * sizeof(double))
         self.of_batch = True
+        self.weights_size = 0     # nothing to prepare: `join` makes the scales
         # Of a task: how many rows, their means and squares, and the sums of gradients.
         self.partial_bytes = (1 + 4 * self.C) * sizeof(double)
         self.scratch_bytes = (2 * self.C + 2 * self.width) * sizeof(double)
@@ -131,13 +117,6 @@ cdef class BatchNormalizationBlock(Block):
             join(self, samples, tasks, backward, <double*> self.wide)
         else:
             join(self, samples, tasks, backward, <float*> self.wide)
-
-    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
-        cdef Py_ssize_t size = (span.last - span.first) * self.size, x = span.x * self.size, y = span.y * self.size
-        if self.doubles:
-            normalize(size, self.width, <const double*> self.x + x, <const double*> self.wide, <double*> self.y + y)
-        else:
-            normalize(size, self.width, <const float*> self.x + x, <const float*> self.wide, <float*> self.y + y)
 
     cdef void backward(self, Span span, char* scratch) noexcept nogil:
         cdef Py_ssize_t size = (span.last - span.first) * self.size, x = span.x * self.size, y = span.y * self.size

@@ -8,7 +8,7 @@ Letters: N samples; H, W rows and columns of the input; P, Q of the output; C ch
 from libc.stdint cimport INT32_MAX, int32_t
 from cython.parallel cimport prange
 
-from cnnx._ext.inline.checks cimport check_images, check_threads
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.pooling cimport Pooling, average_row, pool_row, route_sample, spread_sample
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.window cimport Window, as_window
@@ -29,7 +29,7 @@ cdef Pooling checked_pooling(window, const Py_ssize_t* x, const Py_ssize_t* y, i
     cdef Window w = as_window(window)
     cdef Pooling pooling
     check_threads(num_threads)
-    check_images('y', y, x[0], y[1], y[2], x[3])
+    check_shape('y', y, (x[0], y[1], y[2], x[3]))
     check_axis(w.height, w.stride_height, w.pad_top, y[1], x[1])
     check_axis(w.width, w.stride_width, w.pad_left, y[2], x[2])
     if w.height * w.width > INT32_MAX:
@@ -50,7 +50,7 @@ def maxpool_forward(
     """y = maximum of each window; the first wins a tie, and a NaN wins over every number."""
     cdef Pooling s = checked_pooling(window, x.shape, y.shape, num_threads)
     cdef Py_ssize_t row
-    check_images('argmax', argmax.shape, x.shape[0], s.P, s.Q, s.C)
+    check_shape('argmax', argmax.shape, (x.shape[0], s.P, s.Q, s.C))
     if s.Q == 0 or s.C == 0:
         return
     for row in prange(x.shape[0] * s.P, num_threads=num_threads, nogil=True, schedule='static'):
@@ -69,7 +69,7 @@ def maxpool_backward(
     """dx = dy at each maximum, zero elsewhere; where windows overlap, their gradients add."""
     cdef Pooling s = checked_pooling(window, dx.shape, dy.shape, num_threads)
     cdef Py_ssize_t n
-    check_images('argmax', argmax.shape, dx.shape[0], s.P, s.Q, s.C)
+    check_shape('argmax', argmax.shape, (dx.shape[0], s.P, s.Q, s.C))
     if dy.size == 0:
         dx[...] = 0
         return

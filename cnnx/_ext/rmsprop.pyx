@@ -5,7 +5,7 @@ from cython.parallel cimport parallel, prange
 from cnnx._ext.inline.checks cimport check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating, square_root
-from cnnx._ext.array_table cimport ArrayTable, check_columns
+from cnnx._ext.array_table cimport ArrayTable, Chunk, check_columns
 
 
 def rmsprop_update(
@@ -18,8 +18,7 @@ def rmsprop_update(
     The table's rows are (value, gradient, square_average, velocity); without momentum there is no velocity.
     """
     cdef Py_ssize_t i
-    cdef Py_ssize_t* chunk
-    cdef void** row
+    cdef Chunk chunk
     check_threads(num_threads)
     check_columns(
         table, 4 if momentum else 3,
@@ -27,32 +26,29 @@ def rmsprop_update(
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
-        for i in prange(table.chunks, schedule='static'):
-            chunk = table.chunk + 3 * i
-            row = table.pointers + table.columns * chunk[0]
+        for i in prange(table.count, schedule='static'):
+            chunk = table.chunks[i]
             if table.doubles:
                 update(
-                    <double*> row[0], <const double*> row[1], <double*> row[2],
-                    <double*> row[3] if momentum else NULL, chunk[1], chunk[2],
-                    learning_rate, rho, 1 - rho, epsilon, momentum, weight_decay, scale)
+                    <double**> chunk.arrays, chunk.first, chunk.last, learning_rate, rho, 1 - rho, epsilon, momentum,
+                    weight_decay, scale)
             else:
                 update(
-                    <float*> row[0], <const float*> row[1], <float*> row[2],
-                    <float*> row[3] if momentum else NULL, chunk[1], chunk[2],
-                    <float> learning_rate, <float> rho, <float> (1 - rho), <float> epsilon, <float> momentum,
-                    <float> weight_decay, <float> scale)
+                    <float**> chunk.arrays, chunk.first, chunk.last, learning_rate, rho, 1 - rho, epsilon, momentum,
+                    weight_decay, scale)
         restore_mode(mode)
 
 
 cdef void update(
-    floating* value,                         # IN, OUT
-    const floating* gradient,                # IN
-    floating* square_average,                # IN, OUT
-    floating* velocity,                      # IN, OUT  NULL without momentum
+    floating** row,                          # IN, OUT  (value, gradient, square_average, velocity)
     Py_ssize_t first, Py_ssize_t last,
     floating learning_rate, floating rho, floating new, floating epsilon, floating momentum,
     floating weight_decay, floating scale,
 ) noexcept nogil:
+    cdef floating* value = row[0]
+    cdef const floating* gradient = row[1]
+    cdef floating* square_average = row[2]
+    cdef floating* velocity = row[3] if momentum else NULL
     cdef Py_ssize_t i
     cdef floating g
     if velocity == NULL:

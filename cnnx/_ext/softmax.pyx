@@ -6,7 +6,7 @@ Letters: N samples, one row each; C classes.
 from libc.stdint cimport int32_t
 from cython.parallel cimport parallel, prange
 
-from cnnx._ext.inline.checks cimport check_matrix, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.softmax cimport cross_entropy_row, cross_entropy_gradient, softmax_row
@@ -16,13 +16,13 @@ cdef int check_rows(str name, const Py_ssize_t* rows, Py_ssize_t N, Py_ssize_t C
     check_threads(num_threads)
     if C < 1:
         raise ValueError('expected at least one class, got rows of none')
-    check_matrix(name, rows, N, C)
+    check_shape(name, rows, (N, C))
     return 0
 
 
 cdef int check_labels(const int32_t[::1] labels, Py_ssize_t N, Py_ssize_t C) except -1:
     cdef Py_ssize_t n
-    check_vector('labels', labels.shape, N)
+    check_shape('labels', labels.shape, (N,))
     for n in range(N):
         if not 0 <= labels[n] < C:
             raise ValueError(f'labels: expected 0 to {C - 1}, got {labels[n]} at position {n}')
@@ -65,7 +65,7 @@ def softmax_backward(
     """dx = y (dy - sum(y dy)), row by row."""
     cdef Py_ssize_t n, C = y.shape[1]
     check_rows('dy', dy.shape, y.shape[0], C, num_threads)
-    check_matrix('dx', dx.shape, y.shape[0], C)
+    check_shape('dx', dx.shape, (y.shape[0], C))
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
@@ -88,7 +88,7 @@ def softmax_cross_entropy_forward(
     """
     cdef Py_ssize_t n, C = logits.shape[1]
     check_rows('probabilities', probabilities.shape, logits.shape[0], C, num_threads)
-    check_vector('losses', losses.shape, logits.shape[0])
+    check_shape('losses', losses.shape, (logits.shape[0],))
     check_labels(labels, logits.shape[0], C)
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):

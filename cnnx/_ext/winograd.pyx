@@ -21,15 +21,17 @@ Source: Lavin and Gray, "Fast algorithms for convolutional neural networks", 201
 infinity, which round less than 0, +-1, +-2.
 """
 
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memset
 from cython.parallel cimport parallel, prange, threadid
 
-from cnnx._ext.inline.checks cimport check_images, check_threads, check_vector
+from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.gemm cimport Layout, lanes, pack
+from cnnx._ext.inline.memory cimport room
+from cnnx._ext.inline.task_sums cimport add_up_rows
 from cnnx._ext.inline.window cimport Window, as_window
 from cnnx._ext.inline.winograd cimport (
     Maps, add_filter_gradients, add_weight_gradient, check_winograd, convolve, filters_size, maps_of, scratch_size,
@@ -51,18 +53,11 @@ cdef Maps checked(
     check_winograd(w)
     if x[3] < 1 or y[3] < 1:
         raise ValueError(f'expected at least one channel and one filter, got {x[3]} and {y[3]}')
-    check_images('weights', weights, 3, 3, x[3], y[3])
-    check_images('y', y, x[0], y[1], y[2], y[3])
+    check_shape('weights', weights, (3, 3, x[3], y[3]))
+    check_shape('y', y, (x[0], y[1], y[2], y[3]))
     if bias != NULL:
-        check_vector('bias', bias, y[3])
+        check_shape('bias', bias, (y[3],))
     return maps_of(x[1], x[2], x[3], x[3], y[1], y[2], y[3], w.pad_top, w.pad_left, width, size)
-
-
-cdef void* room(Py_ssize_t size) except NULL:
-    cdef void* memory = malloc(size + 1)
-    if memory == NULL:
-        raise MemoryError('Winograd convolution: no memory for transformed tiles')
-    return memory
 
 
 cdef void convolve_parts(
@@ -122,10 +117,10 @@ def winograd_backward_weights(
     cdef floating* kind = NULL
     cdef Maps m = checked(
         window, x.shape, dy.shape, dweights.shape, dbias.shape, num_threads, lanes(kind), sizeof(floating))
-    cdef Py_ssize_t N = x.shape[0], parts = min(N, <Py_ssize_t> MAX_PARTS), part, first, i
+    cdef Py_ssize_t N = x.shape[0], parts = max(<Py_ssize_t> 1, min(N, <Py_ssize_t> MAX_PARTS)), part, first
     cdef Py_ssize_t filters = filters_size(m.C, m.wide_F), scratch = scratch_size(&m), taps = 9 * m.C * m.wide_F
     # Of a part: the gradients of transformed filters, of filters, and of the bias.
-    cdef Py_ssize_t size = filters + taps + m.F
+    cdef Py_ssize_t size = filters + taps + m.wide_F
     cdef floating* partials = <floating*> room((parts * size + num_threads * scratch) * sizeof(floating))
     cdef floating* of_part
     memset(partials, 0, parts * size * sizeof(floating))
@@ -143,13 +138,8 @@ def winograd_backward_weights(
                 (part_start(N, part + 1, parts) - first) * m.P * m.Q, m.F, &dy[first, 0, 0, 0],
                 of_part + filters + taps)
         restore_mode(mode)
-    dweights[...] = 0
-    dbias[:] = 0
-    for part in range(parts):
-        of_part = partials + part * size + filters
-        for i in range(9 * m.C * m.F):
-            (&dweights[0, 0, 0, 0])[i] += of_part[i // m.F * m.wide_F + i % m.F]
-        add_rows(1, m.F, <const floating*> of_part + taps, &dbias[0])
+    add_up_rows(
+        partials + filters, size, parts, 0, 1, 9 * m.C, m.F, m.wide_F, &dweights[0, 0, 0, 0], &dbias[0])
     free(partials)
 
 

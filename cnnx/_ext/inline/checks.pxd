@@ -11,22 +11,10 @@ cdef inline int check_threads(int num_threads) except -1:
     return 0
 
 
-cdef inline int check_vector(str name, const Py_ssize_t* shape, Py_ssize_t a) except -1:
-    if shape[0] != a:
-        raise ValueError(f'{name}: expected shape ({a},), got ({shape[0]},)')
-    return 0
-
-
-cdef inline int check_matrix(str name, const Py_ssize_t* shape, Py_ssize_t a, Py_ssize_t b) except -1:
-    if shape[0] != a or shape[1] != b:
-        raise ValueError(f'{name}: expected shape ({a}, {b}), got ({shape[0]}, {shape[1]})')
-    return 0
-
-
-cdef inline int check_images(
-    str name, const Py_ssize_t* shape, Py_ssize_t a, Py_ssize_t b, Py_ssize_t c, Py_ssize_t d,
-) except -1:
-    if shape[0] != a or shape[1] != b or shape[2] != c or shape[3] != d:
-        raise ValueError(
-            f'{name}: expected shape ({a}, {b}, {c}, {d}), got ({shape[0]}, {shape[1]}, {shape[2]}, {shape[3]})')
+cdef inline int check_shape(str name, const Py_ssize_t* shape, tuple expected) except -1:
+    cdef Py_ssize_t axis
+    for axis in range(len(expected)):
+        if shape[axis] != <Py_ssize_t> expected[axis]:
+            found = tuple([shape[axis] for axis in range(len(expected))])
+            raise ValueError(f'{name}: expected shape {expected}, got {found}')
     return 0

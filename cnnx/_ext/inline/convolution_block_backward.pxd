@@ -22,26 +22,16 @@ cdef extern from "simd/convolution_sparse_backward.h" nogil:
     int MAX_PATCH_VECTORS
     bint HALF_VECTORS
     void add_patches(
-        int vectors, ptrdiff_t count, const int32_t* origins, const void* gradients,
+        bint half, int vectors, ptrdiff_t count, const int32_t* origins, const void* gradients,
         const void* image, ptrdiff_t channels, const ptrdiff_t* at, void* sums)
     void spread_patches(
-        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const void* gradients,
+        bint half, int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const void* gradients,
         const void* filter, ptrdiff_t pixel, const ptrdiff_t* at, void* image)
-    void add_patches_half(
-        int vectors, ptrdiff_t count, const int32_t* origins, const void* gradients,
-        const void* image, ptrdiff_t channels, const ptrdiff_t* at, void* sums)
-    void spread_patches_half(
-        int vectors, ptrdiff_t count, const int32_t* origins, ptrdiff_t first, const void* gradients,
-        const void* filter, ptrdiff_t pixel, const ptrdiff_t* at, void* image)
-
 
 cdef extern from "simd/convolution_gradient_rows.h" nogil:
     void mask_rows(
         ptrdiff_t rows, ptrdiff_t filters, const void* y, const void* dy, void* masked, void* sums)
     void add_row(ptrdiff_t size, const void* from_, void* to)
-
-
-cdef extern from "simd/convolution_overlap_add.h" nogil:
     void add_slots(
         ptrdiff_t size, ptrdiff_t count, ptrdiff_t row, ptrdiff_t step, const void* slots, ptrdiff_t slot,
         void* line)
@@ -125,19 +115,11 @@ cdef inline void backward_sparse(
                 vectors = <int> (next_v - v)
                 sums = partial + f * patch + v * s.width
                 filter = <const floating*> a.filters + f * patch + v * s.width
-                if s.half:
-                    add_patches_half(
-                        vectors, counts[f], live + f * size, gradients + f * size, padded, s.C, a.at + v, sums)
-                else:
-                    add_patches(
-                        vectors, counts[f], live + f * size, gradients + f * size, padded, s.C, a.at + v, sums)
-                if dpadded != NULL and s.half:
-                    spread_patches_half(
-                        vectors, counts[f], live + f * size, corner, gradients + f * size, filter, s.pixel,
-                        target_at + v, target)
-                elif dpadded != NULL:
+                add_patches(
+                    s.half, vectors, counts[f], live + f * size, gradients + f * size, padded, s.C, a.at + v, sums)
+                if dpadded != NULL:
                     spread_patches(
-                        vectors, counts[f], live + f * size, corner, gradients + f * size, filter, s.pixel,
+                        s.half, vectors, counts[f], live + f * size, corner, gradients + f * size, filter, s.pixel,
                         target_at + v, target)
         if s.slotted:
             add_band(s, first * s.pool.stride_height * s.window.stride_height, slots, dpadded)

@@ -26,7 +26,7 @@ cdef extern from "simd/convolution_few_filters.h" nogil:
         void* best, const int32_t* best_origins, int32_t* origins)
 
 
-cdef extern from "simd/convolution_max_pooling.h" nogil:
+cdef extern from "simd/max_and_relu.h" nogil:
     void pool_window(
         Py_ssize_t filters, int places, const int32_t* at, const int32_t* place_origins, int32_t origin,
         bint relu, const void* band, void* y, int32_t* origins)

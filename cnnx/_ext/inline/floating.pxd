@@ -1,6 +1,6 @@
 # float and double, for which every kernel is compiled, and functions of both.
 
-from libc.math cimport exp, expf, log, logf, sqrt, sqrtf, tanh, tanhf
+from libc.math cimport exp, expf, log, logf, sqrt, sqrtf
 
 ctypedef fused floating:
     float
@@ -13,10 +13,6 @@ cdef inline floating exponential(floating x) noexcept nogil:
 
 cdef inline floating logarithm(floating x) noexcept nogil:
     return logf(x) if floating is float else log(x)
-
-
-cdef inline floating hyperbolic_tangent(floating x) noexcept nogil:
-    return tanhf(x) if floating is float else tanh(x)
 
 
 cdef inline floating square_root(floating x) noexcept nogil:

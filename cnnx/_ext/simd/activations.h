@@ -2,12 +2,8 @@
  *
  * What is left after the last whole vector goes through one that is filled up: a number's bits depend neither
  * on its place nor on how many there are. Arrays may be the same.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
  */
-#ifndef REAL
-
-#ifndef CNNX_ACTIVATIONS_H
+#if !defined(REAL) && !defined(CNNX_ACTIVATIONS_H)
 #define CNNX_ACTIVATIONS_H
 
 #include <math.h>
@@ -130,16 +126,11 @@ static ALWAYS_INLINE vector_double normal_distribution_double(vector_double x)
 
 #define BODY "activations.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define activate(kind, size, x, ...) BY_KIND(activate, x)(kind, size, x, __VA_ARGS__)
 #define activate_backward(kind, size, known, ...) BY_KIND(activate_backward, known)(kind, size, known, __VA_ARGS__)
 
-#endif
-
-#else
-
-#define WIDTH VECTOR_LANES(REAL)
+#elif defined(REAL)
 
 /* 1 / (1 + exp(-x)), by way of exp(-|x|), which cannot overflow. */
 static ALWAYS_INLINE NAME(vector) NAME(logistic)(NAME(vector) x)
@@ -220,12 +211,8 @@ static ALWAYS_INLINE void NAME(activate_as)(
     ptrdiff_t i = 0;
     for (; i + WIDTH <= size; i += WIDTH)
         NAME(store)(y + i, NAME(activation)(kind, NAME(load)(x + i), slope));
-    if (i < size) {
-        NAME(vector) rest = {0};
-        memcpy(&rest, x + i, (size - i) * sizeof(REAL));
-        rest = NAME(activation)(kind, rest, slope);
-        memcpy(y + i, &rest, (size - i) * sizeof(REAL));
-    }
+    if (i < size)
+        NAME(store_some)(y + i, NAME(activation)(kind, NAME(load_some)(x + i, size - i), slope), size - i);
 }
 
 static ALWAYS_INLINE void NAME(activate_backward_as)(
@@ -235,11 +222,8 @@ static ALWAYS_INLINE void NAME(activate_backward_as)(
     for (; i + WIDTH <= size; i += WIDTH)
         NAME(store)(dx + i, NAME(activation_gradient)(kind, NAME(load)(known + i), NAME(load)(dy + i), slope));
     if (i < size) {
-        NAME(vector) rest = {0}, gradient = {0};
-        memcpy(&rest, known + i, (size - i) * sizeof(REAL));
-        memcpy(&gradient, dy + i, (size - i) * sizeof(REAL));
-        gradient = NAME(activation_gradient)(kind, rest, gradient, slope);
-        memcpy(dx + i, &gradient, (size - i) * sizeof(REAL));
+        const NAME(vector) rest = NAME(load_some)(known + i, size - i), gradient = NAME(load_some)(dy + i, size - i);
+        NAME(store_some)(dx + i, NAME(activation_gradient)(kind, rest, gradient, slope), size - i);
     }
 }
 
@@ -269,7 +253,5 @@ static inline void NAME(activate_backward)(
 #undef DO
     }
 }
-
-#undef WIDTH
 
 #endif

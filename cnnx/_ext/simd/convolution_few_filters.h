@@ -4,12 +4,8 @@
  * positions of one row instead. After it comes max-pooling: lane j belongs to pooled column j, and the
  * `places` of a pooling window, each a convolution of its own, are computed side by side in registers and
  * compared there, so that the map before pooling is never stored.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
  */
-#ifndef REAL
-
-#ifndef CNNX_CONVOLUTION_FEW_FILTERS_H
+#if !defined(REAL) && !defined(CNNX_CONVOLUTION_FEW_FILTERS_H)
 #define CNNX_CONVOLUTION_FEW_FILTERS_H
 
 #include "max_and_relu.h"
@@ -24,7 +20,6 @@
 
 #define BODY "convolution_few_filters.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define take_columns(count, step, from, ...) BY_KIND(take_columns, from)(count, step, from, __VA_ARGS__)
 #define columns_block(places, filters, taps, at, at_row, x, ...) \
@@ -32,11 +27,7 @@
 #define finish_columns(filters, count, origin, step, relu, best, ...) \
     BY_KIND(finish_columns, best)(filters, count, origin, step, relu, best, __VA_ARGS__)
 
-#endif
-
-#else
-
-#define WIDTH VECTOR_LANES(REAL)
+#elif defined(REAL)
 
 #if VECTOR_EXTENSIONS
 /* Every second number of two vectors. */
@@ -152,7 +143,5 @@ static inline void NAME(finish_columns)(
         }
     }
 }
-
-#undef WIDTH
 
 #endif

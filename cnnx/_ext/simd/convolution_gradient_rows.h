@@ -1,26 +1,24 @@
-/* Convolution without pooling, backward: gradients, masked by the ReLU, in rows of whole vectors; rows added up.
+/* Convolution, backward, in rows of whole vectors: gradients, masked by the ReLU; rows added up; and, after pooling, the
+ * overlapping patches of a row of the input gradient (overlap-add).
  *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
+ * The rows of neighbouring windows overlap, at distances that are no multiple of a vector. To add to them
+ * where they lie would make each load wait for the store before it. So each window position has a slot of
+ * its own, aligned, and the slots of a row are added up at the end.
  */
-#ifndef REAL
-
-#ifndef CNNX_CONVOLUTION_GRADIENT_ROWS_H
+#if !defined(REAL) && !defined(CNNX_CONVOLUTION_GRADIENT_ROWS_H)
 #define CNNX_CONVOLUTION_GRADIENT_ROWS_H
 
 #include "vectors.h"
 
 #define BODY "convolution_gradient_rows.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define mask_rows(rows, filters, y, ...) BY_KIND(mask_rows, y)(rows, filters, y, __VA_ARGS__)
+#define add_slots(size, count, row, step, slots, ...) \
+    BY_KIND(add_slots, slots)(size, count, row, step, slots, __VA_ARGS__)
 #define add_row(size, from, ...) BY_KIND(add_row, from)(size, from, __VA_ARGS__)
 
-#endif
-
-#else
-
-#define WIDTH VECTOR_LANES(REAL)
+#elif defined(REAL)
 
 /* masked[i][f] = dy[i][f] where y[i][f] is positive, or everywhere if y is NULL, and zero after the filters, up to
  * the next multiple of LANES; sums[f] += the sum over i. Both are read in whole vectors. */
@@ -53,6 +51,25 @@ static inline void NAME(add_row)(ptrdiff_t size, const REAL *from, REAL *to)
         NAME(store)(to + k, NAME(load)(to + k) + NAME(first_lanes)(NAME(load)(from + k), size - k));
 }
 
-#undef WIDTH
+/* line[j] += the sum, over slots q, of slots[q * slot + j - q * step], where 0 <= j - q * step < row.
+ *
+ * Behind its `row` numbers a slot has at least LANES - 1 zeros. The line is written up to the next multiple
+ * of LANES.
+ */
+static inline void NAME(add_slots)(
+    ptrdiff_t size, ptrdiff_t count, ptrdiff_t row, ptrdiff_t step, const REAL *slots, ptrdiff_t slot, REAL *line)
+{
+    ptrdiff_t first = 0, end = 0;
+    for (ptrdiff_t j = 0; j < size; j += WIDTH) {
+        while (first < count && first * step + row <= j)
+            first++;
+        while (end < count && end * step < j + WIDTH)
+            end++;
+        NAME(vector) sum = NAME(load)(line + j);
+        for (ptrdiff_t q = first; q < end; q++)
+            sum += NAME(load)(slots + q * (slot - step) + j);
+        NAME(store)(line + j, sum);
+    }
+}
 
 #endif

@@ -8,12 +8,9 @@
  * vectors may reach over the ends of the patch's rows: there, sums are to be ignored and filters are zero.
  * (So a gradient that is NaN or infinite also reaches the pixels beside its patch, as NaN.)
  *
- * Vectors come whole and half, for patches with short rows. One body serves all four kinds: this file
- * includes itself with REAL and VECTOR defined as each.
+ * Vectors come whole and half, for patches with short rows: OF_PATCH(stem) names the functions and types of one of them.
  */
-#ifndef REAL
-
-#ifndef CNNX_CONVOLUTION_SPARSE_BACKWARD_H
+#if !defined(REAL) && !defined(CNNX_CONVOLUTION_SPARSE_BACKWARD_H)
 #define CNNX_CONVOLUTION_SPARSE_BACKWARD_H
 
 #include "vectors.h"
@@ -24,85 +21,58 @@
 #define MAX_PATCH_VECTORS 10
 #endif
 
-#define REAL float
-#define NAME(stem) stem##_float
-#define VECTOR vector_float
-#include "convolution_sparse_backward.h"
-#undef REAL
-#undef NAME
-#undef VECTOR
-
-#define REAL double
-#define NAME(stem) stem##_double
-#define VECTOR vector_double
-#include "convolution_sparse_backward.h"
-#undef REAL
-#undef NAME
-#undef VECTOR
+#define BODY "convolution_sparse_backward.h"
+#define OF_PATCH(stem) NAME(stem)
+#include "for_float_and_double.h"
+#undef OF_PATCH
 
 #if VECTOR_EXTENSIONS && VECTOR_BYTES > 16
+#define HALF_VECTORS 1
 typedef float half_vector_float __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef double half_vector_double __attribute__((vector_size(VECTOR_BYTES / 2)));
-#define HALF_VECTORS 1
-#define REAL float
-#define NAME(stem) stem##_half_float
-#define VECTOR half_vector_float
-#include "convolution_sparse_backward.h"
-#undef REAL
-#undef NAME
-#undef VECTOR
-
-#define REAL double
-#define NAME(stem) stem##_half_double
-#define VECTOR half_vector_double
-#include "convolution_sparse_backward.h"
-#undef REAL
-#undef NAME
-#undef VECTOR
+#define BODY "convolution_sparse_backward.h"
+#define OF_PATCH(stem) NAME(half_##stem)
+#include "for_float_and_double.h"
+#undef OF_PATCH
+#define BY_WIDTH(half, name, numbers) ((half) ? BY_KIND(half_##name, numbers) : BY_KIND(name, numbers))
 #else
 #define HALF_VECTORS 0
-#define add_patches_half_float add_patches_float
-#define add_patches_half_double add_patches_double
-#define spread_patches_half_float spread_patches_float
-#define spread_patches_half_double spread_patches_double
+#define BY_WIDTH(half, name, numbers) BY_KIND(name, numbers)
 #endif
 
-#define add_patches(vectors, count, origins, gradients, ...) \
-    BY_KIND(add_patches, gradients)(vectors, count, origins, gradients, __VA_ARGS__)
-#define add_patches_half(vectors, count, origins, gradients, ...) \
-    BY_KIND(add_patches_half, gradients)(vectors, count, origins, gradients, __VA_ARGS__)
-#define spread_patches(vectors, count, origins, first, gradients, ...) \
-    BY_KIND(spread_patches, gradients)(vectors, count, origins, first, gradients, __VA_ARGS__)
-#define spread_patches_half(vectors, count, origins, first, gradients, ...) \
-    BY_KIND(spread_patches_half, gradients)(vectors, count, origins, first, gradients, __VA_ARGS__)
+#define add_patches(half, vectors, count, origins, gradients, ...) \
+    BY_WIDTH(half, add_patches, gradients)(vectors, count, origins, gradients, __VA_ARGS__)
+#define spread_patches(half, vectors, count, origins, first, gradients, ...) \
+    BY_WIDTH(half, spread_patches, gradients)(vectors, count, origins, first, gradients, __VA_ARGS__)
 
-#endif
+#elif defined(REAL)
 
-#elif VECTOR_EXTENSIONS
+/* Numbers to a vector of a patch; STEP of them are computed at once, which is one without vector extensions. */
+#define PATCH (VECTOR_EXTENSIONS ? STEP : LANES)
+#define STEP ((int)(sizeof(OF_PATCH(vector)) / sizeof(REAL)))
 
-#define WIDTH ((int)(sizeof(VECTOR) / sizeof(REAL)))
-
-static ALWAYS_INLINE VECTOR NAME(patch_load)(const REAL *from)
+static ALWAYS_INLINE OF_PATCH(vector) OF_PATCH(patch_load)(const REAL *from)
 {
-    VECTOR vector;
+    OF_PATCH(vector) vector;
     memcpy(&vector, from, sizeof vector);
     return vector;
 }
 
-/* `vectors` is a constant wherever this is inlined, so that the loops over it unroll. */
-static ALWAYS_INLINE void NAME(add_patches_of)(
-    const int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *image,
+/* For the STEP numbers from `lane` on of each vector. `vectors` is a constant wherever this is inlined, so that the
+ * loops over it unroll. */
+static ALWAYS_INLINE void OF_PATCH(add_patches_of)(
+    const int vectors, int lane, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *image,
     ptrdiff_t channels, const ptrdiff_t *at, REAL *sums)
 {
     /* Few sums would wait for each other: odd and even patches then have their own. */
     const int chains = vectors <= 6 ? 2 : 1;
-    VECTOR sum[2][MAX_PATCH_VECTORS];
+    OF_PATCH(vector) sum[2][MAX_PATCH_VECTORS];
     ptrdiff_t offset[MAX_PATCH_VECTORS];
 #pragma GCC unroll 20
     for (int v = 0; v < vectors; v++) {
-        sum[0][v] = NAME(patch_load)(sums + v * WIDTH);
-        sum[1][v] = (VECTOR){0};
-        offset[v] = at[v];
+        sum[0][v] = OF_PATCH(patch_load)(sums + v * PATCH + lane);
+        sum[1][v] = (OF_PATCH(vector)){0};
+        offset[v] = at[v] + lane;
     }
     ptrdiff_t i = 0;
     for (; i + chains <= count; i += chains)
@@ -112,37 +82,37 @@ static ALWAYS_INLINE void NAME(add_patches_of)(
             const REAL gradient = gradients[i + c];
 #pragma GCC unroll 20
             for (int v = 0; v < vectors; v++)
-                sum[c][v] += gradient * NAME(patch_load)(patch + offset[v]);
+                sum[c][v] += gradient * OF_PATCH(patch_load)(patch + offset[v]);
         }
     for (; i < count; i++)
 #pragma GCC unroll 20
         for (int v = 0; v < vectors; v++)
-            sum[0][v] += gradients[i] * NAME(patch_load)(image + origins[i] * channels + offset[v]);
+            sum[0][v] += gradients[i] * OF_PATCH(patch_load)(image + origins[i] * channels + offset[v]);
 #pragma GCC unroll 20
     for (int v = 0; v < vectors; v++) {
         if (chains == 2)
             sum[0][v] += sum[1][v];
-        memcpy(sums + v * WIDTH, &sum[0][v], sizeof(VECTOR));
+        memcpy(sums + v * PATCH + lane, &sum[0][v], sizeof(OF_PATCH(vector)));
     }
 }
 
-static ALWAYS_INLINE void NAME(spread_patches_of)(
-    const int vectors, ptrdiff_t count, const int32_t *origins, ptrdiff_t first, const REAL *gradients,
+static ALWAYS_INLINE void OF_PATCH(spread_patches_of)(
+    const int vectors, int lane, ptrdiff_t count, const int32_t *origins, ptrdiff_t first, const REAL *gradients,
     const REAL *filter, ptrdiff_t pixel, const ptrdiff_t *at, REAL *image)
 {
-    VECTOR weights[MAX_PATCH_VECTORS];
+    OF_PATCH(vector) weights[MAX_PATCH_VECTORS];
     ptrdiff_t offset[MAX_PATCH_VECTORS];
 #pragma GCC unroll 20
     for (int v = 0; v < vectors; v++) {
-        weights[v] = NAME(patch_load)(filter + v * WIDTH);
-        offset[v] = at[v];
+        weights[v] = OF_PATCH(patch_load)(filter + v * PATCH + lane);
+        offset[v] = at[v] + lane;
     }
     for (ptrdiff_t i = 0; i < count; i++) {
         REAL *patch = image + (origins[i] - first) * pixel;
         const REAL gradient = gradients[i];
 #pragma GCC unroll 20
         for (int v = 0; v < vectors; v++) {
-            VECTOR sum = NAME(patch_load)(patch + offset[v]) + gradient * weights[v];
+            OF_PATCH(vector) sum = OF_PATCH(patch_load)(patch + offset[v]) + gradient * weights[v];
             memcpy(patch + offset[v], &sum, sizeof sum);
         }
     }
@@ -162,64 +132,38 @@ static ALWAYS_INLINE void NAME(spread_patches_of)(
 #else
 #define MORE_CASES(function, ...)
 #endif
-#define CASE(vectors, function, ...) case vectors: function(vectors, __VA_ARGS__); break;
+#define CASE(vectors, function, ...) \
+    case vectors: \
+        for (int lane = 0; lane < PATCH; lane += STEP) \
+            function(vectors, lane, __VA_ARGS__); \
+        break;
 
 /* sums[v] += sum over i of gradients[i] times the vector at image[origins[i] * channels + at[v]],
  * v < vectors. */
-static inline void NAME(add_patches)(
+static inline void OF_PATCH(add_patches)(
     int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *image,
     ptrdiff_t channels, const ptrdiff_t *at, REAL *sums)
 {
     switch (vectors) {
-        CASES(NAME(add_patches_of), count, origins, gradients, image, channels, at, sums)
+        CASES(OF_PATCH(add_patches_of), count, origins, gradients, image, channels, at, sums)
     }
 }
 
 /* The vector at image[(origins[i] - first) * pixel + at[v]] += gradients[i] times vector v of the filter,
  * for each i in turn, v < vectors. */
-static inline void NAME(spread_patches)(
+static inline void OF_PATCH(spread_patches)(
     int vectors, ptrdiff_t count, const int32_t *origins, ptrdiff_t first, const REAL *gradients,
     const REAL *filter, ptrdiff_t pixel, const ptrdiff_t *at, REAL *image)
 {
     switch (vectors) {
-        CASES(NAME(spread_patches_of), count, origins, first, gradients, filter, pixel, at, image)
+        CASES(OF_PATCH(spread_patches_of), count, origins, first, gradients, filter, pixel, at, image)
     }
 }
 
 #undef CASE
 #undef CASES
 #undef MORE_CASES
-#undef WIDTH
-
-#else
-
-/* A vector of a patch is as wide as ever: it is gone through number by number. */
-#define WIDTH ((int)(VECTOR_BYTES / sizeof(REAL)))
-
-static inline void NAME(add_patches)(
-    int vectors, ptrdiff_t count, const int32_t *origins, const REAL *gradients, const REAL *image,
-    ptrdiff_t channels, const ptrdiff_t *at, REAL *sums)
-{
-    for (ptrdiff_t i = 0; i < count; i++)
-        for (int v = 0; v < vectors; v++) {
-            const REAL *patch = image + origins[i] * channels + at[v];
-            for (int lane = 0; lane < WIDTH; lane++)
-                sums[v * WIDTH + lane] += gradients[i] * patch[lane];
-        }
-}
-
-static inline void NAME(spread_patches)(
-    int vectors, ptrdiff_t count, const int32_t *origins, ptrdiff_t first, const REAL *gradients,
-    const REAL *filter, ptrdiff_t pixel, const ptrdiff_t *at, REAL *image)
-{
-    for (ptrdiff_t i = 0; i < count; i++)
-        for (int v = 0; v < vectors; v++) {
-            REAL *patch = image + (origins[i] - first) * pixel + at[v];
-            for (int lane = 0; lane < WIDTH; lane++)
-                patch[lane] += gradients[i] * filter[v * WIDTH + lane];
-        }
-}
-
-#undef WIDTH
+#undef STEP
+#undef PATCH
 
 #endif

@@ -1,10 +1,5 @@
-/* Depthwise convolutions: neighbouring pixels, or the gradient of a weight, of all channels, which lie side by side.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
- */
-#ifndef REAL
-
-#ifndef CNNX_DEPTHWISE_H
+/* Depthwise convolutions: neighbouring pixels, or the gradient of a weight, of all channels, which lie side by side. */
+#if !defined(REAL) && !defined(CNNX_DEPTHWISE_H)
 #define CNNX_DEPTHWISE_H
 
 #include "vectors.h"
@@ -21,17 +16,12 @@ typedef struct {
 
 #define BODY "depthwise.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define depthwise_pixels(pixels, rows, columns, channels, in, ...) \
     BY_KIND(depthwise_pixels, in)(pixels, rows, columns, channels, in, __VA_ARGS__)
 #define add_products(rows, columns, channels, x, ...) BY_KIND(add_products, x)(rows, columns, channels, x, __VA_ARGS__)
 
-#endif
-
-#else
-
-#define WIDTH VECTOR_LANES(REAL)
+#elif defined(REAL)
 
 static ALWAYS_INLINE void NAME(pixels_of)(
     const int pixels, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t channels, const REAL *in, const distances *from,
@@ -114,7 +104,5 @@ static inline void NAME(add_products)(
             for (ptrdiff_t q = 0; q < columns; q++)
                 to[c] += x[p * of_x->row + q * of_x->pixel + c] * dy[p * of_dy->row + q * of_dy->pixel + c];
 }
-
-#undef WIDTH
 
 #endif

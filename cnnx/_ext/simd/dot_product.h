@@ -1,26 +1,16 @@
-/* Dot products, and sums of numbers.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
- */
-#ifndef REAL
-
-#ifndef CNNX_DOT_PRODUCT_H
+/* Dot products, and sums of numbers. */
+#if !defined(REAL) && !defined(CNNX_DOT_PRODUCT_H)
 #define CNNX_DOT_PRODUCT_H
 
 #include "vectors.h"
 
 #define BODY "dot_product.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define dot(size, a, ...) BY_KIND(dot, a)(size, a, __VA_ARGS__)
 #define dots(rows, size, a, ...) BY_KIND(dots, a)(rows, size, a, __VA_ARGS__)
 
-#endif
-
-#else
-
-#define WIDTH VECTOR_LANES(REAL)
+#elif defined(REAL)
 
 static ALWAYS_INLINE NAME(vector) NAME(products)(const REAL *a, const REAL *b)
 {
@@ -56,16 +46,9 @@ static ALWAYS_INLINE void NAME(sums_of_lanes)(const NAME(vector) *sum, REAL *to)
     memcpy(to, &all, 4 * sizeof(REAL));
 }
 
-/* The lanes from `first` on; zero before. */
-static ALWAYS_INLINE NAME(vector) NAME(lanes_from)(int first, NAME(vector) numbers)
-{
-    return NAME(select)(NAME(load_integers)(LANE_NUMBERS) >= first, numbers, (NAME(vector)){0});
-}
-
 #else
 
 static ALWAYS_INLINE REAL NAME(sum_of_lanes)(REAL sum) { return sum; }
-static ALWAYS_INLINE REAL NAME(lanes_from)(int first, REAL number) { return first ? 0 : number; }
 
 #endif
 
@@ -118,7 +101,5 @@ static inline void NAME(dots)(
     for (; r < rows; r++)
         y[r] = NAME(dot)(size, a + r * row, b);
 }
-
-#undef WIDTH
 
 #endif

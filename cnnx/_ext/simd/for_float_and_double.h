@@ -1,4 +1,8 @@
-/* Includes BODY twice: with REAL, LANES and NAME(stem) for float, and again for double. */
+/* Includes BODY twice, for float and for double: REAL is the kind of number, WIDTH how many of them a vector holds, LANES
+ * how many kernels lay side by side, and NAME(stem) the name of that kind, such as vector_float.
+ */
+#define WIDTH VECTOR_LANES(REAL)
+
 #define REAL float
 #define LANES LANES_FLOAT
 #define NAME(stem) stem##_float
@@ -14,3 +18,6 @@
 #undef REAL
 #undef LANES
 #undef NAME
+
+#undef WIDTH
+#undef BODY

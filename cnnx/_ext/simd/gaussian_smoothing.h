@@ -1,23 +1,15 @@
-/* Gaussian smoothing along an axis: weights are the same on both sides.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
- */
-#ifndef REAL
-
-#ifndef CNNX_GAUSSIAN_SMOOTHING_H
+/* Gaussian smoothing along an axis: weights are the same on both sides. */
+#if !defined(REAL) && !defined(CNNX_GAUSSIAN_SMOOTHING_H)
 #define CNNX_GAUSSIAN_SMOOTHING_H
 
 #include "vectors.h"
 
 #define BODY "gaussian_smoothing.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define smooth(rows, width, from, ...) BY_KIND(smooth, from)(rows, width, from, __VA_ARGS__)
 
-#endif
-
-#else
+#elif defined(REAL)
 
 /* to[r, i] = weights[0] from[r, i] + the sum over k of weights[k] (from[r, i] k steps back + k steps ahead).
  * Rows are computed in whole vectors: `width` is rounded up to one. */

@@ -4,12 +4,8 @@
  * Registers decide the block's size. A block of R rows by P vectors needs R * P accumulators and P
  * operands, and each step does R * P multiply-adds for R + P loads. The sizes below fill the 32
  * registers of AVX-512 and NEON and the 16 of AVX2 and SSE.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
  */
-#ifndef REAL
-
-#ifndef CNNX_GEMM_MICRO_KERNEL_H
+#if !defined(REAL) && !defined(CNNX_GEMM_MICRO_KERNEL_H)
 #define CNNX_GEMM_MICRO_KERNEL_H
 
 #include "vectors.h"
@@ -38,15 +34,11 @@ typedef struct {
 
 #define BODY "gemm_micro_kernel.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define multiply_block(groups, rows, a, ...) BY_KIND(multiply_block, a)(groups, rows, a, __VA_ARGS__)
 
-#endif
+#elif defined(REAL)
 
-#else
-
-#define WIDTH VECTOR_LANES(REAL)
 #define VECTORS (LANES / WIDTH)
 #define MAX_VECTORS (ROW_LANES * VECTORS)
 
@@ -173,6 +165,4 @@ static inline void NAME(multiply_block)(
 
 #undef MAX_VECTORS
 #undef VECTORS
-#undef WIDTH
-
 #endif

@@ -2,19 +2,14 @@
  *
  * After the last channel stand other pixels' numbers, as long as the image goes on: whole vectors may be read and
  * written there where a later window, or the next pixel, writes over it.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
  */
-#ifndef REAL
-
-#ifndef CNNX_POOLING_H
+#if !defined(REAL) && !defined(CNNX_POOLING_H)
 #define CNNX_POOLING_H
 
 #include "max_and_relu.h"
 
 #define BODY "pooling.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define maxima_of_window(channels, rows, columns, x, ...) \
     BY_KIND(maxima_of_window, x)(channels, rows, columns, x, __VA_ARGS__)
@@ -23,28 +18,7 @@
 #define spread_over_row(channels, columns, pixels, dy, ...) \
     BY_KIND(spread_over_row, dy)(channels, columns, pixels, dy, __VA_ARGS__)
 
-#endif
-
-#else
-
-#define WIDTH VECTOR_LANES(REAL)
-
-static ALWAYS_INLINE NAME(vector) NAME(load_some)(const REAL *from, ptrdiff_t there)
-{
-    NAME(vector) numbers = {0};
-    if (there >= WIDTH)
-        return NAME(load)(from);
-    memcpy(&numbers, from, there * sizeof(REAL));
-    return numbers;
-}
-
-static ALWAYS_INLINE void NAME(store_some)(REAL *to, NAME(vector) numbers, ptrdiff_t room)
-{
-    if (room >= WIDTH)
-        NAME(store)(to, numbers);
-    else
-        memcpy(to, &numbers, room * sizeof(REAL));
-}
+#elif defined(REAL)
 
 /* y[c] = the maximum of the window, argmax[c] its place; the first of equals wins, and a NaN over every number.
  *
@@ -59,7 +33,6 @@ static inline void NAME(maxima_of_window)(
     for (ptrdiff_t c = 0; c < channels; c += WIDTH) {
         NAME(vector) largest = NAME(load_some)(x + c, there - c);
         NAME(mask) winner = (NAME(mask)){0} + (int32_t)place;
-        int32_t places_of_lanes[VECTOR_LANES(REAL)];
         for (ptrdiff_t r = 0; r < rows; r++)
             for (ptrdiff_t column = 0; column < columns; column++) {
                 const ptrdiff_t at = r * line + column * channels + c;
@@ -67,12 +40,7 @@ static inline void NAME(maxima_of_window)(
                     NAME(load_some)(x + at, there - at), (int32_t)(place + r * places + column), &largest, &winner);
             }
         NAME(store_some)(y + c, largest, room - c);
-        if (room - c >= WIDTH)
-            NAME(store_integers)(argmax + c, winner);
-        else {
-            NAME(store_integers)(places_of_lanes, winner);
-            memcpy(argmax + c, places_of_lanes, (room - c) * sizeof(int32_t));
-        }
+        NAME(store_some_integers)(argmax + c, winner, room - c);
     }
 }
 
@@ -113,7 +81,5 @@ static inline void NAME(spread_over_row)(
             NAME(store_some)(dx + at, gradient / (REAL)pixels, room - at);
         }
 }
-
-#undef WIDTH
 
 #endif

@@ -86,6 +86,8 @@
 #define VECTOR_LANES(kind) 1
 #endif
 
+static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
 #define DEFINE_MOVES(kind) \
     static ALWAYS_INLINE vector_##kind load_##kind(const kind *from) \
     { \
@@ -94,6 +96,43 @@
         return vector; \
     } \
     static ALWAYS_INLINE void store_##kind(kind *to, vector_##kind vector) { memcpy(to, &vector, sizeof vector); } \
+    /* The first `there` lanes at most: the others are zero, or not written. */ \
+    static ALWAYS_INLINE vector_##kind load_some_##kind(const kind *from, ptrdiff_t there) \
+    { \
+        vector_##kind vector = {0}; \
+        if (there >= VECTOR_LANES(kind)) \
+            return load_##kind(from); \
+        memcpy(&vector, from, there * sizeof(kind)); \
+        return vector; \
+    } \
+    static ALWAYS_INLINE void store_some_##kind(kind *to, vector_##kind vector, ptrdiff_t room) \
+    { \
+        if (room >= VECTOR_LANES(kind)) \
+            store_##kind(to, vector); \
+        else \
+            memcpy(to, &vector, room * sizeof(kind)); \
+    } \
+    static ALWAYS_INLINE void store_some_integers_##kind(int32_t *to, mask_##kind numbers, ptrdiff_t room) \
+    { \
+        int32_t all[VECTOR_LANES(kind)]; \
+        if (room >= VECTOR_LANES(kind)) { \
+            store_integers_##kind(to, numbers); \
+        } else { \
+            store_integers_##kind(all, numbers); \
+            memcpy(to, all, room * sizeof(int32_t)); \
+        } \
+    } \
+    /* Zero from lane `count` on, and before lane `first`. */ \
+    static ALWAYS_INLINE vector_##kind first_lanes_##kind(vector_##kind numbers, ptrdiff_t count) \
+    { \
+        if (count >= VECTOR_LANES(kind)) \
+            return numbers; \
+        return select_##kind(load_integers_##kind(LANE_NUMBERS) < (int32_t)count, numbers, (vector_##kind){0}); \
+    } \
+    static ALWAYS_INLINE vector_##kind lanes_from_##kind(int first, vector_##kind numbers) \
+    { \
+        return select_##kind(load_integers_##kind(LANE_NUMBERS) >= first, numbers, (vector_##kind){0}); \
+    } \
     static ALWAYS_INLINE mask_##kind bits_of_##kind(vector_##kind numbers) \
     { \
         mask_##kind bits; \
@@ -106,22 +145,6 @@
         memcpy(&numbers, &bits, sizeof numbers); \
         return numbers; \
     }
-
-static const int32_t LANE_NUMBERS[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-#if VECTOR_EXTENSIONS
-#define DEFINE_FIRST_LANES(kind) \
-    /* Zero from lane `count` on. */ \
-    static ALWAYS_INLINE vector_##kind first_lanes_##kind(vector_##kind numbers, ptrdiff_t count) \
-    { \
-        if (count >= VECTOR_LANES(kind)) \
-            return numbers; \
-        return select_##kind(load_integers_##kind(LANE_NUMBERS) < (int32_t)count, numbers, (vector_##kind){0}); \
-    }
-#else
-#define DEFINE_FIRST_LANES(kind) \
-    static ALWAYS_INLINE kind first_lanes_##kind(kind number, ptrdiff_t count) { return count > 0 ? number : 0; }
-#endif
 
 #if defined(__clang__)
 /* clang's own shuffle takes constants alone; it makes one of this loop where `places` is known. */
@@ -155,8 +178,6 @@ DEFINE_VECTOR(float, int32_t)
 DEFINE_VECTOR(double, int64_t)
 DEFINE_MOVES(float)
 DEFINE_MOVES(double)
-DEFINE_FIRST_LANES(float)
-DEFINE_FIRST_LANES(double)
 #if VECTOR_EXTENSIONS
 /* Lane i is number places[i] of a and b, one after the other. */
 DEFINE_SHUFFLE(float)

@@ -3,12 +3,8 @@
  * A tile of 6 x 6 numbers, or 4 x 4, or 3 x 3, is transformed by a small matrix from the left, and by the same one from
  * the right. The functions of six, four or three vectors below multiply by the matrices that cnnx/_numpy/winograd.py
  * writes out. The points are 0, +-3/4, +-3/2 and infinity: all numbers but those of G are exact.
- *
- * One body serves float and double: for_float_and_double.h includes this file again for each.
  */
-#ifndef REAL
-
-#ifndef CNNX_WINOGRAD_H
+#if !defined(REAL) && !defined(CNNX_WINOGRAD_H)
 #define CNNX_WINOGRAD_H
 
 #include "vectors.h"
@@ -18,7 +14,6 @@
 
 #define BODY "winograd.h"
 #include "for_float_and_double.h"
-#undef BODY
 
 #define output_tile(filters, planes, ...) BY_KIND(output_tile, planes)(filters, planes, __VA_ARGS__)
 #define add_filter_gradient(filters, planes, ...) BY_KIND(add_filter_gradient, planes)(filters, planes, __VA_ARGS__)
@@ -26,11 +21,8 @@
 #define gradient_tile(channels, tile, ...) BY_KIND(gradient_tile, tile)(channels, tile, __VA_ARGS__)
 #define filter_tile(channels, tile, ...) BY_KIND(filter_tile, tile)(channels, tile, __VA_ARGS__)
 
-#endif
+#elif defined(REAL)
 
-#else
-
-#define WIDTH VECTOR_LANES(REAL)
 #define V NAME(vector)
 
 /* t = B^T d: what a window's six numbers are at each point. */
@@ -139,7 +131,6 @@ static inline void NAME(output_tile)(
 {
     const V zero = {0};
     for (ptrdiff_t f = 0; f < filters; f += WIDTH) {
-        const ptrdiff_t there = filters - f;
         const V start = bias ? NAME(load)(bias + f) : zero;
         V half[4][6], out[4], column[6];
 #pragma GCC unroll 6
@@ -165,10 +156,7 @@ static inline void NAME(output_tile)(
                     number = NAME(select)(NAME(not_less_equal)(number, zero), number, zero);
                 if (j >= columns)
                     break;
-                if (there >= WIDTH)
-                    NAME(store)(to + j * pixel, number);
-                else
-                    memcpy(to + j * pixel, &number, there * sizeof(REAL));
+                NAME(store_some)(to + j * pixel, number, filters - f);
             }
         }
     }
@@ -198,6 +186,4 @@ static inline void NAME(add_filter_gradient)(
 }
 
 #undef V
-#undef WIDTH
-
 #endif
