@@ -4,12 +4,15 @@
 
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from cnnx._ext.inline.gemm cimport lanes
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport round_up
 from cnnx._ext.inline.window cimport Window
+
+cdef extern from "simd/short_copy.h" nogil:
+    void copy_short(void* to, const void* source, size_t size)
 
 cdef extern from "simd/nonzero_gradients.h" nogil:
     int32_t DEAD
@@ -95,5 +98,5 @@ cdef inline const floating* with_padding(const Shape* s, const floating* image, 
         return image
     memset(scratch, 0, s.padded_rows * line * sizeof(floating))
     for row in range(first, last):
-        memcpy(scratch + row * line + begin * s.C, image + (row - first) * s.W * s.C, size)
+        copy_short(scratch + row * line + begin * s.C, image + (row - first) * s.W * s.C, size)
     return scratch
