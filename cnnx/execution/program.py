@@ -118,7 +118,7 @@ class BoundProgram:
         self.y, self.dy = y[i], dy
 
     def _fork(self, dy, readers, local):
-        """Return where each reader of an output writes its gradient: the last one into dy, which gets the others added."""
+        """Return where each reader of an output writes its gradient: the last one dy, to which the others are added."""
         if dy is None or readers < 2:
             return [dy] * readers
         others = [array_with_slack(dy.shape, self._dtype) for _ in range(readers - 1)]

@@ -199,7 +199,7 @@ def hold_to_twin(name, arguments):
 
 @np.errstate(all='ignore')
 def winograd_scales(name, arguments):
-    """Return how large the numbers are that each output, by its place, is made from: in a sample, or in all for weights.
+    """Return how large the numbers are that each output, by its place, is made from, in a sample or in all of them.
 
     All outputs of a tile are made from all of its numbers: a huge one rounds its neighbours away.
     """
