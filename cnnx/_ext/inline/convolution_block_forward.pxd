@@ -33,12 +33,16 @@ cdef extern from "simd/max_and_relu.h" nogil:
 
 
 cdef inline bint is_narrow(const Shape* s, Py_ssize_t width):
-    """Whether columns fill vectors so much better than filters do that it pays to lay them out so."""
+    """Whether columns fill vectors so much better than filters do that it pays to lay them out so.
+
+    That computes a pooling window in registers, which counts for more where the filters are small.
+    """
     cdef double by_filters = <double> s.F / s.wide_F
     cdef double by_columns = <double> s.Q / round_up(s.Q, width)
+    cdef double least = 1.1 if s.K <= 32 else 1.4
     # Where pooling windows overlap, each would compute its positions for itself.
     cdef bint overlap = s.pool.stride_height < s.pool.height or s.pool.stride_width < s.pool.width
-    return not overlap and by_columns > 1.25 * by_filters
+    return s.pooled and not overlap and by_columns > least * by_filters
 
 
 cdef inline void list_taps(const Shape* s, int32_t* taps):
