@@ -117,7 +117,8 @@ def winograd_backward_weights(
     cdef floating* kind = NULL
     cdef Maps m = checked(
         window, x.shape, dy.shape, dweights.shape, dbias.shape, num_threads, lanes(kind), sizeof(floating))
-    cdef Py_ssize_t N = x.shape[0], parts = max(<Py_ssize_t> 1, min(N, <Py_ssize_t> MAX_PARTS)), part, first
+    cdef Py_ssize_t N = x.shape[0], used = min(N, <Py_ssize_t> MAX_PARTS), parts = max(<Py_ssize_t> 1, used)
+    cdef Py_ssize_t part, first
     cdef Py_ssize_t filters = filters_size(m.C, m.wide_F), scratch = scratch_size(&m), taps = 9 * m.C * m.wide_F
     # Of a part: the gradients of transformed filters, of filters, and of the bias.
     cdef Py_ssize_t size = filters + taps + m.wide_F
@@ -127,7 +128,7 @@ def winograd_backward_weights(
     cdef FpMode mode = 0
     with nogil, parallel(num_threads=num_threads):
         mode = flush_to_zero()
-        for part in prange(parts, schedule='static'):
+        for part in prange(used, schedule='static'):
             first = part_start(N, part, parts)
             of_part = partials + part * size
             add_weight_gradient(
