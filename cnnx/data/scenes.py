@@ -86,8 +86,8 @@ def _place_digits(images, labels, rng, size, digits, lengths, overlap):
         index = rng.integers(len(images))
         cut_out = _cut_out(images[index])
         for _ in range(TRIES):
-            height, width = _scaled_shape(cut_out.shape, rng.integers(lengths[0], lengths[1] + 1))
-            top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
+            height, width = _scaled_shape(cut_out.shape, int(rng.integers(lengths[0], lengths[1] + 1)))
+            top, left = int(rng.integers(0, size - height + 1)), int(rng.integers(0, size - width + 1))
             box = (top, left, top + height, left + width)
             if all(_covered(box, other) <= overlap for other in boxes):
                 digit = _scaled(cut_out, height, width)
