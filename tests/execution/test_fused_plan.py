@@ -19,6 +19,19 @@ def in_one_sweep(net):
     return len(stages) == 1 and isinstance(stages[0], Sweep)
 
 
+def test_a_network_that_branches_runs_in_one_sweep(each_backend):
+    x = cnnx.Input((8, 8, 2))
+    s = cnnx.ReLU()(cnnx.BatchNormalization()(Convolutional(4, 3, padding='same')(x)))
+    h = Convolutional(4, 3, padding='same', groups=4)(cnnx.MaxPooling(2)(s))
+    enlarged = cnnx.UpSampling(2)(Convolutional(3, 1)(h))
+    h = cnnx.Concatenate()([s, cnnx.TransposedConvolutional(4, 2, stride=2)(h)])
+    y = cnnx.Softmax()(cnnx.Add()([Convolutional(3, 1)(h), enlarged]))
+    net = cnnx.Network(inputs=x, outputs=y, seed=0)
+    net.compile(CategoricalCrossEntropy())
+    assert in_one_sweep(net)
+    assert [type(stage) for stage in net.plan._route('learn').stages] == [Sweep]
+
+
 def gradients(net):
     return {name: parameter.grad.copy() for name, parameter in net.parameters.items()}
 
