@@ -367,6 +367,7 @@ HAND_PICKED = {
     'columns of several vectors': Convolution((6, 101), 3, 7, pool=(2, 2), batch=2),
     'period of several columns': Convolution((9, 99), 3, 5, (3, 3), (2, 3), 'same', (2, 2), (3, 2), batch=2),
     'few filters without pooling': Convolution((9, 33), 2, 3, (3, 3), padding='same'),
+    'parts of a row of one column': Convolution((4, 5), 8192, 3, (1, 2), batch=1),
     'windows of a pixel': Convolution((9, 33), 5, 11, (1, 1)),
     'whole vectors of filters': Convolution((9, 9), 16, 64, pool=(2, 2)),
     'nothing to spread': Convolution((9, 9), 3, 64, dx=False),

@@ -92,8 +92,8 @@ cdef inline void forward_rows(
     cdef Py_ssize_t row_step = s.window.stride_height * line, p = 0, t, first, last
     cdef Layout windows = Layout(step, 1, line, row_step)
     cdef const floating* padded = with_padding(s, image, scratch)
-    # Two rows at a time share what is loaded of the filters.
-    cdef bint pairs = s.F <= lanes(y) and s.Q > 1
+    # Two rows at a time share what is loaded of the filters; each part of them has to have two columns at least.
+    cdef bint pairs = s.F <= lanes(y) and s.Q >= 2 * s.tiles
     cdef int some
     while p < s.P:
         some = 2 if pairs and p + 1 < s.P else 1
@@ -103,7 +103,7 @@ cdef inline void forward_rows(
             multiply_columns(
                 last - first, s.F, s.window.height, s.window.width * s.C, padded + p * row_step + first * step,
                 windows, <const floating*> a.weights, s.F, y + (p * s.Q + first) * s.F, s.F,
-                <const floating*> a.bias, False, some if last - first > 1 else 1, s.Q * s.F)
+                <const floating*> a.bias, False, some, s.Q * s.F)
         p += some
     if s.relu:
         activate(RELU, s.P * s.Q * s.F, y, y, 0)
