@@ -21,7 +21,6 @@ Without pooling most positions carry gradient, and the passes are matrix product
 
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport INT32_MAX, int32_t
-from libc.string cimport memset
 
 from cnnx._ext.inline.convolution_block_backward cimport HALF_VECTORS, MAX_PATCH_VECTORS, add_up_tasks, backward_pass
 from cnnx._ext.inline.convolution_block_forward cimport forward_pass, is_narrow, list_taps
@@ -31,6 +30,7 @@ from cnnx._ext.program cimport Block, Span
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.dot_and_transpose cimport transpose
+from cnnx._ext.inline.task_sums cimport partial_of
 from cnnx._ext.inline.window cimport as_window
 
 cdef enum:
@@ -170,11 +170,10 @@ cdef class ConvolutionBlock(Block):
             forward_pass(&self.a, span, <float*> scratch)
 
     cdef void backward(self, Span span, char* scratch) noexcept nogil:
-        cdef char* partial = self.partials + span.task * self.partial_bytes
+        cdef char* partial
         if self.a.dy == NULL:
             return
-        if span.fresh:
-            memset(partial, 0, self.partial_bytes)
+        partial = partial_of(self, span)
         if self.doubles:
             backward_pass(&self.a, span, <double*> scratch, <double*> partial)
         else:

@@ -1,10 +1,8 @@
 """The block of a depthwise convolution, with bias. See depthwise.pyx."""
 
-from libc.string cimport memset
-
 from cnnx._ext.inline.depthwise cimport Pass, Taps, add_weight_gradient, make_row, pass_between
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.inline.task_sums cimport add_up_rows
+from cnnx._ext.inline.task_sums cimport add_up_rows, partial_of
 from cnnx._ext.inline.window cimport Window, as_window
 from cnnx._ext.program cimport Block, Span
 
@@ -60,11 +58,10 @@ cdef class DepthwiseBlock(Block):
             forward(&self.a, span, <float*> NULL)
 
     cdef void backward(self, Span span, char* scratch) noexcept nogil:
-        cdef char* partial = self.partials + span.task * self.partial_bytes
+        cdef char* partial
         if self.a.dy == NULL:
             return
-        if span.fresh:
-            memset(partial, 0, self.partial_bytes)
+        partial = partial_of(self, span)
         if self.doubles:
             backward(&self.a, span, <double*> partial)
         else:

@@ -5,13 +5,13 @@ a filter; K = R S F, the numbers that one pixel of the input is spread over. Wha
 convolution, from the output to the input, and the other way round: see convolution.pyx.
 """
 
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from cnnx._ext.inline.dot_and_transpose cimport transpose
 from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.gemm cimport Layout, lanes, multiply_columns
-from cnnx._ext.inline.task_sums cimport add_up
+from cnnx._ext.inline.task_sums cimport add_up, partial_of
 from cnnx._ext.inline.window cimport Window, as_window
 from cnnx._ext.inline.windows cimport gather_windows, scatter_windows, strip_rows, strips_in
 from cnnx._ext.program cimport Block, Span
@@ -80,11 +80,10 @@ cdef class TransposedConvolutionBlock(Block):
             forward(&self.a, span, <float*> scratch)
 
     cdef void backward(self, Span span, char* scratch) noexcept nogil:
-        cdef char* partial = self.partials + span.task * self.partial_bytes
+        cdef char* partial
         if self.a.dy == NULL:
             return
-        if span.fresh:
-            memset(partial, 0, self.partial_bytes)
+        partial = partial_of(self, span)
         if self.doubles:
             backward(&self.a, span, <double*> scratch, <double*> partial)
         else:

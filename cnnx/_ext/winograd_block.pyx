@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.gemm cimport lanes
-from cnnx._ext.inline.task_sums cimport add_up_rows
+from cnnx._ext.inline.task_sums cimport add_up_rows, partial_of
 from cnnx._ext.inline.window cimport Window, as_window
 from cnnx._ext.inline.winograd cimport (
     Maps, add_filter_gradients, add_weight_gradient, check_winograd, convolve, filters_size, maps_of, scratch_size,
@@ -109,11 +109,10 @@ cdef class WinogradBlock(Block):
             forward(&self.a, span, <float*> scratch)
 
     cdef void backward(self, Span span, char* scratch) noexcept nogil:
-        cdef char* partial = self.partials + span.task * self.partial_bytes
+        cdef char* partial
         if self.a.dy == NULL:
             return
-        if span.fresh:
-            memset(partial, 0, self.partial_bytes)
+        partial = partial_of(self, span)
         if self.doubles:
             backward(&self.a, span, <double*> scratch, <double*> partial)
         else:

@@ -1,9 +1,18 @@
 # The gradients of weights that the tasks of a batch have computed, added up in order.
 
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
+from cnnx._ext.program cimport Block, Span
+
+
+cdef inline char* partial_of(Block block, Span span) noexcept nogil:
+    """Return where a span's task adds up a block's gradients, all zero in its first span."""
+    cdef char* partial = block.partials + span.task * block.partial_bytes
+    if span.fresh:
+        memset(partial, 0, block.partial_bytes)
+    return partial
 
 
 cdef inline void add_up(

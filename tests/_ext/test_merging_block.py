@@ -1,54 +1,15 @@
-"""The blocks of networks that branch and enlarge images, and of depthwise convolutions, against their NumPy twins."""
+"""The blocks where branches meet or part, compiled and of NumPy."""
 
 import itertools
 
 import numpy as np
 import pytest
-from block_cases import Depthwise, Interpolation, TransposedConvolution, check, compiled, twins
-from hypothesis import given
-from hypothesis import strategies as st
+from block_cases import compiled, twins
 from tiers import every_tier
 
 from cnnx._util.arrays import array_with_slack
 
 pytestmark = pytest.mark.usefixtures('compiled_kernels')
-
-DTYPES = st.sampled_from(['float32', 'float64'])
-
-
-@every_tier
-@given(data=st.data())
-def test_any_depthwise_convolution(tier, data):
-    draw, small, pair = data.draw, st.integers(1, 4), st.tuples(st.integers(1, 3), st.integers(1, 3))
-    kernel, dilation, padding = draw(st.tuples(small, small)), draw(pair), draw(st.sampled_from(['same', 'valid']))
-    covered = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    image = tuple(draw(st.integers(1, 14)) for _ in range(2))
-    image = image if padding == 'same' else tuple(map(max, image, covered))
-    case = Depthwise(
-        image, draw(st.integers(1, 40)), kernel, draw(pair), padding, dilation, draw(st.booleans()),
-        draw(st.integers(1, 14)), draw(DTYPES),
-    )  # fmt: skip
-    check(tier, case, draw(st.integers(0, 9)), (1, 3), spare=draw(st.integers(0, 3)))
-
-
-@every_tier
-@given(data=st.data())
-def test_any_transposed_convolution(tier, data):
-    draw, small = data.draw, st.integers(1, 4)
-    case = TransposedConvolution(
-        (draw(st.integers(1, 9)), draw(st.integers(1, 9))), draw(st.integers(1, 40)), draw(st.integers(1, 20)),
-        (draw(small), draw(small)), (draw(small), draw(small)), draw(st.booleans()), draw(st.integers(1, 14)),
-        draw(DTYPES),
-    )  # fmt: skip
-    check(tier, case, draw(st.integers(0, 9)), (1, 3), spare=draw(st.integers(0, 3)))
-
-
-@every_tier
-@pytest.mark.parametrize('dtype', ['float32', 'float64'])
-def test_interpolation(tier, dtype):
-    for image, larger, channels in itertools.product(((1, 1), (2, 5), (7, 3)), ((7, 7), (14, 9)), (1, 3, 8, 17)):
-        case = Interpolation(image, larger, channels, dx=channels != 3, batch=channels, dtype=dtype)
-        check(tier, case, threads=(1, 3), whole=False, spare=1)
 
 
 def filled(shape, seed, dtype):
