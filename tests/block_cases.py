@@ -11,9 +11,8 @@ from cnnx._util.arrays import SLACK
 from cnnx._util.windows import window_over
 
 MODULES = (
-    *('program', 'convolution_block', 'winograd_block', 'dense_block', 'softmax_block'),
-    *('activations_block', 'pooling_block', 'dropout_block', 'normalization_block', 'depthwise_block'),
-    *('transposed_convolution_block', 'interpolation_block', 'merging_block'),
+    *('program', 'convolution_block', 'winograd', 'dense', 'softmax', 'activations', 'pooling', 'dropout'),
+    *('normalization', 'depthwise', 'transposed_convolution', 'interpolation', 'merging'),
 )
 THREADS = (1, 2, 3, 4, 8)
 # Multiply-adds of a case at most, so that NumPy, too, is done in a moment.

@@ -9,19 +9,19 @@ The matrix of windows, (N P Q, K), is never stored whole: a strip of `strip_rows
 into scratch that fits the first-level cache, multiplied, and written over by the next.
 """
 
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from libc.stdlib cimport free
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport prange, threadid
 
 from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
-from cnnx._ext.inline.gemm cimport Layout, multiply, panel_size
+from cnnx._ext.inline.gemm cimport Layout, multiply, panel_columns
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.memory cimport room
-from cnnx._ext.inline.task_sums cimport add_up_rows
+from cnnx._ext.inline.task_sums cimport add_up
 from cnnx._ext.inline.window cimport Window, as_window
-from cnnx._ext.inline.windows cimport gather_windows, scatter_windows, strip_rows, strips_in
+from cnnx._ext.inline.windows cimport move_windows, strip_rows, strips_in
 
 cdef enum:
     # A weight gradient is summed in this many parts, each over its own samples, and the parts are added in order.
@@ -62,23 +62,22 @@ def convolution_forward(
     cdef Py_ssize_t task, n, first, last, group, f
     cdef Layout windows_layout = Layout(K, 1, 0, 0), weights_layout = Layout(F, 1, 0, 0)
     cdef floating* windows = NULL
-    cdef Py_ssize_t per_thread = strip * K + panel_size(K, windows)
+    cdef Py_ssize_t per_thread = strip * K + K * panel_columns(windows)
     cdef floating* scratch = <floating*> room(num_threads * per_thread * sizeof(floating))
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
+    cdef FpMode mode
+    for task in prange(N * strips, num_threads=num_threads, nogil=True, schedule='static'):
         mode = flush_to_zero()
-        for task in prange(N * strips, schedule='static'):
-            n = task // strips
-            first = (task % strips) * strip
-            last = min(first + strip, P * Q)
-            windows = scratch + threadid() * per_thread
-            for group in range(groups):
-                f = group * (F // groups)
-                gather_windows(&x[n, 0, 0, group * G], H, W, C, Q, G, w, first, last, windows)
-                multiply(
-                    last - first, F // groups, K, <const floating*> windows, windows_layout,
-                    &weights[0, 0, 0, f], weights_layout,
-                    &y[n, 0, 0, f] + first * F, F, &bias[f], False, windows + strip * K)
+        n = task // strips
+        first = (task % strips) * strip
+        last = min(first + strip, P * Q)
+        windows = scratch + threadid() * per_thread
+        for group in range(groups):
+            f = group * (F // groups)
+            move_windows(False, <floating*> &x[n, 0, 0, group * G], H, W, C, Q, G, w, first, last, windows)
+            multiply(
+                last - first, F // groups, K, <const floating*> windows, windows_layout,
+                &weights[0, 0, 0, f], weights_layout,
+                &y[n, 0, 0, f] + first * F, F, &bias[f], False, windows + strip * K)
         restore_mode(mode)
     free(scratch)
 
@@ -101,19 +100,20 @@ def convolution_backward_weights(
     cdef Py_ssize_t parts = max(<Py_ssize_t> 1, min(N, <Py_ssize_t> MAX_PARTS)), size = K * F + F, part
     # A thread's scratch is its strip and its panel; a part is dweights followed by dbias.
     cdef floating* windows = NULL
-    cdef Py_ssize_t per_thread = strip * K + panel_size(strip, windows)
+    cdef Py_ssize_t per_thread = strip * K + strip * panel_columns(windows)
     cdef floating* scratch = <floating*> room((num_threads * per_thread + parts * size) * sizeof(floating))
     cdef floating* partial = scratch + num_threads * per_thread
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
+    cdef FpMode mode
+    for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
         mode = flush_to_zero()
-        for part in prange(parts, schedule='static'):
-            windows = scratch + threadid() * per_thread
-            add_weight_gradient(
-                x, dy, w, dweights.shape[2], part_start(N, part, parts), part_start(N, part + 1, parts),
-                partial + part * size, partial + part * size + K * F, windows, windows + strip * K)
+        windows = scratch + threadid() * per_thread
+        add_weight_gradient(
+            x, dy, w, dweights.shape[2], part_start(N, part, parts), part_start(N, part + 1, parts),
+            partial + part * size, partial + part * size + K * F, windows, windows + strip * K)
         restore_mode(mode)
-    add_up_rows(partial, size, parts, 0, 1, K, F, F, &dweights[0, 0, 0, 0], &dbias[0])
+    add_up(partial, size, parts, 0, size)
+    memcpy(&dweights[0, 0, 0, 0], partial, K * F * sizeof(floating))
+    memcpy(&dbias[0], partial + K * F, F * sizeof(floating))
     free(scratch)
 
 
@@ -145,7 +145,7 @@ cdef void add_weight_gradient(
             dy_strip = &dy[n, 0, 0, 0] + first * F
             for group in range(groups):
                 f = group * (F // groups)
-                gather_windows(&x[n, 0, 0, group * G], H, W, C, Q, G, window, first, last, windows)
+                move_windows(False, <floating*> &x[n, 0, 0, group * G], H, W, C, Q, G, window, first, last, windows)
                 multiply(
                     K, F // groups, last - first, <const floating*> windows, transposed_windows,
                     dy_strip + f, dy_layout, dweights + f, F, no_bias, True, packed)
@@ -173,22 +173,21 @@ def convolution_backward_input(
     cdef Layout dy_layout = Layout(F, 1, 0, 0), transposed_weights = Layout(1, F, 0, 0)
     cdef const floating* no_bias = NULL
     cdef floating* windows = NULL
-    cdef Py_ssize_t per_thread = strip * K + panel_size(F, windows)
+    cdef Py_ssize_t per_thread = strip * K + F * panel_columns(windows)
     cdef floating* scratch = <floating*> room(num_threads * per_thread * sizeof(floating))
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
+    cdef FpMode mode
+    for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
         mode = flush_to_zero()
-        for n in prange(N, schedule='static'):
-            windows = scratch + threadid() * per_thread
-            memset(&dx[n, 0, 0, 0], 0, H * W * C * sizeof(floating))
-            for t in range(strips_in(P * Q, strip)):
-                first = t * strip
-                last = min(first + strip, P * Q)
-                for group in range(groups):
-                    f = group * (F // groups)
-                    multiply(
-                        last - first, K, F // groups, &dy[n, 0, 0, f] + first * F, dy_layout,
-                        &weights[0, 0, 0, f], transposed_weights, windows, K, no_bias, False, windows + strip * K)
-                    scatter_windows(<const floating*> windows, H, W, C, Q, G, w, first, last, &dx[n, 0, 0, group * G])
+        windows = scratch + threadid() * per_thread
+        memset(&dx[n, 0, 0, 0], 0, H * W * C * sizeof(floating))
+        for t in range(strips_in(P * Q, strip)):
+            first = t * strip
+            last = min(first + strip, P * Q)
+            for group in range(groups):
+                f = group * (F // groups)
+                multiply(
+                    last - first, K, F // groups, &dy[n, 0, 0, f] + first * F, dy_layout,
+                    &weights[0, 0, 0, f], transposed_weights, windows, K, no_bias, False, windows + strip * K)
+                move_windows(True, &dx[n, 0, 0, group * G], H, W, C, Q, G, w, first, last, windows)
         restore_mode(mode)
     free(scratch)

@@ -26,11 +26,10 @@ from cnnx._ext.inline.convolution_block_backward cimport HALF_VECTORS, MAX_PATCH
 from cnnx._ext.inline.convolution_block_forward cimport forward_pass, is_narrow, list_taps
 from cnnx._ext.inline.convolution_block_shape cimport Arrays, Shape, filter_size, list_size, origin_of, slots_size
 from cnnx._ext.inline.gemm cimport lanes
-from cnnx._ext.program cimport Block, Span
+from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, PREPARE, Block, Phase, Span
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.dot_and_transpose cimport transpose
-from cnnx._ext.inline.task_sums cimport partial_of
 from cnnx._ext.inline.window cimport as_window
 
 cdef enum:
@@ -65,8 +64,9 @@ cdef class ConvolutionBlock(Block):
     ):
         cdef Arrays* a = &self.a
         cdef Shape* s = &a.shape
-        cdef size_t size = weights.dtype.itemsize
+        cdef size_t size = weights.itemsize
         self.doubles = size == sizeof(double)
+        self.goes_back = dy is not None
         a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
         a.dy, a.dx = self.pointer(dy), self.pointer(dx)
         a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
@@ -157,47 +157,33 @@ cdef class ConvolutionBlock(Block):
         self.partial_bytes = (s.K + 1) * s.wide_F * size
         return 2 * s.image + s.P * s.Q * s.wide_F + s.tile * round_up(s.K, width)
 
-    cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
-            prepare(&self.a, training, part, parts, <double*> NULL)
+            run(&self.a, phase, span, <double*> scratch)
         else:
-            prepare(&self.a, training, part, parts, <float*> NULL)
-
-    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
-        if self.doubles:
-            forward_pass(&self.a, span, <double*> scratch)
-        else:
-            forward_pass(&self.a, span, <float*> scratch)
-
-    cdef void backward(self, Span span, char* scratch) noexcept nogil:
-        cdef char* partial
-        if self.a.dy == NULL:
-            return
-        partial = partial_of(self, span)
-        if self.doubles:
-            backward_pass(&self.a, span, <double*> scratch, <double*> partial)
-        else:
-            backward_pass(&self.a, span, <float*> scratch, <float*> partial)
-
-    cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
-        if self.a.dy == NULL:
-            return
-        if self.doubles:
-            add_up_tasks(&self.a, tasks, part, parts, <double*> self.partials, self.partial_bytes // sizeof(double))
-        else:
-            add_up_tasks(&self.a, tasks, part, parts, <float*> self.partials, self.partial_bytes // sizeof(float))
+            run(&self.a, phase, span, <float*> scratch)
 
 
-cdef void prepare(
-    const Arrays* a, bint training, Py_ssize_t part, Py_ssize_t parts, const floating* kind,
-) noexcept nogil:
+cdef void run(const Arrays* a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
+    if phase == PREPARE:
+        prepare(a, span, scratch)
+    elif phase == FORWARD:
+        forward_pass(a, span, scratch)
+    elif phase == BACKWARD:
+        backward_pass(a, span, scratch, <floating*> span.partial)
+    elif phase == FINISH:
+        add_up_tasks(a, span, <floating*> span.partial)
+
+
+cdef void prepare(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
     """Transpose the weights, one row of a filter at a time, for the backward pass."""
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t row = s.window.width * s.C, filter_row = s.per_row * s.width if s.pooled else row
     cdef Py_ssize_t patch = filter_size(s, lanes(kind)), r
-    if not training or a.dx == NULL:
+    cdef Py_ssize_t first = part_start(s.window.height, span.part, span.parts)
+    if not span.training or a.dx == NULL:
         return
-    for r in range(part_start(s.window.height, part, parts), part_start(s.window.height, part + 1, parts)):
+    for r in range(first, part_start(s.window.height, span.part + 1, span.parts)):
         transpose(
             row, s.F, <const floating*> a.weights + r * row * s.F, s.F,
             <floating*> a.filters + r * filter_row, patch)

@@ -1,45 +1,34 @@
-"""The fully connected layer: y = x weights + bias.
+"""The fully connected layer, as kernels and as a block, with the ReLU after it.
 
-Letters: N samples, I inputs, O outputs. Each product is cut into panels of output columns, one task
-each; no element is shared between tasks, so the bits do not depend on the number of threads.
+Letters: N samples, I inputs, O outputs. A tile of samples makes y and dx while its numbers are hot; the weights'
+gradient waits until all samples are through, and is then cut into rows of weights, over the whole batch.
+
+Large weights, which no cache would keep from one tile to the next, are read once for a whole batch: each thread takes
+some columns of y, and then the same columns of dx and rows of the weights' gradient.
 """
 
-from libc.stdlib cimport free
-from cython.parallel cimport parallel, prange, threadid
+from libc.string cimport memcpy, memset
 
 from cnnx._ext.inline.checks cimport check_shape, check_threads
-from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
-from cnnx._ext.inline.gemm cimport Layout, multiply_panel, panel_columns, panel_size
+from cnnx._ext.inline.gemm cimport Layout, multiply_columns, panel_columns
+from cnnx._ext.program cimport (
+    BACKWARD, FINISH, FORWARD, JOIN_DY, JOIN_X, MEASURE_DY, PREPARE, Block, Phase, Span, in_whole_vectors, run_alone,
+)
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.inline.memory cimport room
+from cnnx._ext.inline.even_parts cimport part_start, round_up
+from cnnx._ext.inline.dot_and_transpose cimport dots, transpose
 
-
-cdef int parallel_product(
-    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    const floating* a, Layout a_layout,      # IN   (rows, depth)
-    const floating* b, Layout b_layout,      # IN   (depth, columns)
-    floating* c,                             # OUT  (rows, columns)
-    const floating* bias,                    # IN   (columns), or NULL
-    int num_threads,
-) except -1:
-    """Write C = A B + bias."""
-    cdef Py_ssize_t width = panel_columns(c)
-    cdef Py_ssize_t panels = (columns + width - 1) // width
-    cdef Py_ssize_t size = panel_size(depth, c)
-    cdef Py_ssize_t panel, first
-    cdef floating* scratch = <floating*> room(num_threads * size * sizeof(floating))
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
-        mode = flush_to_zero()
-        for panel in prange(panels, schedule='static'):
-            first = panel * width
-            multiply_panel(
-                rows, min(width, columns - first), depth, a, a_layout,
-                b + first * b_layout.column, b_layout, c + first, columns,
-                bias + first if bias != NULL else NULL, False, scratch + threadid() * size)
-        restore_mode(mode)
-    free(scratch)
-    return 0
+cdef enum:
+    # For fewer samples than this, dx is dot products with the weights as they lie: transposing them
+    # would cost more than it saves.
+    LEAST_SAMPLES_TO_TRANSPOSE = 8
+    # Weights of more bytes than this are large.
+    LARGE_BYTES = 2097152
+    # For a product with large weights, blocks of so many rows and columns are copied: (BLOCK, BLOCK), (BLOCK, PADDED).
+    BLOCK = 128
+    PADDED = 144                  # rows that lie so far apart do not share a few places in the cache
+    # Bytes of transposed rows are an odd multiple of this, so that a column's numbers do not share one place there.
+    CACHE_LINE = 64
 
 
 def dense_forward(
@@ -50,15 +39,8 @@ def dense_forward(
     int num_threads,
 ):
     """y = x weights + bias."""
-    cdef Py_ssize_t N = x.shape[0], I = x.shape[1], O = y.shape[1]
-    check_threads(num_threads)
-    check_shape('weights', weights.shape, (I, O))
-    check_shape('bias', bias.shape, (O,))
-    check_shape('y', y.shape, (N, O))
-    if N == 0:
-        return
-    parallel_product(
-        N, O, I, &x[0, 0], Layout(I, 1, 0, 0), &weights[0, 0], Layout(O, 1, 0, 0), &y[0, 0], &bias[0], num_threads)
+    check(x.shape, weights.shape, y.shape, bias.shape, num_threads)
+    run_alone(DenseBlock(x, in_whole_vectors(weights), bias, y, False), x.shape[0], False, num_threads)
 
 
 def dense_backward_weights(
@@ -69,23 +51,13 @@ def dense_backward_weights(
     int num_threads,
 ):
     """dweights = x, transposed, times dy; dbias = sum of dy over the samples."""
-    cdef Py_ssize_t N = x.shape[0], I = x.shape[1], O = dy.shape[1]
-    cdef Py_ssize_t n, o
-    cdef const floating* no_bias = NULL
-    check_threads(num_threads)
-    check_shape('dy', dy.shape, (N, O))
-    check_shape('dweights', dweights.shape, (I, O))
-    check_shape('dbias', dbias.shape, (O,))
-    if N == 0:
-        dweights[:, :] = 0
-        dbias[:] = 0
-        return
-    dbias[:] = dy[0]
-    for n in range(1, N):
-        for o in range(O):
-            dbias[o] += dy[n, o]
-    parallel_product(
-        I, O, N, &x[0, 0], Layout(1, I, 0, 0), &dy[0, 0], Layout(O, 1, 0, 0), &dweights[0, 0], no_bias, num_threads)
+    check(x.shape, dweights.shape, dy.shape, dbias.shape, num_threads)
+    if x.shape[0] == 0:
+        dweights[...] = 0
+        dbias[...] = 0
+    run_alone(
+        DenseBlock(x, None, None, dy, False, in_whole_vectors(dy), None, dweights, dbias), x.shape[0], True,
+        num_threads)
 
 
 def dense_backward_input(
@@ -95,12 +67,268 @@ def dense_backward_input(
     int num_threads,
 ):
     """dx = dy times weights, transposed."""
-    cdef Py_ssize_t N = dx.shape[0], I = dx.shape[1], O = dy.shape[1]
-    cdef const floating* no_bias = NULL
+    check(dx.shape, weights.shape, dy.shape, NULL, num_threads)
+    run_alone(DenseBlock(dx, in_whole_vectors(weights), None, dy, False, dy, dx), dx.shape[0], True, num_threads)
+
+
+cdef int check(
+    const Py_ssize_t* x, const Py_ssize_t* weights, const Py_ssize_t* y, const Py_ssize_t* bias, int num_threads,
+) except -1:
     check_threads(num_threads)
-    check_shape('weights', weights.shape, (I, O))
-    check_shape('dy', dy.shape, (N, O))
-    if N == 0:
+    check_shape('weights', weights, (x[1], y[1]))
+    check_shape('y', y, (x[0], y[1]))
+    if bias != NULL:
+        check_shape('bias', bias, (y[1],))
+    return 0
+
+
+cdef struct Arrays:
+    Py_ssize_t I, O
+    Py_ssize_t row                # of transposed weights
+    bint relu, large
+    void* x                       # (N, I)
+    void* weights                 # (I, O)
+    void* bias                    # (O)
+    void* y                       # (N, O)
+    void* dy                      # (N, O)
+    void* dx                      # (N, I), or NULL
+    void* dweights                # (I, O)
+    void* dbias                   # (O)
+    void* transposed              # (O, row)
+
+
+cdef class DenseBlock(Block):
+    """y = x weights + bias, then max(0, y) if `relu`; see `cnnx.layers.Dense`.
+
+    Args:
+        x, y: (N, I) and (N, O).
+        weights, bias: (I, O) and (O,); the gradients of the weights alone need neither.
+        relu: whether a ReLU follows.
+        dy: (N, O), the gradient of y, which the backward pass changes; None where there is no backward pass.
+        dx: (N, I), written, or None where nobody needs it.
+        dweights, dbias: written, or None where nobody needs them.
+
+    Attributes:
+        large_bytes: weights of more bytes need arrays of whole batches.
+    """
+
+    large_bytes = LARGE_BYTES
+
+    cdef Arrays a
+
+    def __init__(self, x, weights, bias, y, bint relu, dy=None, dx=None, dweights=None, dbias=None):
+        cdef Arrays* a = &self.a
+        cdef size_t size = x.itemsize
+        self.doubles = size == sizeof(double)
+        a.I, a.O = x.shape[1], y.shape[1]
+        self.weights_size = a.I * a.O
+        a.relu = relu
+        a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
+        a.dy, a.dx = self.pointer(dy), self.pointer(dx)
+        self.goes_back = dy is not None
+        a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
+        a.large = a.I * a.O * size > LARGE_BYTES
+        a.row = (round_up(a.I * size, CACHE_LINE) // CACHE_LINE | 1) * CACHE_LINE // size
+        a.transposed = self.room(a.O * a.row * size) if dx is not None and not a.large else NULL
+        self.of_batch = a.large
+        self.scratch_bytes = BLOCK * (BLOCK + PADDED) * size if a.large else 0
+
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+        if self.doubles:
+            run(&self.a, phase, span, <double*> scratch)
+        else:
+            run(&self.a, phase, span, <float*> scratch)
+
+
+cdef void run(const Arrays* a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
+    if phase == PREPARE:
+        prepare(a, span, scratch)
+    elif phase == FORWARD:
+        forward(a, span, scratch)
+    elif phase == MEASURE_DY and a.relu:
+        through_relu(a, span, scratch)
+    elif phase == JOIN_X or phase == JOIN_DY:
+        multiply_batch(a, span, phase == JOIN_DY, scratch)
+    elif phase == BACKWARD and not a.large:
+        backward(a, span, scratch)
+    elif phase == FINISH and a.dweights != NULL:
+        finish(a, span, scratch)
+
+
+cdef void prepare(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+    """Transpose the weights for the backward pass."""
+    cdef Py_ssize_t first = part_start(a.I, span.part, span.parts), last = part_start(a.I, span.part + 1, span.parts)
+    if span.training and a.transposed != NULL and span.samples >= LEAST_SAMPLES_TO_TRANSPOSE:
+        transpose(
+            last - first, a.O, <const floating*> a.weights + first * a.O, a.O,
+            <floating*> a.transposed + first, a.row)
+
+
+cdef void forward(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+    cdef Py_ssize_t rows = span.last - span.first, i
+    cdef const floating* x = <const floating*> a.x + span.x * a.I
+    cdef floating* y = <floating*> a.y + span.y * a.O
+    if not a.large:
+        multiply_columns(
+            rows, a.O, 1, a.I, x, Layout(a.I, 1, 0, 0), <const floating*> a.weights, a.O, y, a.O,
+            <const floating*> a.bias, False)
+    if a.relu:
+        for i in range(rows * a.O):
+            y[i] = 0 if y[i] <= 0 else y[i]
+
+
+cdef void through_relu(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+    """Turn the gradient of ReLU's output into that of its input."""
+    cdef const floating* y = <const floating*> a.y + span.y * a.O
+    cdef floating* dy = <floating*> a.dy + span.y * a.O
+    cdef Py_ssize_t i
+    for i in range((span.last - span.first) * a.O):
+        dy[i] = dy[i] if y[i] > 0 else 0
+
+
+cdef void backward(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+    cdef Py_ssize_t rows = span.last - span.first
+    cdef const floating* dy = <const floating*> a.dy + span.y * a.O
+    cdef floating* dx = <floating*> a.dx + span.x * a.I
+    cdef const floating* no_bias = NULL
+    if a.relu:
+        through_relu(a, span, kind)
+    if a.dx == NULL:
         return
-    parallel_product(
-        N, I, O, &dy[0, 0], Layout(O, 1, 0, 0), &weights[0, 0], Layout(1, O, 0, 0), &dx[0, 0], no_bias, num_threads)
+    if span.samples >= LEAST_SAMPLES_TO_TRANSPOSE:
+        multiply_columns(
+            rows, a.I, 1, a.O, dy, Layout(a.O, 1, 0, 0), <const floating*> a.transposed, a.row, dx, a.I, no_bias,
+            False)
+    else:
+        multiply_by_dots(a, rows, 0, a.I, dy, dx)
+
+
+cdef void multiply_by_dots(
+    const Arrays* a, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t last, const floating* dy, floating* dx,
+) noexcept nogil:
+    """Write columns first to last - 1 of dx for some samples."""
+    cdef Py_ssize_t n
+    for n in range(rows):
+        dots(
+            last - first, a.O, <const floating*> a.weights + first * a.O, a.O, dy + n * a.O, dx + n * a.I + first)
+
+
+cdef void finish(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+    """dweights = x, transposed, times dy, for some rows; dbias = sum of dy."""
+    cdef Py_ssize_t first = part_start(a.I, span.part, span.parts), last = part_start(a.I, span.part + 1, span.parts)
+    cdef Py_ssize_t samples = span.samples, n, o
+    cdef const floating* dy = <const floating*> a.dy
+    cdef floating* dbias = <floating*> a.dbias
+    if samples == 1:
+        multiply_outer(last - first, a.O, <const floating*> a.x + first, dy, <floating*> a.dweights + first * a.O)
+    elif not a.large:
+        multiply_columns(
+            last - first, a.O, 1, samples, <const floating*> a.x + first, Layout(1, a.I, 0, 0), dy, a.O,
+            <floating*> a.dweights + first * a.O, a.O, <const floating*> NULL, False)
+    if span.part == 0:
+        memset(dbias, 0, a.O * sizeof(floating))
+        for n in range(samples):
+            for o in range(a.O):
+                dbias[o] += dy[n * a.O + o]
+
+
+cdef void multiply_outer(
+    Py_ssize_t rows, Py_ssize_t columns, const floating* x, const floating* dy, floating* product,
+) noexcept nogil:
+    """product[i][o] = x[i] dy[o]."""
+    cdef Py_ssize_t i, o
+    for i in range(rows):
+        for o in range(columns):
+            product[i * columns + o] = x[i] * dy[o]
+
+
+cdef void multiply_batch(const Arrays* a, const Span* span, bint backward, floating* scratch) noexcept nogil:
+    """Write some columns of y, or of dx with those rows of dweights, for all samples."""
+    cdef Py_ssize_t samples = span.samples, columns = a.I if backward else a.O, width = panel_columns(scratch)
+    cdef Py_ssize_t panels = (columns + width - 1) // width
+    cdef Py_ssize_t first = min(columns, part_start(panels, span.part, span.parts) * width)
+    cdef Py_ssize_t last = min(columns, part_start(panels, span.part + 1, span.parts) * width)
+    cdef const floating* x = <const floating*> a.x
+    cdef const floating* weights = <const floating*> a.weights
+    cdef const floating* bias = <const floating*> a.bias
+    cdef const floating* dy = <const floating*> a.dy
+    cdef floating* y = <floating*> a.y
+    cdef floating* dx = <floating*> a.dx
+    if not backward and samples == 1:
+        multiply_row(last - first, a.O, a.I, x, weights + first, bias + first if bias != NULL else NULL, y + first)
+    elif not backward:
+        multiply_copies(
+            samples, last - first, a.I, x, Layout(a.I, 1, 0, 0), weights + first, Layout(1, a.O, 0, 0), y + first, a.O,
+            bias + first if bias != NULL else NULL, scratch)
+    elif dx != NULL and samples < LEAST_SAMPLES_TO_TRANSPOSE:
+        multiply_by_dots(a, samples, first, last, dy, dx)
+    elif dx != NULL:
+        multiply_copies(
+            samples, last - first, a.O, dy, Layout(a.O, 1, 0, 0), weights + first * a.O, Layout(a.O, 1, 0, 0),
+            dx + first, a.I, <const floating*> NULL, scratch)
+    if backward and samples > 1 and a.dweights != NULL:
+        multiply_copies(
+            last - first, a.O, samples, x + first, Layout(1, a.I, 0, 0), dy, Layout(1, a.O, 0, 0),
+            <floating*> a.dweights + first * a.O, a.O, <const floating*> NULL, scratch)
+
+
+cdef void multiply_row(
+    Py_ssize_t columns, Py_ssize_t row, Py_ssize_t depth,
+    const floating* x, const floating* weights, const floating* bias, floating* y,
+) noexcept nogil:
+    """Write what `multiply_copies` would: each number of the weights is read once, and copying would gain nothing."""
+    cdef Py_ssize_t k = 0, deep
+    while k < depth:
+        deep = min(depth - k, <Py_ssize_t> BLOCK)
+        multiply_columns(
+            1, columns, 1, deep, x + k, Layout(depth, 1, 0, 0), weights + k * row, row, y, row,
+            bias if k == 0 else NULL, k > 0)
+        k += deep
+
+
+cdef void multiply_copies(
+    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
+    const floating* a, Layout a_layout,       # IN       (rows, depth)
+    const floating* b, Layout b_layout,       # IN       (columns, depth)
+    floating* c, Py_ssize_t c_row,            # OUT      (rows, columns)
+    const floating* bias,                     # IN       (columns), or NULL
+    floating* scratch,                        # SCRATCH  (BLOCK, BLOCK + PADDED)
+) noexcept nogil:
+    """C = A B^T + bias, by copies of a block of A and one of B at a time.
+
+    Where they lie, rows are often so far apart that they share a few places in the cache. Bits do not depend on how
+    many rows and columns there are.
+    """
+    cdef Py_ssize_t row = 0, column, k, some, narrow, deep
+    cdef floating* copied = scratch + BLOCK * BLOCK
+    cdef const floating* some_bias = NULL
+    while row < rows:
+        some = min(rows - row, <Py_ssize_t> BLOCK)
+        k = 0
+        while k < depth:
+            deep = min(depth - k, <Py_ssize_t> BLOCK)
+            copy(some, deep, a + row * a_layout.row + k * a_layout.column, a_layout, scratch, some)
+            column = 0
+            while column < columns:
+                narrow = min(columns - column, <Py_ssize_t> BLOCK)
+                copy(narrow, deep, b + column * b_layout.row + k * b_layout.column, b_layout, copied, PADDED)
+                if bias != NULL:
+                    some_bias = bias + column if k == 0 else NULL
+                multiply_columns(
+                    some, narrow, 1, deep, <const floating*> scratch, Layout(1, some, 0, 0), <const floating*> copied,
+                    PADDED, c + row * c_row + column, c_row, some_bias, k > 0)
+                column += narrow
+            k += deep
+        row += some
+
+
+cdef void copy(
+    Py_ssize_t rows, Py_ssize_t columns, const floating* matrix, Layout layout, floating* to, Py_ssize_t to_row,
+) noexcept nogil:
+    """Copy a matrix, whose rows or columns are contiguous, transposed: to[column][row]."""
+    cdef Py_ssize_t column
+    if layout.column == 1:
+        transpose(rows, columns, matrix, layout.row, to, to_row)
+        return
+    for column in range(columns):
+        memcpy(to + column * to_row, matrix + column * layout.column, rows * sizeof(floating))

@@ -1,34 +1,31 @@
-"""Depthwise convolution: each channel has one filter of its own.
+"""Depthwise convolution: each channel has one filter of its own. Kernels, and a block with bias.
 
 Letters: as in convolution.pyx; weights are (R, S, 1, C), and y has C channels. Forward and back, a pixel is a sum over
 those weights of a window that lie over the other image: over its padding there are none. Between the borders,
 neighbouring pixels have the same weights and are computed some at a time.
 """
 
-from libc.stdlib cimport free
-from libc.string cimport memset
-from cython.parallel cimport parallel, prange
+from libc.stddef cimport ptrdiff_t
 
 from cnnx._ext.inline.checks cimport check_shape, check_threads
-from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
-from cnnx._ext.inline.depthwise cimport Pass, Taps, add_weight_gradient, make_row, pass_between
-from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.inline.memory cimport room
 from cnnx._ext.inline.task_sums cimport add_up_rows
 from cnnx._ext.inline.window cimport Window, as_window
+from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, Block, Phase, Span, run_alone
 
-cdef enum:
-    MAX_PARTS = 16                # of a gradient, each over its own samples, added in order
-
-
-cdef int check(
-    Window w, Py_ssize_t C, const Py_ssize_t* weights, const Py_ssize_t* y, Py_ssize_t N, int num_threads,
-) except -1:
-    check_threads(num_threads)
-    check_shape('weights', weights, (w.height, w.width, 1, C))
-    check_shape('y', y, (N, y[1], y[2], C))
-    return 0
+cdef extern from "simd/depthwise.h" nogil:
+    int PIXELS
+    ctypedef struct Distances "distances":
+        ptrdiff_t row
+        ptrdiff_t column
+        ptrdiff_t pixel
+    void depthwise_pixels(
+        int pixels, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t channels, const void* image,
+        const Distances* of_image, const void* weights, const Distances* of_weights, const void* bias,
+        void* out, ptrdiff_t out_pixel)
+    void add_products(
+        ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t channels, const void* x, const Distances* of_x,
+        const void* dy, const Distances* of_dy, void* to)
 
 
 def depthwise_forward(
@@ -40,23 +37,8 @@ def depthwise_forward(
     int num_threads,
 ):
     """y[p, q, c] = sum over r, s of x[p + r, q + s, c] weights[r, s, 0, c], plus bias[c]."""
-    cdef Window w = as_window(window, True)
-    cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
-    cdef Py_ssize_t P = y.shape[1], Q = y.shape[2], task
-    check(w, C, weights.shape, y.shape, N, num_threads)
-    check_shape('bias', bias.shape, (C,))
-    if N == 0 or P == 0 or Q == 0 or C == 0:
-        return
-    cdef Pass work = pass_between(True, w, x.shape, y.shape, <Taps*> room(Q * sizeof(Taps)))
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
-        mode = flush_to_zero()
-        for task in prange(N * P, schedule='static'):
-            make_row(
-                &work, task % P, &x[task // P, 0, 0, 0] if H * W else NULL, &weights[0, 0, 0, 0], &bias[0],
-                &y[task // P, task % P, 0, 0])
-        restore_mode(mode)
-    free(work.taps)
+    check(window, x.shape, weights.shape, y.shape, bias.shape, num_threads)
+    run_alone(DepthwiseBlock(x, weights, bias, y, window), x.shape[0], False, num_threads)
 
 
 def depthwise_backward_weights(
@@ -68,29 +50,11 @@ def depthwise_backward_weights(
     int num_threads,
 ):
     """dweights[r, s, 0, c] = sum of x[p + r, q + s, c] dy[p, q, c]; dbias = sum of dy."""
-    cdef Window w = as_window(window, True)
-    cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
-    cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], K = w.height * w.width
-    check(w, C, dweights.shape, dy.shape, N, num_threads)
-    check_shape('dbias', dbias.shape, (C,))
-    if C == 0:
-        return
-    cdef Py_ssize_t parts = max(<Py_ssize_t> 1, min(N, <Py_ssize_t> MAX_PARTS)), size = (K + 1) * C, part, n
-    # A part is dweights followed by dbias.
-    cdef floating* partial = <floating*> room(parts * size * sizeof(floating))
-    memset(partial, 0, parts * size * sizeof(floating))
-    cdef FpMode mode = 0
-    if P > 0 and Q > 0:
-        with nogil, parallel(num_threads=num_threads):
-            mode = flush_to_zero()
-            for part in prange(parts, schedule='static'):
-                for n in range(part_start(N, part, parts), part_start(N, part + 1, parts)):
-                    add_weight_gradient(
-                        &x[n, 0, 0, 0], H, W, C, P, Q, w, &dy[n, 0, 0, 0], partial + part * size,
-                        partial + part * size + K * C)
-            restore_mode(mode)
-    add_up_rows(partial, size, parts, 0, 1, K, C, C, &dweights[0, 0, 0, 0], &dbias[0])
-    free(partial)
+    check(window, x.shape, dweights.shape, dy.shape, dbias.shape, num_threads)
+    if x.shape[0] == 0:
+        dweights[...] = 0
+        dbias[...] = 0
+    run_alone(DepthwiseBlock(x, None, None, dy, window, dy, None, dweights, dbias), x.shape[0], True, num_threads)
 
 
 def depthwise_backward_input(
@@ -101,19 +65,258 @@ def depthwise_backward_input(
     int num_threads,
 ):
     """dx: dy times each weight is added to the pixel that the weight was for."""
+    check(window, dx.shape, weights.shape, dy.shape, NULL, num_threads)
+    run_alone(DepthwiseBlock(dx, weights, None, dy, window, dy, dx), dx.shape[0], True, num_threads)
+
+
+cdef int check(
+    window, const Py_ssize_t* x, const Py_ssize_t* weights, const Py_ssize_t* y, const Py_ssize_t* bias,
+    int num_threads,
+) except -1:
     cdef Window w = as_window(window, True)
-    cdef Py_ssize_t N = dx.shape[0], H = dx.shape[1], W = dx.shape[2], C = dx.shape[3]
-    cdef Py_ssize_t P = dy.shape[1], Q = dy.shape[2], task
-    check(w, C, weights.shape, dy.shape, N, num_threads)
-    if N == 0 or H == 0 or W == 0 or C == 0:
-        return
-    cdef Pass work = pass_between(False, w, dy.shape, dx.shape, <Taps*> room(W * sizeof(Taps)))
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
-        mode = flush_to_zero()
-        for task in prange(N * H, schedule='static'):
+    check_threads(num_threads)
+    check_shape('weights', weights, (w.height, w.width, 1, x[3]))
+    check_shape('y', y, (x[0], y[1], y[2], x[3]))
+    if bias != NULL:
+        check_shape('bias', bias, (x[3],))
+    return 0
+
+
+cdef struct Taps:
+    # Along one axis: the weights that a pixel is made with, and what they lie over.
+    Py_ssize_t first              # weight
+    Py_ssize_t step               # from one weight to the next
+    Py_ssize_t count
+    Py_ssize_t over               # what the first one lies over
+    Py_ssize_t over_step
+
+
+cdef struct Axis:
+    Py_ssize_t size               # of the window
+    Py_ssize_t stride
+    Py_ssize_t pad
+    Py_ssize_t dilation
+
+
+cdef struct Pass:
+    # Makes an image (height, width, C) of another one, (H, W, C).
+    bint forward
+    Axis rows
+    Axis columns
+    Py_ssize_t H, W, C
+    Py_ssize_t height, width
+    Taps* taps                    # (width)
+    Py_ssize_t apart              # how far apart pixels are whose weights can be the same
+    Py_ssize_t shift              # how far apart what their weights lie over is
+
+
+cdef struct Arrays:
+    Window window
+    Pass forward                  # from x to y
+    Pass backward                 # from dy to dx
+    void* x
+    void* weights
+    void* bias
+    void* y
+    void* dy
+    void* dx
+    void* dweights
+    void* dbias
+
+
+cdef class DepthwiseBlock(Block):
+    """Depthwise convolution, a filter to a channel; see `cnnx.layers.Convolutional`.
+
+    Args:
+        x: (N, H, W, C).
+        weights, bias: (R, S, 1, C) and (C,); the gradients of the weights alone need neither.
+        y: (N, P, Q, C), written.
+        window: of the convolution, a `cnnx._util.windows.Window`; it may be dilated.
+        dy: (N, P, Q, C), the gradient of y; None where there is no backward pass.
+        dx: (N, H, W, C), written, or None where nobody needs it.
+        dweights, dbias: written, or None where nobody needs them.
+    """
+
+    cdef Arrays a
+
+    def __init__(self, x, weights, bias, y, window, dy=None, dx=None, dweights=None, dbias=None):
+        cdef Arrays* a = &self.a
+        cdef Py_ssize_t[4] image = x.shape
+        cdef Py_ssize_t[4] map = y.shape
+        self.doubles = x.itemsize == sizeof(double)
+        self.goes_back = dy is not None
+        a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
+        a.dy, a.dx = self.pointer(dy), self.pointer(dx)
+        a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
+        a.window = as_window(window, True)
+        a.forward = pass_between(True, a.window, image, map, <Taps*> self.room(map[2] * sizeof(Taps)))
+        a.backward = pass_between(False, a.window, map, image, <Taps*> self.room(image[2] * sizeof(Taps)))
+        self.weights_size = a.window.height * a.window.width * image[3]
+        if dweights is not None:
+            self.partial_bytes = (self.weights_size + image[3]) * x.itemsize
+
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+        if self.doubles:
+            run(&self.a, phase, span, <double*> span.partial)
+        else:
+            run(&self.a, phase, span, <float*> span.partial)
+
+
+cdef void run(const Arrays* a, Phase phase, const Span* span, floating* partial) noexcept nogil:
+    cdef Py_ssize_t C = a.forward.C
+    if phase == FORWARD:
+        forward(a, span, partial)
+    elif phase == BACKWARD:
+        backward(a, span, partial)
+    elif phase == FINISH and a.dweights != NULL:
+        add_up_rows(
+            span, a.window.height * a.window.width, C, C, <floating*> a.dweights, <floating*> a.dbias)
+
+
+cdef void forward(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+    cdef const Pass* work = &a.forward
+    cdef Py_ssize_t image = work.H * work.W * work.C, row = work.width * work.C, i, p
+    for i in range(span.last - span.first):
+        for p in range(work.height):
             make_row(
-                &work, task % H, &dy[task // H, 0, 0, 0] if P * Q else NULL, &weights[0, 0, 0, 0], <floating*> NULL,
-                &dx[task // H, task % H, 0, 0])
-        restore_mode(mode)
-    free(work.taps)
+                work, p, <const floating*> a.x + (span.x + i) * image, <const floating*> a.weights,
+                <const floating*> a.bias, <floating*> a.y + ((span.y + i) * work.height + p) * row)
+
+
+cdef void backward(
+    const Arrays* a, const Span* span,
+    floating* partial,            # IN, OUT  (R, S, 1, C), then (C): dweights and dbias, added to
+) noexcept nogil:
+    cdef const Pass* work = &a.backward
+    cdef Py_ssize_t C = work.C, map = work.H * work.W * C, row = work.width * C, i, h
+    cdef Py_ssize_t K = a.window.height * a.window.width
+    cdef const floating* no_bias = NULL
+    cdef const floating* dy
+    for i in range(span.last - span.first):
+        dy = <const floating*> a.dy + (span.y + i) * map
+        if a.dweights != NULL:
+            add_weight_gradient(
+                <const floating*> a.x + (span.x + i) * work.height * row, work.height, work.width, C, work.H, work.W,
+                a.window, dy, partial, partial + K * C)
+        for h in range(work.height if a.dx != NULL else 0):
+            make_row(
+                work, h, dy, <const floating*> a.weights, no_bias,
+                <floating*> a.dx + ((span.x + i) * work.height + h) * row)
+
+
+cdef inline Taps taps_forward(Axis a, Py_ssize_t place, Py_ssize_t length) noexcept nogil:
+    """Return which weights make pixel `place` of y, over an image of that length."""
+    cdef Taps taps = Taps(0, 1, 0, place * a.stride - a.pad, a.dilation)
+    while taps.first < a.size and taps.over < 0:
+        taps.first += 1
+        taps.over += a.dilation
+    while taps.first + taps.count < a.size and taps.over + taps.count * a.dilation < length:
+        taps.count += 1
+    return taps
+
+
+cdef inline Taps taps_backward(Axis a, Py_ssize_t place, Py_ssize_t length) noexcept nogil:
+    """Return which weights lay over pixel `place` of x, for pixels of a y of that length."""
+    cdef Taps taps = Taps(0, 0, 0, 0, 0)
+    cdef Py_ssize_t weight, over
+    for weight in range(a.size):
+        over = place + a.pad - weight * a.dilation
+        if over < 0 or over % a.stride != 0 or over // a.stride >= length:
+            continue
+        if taps.count == 0:
+            taps.first, taps.over = weight, over // a.stride
+        elif taps.count == 1:
+            taps.step, taps.over_step = weight - taps.first, over // a.stride - taps.over
+        taps.count += 1
+    return taps
+
+
+cdef inline Pass pass_between(
+    bint forward, Window w, const Py_ssize_t* source, const Py_ssize_t* target,
+    Taps* taps,                   # OUT  (target[2])
+) noexcept nogil:
+    """Return how an image of shape `target`, (N, H, W, C), is made of one of shape `source`: y of x, or dx of dy."""
+    cdef Pass work
+    cdef Py_ssize_t i
+    work.forward = forward
+    work.rows = Axis(w.height, w.stride_height, w.pad_top, w.dilation_height)
+    work.columns = Axis(w.width, w.stride_width, w.pad_left, w.dilation_width)
+    work.H, work.W, work.C = source[1], source[2], source[3]
+    work.height, work.width = target[1], target[2]
+    work.apart = 1 if forward else w.stride_width
+    work.shift = w.stride_width if forward else 1
+    work.taps = taps
+    for i in range(work.width):
+        taps[i] = taps_forward(work.columns, i, work.W) if forward else taps_backward(work.columns, i, work.W)
+    return work
+
+
+cdef inline bint same_taps(const Pass* work, Py_ssize_t i) noexcept nogil:
+    """Whether the next PIXELS pixels from i on have the same weights, over neighbouring pixels of the source."""
+    cdef Py_ssize_t k, other
+    for k in range(1, PIXELS):
+        other = i + k * work.apart
+        if other >= work.width:
+            return False
+        if work.taps[other].first != work.taps[i].first or work.taps[other].count != work.taps[i].count:
+            return False
+        if work.taps[other].over != work.taps[i].over + k * work.shift:
+            return False
+    return True
+
+
+cdef inline void make_row(
+    const Pass* work, Py_ssize_t row, const floating* source, const floating* weights, const floating* bias,
+    floating* target,
+) noexcept nogil:
+    """Write a row of an image."""
+    cdef Py_ssize_t C = work.C, S = work.columns.size, start, i
+    cdef int some
+    cdef Taps rows = taps_forward(work.rows, row, work.H) if work.forward else taps_backward(work.rows, row, work.H)
+    cdef Taps columns
+    cdef Distances of_source, of_weights
+    of_source.row, of_source.pixel, of_weights.row = rows.over_step * work.W * C, work.shift * C, rows.step * S * C
+    source += rows.over * work.W * C
+    weights += rows.first * S * C
+    for start in range(min(work.apart, work.width)):
+        i = start
+        while i < work.width:
+            columns = work.taps[i]
+            some = PIXELS if same_taps(work, i) else 1
+            of_source.column, of_weights.column = columns.over_step * C, columns.step * C
+            depthwise_pixels(
+                some, rows.count, columns.count, C, source + columns.over * C, &of_source,
+                weights + columns.first * C, &of_weights, bias, target + i * C, work.apart * C)
+            i += some * work.apart
+
+
+cdef inline Py_ssize_t first_over(Axis a, Py_ssize_t weight, Py_ssize_t place) noexcept nogil:
+    """Return the first pixel of y, from 0 on, for which a weight lies over pixel `place` of x, or over a later one."""
+    return max(<Py_ssize_t> 0, place + a.pad - weight * a.dilation + a.stride - 1) // a.stride
+
+
+cdef inline void add_weight_gradient(
+    const floating* x, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t P, Py_ssize_t Q, Window w,
+    const floating* dy,
+    floating* dweights,                      # OUT  (R S, C), added to
+    floating* dbias,                         # OUT  (C), added to
+) noexcept nogil:
+    cdef Axis rows = Axis(w.height, w.stride_height, w.pad_top, w.dilation_height)
+    cdef Axis columns = Axis(w.width, w.stride_width, w.pad_left, w.dilation_width)
+    cdef Py_ssize_t r, s, p, q, p_end, q_end, i, c
+    cdef Distances of_x, of_dy
+    of_x.row, of_x.pixel, of_dy.row, of_dy.pixel = w.stride_height * W * C, w.stride_width * C, Q * C, C
+    for i in range(P * Q):
+        for c in range(C):
+            dbias[c] += dy[i * C + c]
+    for r in range(w.height):
+        p, p_end = first_over(rows, r, 0), min(P, first_over(rows, r, H))
+        for s in range(w.width):
+            q, q_end = first_over(columns, s, 0), min(Q, first_over(columns, s, W))
+            if p >= p_end or q >= q_end:
+                continue
+            i = (p * w.stride_height - w.pad_top + r * w.dilation_height) * W
+            i += q * w.stride_width - w.pad_left + s * w.dilation_width
+            add_products(
+                p_end - p, q_end - q, C, x + i * C, &of_x, dy + (p * Q + q) * C, &of_dy,
+                dweights + (r * w.width + s) * C)

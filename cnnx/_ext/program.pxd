@@ -1,20 +1,33 @@
-# The interface of a block: the methods and attributes by which program.pyx runs it.
+# The interface of a block: what program.pyx runs it by.
 
 from libc.stdint cimport int64_t
 
 
+cdef enum Phase:
+    PREPARE                       # in parts: what is made from weights alone
+    FORWARD                       # a span of samples
+    BACKWARD                      # a span of samples
+    FINISH                        # in parts: the gradients of the weights
+    # Of a block with `of_batch`: spans of samples before its forward pass, and before its backward pass; and what is
+    # done with the whole batch, in parts, before either.
+    MEASURE_X, MEASURE_DY
+    JOIN_X, JOIN_DY
+
+
 cdef struct Span:
-    # The samples first to last - 1 of a batch of `samples`. A task is some spans whose gradients are added
-    # up in one place; `fresh` marks its first. `order`, if not NULL, says where the batch's samples stand
-    # in what a Gather block copies from.
-    Py_ssize_t first
-    Py_ssize_t last
-    Py_ssize_t x                  # where the first of them stands in the x and dx of a block
+    # What a phase works on: part `part` of `parts`, or the samples first to last - 1. A task is some spans whose
+    # gradients are added up in one place, which is zero before the first one goes backward; `fresh` marks that.
+    Py_ssize_t samples, tasks     # of the batch
+    bint training                 # the forward pass keeps what the backward pass needs
+    Py_ssize_t part, parts
+    Py_ssize_t first, last
+    Py_ssize_t x                  # where the first sample stands in the x and dx of a block
     Py_ssize_t y                  # and where in its y and dy
-    Py_ssize_t samples
     Py_ssize_t task
     bint fresh
-    const int64_t* order
+    const int64_t* order          # where the batch's samples stand in what a Gather block copies from, or NULL
+    char* partial                 # the task's gradients; in a phase in parts, those of all tasks, one after the other
+    size_t partial_bytes          # of one task
 
 
 cdef class Block:
@@ -22,19 +35,17 @@ cdef class Block:
     cdef bint doubles             # float64, not float32
     cdef public bint x_local      # x and dx hold a tile for each thread, not a batch
     cdef public bint y_local      # and so do y and dy
+    cdef bint goes_back           # it has a backward pass
+    cdef bint of_batch            # its passes need the whole batch
     cdef size_t scratch_bytes     # what it needs for each thread
     cdef size_t partial_bytes     # what it needs for each task of a backward pass
-    cdef Py_ssize_t weights_size  # how many numbers `prepare` and `finish` go through
+    cdef Py_ssize_t weights_size  # how many numbers are prepared and finished
     cdef char* partials
-    cdef bint of_batch            # its passes need the whole batch
 
     cdef void* pointer(self, array) except? NULL
     cdef void* room(self, size_t size) except NULL
-    cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil
-    cdef void measure(self, Span span, bint backward, char* scratch) noexcept nogil
-    cdef void join(
-        self, Py_ssize_t samples, Py_ssize_t tasks, bint backward, Py_ssize_t part, Py_ssize_t parts, char* scratch,
-    ) noexcept nogil
-    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil
-    cdef void backward(self, Span span, char* scratch) noexcept nogil
-    cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil
+
+
+cdef int run_alone(Block block, Py_ssize_t samples, bint backward, int num_threads) except -1
+cdef object in_whole_vectors(array)

@@ -18,6 +18,7 @@ from cython.parallel cimport parallel, threadid
 
 import numpy as np
 
+from cnnx._util.arrays import copy_with_slack
 from cnnx._ext.inline.array_pointer cimport pointer_to
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
 from cnnx._ext.inline.even_parts cimport part_start
@@ -42,13 +43,7 @@ cdef size_t MAX_PARTIAL_BYTES = 1 << 26   # of all tasks of a block
 
 
 cdef class Block:
-    """One or several layers that run as one unit: a forward and a backward pass.
-
-    A run has these phases: `prepare`, in parts, what is made from weights alone; `forward` and `backward`, for
-    spans of samples; `finish`, in parts, the gradients of the weights.
-
-    One with `of_batch` has two more: before its forward pass `measure` is called for all spans of its x, before its
-    backward pass for those of its dy; then `join`, in parts, works on the whole batch.
+    """One or several layers that run as one unit: a forward and a backward pass, in the phases of program.pxd.
 
     Attributes:
         x_local, y_local: whether the arrays before and after the block hold a tile for each thread instead of
@@ -69,25 +64,8 @@ cdef class Block:
         """Return aligned memory for the block's own use, all zero."""
         return aligned(size, self._arrays)
 
-    cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
-        pass
-
-    cdef void measure(self, Span span, bint backward, char* scratch) noexcept nogil:
-        pass
-
-    cdef void join(
-        self, Py_ssize_t samples, Py_ssize_t tasks, bint backward, Py_ssize_t part, Py_ssize_t parts, char* scratch,
-    ) noexcept nogil:
-        pass
-
-    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
-        pass
-
-    cdef void backward(self, Span span, char* scratch) noexcept nogil:
-        pass
-
-    cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
-        pass
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+        """Do a phase's work; nothing where the block has none."""
 
 
 cdef class Gather(Block):
@@ -131,9 +109,9 @@ cdef class Gather(Block):
                 raise IndexError(f'expected places of {self.rows} samples, got {places[i]}')
         return 0
 
-    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         cdef Py_ssize_t i
-        if self.source == NULL:
+        if phase != FORWARD or self.source == NULL:
             return
         for i in range(span.last - span.first):
             memcpy(
@@ -223,24 +201,27 @@ cdef class Program:
             order: where the samples stand in the sources of `Gather` blocks; None for the first ones.
             begin, end: run blocks[begin:end] alone.
         """
-        cdef const int64_t* places = NULL
+        cdef Span batch
         cdef void** blocks = self.blocks + begin
         cdef Py_ssize_t count = (self.count if end is None else <Py_ssize_t> end) - begin
-        cdef bint prepare = forward and not self.prepared
+        # Weights may have changed since an earlier run; a backward pass sees those of its forward pass.
+        cdef bint prepare = not self.prepared or (forward and not self.fixed_weights)
         if begin < 0 or count < 0 or begin + count > self.count:
             raise ValueError(f'expected a range of {self.count} blocks, got {begin} to {end}')
         if not 0 <= samples <= self.capacity:
             raise ValueError(f'a program for {self.capacity} samples was given {samples}')
-        if order is not None:
-            if order.shape[0] != samples:
-                raise ValueError(f'expected an order of {samples} samples, got {order.shape[0]}')
-            places = &order[0]
+        if order is not None and order.shape[0] != samples:
+            raise ValueError(f'expected an order of {samples} samples, got {order.shape[0]}')
         if samples == 0:
             return
+        memset(&batch, 0, sizeof(Span))
+        batch.samples, batch.tasks, batch.training, batch.parts = samples, self.tasks(samples), training, 1
+        if order is not None:
+            batch.order = &order[0]
         for block in self._blocks[begin:end]:
             if isinstance(block, Gather):
-                (<Gather> block).check(places, samples)
-        self.prepared = self.fixed_weights and (self.prepared or (prepare and count == self.count))
+                (<Gather> block).check(batch.order, samples)
+        self.prepared = self.prepared or count == self.count
         num_threads = min(num_threads, self.most_threads)
         if num_threads > self.threads:
             self.scratch = <char*> aligned(num_threads * self.scratch_bytes, self._memory)
@@ -248,8 +229,8 @@ cdef class Program:
         cdef Py_ssize_t stretches = cut_up(blocks, count, self.cuts)
         cdef Py_ssize_t steps = 2 * stretches - 1 if forward and backward else stretches
         cdef Work work = Work(
-            blocks, self.cuts, stretches, steps, self.parts + begin, count, samples, self.tasks(samples), places,
-            training, prepare, forward, backward, self.taken, self.scratch, self.scratch_bytes, Barrier(0, 0))
+            blocks, self.cuts, stretches, steps, self.parts + begin, count, batch, prepare, forward, backward,
+            self.taken, self.scratch, self.scratch_bytes, Barrier(0, 0))
         memset(self.taken, 0, steps * MAX_TASKS)
         if num_threads == 1:
             with nogil:
@@ -267,10 +248,8 @@ cdef struct Work:
     Py_ssize_t steps
     const Py_ssize_t* parts
     Py_ssize_t count
-    Py_ssize_t samples
-    Py_ssize_t tasks
-    const int64_t* order
-    bint training, prepare, forward, backward
+    Span batch
+    bint prepare, forward, backward
     char* taken
     char* scratch
     size_t scratch_bytes
@@ -287,7 +266,7 @@ cdef void run_on_thread(Work* work, int thread, int team) noexcept nogil:
     cdef Step now
     if work.prepare:
         for i in range(first, last):
-            prepare_part(work.blocks, work.parts, i, work.samples, work.training)
+            run_part_of_weights(work, PREPARE, i, scratch)
         wait_for_all(&work.barrier, team)
     for step in range(work.steps):
         now = step_of(work, step, work.forward, work.backward)
@@ -299,7 +278,7 @@ cdef void run_on_thread(Work* work, int thread, int team) noexcept nogil:
     if work.backward:
         # Each thread takes a part of the weights, not of the samples: no sum is cut.
         for i in range(first, last):
-            finish_part(work.blocks, work.parts, i, work.samples, work.tasks)
+            run_part_of_weights(work, FINISH, i, scratch)
     restore_mode(mode)
 
 
@@ -341,31 +320,27 @@ cdef inline Step step_of(const Work* work, Py_ssize_t step, bint forward, bint b
 cdef void join_step(const Work* work, Step step, Py_ssize_t part, Py_ssize_t parts, char* scratch) noexcept nogil:
     """Work on the whole batch, between two steps."""
     if step.forward and step.next_measures:
-        (<Block> work.blocks[step.last]).join(work.samples, work.tasks, False, part, parts, scratch)
+        run_part(<Block> work.blocks[step.last], JOIN_X, work.batch, part, parts, scratch)
     if step.backward and step.first_measures:
-        (<Block> work.blocks[step.first]).join(work.samples, work.tasks, True, part, parts, scratch)
+        run_part(<Block> work.blocks[step.first], JOIN_DY, work.batch, part, parts, scratch)
 
 
-cdef inline Py_ssize_t block_of(const Py_ssize_t* parts, Py_ssize_t part) noexcept nogil:
-    """Return which block a part belongs to."""
+cdef void run_part_of_weights(const Work* work, Phase phase, Py_ssize_t part, char* scratch) noexcept nogil:
+    """Run a phase for a part of the weights of all blocks."""
     cdef Py_ssize_t i = 0
-    while parts[i + 1] <= part:
+    while work.parts[i + 1] <= part:
         i += 1
-    return i
+    run_part(
+        <Block> work.blocks[i], phase, work.batch, part - work.parts[i], work.parts[i + 1] - work.parts[i], scratch)
 
 
-cdef void prepare_part(
-    void** blocks, const Py_ssize_t* parts, Py_ssize_t part, Py_ssize_t samples, bint training,
+cdef void run_part(
+    Block block, Phase phase, Span span, Py_ssize_t part, Py_ssize_t parts, char* scratch,
 ) noexcept nogil:
-    cdef Py_ssize_t i = block_of(parts, part)
-    (<Block> blocks[i]).prepare(samples, training, part - parts[i], parts[i + 1] - parts[i])
-
-
-cdef void finish_part(
-    void** blocks, const Py_ssize_t* parts, Py_ssize_t part, Py_ssize_t samples, Py_ssize_t tasks,
-) noexcept nogil:
-    cdef Py_ssize_t i = block_of(parts, part)
-    (<Block> blocks[i]).finish(samples, tasks, part - parts[i], parts[i + 1] - parts[i])
+    span.part, span.parts = part, parts
+    span.partial, span.partial_bytes = block.partials, block.partial_bytes
+    if block.goes_back or phase == PREPARE or phase == JOIN_X:
+        block.run(phase, &span, scratch)
 
 
 cdef void run_tasks(
@@ -375,48 +350,59 @@ cdef void run_tasks(
 
     Its own ones are the same from step to step, so that what they write stays in the caches of one processor.
     """
-    cdef Py_ssize_t first = part_start(work.tasks, thread, threads), i, task
-    for i in range(work.tasks):
-        task = (first + i) % work.tasks
+    cdef Py_ssize_t first = part_start(work.batch.tasks, thread, threads), i, task
+    for i in range(work.batch.tasks):
+        task = (first + i) % work.batch.tasks
         if claim(taken + task):
             run_task(work, step, thread, task, scratch)
 
 
 cdef void run_task(const Work* work, Step step, Py_ssize_t thread, Py_ssize_t task, char* scratch) noexcept nogil:
     """Carry a task's tiles, one after the other, through the blocks of a step."""
-    cdef Py_ssize_t first = part_start(work.samples, task, work.tasks)
-    cdef Py_ssize_t last = part_start(work.samples, task + 1, work.tasks)
+    cdef Py_ssize_t first = part_start(work.batch.samples, task, work.batch.tasks)
+    cdef Py_ssize_t last = part_start(work.batch.samples, task + 1, work.batch.tasks)
     cdef Py_ssize_t tiles = (last - first + TILE - 1) // TILE, tile, i
     cdef void** blocks = work.blocks
-    cdef Span span
-    span.samples = work.samples
+    cdef Span span = work.batch
     span.task = task
-    span.order = work.order
     for tile in range(tiles):
         span.fresh = tile == 0
         span.first = first + part_start(last - first, tile, tiles)
         span.last = first + part_start(last - first, tile + 1, tiles)
         if step.forward:
             for i in range(step.first, step.last):
-                enter(<Block> blocks[i], &span, thread)
-                (<Block> blocks[i]).forward(span, work.training, scratch)
+                run_span(<Block> blocks[i], FORWARD, &span, thread, scratch)
             if step.next_measures:
-                enter(<Block> blocks[step.last], &span, thread)
-                (<Block> blocks[step.last]).measure(span, False, scratch)
+                run_span(<Block> blocks[step.last], MEASURE_X, &span, thread, scratch)
         if step.backward:
             if step.next_measures:
-                enter(<Block> blocks[step.last], &span, thread)
-                (<Block> blocks[step.last]).backward(span, scratch)
+                run_span(<Block> blocks[step.last], BACKWARD, &span, thread, scratch)
             # A first block that measures dy goes back in the next step.
             for i in range(step.last - 1, step.first - (not step.first_measures), -1):
-                enter(<Block> blocks[i], &span, thread)
-                (<Block> blocks[i]).backward(span, scratch)
+                run_span(<Block> blocks[i], BACKWARD, &span, thread, scratch)
             if step.first_measures:
-                enter(<Block> blocks[step.first], &span, thread)
-                (<Block> blocks[step.first]).measure(span, True, scratch)
+                run_span(<Block> blocks[step.first], MEASURE_DY, &span, thread, scratch)
 
 
-cdef inline void enter(Block block, Span* span, Py_ssize_t thread) noexcept nogil:
-    """Set where a span stands in a block's arrays."""
+cdef inline void run_span(Block block, Phase phase, Span* span, Py_ssize_t thread, char* scratch) noexcept nogil:
+    """Run a phase for a span, having set where it stands in the block's arrays."""
+    if not block.goes_back and (phase == BACKWARD or phase == MEASURE_DY):
+        return
     span.x = thread * TILE if block.x_local else span.first
     span.y = thread * TILE if block.y_local else span.first
+    span.partial, span.partial_bytes = block.partials + span.task * block.partial_bytes, block.partial_bytes
+    if span.fresh and phase == BACKWARD and block.partial_bytes > 0:
+        memset(span.partial, 0, block.partial_bytes)
+    block.run(phase, span, scratch)
+
+
+cdef int run_alone(Block block, Py_ssize_t samples, bint backward, int num_threads) except -1:
+    """Run one block over a batch of all samples that its arrays hold, forward or backward."""
+    Program([block], samples, num_threads).run(samples, True, not backward, backward, num_threads)
+    return 0
+
+
+cdef object in_whole_vectors(array):
+    """Return an array whose last axis can be read in whole vectors to its end: a copy with slack, if need be."""
+    whole = array.shape[array.ndim - 1] * array.itemsize % ALIGNMENT == 0
+    return array if whole else copy_with_slack(np.asarray(array))

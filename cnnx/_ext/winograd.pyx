@@ -21,64 +21,23 @@ Source: Lavin and Gray, "Fast algorithms for convolutional neural networks", 201
 infinity, which round less than 0, +-1, +-2.
 """
 
-from libc.stdlib cimport free
-from libc.string cimport memset
-from cython.parallel cimport parallel, prange, threadid
+from libc.string cimport memcpy, memset
 
 from cnnx._ext.inline.checks cimport check_shape, check_threads
-from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
-from cnnx._ext.inline.even_parts cimport part_start
+from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.inline.gemm cimport Layout, lanes, pack
-from cnnx._ext.inline.memory cimport room
+from cnnx._ext.inline.gemm cimport lanes
 from cnnx._ext.inline.task_sums cimport add_up_rows
 from cnnx._ext.inline.window cimport Window, as_window
 from cnnx._ext.inline.winograd cimport (
-    Maps, add_filter_gradients, add_weight_gradient, check_winograd, convolve, filters_size, maps_of, scratch_size,
-    transform_filters, turn_filters,
+    Maps, add_filter_gradients, add_weight_gradient, convolve, filters_size, maps_of, scratch_size, transform_filters,
+    turn_filters,
 )
+from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, PREPARE, Block, Phase, Span, in_whole_vectors, run_alone
 
-cdef enum:
-    # Samples are cut into so many parts, by which threads share them: a gradient of the weights is the sum of theirs.
-    MAX_PARTS = 16
-
-
-cdef Maps checked(
-    window, const Py_ssize_t* x, const Py_ssize_t* y, const Py_ssize_t* weights, const Py_ssize_t* bias,
-    int num_threads, Py_ssize_t width, Py_ssize_t size,
-) except *:
-    """Return how a convolution from x to y is laid out."""
-    cdef Window w = as_window(window)
-    check_threads(num_threads)
-    check_winograd(w)
-    if x[3] < 1 or y[3] < 1:
-        raise ValueError(f'expected at least one channel and one filter, got {x[3]} and {y[3]}')
-    check_shape('weights', weights, (3, 3, x[3], y[3]))
-    check_shape('y', y, (x[0], y[1], y[2], y[3]))
-    if bias != NULL:
-        check_shape('bias', bias, (y[3],))
-    return maps_of(x[1], x[2], x[3], x[3], y[1], y[2], y[3], w.pad_top, w.pad_left, width, size)
-
-
-cdef void convolve_parts(
-    const Maps* m,
-    const floating[:, :, :, ::1] x,          # IN       (N, H, W, C)
-    const floating* filters,                 # IN       transformed
-    const floating* bias,                    # IN       (wide_F), or NULL
-    floating[:, :, :, ::1] y,                # OUT      (N, P, Q, F)
-    floating* scratch,                       # SCRATCH  (num_threads, scratch_size)
-    int num_threads,
-) except *:
-    cdef Py_ssize_t N = x.shape[0], parts = min(N, <Py_ssize_t> MAX_PARTS), size = scratch_size(m), part, first
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
-        mode = flush_to_zero()
-        for part in prange(parts, schedule='static'):
-            first = part_start(N, part, parts)
-            convolve(
-                m, part_start(N, part + 1, parts) - first, &x[first, 0, 0, 0], filters, bias, False,
-                &y[first, 0, 0, 0], scratch + threadid() * size)
-        restore_mode(mode)
+cdef extern from "simd/convolution_gradient_rows.h" nogil:
+    void mask_rows(
+        Py_ssize_t rows, Py_ssize_t filters, const void* y, const void* dy, void* masked, void* sums)
 
 
 def winograd_forward(
@@ -90,19 +49,9 @@ def winograd_forward(
     int num_threads,
 ):
     """y = windows of x times weights, plus bias."""
-    cdef floating* kind = NULL
-    cdef Maps m = checked(
-        window, x.shape, y.shape, weights.shape, bias.shape, num_threads, lanes(kind), sizeof(floating))
-    cdef Py_ssize_t taps = (9 * m.C + 1) * m.wide_F, filters = filters_size(m.C, m.wide_F)
-    cdef Layout rows = Layout(m.F, 1, 0, 0)
-    cdef floating* wide = <floating*> room((taps + filters + num_threads * scratch_size(&m)) * sizeof(floating))
-    cdef floating* wide_bias = wide + 9 * m.C * m.wide_F
-    pack(9 * m.C, m.F, &weights[0, 0, 0, 0], rows, wide)
-    pack(1, m.F, &bias[0], rows, wide_bias)
-    transform_filters(m.C, m.wide_F, m.wide_F, 0, m.C, <const floating*> wide, wide + taps)
-    convolve_parts(
-        &m, x, <const floating*> wide + taps, <const floating*> wide_bias, y, wide + taps + filters, num_threads)
-    free(wide)
+    check(x.shape, weights.shape, y.shape, bias.shape, num_threads)
+    run_alone(
+        WinogradBlock(x, in_whole_vectors(weights), bias, y, window, False), x.shape[0], False, num_threads)
 
 
 def winograd_backward_weights(
@@ -114,41 +63,12 @@ def winograd_backward_weights(
     int num_threads,
 ):
     """dweights = windows of x, transposed, times dy; dbias = sum of dy."""
-    cdef floating* kind = NULL
-    cdef Maps m = checked(
-        window, x.shape, dy.shape, dweights.shape, dbias.shape, num_threads, lanes(kind), sizeof(floating))
-    cdef Py_ssize_t N = x.shape[0], used = min(N, <Py_ssize_t> MAX_PARTS), parts = max(<Py_ssize_t> 1, used)
-    cdef Py_ssize_t part, first
-    cdef Py_ssize_t filters = filters_size(m.C, m.wide_F), scratch = scratch_size(&m), taps = 9 * m.C * m.wide_F
-    # Of a part: the gradients of transformed filters, of filters, and of the bias.
-    cdef Py_ssize_t size = filters + taps + m.wide_F
-    cdef floating* partials = <floating*> room((parts * size + num_threads * scratch) * sizeof(floating))
-    cdef floating* of_part
-    memset(partials, 0, parts * size * sizeof(floating))
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
-        mode = flush_to_zero()
-        for part in prange(used, schedule='static'):
-            first = part_start(N, part, parts)
-            of_part = partials + part * size
-            add_weight_gradient(
-                &m, part_start(N, part + 1, parts) - first, &x[first, 0, 0, 0], &dy[first, 0, 0, 0], m.F,
-                of_part, partials + parts * size + threadid() * scratch)
-            add_filter_gradients(m.C, m.wide_F, <const floating*> of_part, of_part + filters)
-            add_rows(
-                (part_start(N, part + 1, parts) - first) * m.P * m.Q, m.F, &dy[first, 0, 0, 0],
-                of_part + filters + taps)
-        restore_mode(mode)
-    add_up_rows(
-        partials + filters, size, parts, 0, 1, 9 * m.C, m.F, m.wide_F, &dweights[0, 0, 0, 0], &dbias[0])
-    free(partials)
-
-
-cdef void add_rows(Py_ssize_t rows, Py_ssize_t F, const floating* dy, floating* dbias) noexcept nogil:
-    cdef Py_ssize_t i, f
-    for i in range(rows):
-        for f in range(F):
-            dbias[f] += dy[i * F + f]
+    check(x.shape, dweights.shape, dy.shape, dbias.shape, num_threads)
+    block = WinogradBlock(x, None, None, dy, window, False, dy, None, dweights, dbias)
+    if x.shape[0] == 0:
+        dweights[...] = 0
+        dbias[...] = 0
+    run_alone(block, x.shape[0], True, num_threads)
 
 
 def winograd_backward_input(
@@ -159,17 +79,176 @@ def winograd_backward_input(
     int num_threads,
 ):
     """dx = a convolution of dy by the filters, turned by half a turn."""
-    cdef floating* kind = NULL
-    cdef Maps m = checked(
-        window, dx.shape, dy.shape, weights.shape, NULL, num_threads, lanes(kind), sizeof(floating))
-    cdef Py_ssize_t taps = 9 * m.F * m.wide_C, filters = filters_size(m.F, m.wide_C)
+    check(dx.shape, weights.shape, dy.shape, NULL, num_threads)
+    run_alone(
+        WinogradBlock(dx, in_whole_vectors(weights), None, dy, window, False, dy, dx), dx.shape[0], True, num_threads)
+
+
+cdef int check(
+    const Py_ssize_t* x, const Py_ssize_t* weights, const Py_ssize_t* y, const Py_ssize_t* bias, int num_threads,
+) except -1:
+    check_threads(num_threads)
+    if x[3] < 1 or y[3] < 1:
+        raise ValueError(f'expected at least one channel and one filter, got {x[3]} and {y[3]}')
+    check_shape('weights', weights, (3, 3, x[3], y[3]))
+    check_shape('y', y, (x[0], y[1], y[2], y[3]))
+    if bias != NULL:
+        check_shape('bias', bias, (y[3],))
+    return 0
+
+
+cdef struct Arrays:
+    Maps forward                  # from x to y
+    Maps backward                 # from dy, masked by the ReLU, to dx
+    bint relu
+    void* x
+    void* weights
+    void* bias
+    void* y
+    void* dy
+    void* dx
+    void* dweights
+    void* dbias
+    void* filters                 # transformed
+    void* turned                  # (3, 3, F, wide_C), those of the input's gradient
+    void* turned_filters          # and these transformed
+    void* wide_bias               # (wide_F)
+    Py_ssize_t some               # samples whose gradients are masked at a time
+
+
+cdef class WinogradBlock(Block):
+    """Convolution by 3 x 3 filters with stride 1, then ReLU if `relu`; see `cnnx.layers.Convolutional`.
+
+    Args:
+        x: (N, H, W, C).
+        weights, bias: (3, 3, C, F) and (F,); the gradients of the weights alone need neither.
+        y: (N, P, Q, F), written.
+        window: of the convolution, a `cnnx._util.windows.Window`.
+        relu: whether there is a ReLU.
+        dy: (N, P, Q, F), the gradient of y; None where there is no backward pass.
+        dx: (N, H, W, C), written, or None where nobody needs it.
+        dweights, dbias: written, or None where nobody needs them.
+
+    Raises:
+        ValueError: the window is not 3 x 3 with stride 1.
+    """
+
+    # With more weights than this, their filters, transformed, do not stay in the cache from one tile to the next: in
+    # training all tiles go through this block before they go on.
+    large_bytes = 131072
+
+    cdef Arrays a
+
+    def __init__(self, x, weights, bias, y, window, bint relu, dy=None, dx=None, dweights=None, dbias=None):
+        cdef Arrays* a = &self.a
+        self.doubles = x.itemsize == sizeof(double)
+        a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
+        a.dy, a.dx = self.pointer(dy), self.pointer(dx)
+        a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
+        a.relu = relu
+        self.goes_back = dy is not None
+        self.weights_size = 9 * x.shape[3] * y.shape[3]
+        self.of_batch = self.goes_back and self.weights_size * x.itemsize > self.large_bytes
+        if self.doubles:
+            self.lay_out(x.shape, y.shape, window, sizeof(double), lanes(<double*> NULL))
+        else:
+            self.lay_out(x.shape, y.shape, window, sizeof(float), lanes(<float*> NULL))
+
+    cdef int lay_out(self, x, y, window, Py_ssize_t size, Py_ssize_t width) except -1:
+        cdef Arrays* a = &self.a
+        cdef Py_ssize_t H, W, C, P, Q, F, wide_C, wide_F, masked = 0
+        cdef Window w = as_window(window)
+        _, H, W, C = x
+        _, P, Q, F = y
+        wide_C, wide_F = round_up(C, width), round_up(F, width)
+        if (w.height, w.width, w.stride_height, w.stride_width) != (3, 3, 1, 1):
+            strides = w.stride_height, w.stride_width
+            raise ValueError(f'window: expected 3 x 3 with stride 1, got {w.height} x {w.width} with {strides}')
+        a.forward = maps_of(H, W, C, C, P, Q, F, w.pad_top, w.pad_left, width, size)
+        a.filters = self.room(filters_size(C, wide_F) * size)
+        a.wide_bias = self.room(wide_F * size)
+        # As much as the convolution of dx, where channels and filters change places.
+        self.scratch_bytes = scratch_size(&a.forward)
+        if a.dy != NULL:
+            a.some = max(1, a.forward.group // max(1, a.forward.tile_rows * a.forward.tile_columns))
+            masked = a.some * P * Q * wide_F
+            self.partial_bytes = (9 * C + 1) * wide_F * size
+            self.scratch_bytes += filters_size(C, wide_F)
+        if a.dx != NULL:
+            a.backward = maps_of(P, Q, F, wide_F, H, W, C, 2 - w.pad_top, 2 - w.pad_left, width, size)
+            a.turned = self.room(9 * F * wide_C * size)
+            a.turned_filters = self.room(filters_size(F, wide_C) * size)
+        self.scratch_bytes = (self.scratch_bytes + masked) * size
+        return 0
+
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+        if self.doubles:
+            run(&self.a, phase, span, <double*> scratch)
+        else:
+            run(&self.a, phase, span, <float*> scratch)
+
+
+cdef void run(const Arrays* a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
+    if phase == PREPARE and a.weights != NULL:
+        prepare(a, span, scratch)
+    elif phase == FORWARD:
+        forward(a, span, scratch)
+    elif phase == BACKWARD:
+        backward(a, span, scratch)
+    elif phase == FINISH and a.dweights != NULL:
+        add_up_rows(
+            span, 9 * a.forward.C, a.forward.F, a.forward.wide_F, <floating*> a.dweights, <floating*> a.dbias)
+
+
+cdef void prepare(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+    """Transform the filters, for the backward pass those of the input's gradient too."""
+    cdef const Maps* m = &a.forward
+    cdef Py_ssize_t first = part_start(m.F, span.part, span.parts), last = part_start(m.F, span.part + 1, span.parts)
+    transform_filters(
+        m.C, m.F, m.wide_F, part_start(m.C, span.part, span.parts), part_start(m.C, span.part + 1, span.parts),
+        <const floating*> a.weights, <floating*> a.filters)
+    if span.part == 0 and a.bias != NULL:
+        memcpy(a.wide_bias, a.bias, m.F * sizeof(floating))
+    if span.training and a.dx != NULL:
+        turn_filters(m.C, m.F, m.wide_C, first, last, <const floating*> a.weights, <floating*> a.turned)
+        transform_filters(
+            m.F, m.wide_C, m.wide_C, first, last, <const floating*> a.turned, <floating*> a.turned_filters)
+
+
+cdef void forward(const Arrays* a, const Span* span, floating* scratch) noexcept nogil:
+    cdef const Maps* m = &a.forward
+    convolve(
+        m, span.last - span.first, <const floating*> a.x + span.x * m.H * m.W * m.C, <const floating*> a.filters,
+        <const floating*> a.wide_bias, a.relu, <floating*> a.y + span.y * m.P * m.Q * m.F, scratch)
+
+
+cdef void backward(const Arrays* a, const Span* span, floating* scratch) noexcept nogil:
+    cdef const Maps* m = &a.forward
+    # (3, 3, C, wide_F), then (wide_F): dweights and dbias, added to.
+    cdef floating* partial = <floating*> span.partial
+    cdef Py_ssize_t samples = span.last - span.first, first, some, map = m.P * m.Q * m.F, image = m.H * m.W * m.C
+    cdef floating* dfilters = scratch
+    cdef floating* masked = dfilters + filters_size(m.C, m.wide_F)
+    cdef floating* rest = masked + a.some * m.P * m.Q * m.wide_F
+    cdef const floating* y = NULL
+    cdef const floating* dy
     cdef const floating* no_bias = NULL
-    m = maps_of(
-        m.P, m.Q, m.F, m.F, m.H, m.W, m.C, 2 - m.top, 2 - m.left, lanes(kind), sizeof(floating))
-    cdef floating* turned = <floating*> room((taps + filters + num_threads * scratch_size(&m)) * sizeof(floating))
-    memset(turned, 0, taps * sizeof(floating))
-    turn_filters(m.F, m.C, m.wide_F, 0, m.C, &weights[0, 0, 0, 0], turned)
-    transform_filters(m.C, m.wide_F, m.wide_F, 0, m.C, <const floating*> turned, turned + taps)
-    convolve_parts(
-        &m, dy, <const floating*> turned + taps, no_bias, dx, turned + taps + filters, num_threads)
-    free(turned)
+    memset(dfilters, 0, filters_size(m.C, m.wide_F) * sizeof(floating))
+    first = 0
+    while first < samples:
+        some = min(a.some, samples - first)
+        if a.relu:
+            y = <const floating*> a.y + (span.y + first) * map
+        dy = <const floating*> a.dy + (span.y + first) * map
+        mask_rows(some * m.P * m.Q, m.F, y, dy, masked, partial + 9 * m.C * m.wide_F)
+        if a.dweights != NULL:
+            add_weight_gradient(
+                m, some, <const floating*> a.x + (span.x + first) * image, <const floating*> masked, dfilters, rest)
+        if a.dx != NULL:
+            convolve(
+                &a.backward, some, <const floating*> masked, <const floating*> a.turned_filters, no_bias, False,
+                <floating*> a.dx + (span.x + first) * image, rest)
+        first += some
+    if a.dweights != NULL:
+        add_filter_gradients(m.C, m.wide_F, <const floating*> dfilters, partial)
+

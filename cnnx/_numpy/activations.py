@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from cnnx._numpy.program import Block
+
 
 def relu_forward(x, y, num_threads):
     """Compute y = max(0, x); a NaN stays NaN."""
@@ -110,3 +112,20 @@ def _normal_distribution(x):
     """Return (1 + erf(x / sqrt(2))) / 2, number by number: NumPy has no error function."""
     twice = np.frompyfunc(math.erfc, 1, 1)(-math.sqrt(0.5) * x.astype(np.float64))
     return (0.5 * twice.astype(np.float64)).astype(x.dtype)
+
+
+class ActivationBlock(Block):
+    """Compute y = activation(x), element by element."""
+
+    def __init__(self, kind, slope, x, y, dy=None, dx=None):
+        self.forward_kernel = globals()[f'{kind}_forward']
+        self.backward_kernel = globals()[f'{kind}_backward']
+        self.options = (slope, 1) if kind == 'leaky_relu' else (1,)
+        self.x, self.y, self.dy, self.dx = (None if a is None else a.reshape(len(a), -1) for a in (x, y, dy, dx))
+
+    def forward(self, samples, training):
+        self.forward_kernel(self.x[:samples], self.y[:samples], *self.options)
+
+    def backward(self, samples):
+        if self.dx is not None:
+            self.backward_kernel(self.y[:samples], self.dy[:samples], self.dx[:samples], *self.options)

@@ -6,6 +6,7 @@ Letters: as in convolution.py; weights are (R, S, 1, C), and y has C channels.
 import numpy as np
 
 from cnnx._numpy.convolution import crop_image, groups_of, padded_image, padded_size, pixels_under
+from cnnx._numpy.program import Block
 
 
 def _check(window, weights, channels):
@@ -39,3 +40,22 @@ def depthwise_backward_input(weights, dy, dx, window, num_threads):
     for r, s in np.ndindex(window.height, window.width):
         padded[:, *pixels_under(window, dy.shape[1:3], r, s)] += dy * weights[r, s, 0]
     crop_image(padded, window, dy.shape[1:3], dx)
+
+
+class DepthwiseBlock(Block):
+    """Convolution by one filter for each channel."""
+
+    def __init__(self, x, weights, bias, y, window, dy=None, dx=None, dweights=None, dbias=None):
+        self.x, self.weights, self.bias, self.y, self.window = x, weights, bias, y, window
+        self.dy, self.dx, self.dweights, self.dbias = dy, dx, dweights, dbias
+
+    def forward(self, samples, training):
+        depthwise_forward(self.x[:samples], self.weights, self.bias, self.y[:samples], self.window, 1)
+
+    def backward(self, samples):
+        if self.dy is None:
+            return
+        dy = self.dy[:samples]
+        depthwise_backward_weights(self.x[:samples], dy, self.dweights, self.dbias, self.window, 1)
+        if self.dx is not None:
+            depthwise_backward_input(self.weights, dy, self.dx[:samples], self.window, 1)

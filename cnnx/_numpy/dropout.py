@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cnnx._numpy.program import Block
+
 
 def random_bits(key, size):
     """Return the first `size` outputs of the generator splitmix64, seeded with `key`, (size,) uint64.
@@ -26,3 +28,21 @@ def dropout_forward(x, y, key, rate, num_threads):
 def dropout_backward(dy, dx, key, rate, num_threads):
     """Compute dx = 0 where dropout_forward drops with the same key, else dy / (1 - rate)."""
     dropout_forward(dy, dx, key, rate, num_threads)
+
+
+class DropoutBlock(Block):
+    """Compute y = 0 with probability `rate`, else x / (1 - rate)."""
+
+    def __init__(self, x, y, dy=None, dx=None):
+        self.x, self.y, self.dy, self.dx = (None if a is None else a.reshape(len(a), -1) for a in (x, y, dy, dx))
+        self.key, self.rate = 0, 0.0
+
+    def draw(self, key, rate):
+        self.key, self.rate = key, rate
+
+    def forward(self, samples, training):
+        dropout_forward(self.x[:samples].reshape(-1), self.y[:samples].reshape(-1), self.key, self.rate, 1)
+
+    def backward(self, samples):
+        if self.dx is not None:
+            dropout_backward(self.dy[:samples].reshape(-1), self.dx[:samples].reshape(-1), self.key, self.rate, 1)

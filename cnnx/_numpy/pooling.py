@@ -8,6 +8,7 @@ Letters: N samples; H, W rows and columns of the input; P, Q rows and columns of
 import numpy as np
 
 from cnnx._util.validation import MAX_SIZE
+from cnnx._numpy.program import Block
 
 
 def check_pooling(window, image, positions):
@@ -88,3 +89,28 @@ def _pixels(window, image, outputs):
     for _, windows, _ in places(window, image, outputs.shape[1:3]):
         counts[windows] += 1
     return counts
+
+
+class PoolingBlock(Block):
+    """Compute y = the maximum, or the mean if `average`, of the pixels in each window."""
+
+    def __init__(self, average, x, y, window, dy=None, dx=None, argmax=None):
+        self.average, self.window = average, window
+        self.x, self.y, self.dy, self.dx = x, y, dy, dx
+        self.argmax = np.empty(y.shape, np.int32) if argmax is None else argmax
+
+    def forward(self, samples, training):
+        x, y = self.x[:samples], self.y[:samples]
+        if self.average:
+            averagepool_forward(x, y, self.window, 1)
+        else:
+            maxpool_forward(x, y, self.argmax[:samples], self.window, 1)
+
+    def backward(self, samples):
+        if self.dx is None:
+            return
+        dy, dx = self.dy[:samples], self.dx[:samples]
+        if self.average:
+            averagepool_backward(dy, dx, self.window, 1)
+        else:
+            maxpool_backward(dy, self.argmax[:samples], dx, self.window, 1)

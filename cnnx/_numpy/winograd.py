@@ -4,9 +4,13 @@ Letters and method: see the compiled twin. In one dimension, with six inputs d a
 outputs d[i] g[0] + d[i + 1] g[1] + d[i + 2] g[2] are A^T ((B^T d) * (G g)): six multiplications in place of twelve.
 """
 
+import math
+
 import numpy as np
 
+from cnnx._numpy.activations import relu_backward, relu_forward
 from cnnx._numpy.convolution import padded_image
+from cnnx._numpy.program import Block
 
 OUTPUTS, POINTS = 4, 6
 # The points are 0, a, -a, b, -b and infinity. A row of A has the powers of a point; a row of G too, divided by what the
@@ -102,3 +106,31 @@ def check_window(window):
     sizes = window.height, window.width, window.stride_height, window.stride_width
     if sizes != (3, 3, 1, 1) or (window.dilation_height, window.dilation_width) != (1, 1):
         raise ValueError(f'window: expected 3 x 3 with stride 1, got {tuple(window)}')
+
+
+class WinogradBlock(Block):
+    """Convolution by 3 x 3 filters with stride 1, then ReLU if `relu`."""
+
+    large_bytes = math.inf
+
+    def __init__(self, x, weights, bias, y, window, relu, dy=None, dx=None, dweights=None, dbias=None):
+        self.x, self.weights, self.bias, self.y = x, weights, bias, y
+        self.window, self.relu = window, relu
+        self.dy, self.dx, self.dweights, self.dbias = dy, dx, dweights, dbias
+
+    def forward(self, samples, training):
+        y = self.y[:samples]
+        winograd_forward(self.x[:samples], self.weights, self.bias, y, self.window, 1)
+        if self.relu:
+            relu_forward(y, y, 1)
+
+    def backward(self, samples):
+        if self.dy is None:
+            return
+        dy = self.dy[:samples]
+        if self.relu:
+            dy = dy.copy()
+            relu_backward(self.y[:samples], dy, dy, 1)
+        winograd_backward_weights(self.x[:samples], dy, self.dweights, self.dbias, self.window, 1)
+        if self.dx is not None:
+            winograd_backward_input(self.weights, dy, self.dx[:samples], self.window, 1)

@@ -191,7 +191,7 @@ class BoundProgram:
         if dy is None:
             values = (parameter.value for parameter in (mean, variance, gamma, beta))
             return self._backend.NormalizationBlock(x, y, *values, layer.epsilon)
-        mean, variance = np.empty_like(mean.value), np.empty_like(variance.value)
+        mean, variance = np.zeros_like(mean.value), np.zeros_like(variance.value)
         self._normalizations.append((layer, mean, variance))
         values, gradients = (gamma.value, beta.value), (gamma.grad, beta.grad)
         return self._backend.BatchNormalizationBlock(x, y, *values, mean, variance, layer.epsilon, dy, dx, *gradients)

@@ -58,29 +58,30 @@ class BatchNormalization(Layer):
     def forward(self, x, training=False):
         x = self.check_input(x)
         gamma, beta, mean, variance = (parameter.value for parameter in self.parameters)
-        rows, threads = _rows(x), kernels.threads_for(x.size)
+        positions, threads = _positions(x), kernels.threads_for(x.size)
         of_batch = training and self.trainable
         if of_batch:
             mean, variance = self.empty('mean', mean.shape), self.empty('variance', mean.shape)
-            kernels.current().batchnorm_statistics(rows, mean, variance, threads)
-            self.follow(mean, variance, len(rows))
+            kernels.current().batchnorm_statistics(positions, mean, variance, threads)
+            self.follow(mean, variance, math.prod(positions.shape[:2]))
         y = self.empty('y', x.shape)
         self._saved = (x, mean, variance, of_batch)
-        kernels.current().batchnorm_forward(rows, mean, variance, gamma, beta, _rows(y), self.epsilon, threads)
+        passed = (positions, mean, variance, gamma, beta, _positions(y))
+        kernels.current().batchnorm_forward(*passed, self.epsilon, threads)
         return y
 
     def backward(self, dy):
         dy = self.check_gradient(dy)
         x, mean, variance, of_batch = self._saved
         gamma, beta = self.parameters[:2]
-        rows, drows, threads = _rows(x), _rows(dy), kernels.threads_for(x.size)
-        if self.trainable:
-            kernels.current().batchnorm_backward_parameters(
-                rows, mean, variance, drows, gamma.grad, beta.grad, self.epsilon, threads
-            )
+        # Of a layer that is frozen, nobody needs the gradients.
+        dgamma, dbeta = (
+            parameter.grad if self.trainable else self.empty(f'd{parameter.name}', parameter.value.shape)
+            for parameter in (gamma, beta)
+        )
         dx = self.empty('dx', x.shape)
-        passed = (rows, mean, variance, gamma.value, drows, gamma.grad, beta.grad, _rows(dx))
-        kernels.current().batchnorm_backward_input(*passed, self.epsilon, of_batch, threads)
+        passed = (_positions(x), mean, variance, gamma.value, _positions(dy), dgamma, dbeta, _positions(dx))
+        kernels.current().batchnorm_backward(*passed, self.epsilon, of_batch, kernels.threads_for(x.size))
         return dx
 
     def scale_and_shift(self):
@@ -107,6 +108,6 @@ class BatchNormalization(Layer):
             running += (1 - self.momentum) * batch
 
 
-def _rows(array):
-    """Return (N, ..., C) as rows of channels, which kernels take."""
-    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+def _positions(array):
+    """Return (N, ..., C) as (N, positions, C), which kernels take."""
+    return array.reshape(len(array), math.prod(array.shape[1:-1]), array.shape[-1])

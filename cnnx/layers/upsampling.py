@@ -53,16 +53,8 @@ class UpSampling(Layer):
         return self._run(self.rows.T, self.columns.T, dy, self.empty('dx', (len(dy), *self.input_shape)))
 
     def _run(self, rows, columns, x, y):
-        """Make y out of x: first the pixels of each row, then the rows."""
-        N, H, W, C = x.shape
-        threads = kernels.threads_for(y.size)
-        between = self.empty('between', (N, H, y.shape[2], C))
-        line = y.shape[2] * C
-        for matrix, before, after in (
-            (columns, x.reshape(N * H, W, C), between.reshape(N * H, y.shape[2], C)),
-            (rows, between.reshape(N, H, line), y.reshape(N, y.shape[1], line)),
-        ):
-            kernels.current().interpolate(np.ascontiguousarray(matrix, self.dtype), before, after, threads)
+        rows, columns = (np.ascontiguousarray(matrix, self.dtype) for matrix in (rows, columns))
+        kernels.current().interpolate(rows, columns, x, y, kernels.threads_for(y.size))
         return y
 
 

@@ -36,13 +36,6 @@ def test_files_are_the_same():
     assert sources == {path.stem for path in (PACKAGE / '_numpy').glob('*.py')} - {'__init__'}
 
 
-def test_a_block_is_named_after_its_kernels():
-    modules = {path.stem for path in (PACKAGE / '_numpy').glob('*.py')}
-    blocks = {module for module in modules if module.endswith('_block')}
-    without = {'merging_block', 'transposed_convolution_block'}  # on the plain path NumPy's, and a convolution's
-    assert {block.removesuffix('_block') for block in blocks - without} < modules
-
-
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 def test_the_kernels_of_loss_and_optimizer_agree(dtype):
     rng = np.random.default_rng(0)

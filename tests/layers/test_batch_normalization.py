@@ -120,16 +120,17 @@ def test_wrong_arguments_are_refused(arguments, message):
 def test_sums_have_the_same_bits_for_any_number_of_threads(threads):
     k, rng = kernels.current(), np.random.default_rng(0)
     for rows, channels in ((5000, 3), (700, 65), (129, 300), (1, 1), (65, 64)):
-        x, dy = rng.normal(size=(2, rows, channels)).astype(np.float32)
+        x, dy = rng.normal(size=(2, rows, 1, channels)).astype(np.float32)
         results = []
         for n in (1, threads):
             mean, variance, dgamma, dbeta = np.empty((4, channels), np.float32)
             k.batchnorm_statistics(x, mean, variance, n)
-            k.batchnorm_backward_parameters(x, mean, variance, dy, dgamma, dbeta, 1e-5, n)
-            results.append([array.tobytes() for array in (mean, variance, dgamma, dbeta)])
+            dx = np.empty_like(x)
+            k.batchnorm_backward(x, mean, variance, mean, dy, dgamma, dbeta, dx, 1e-5, True, n)
+            results.append([array.tobytes() for array in (mean, variance, dgamma, dbeta, dx)])
         assert results[0] == results[1]
-        np.testing.assert_allclose(variance, x.var(axis=0, dtype=np.float64), rtol=1e-6)
-        np.testing.assert_allclose(dbeta, dy.sum(axis=0, dtype=np.float64), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(variance, x.var(axis=(0, 1), dtype=np.float64), rtol=1e-6)
+        np.testing.assert_allclose(dbeta, dy.sum(axis=(0, 1), dtype=np.float64), rtol=1e-5, atol=1e-5)
 
 
 def test_a_network_learns_and_its_running_statistics_follow():

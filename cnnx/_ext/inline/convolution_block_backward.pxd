@@ -37,7 +37,9 @@ cdef extern from "simd/convolution_gradient_rows.h" nogil:
         void* line)
 
 
-cdef inline void backward_pass(const Arrays* a, Span span, floating* scratch, floating* partial) noexcept nogil:
+cdef inline void backward_pass(
+    const Arrays* a, const Span* span, floating* scratch, floating* partial,
+) noexcept nogil:
     """Add the gradient of some samples to `partial`, and write dx."""
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t image = s.H * s.W * s.C, map = s.P * s.Q * s.F, i
@@ -217,27 +219,26 @@ cdef inline void backward_dense(
                 add_row(row, windows + i * patch + r * row, pixels)
 
 
-cdef inline void add_up_tasks(
-    const Arrays* a, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts, floating* partials, Py_ssize_t size,
-) noexcept nogil:
+cdef inline void add_up_tasks(const Arrays* a, const Span* span, floating* partials) noexcept nogil:
     """Add up the gradients of all tasks, in order, for some rows of the weights."""
     cdef const Shape* s = &a.shape
     cdef floating* dweights = <floating*> a.dweights
     cdef floating* dbias = <floating*> a.dbias
     cdef Py_ssize_t row = s.window.width * s.C, patch = filter_size(s, lanes(partials)), bias_at = s.F * patch
-    cdef Py_ssize_t first = part_start(s.K, part, parts), last = part_start(s.K, part + 1, parts)
+    cdef Py_ssize_t first = part_start(s.K, span.part, span.parts), last = part_start(s.K, span.part + 1, span.parts)
+    cdef Py_ssize_t size = span.partial_bytes // sizeof(floating)
     cdef Py_ssize_t r, f, begin, end, place
     if not s.pooled:
-        add_up_rows(partials, size, tasks, part, parts, s.K, s.F, s.wide_F, dweights, dbias)
+        add_up_rows(span, s.K, s.F, s.wide_F, dweights, dbias)
         return
     for r in range(first // row, (last + row - 1) // row):
         begin = max(first - r * row, 0)
         end = min(last - r * row, row)
         place = r * s.per_row * s.width + begin
         for f in range(s.F):
-            add_up(partials, size, tasks, f * patch + place, f * patch + place + end - begin)
+            add_up(partials, size, span.tasks, f * patch + place, f * patch + place + end - begin)
         transpose(
             s.F, end - begin, <const floating*> partials + place, patch, dweights + (r * row + begin) * s.F, s.F)
-    if part == 0:
-        add_up(partials, size, tasks, bias_at, bias_at + s.F)
+    if span.part == 0:
+        add_up(partials, size, span.tasks, bias_at, bias_at + s.F)
         memcpy(dbias, partials + bias_at, s.F * sizeof(floating))

@@ -63,7 +63,7 @@ cdef inline Py_ssize_t narrow_place(const Shape* s, Py_ssize_t row, Py_ssize_t c
     return ((row * s.C + c) * s.period + column % s.period) * s.phase_row + column // s.period
 
 
-cdef inline void forward_pass(const Arrays* a, Span span, floating* scratch) noexcept nogil:
+cdef inline void forward_pass(const Arrays* a, const Span* span, floating* scratch) noexcept nogil:
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t image = s.H * s.W * s.C, map = s.P * s.Q * s.F, i
     cdef const floating* x = <const floating*> a.x + span.x * image

@@ -4,7 +4,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy
 
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.inline.even_parts cimport part_start, round_up
+from cnnx._ext.inline.even_parts cimport part_start
 
 cdef extern from "simd/gemm_micro_kernel.h" nogil:
     int BLOCK_ROWS
@@ -62,50 +62,9 @@ cdef inline void multiply_columns(
                 b + panel, b_row, c + first * c_row + panel, c_row, c_group, narrow, panel_bias, accumulate)
 
 
-cdef inline void pack(
-    Py_ssize_t rows, Py_ssize_t columns, const floating* matrix, Layout layout,
-    floating* packed,                         # OUT  (rows, columns rounded up to lanes)
-) noexcept nogil:
-    """Copy a matrix of any layout into rows of whole vectors, zeros at their ends."""
-    cdef Py_ssize_t width = round_up(columns, lanes(packed))
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        if layout.column == 1:
-            memcpy(packed + i * width, matrix + i * layout.row, columns * sizeof(floating))
-        else:
-            for j in range(columns):
-                packed[i * width + j] = matrix[i * layout.row + j * layout.column]
-        for j in range(columns, width):
-            packed[i * width + j] = 0
-
-
 cdef inline Py_ssize_t panel_columns(const floating* kind) noexcept nogil:
     """Return how many columns `multiply` packs at a time."""
     return 2 * lanes(kind)
-
-
-cdef inline Py_ssize_t panel_size(Py_ssize_t depth, const floating* kind) noexcept nogil:
-    """Return how many elements `multiply` needs as scratch for a product of that depth."""
-    return depth * panel_columns(kind)
-
-
-cdef inline void multiply_panel(
-    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth,
-    const floating* a, Layout a_layout,       # IN      (rows, depth)
-    const floating* b, Layout b_layout,       # IN      (depth, columns)
-    floating* c, ptrdiff_t c_row,             # OUT     (rows, columns)
-    const floating* bias,                     # IN      (columns), or NULL
-    bint accumulate,
-    floating* packed,                         # SCRATCH (depth, panel_columns)
-) noexcept nogil:
-    """Write A B + bias into one panel of C, columns <= panel_columns; or add A B to it."""
-    cdef const floating* panel = b
-    cdef ptrdiff_t panel_row = b_layout.row
-    if columns % lanes(b) or b_layout.column != 1:
-        pack(depth, columns, b, b_layout, packed)
-        panel = packed
-        panel_row = round_up(columns, lanes(b))
-    multiply_columns(rows, columns, 1, depth, a, a_layout, panel, panel_row, c, c_row, bias, accumulate)
 
 
 cdef inline void multiply(
@@ -118,10 +77,31 @@ cdef inline void multiply(
     floating* packed,                         # SCRATCH (depth, panel_columns)
 ) noexcept nogil:
     """Write A B + bias into C, or add A B to it, a panel of columns at a time."""
-    cdef Py_ssize_t width = panel_columns(packed)
+    cdef Py_ssize_t width = panel_columns(packed), j = 0, some, panel_row
+    cdef const floating* panel
+    while j < columns:
+        some = min(width, columns - j)
+        panel, panel_row = b + j * b_layout.column, b_layout.row
+        if some % lanes(b) or b_layout.column != 1:
+            pack(depth, some, panel, b_layout, packed, width)
+            panel, panel_row = packed, width
+        multiply_columns(
+            rows, some, 1, depth, a, a_layout, panel, panel_row, c + j, c_row, bias + j if bias != NULL else NULL,
+            accumulate)
+        j += some
+
+
+cdef inline void pack(
+    Py_ssize_t rows, Py_ssize_t columns, const floating* matrix, Layout layout,
+    floating* packed, Py_ssize_t width,       # OUT     (rows, width), in its first columns
+) noexcept nogil:
+    """Copy a matrix of any layout into rows that can be read in whole vectors, zeros at their ends."""
     cdef Py_ssize_t i, j
-    for i in range((columns + width - 1) // width):
-        j = i * width
-        multiply_panel(
-            rows, min(width, columns - j), depth, a, a_layout, b + j * b_layout.column, b_layout,
-            c + j, c_row, bias + j if bias != NULL else NULL, accumulate, packed)
+    for i in range(rows):
+        if layout.column == 1:
+            memcpy(packed + i * width, matrix + i * layout.row, columns * sizeof(floating))
+        else:
+            for j in range(columns):
+                packed[i * width + j] = matrix[i * layout.row + j * layout.column]
+        for j in range(columns, width):
+            packed[i * width + j] = 0

@@ -1,18 +1,10 @@
 # The gradients of weights that the tasks of a batch have computed, added up in order.
 
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.program cimport Block, Span
-
-
-cdef inline char* partial_of(Block block, Span span) noexcept nogil:
-    """Return where a span's task adds up a block's gradients, all zero in its first span."""
-    cdef char* partial = block.partials + span.task * block.partial_bytes
-    if span.fresh:
-        memset(partial, 0, block.partial_bytes)
-    return partial
+from cnnx._ext.program cimport Span
 
 
 cdef inline void add_up(
@@ -28,13 +20,14 @@ cdef inline void add_up(
 
 
 cdef inline void add_up_rows(
-    floating* partials,           # IN, OUT  (tasks, size), a task's being (K + 1, wide): the last row is the bias
-    Py_ssize_t size, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts,
+    const Span* span,             # partial: (tasks, size), a task's being (K + 1, wide): the last row is the bias
     Py_ssize_t K, Py_ssize_t F, Py_ssize_t wide,
     floating* dweights,           # OUT      (K, F), some rows of it
     floating* dbias,              # OUT      (F)
 ) noexcept nogil:
+    """Add up a part of the weights' gradients, in phase FINISH."""
+    cdef floating* partials = <floating*> span.partial
     cdef Py_ssize_t k
-    for k in range(part_start(K + 1, part, parts), part_start(K + 1, part + 1, parts)):
-        add_up(partials, size, tasks, k * wide, k * wide + F)
+    for k in range(part_start(K + 1, span.part, span.parts), part_start(K + 1, span.part + 1, span.parts)):
+        add_up(partials, span.partial_bytes // sizeof(floating), span.tasks, k * wide, k * wide + F)
         memcpy(dweights + k * F if k < K else dbias, partials + k * wide, F * sizeof(floating))

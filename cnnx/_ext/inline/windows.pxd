@@ -22,69 +22,38 @@ cdef inline Py_ssize_t strips_in(Py_ssize_t positions, Py_ssize_t strip) noexcep
     return (positions + strip - 1) // strip
 
 
-cdef inline void gather_windows(
-    const floating* image,        # IN   (H, W, C), from the first channel of the group on
+cdef inline void move_windows(
+    bint add,                     # the windows to the image, which else is copied to them
+    floating* image,              # IN or OUT  (H, W, C), from the first of the group's G channels on
     Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q, Py_ssize_t G,
     Window window,
     Py_ssize_t first, Py_ssize_t last,
-    floating* windows,            # OUT  (last - first, K)
+    floating* windows,            # OUT or IN  (last - first, K)
 ) noexcept nogil:
-    """Copy the windows of output positions first to last - 1 into rows; padding reads as zero."""
-    cdef Py_ssize_t position, top, left, r, s, row, column, begin, end
-    cdef Py_ssize_t line = window.width * G
-    cdef bint in_one_piece = window.dilation_width == 1 and G == C
-    for position in range(first, last):
-        top = (position // Q) * window.stride_height - window.pad_top
-        left = (position % Q) * window.stride_width - window.pad_left
-        begin = max(0, -left)
-        end = min(window.width, W - left)
-        for r in range(window.height):
-            row = top + r * window.dilation_height
-            if row < 0 or row >= H or (begin >= end and in_one_piece):
-                memset(windows, 0, line * sizeof(floating))
-            elif not in_one_piece:
-                memset(windows, 0, line * sizeof(floating))
-                for s in range(window.width):
-                    column = left + s * window.dilation_width
-                    if 0 <= column < W:
-                        copy_short(windows + s * G, image + (row * W + column) * C, G * sizeof(floating))
-            else:
-                if end - begin < window.width:
-                    memset(windows, 0, line * sizeof(floating))
-                copy_short(
-                    windows + begin * C, image + (row * W + left + begin) * C,
-                    (end - begin) * C * sizeof(floating))
-            windows += line
-
-
-cdef inline void scatter_windows(
-    const floating* windows,      # IN   (last - first, K)
-    Py_ssize_t H, Py_ssize_t W, Py_ssize_t C, Py_ssize_t Q, Py_ssize_t G,
-    Window window,
-    Py_ssize_t first, Py_ssize_t last,
-    floating* image,              # OUT  (H, W, C), likewise, added to
-) noexcept nogil:
-    """Add rows back to the pixels that `gather_windows` copies them from."""
-    cdef Py_ssize_t position, top, left, r, s, row, column, begin, end, i
-    cdef Py_ssize_t line = window.width * G
-    cdef bint in_one_piece = window.dilation_width == 1 and G == C
+    """Copy the windows of output positions first to last - 1 into rows, or add them back; padding reads as zero."""
+    cdef Py_ssize_t position, top, left, r, s, row, column, begin, size, i
+    # Pixels of a window's row that lie side by side in the image and in the window.
+    cdef Py_ssize_t run = window.width if window.dilation_width == 1 and G == C else 1
     cdef floating* pixels
+    cdef floating* numbers
     for position in range(first, last):
         top = (position // Q) * window.stride_height - window.pad_top
         left = (position % Q) * window.stride_width - window.pad_left
-        begin = max(0, -left)
-        end = min(window.width, W - left)
         for r in range(window.height):
             row = top + r * window.dilation_height
-            if 0 <= row < H and not in_one_piece:
-                for s in range(window.width):
-                    column = left + s * window.dilation_width
-                    if 0 <= column < W:
-                        pixels = image + (row * W + column) * C
-                        for i in range(G):
-                            pixels[i] += windows[s * G + i]
-            elif 0 <= row < H:
-                pixels = image + (row * W + left) * C
-                for i in range(begin * C, end * C):
-                    pixels[i] += windows[i]
-            windows += line
+            if not add and not (0 <= row < H and run == window.width and 0 <= left <= W - run):
+                memset(windows, 0, window.width * G * sizeof(floating))
+            s = 0
+            while s < window.width and 0 <= row < H:
+                column = left + s * window.dilation_width
+                begin = max(0, -column)
+                size = (min(run, W - column) - begin) * G
+                pixels = image + (row * W + column + begin) * C
+                numbers = windows + (s + begin) * G
+                if size > 0 and add:
+                    for i in range(size):
+                        pixels[i] += numbers[i]
+                elif size > 0:
+                    copy_short(numbers, pixels, size * sizeof(floating))
+                s += run
+            windows += window.width * G

@@ -1,4 +1,4 @@
-# Winograd's convolution F(4 x 4, 3 x 3), for the kernels and for the block. Letters and method: see winograd.pyx.
+# The steps of Winograd's convolution F(4 x 4, 3 x 3). Letters and method: see winograd.pyx.
 
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
@@ -6,7 +6,6 @@ from libc.string cimport memcpy, memset
 from cnnx._ext.inline.even_parts cimport round_up
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.gemm cimport BLOCK_ROWS, Layout, multiply_columns
-from cnnx._ext.inline.window cimport Window
 
 cdef extern from "simd/winograd.h" nogil:
     void image_tile(
@@ -40,13 +39,6 @@ cdef struct Maps:
     Py_ssize_t wide_C, wide_F     # rounded up to lanes
     Py_ssize_t tile_rows, tile_columns
     Py_ssize_t group              # tiles at a time
-
-
-cdef inline int check_winograd(Window w) except -1:
-    if (w.height, w.width, w.stride_height, w.stride_width) != (3, 3, 1, 1):
-        strides = w.stride_height, w.stride_width
-        raise ValueError(f'window: expected 3 x 3 with stride 1, got {w.height} x {w.width} with {strides}')
-    return 0
 
 
 cdef inline Maps maps_of(
@@ -198,8 +190,7 @@ cdef inline const floating* read_tile(
 cdef inline void add_weight_gradient(
     const Maps* m, Py_ssize_t samples,
     const floating* x,            # IN       (samples, H, W, pixel)
-    const floating* dy,           # IN       (samples, P, Q, dy_pixel)
-    Py_ssize_t dy_pixel,
+    const floating* dy,           # IN       (samples, P, Q, wide_F)
     floating* dfilters,           # IN, OUT  (PLANES, C, wide_F), added to
     floating* scratch,
 ) noexcept nogil:
@@ -217,9 +208,9 @@ cdef inline void add_weight_gradient(
         transform_images(m, first, count, x, scratch, edge)
         for i in range(count):
             tile = tile_at(
-                m.P, m.Q, m.wide_F, dy_pixel, (first + i) % tiles // m.tile_columns * OUTPUTS,
+                m.P, m.Q, m.wide_F, m.wide_F, (first + i) % tiles // m.tile_columns * OUTPUTS,
                 (first + i) % m.tile_columns * OUTPUTS, OUTPUTS)
-            at = read_tile(&tile, m.F, dy + (first + i) // tiles * m.P * m.Q * dy_pixel, edge)
+            at = read_tile(&tile, m.F, dy + (first + i) // tiles * m.P * m.Q * m.wide_F, edge)
             gradient_tile(m.wide_F, at, tile.row, tile.step, gradients + i * m.wide_F, out_plane)
         for k in range(PLANES):
             multiply_columns(

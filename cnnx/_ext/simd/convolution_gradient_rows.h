@@ -20,8 +20,14 @@
 
 #elif defined(REAL)
 
+/* The first `there` numbers of a row, then zeros; a row that is not the last is read in a whole vector. */
+static ALWAYS_INLINE NAME(vector) NAME(load_row)(const REAL *from, ptrdiff_t there, int last)
+{
+    return last ? NAME(load_some)(from, there) : NAME(first_lanes)(NAME(load)(from), there);
+}
+
 /* masked[i][f] = dy[i][f] where y[i][f] is positive, or everywhere if y is NULL, and zero after the filters, up to
- * the next multiple of LANES; sums[f] += the sum over i. Both are read in whole vectors. */
+ * the next multiple of LANES; sums[f] += the sum over i. */
 static inline void NAME(mask_rows)(
     ptrdiff_t rows, ptrdiff_t filters, const REAL *y, const REAL *dy, REAL *masked, REAL *sums)
 {
@@ -33,9 +39,9 @@ static inline void NAME(mask_rows)(
         for (ptrdiff_t i = 0; i < rows; i++) {
             NAME(vector) gradient = none;
             if (there > 0) {
-                gradient = NAME(first_lanes)(NAME(load)(dy + i * filters + f), there);
-                if (y)
-                    gradient = NAME(select)(NAME(greater)(NAME(load)(y + i * filters + f), none), gradient, none);
+                const NAME(vector) output = y ? NAME(load_row)(y + i * filters + f, there, i + 1 == rows) : none + 1;
+                gradient = NAME(load_row)(dy + i * filters + f, there, i + 1 == rows);
+                gradient = NAME(select)(NAME(greater)(output, none), gradient, none);
             }
             NAME(store)(masked + i * wide + f, gradient);
             sum += gradient;

@@ -11,10 +11,10 @@ from cnnx._ext.inline.dot_and_transpose cimport transpose
 from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.gemm cimport Layout, lanes, multiply_columns
-from cnnx._ext.inline.task_sums cimport add_up, partial_of
+from cnnx._ext.inline.task_sums cimport add_up
 from cnnx._ext.inline.window cimport Window, as_window
-from cnnx._ext.inline.windows cimport gather_windows, scatter_windows, strip_rows, strips_in
-from cnnx._ext.program cimport Block, Span
+from cnnx._ext.inline.windows cimport move_windows, strip_rows, strips_in
+from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, PREPARE, Block, Phase, Span
 
 
 cdef struct Arrays:
@@ -50,8 +50,9 @@ cdef class TransposedConvolutionBlock(Block):
 
     def __init__(self, x, weights, bias, y, window, dy=None, dx=None, dweights=None, dbias=None):
         cdef Arrays* a = &self.a
-        cdef Py_ssize_t size = weights.dtype.itemsize
+        cdef Py_ssize_t size = weights.itemsize
         self.doubles = size == sizeof(double)
+        self.goes_back = dy is not None
         a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
         a.dy, a.dx = self.pointer(dy), self.pointer(dx)
         a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
@@ -67,44 +68,28 @@ cdef class TransposedConvolutionBlock(Block):
         if dy is not None:
             self.partial_bytes = (weights.size + a.F) * size
 
-    cdef void prepare(self, Py_ssize_t samples, bint training, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
-            prepare(&self.a, part, parts, <double*> NULL)
+            run(&self.a, phase, span, <double*> scratch)
         else:
-            prepare(&self.a, part, parts, <float*> NULL)
-
-    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
-        if self.doubles:
-            forward(&self.a, span, <double*> scratch)
-        else:
-            forward(&self.a, span, <float*> scratch)
-
-    cdef void backward(self, Span span, char* scratch) noexcept nogil:
-        cdef char* partial
-        if self.a.dy == NULL:
-            return
-        partial = partial_of(self, span)
-        if self.doubles:
-            backward(&self.a, span, <double*> scratch, <double*> partial)
-        else:
-            backward(&self.a, span, <float*> scratch, <float*> partial)
-
-    cdef void finish(self, Py_ssize_t samples, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
-        if self.a.dy == NULL:
-            return
-        if self.doubles:
-            finish(&self.a, tasks, part, parts, <double*> self.partials)
-        else:
-            finish(&self.a, tasks, part, parts, <float*> self.partials)
+            run(&self.a, phase, span, <float*> scratch)
 
 
-cdef void prepare(const Arrays* a, Py_ssize_t part, Py_ssize_t parts, const floating* kind) noexcept nogil:
-    cdef Py_ssize_t first = part_start(a.K, part, parts), last = part_start(a.K, part + 1, parts)
-    transpose(
-        last - first, a.C, <const floating*> a.weights + first * a.C, a.C, <floating*> a.filters + first, a.wide_K)
+cdef void run(const Arrays* a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
+    cdef Py_ssize_t first, last
+    if phase == PREPARE:
+        first, last = part_start(a.K, span.part, span.parts), part_start(a.K, span.part + 1, span.parts)
+        transpose(
+            last - first, a.C, <const floating*> a.weights + first * a.C, a.C, <floating*> a.filters + first, a.wide_K)
+    elif phase == FORWARD:
+        forward(a, span, scratch)
+    elif phase == BACKWARD:
+        backward(a, span, scratch, <floating*> span.partial)
+    elif phase == FINISH:
+        finish(a, span, <floating*> span.partial)
 
 
-cdef void forward(const Arrays* a, Span span, floating* windows) noexcept nogil:
+cdef void forward(const Arrays* a, const Span* span, floating* windows) noexcept nogil:
     cdef Py_ssize_t image = a.H * a.W, map = a.P * a.Q, n, i, t, first, last
     cdef const floating* no_bias = NULL
     cdef const floating* x
@@ -120,12 +105,11 @@ cdef void forward(const Arrays* a, Span span, floating* windows) noexcept nogil:
             multiply_columns(
                 last - first, a.K, 1, a.C, x + first * a.C, Layout(a.C, 1, 0, 0), <const floating*> a.filters,
                 a.wide_K, windows, a.K, no_bias, False)
-            scatter_windows(
-                <const floating*> windows, a.P, a.Q, a.F, a.W, a.F, a.window, first, last, y)
+            move_windows(True, y, a.P, a.Q, a.F, a.W, a.F, a.window, first, last, windows)
 
 
 cdef void backward(
-    const Arrays* a, Span span,
+    const Arrays* a, const Span* span,
     floating* windows,            # SCRATCH  (strip, K)
     floating* partial,            # IN, OUT  (K, C), then (F): dweights and dbias, added to
 ) noexcept nogil:
@@ -144,7 +128,7 @@ cdef void backward(
         for t in range(strips_in(image, a.strip)):
             first = t * a.strip
             last = min(first + a.strip, image)
-            gather_windows(dy, a.P, a.Q, a.F, a.W, a.F, a.window, first, last, windows)
+            move_windows(False, <floating*> dy, a.P, a.Q, a.F, a.W, a.F, a.window, first, last, windows)
             multiply_columns(
                 a.K, a.C, 1, last - first, <const floating*> windows, Layout(1, a.K, 0, 0), x + first * a.C, a.C,
                 partial, a.C, no_bias, True)
@@ -155,14 +139,12 @@ cdef void backward(
                     <floating*> a.dx + ((span.x + n) * image + first) * a.C, a.C, no_bias, False)
 
 
-cdef void finish(
-    const Arrays* a, Py_ssize_t tasks, Py_ssize_t part, Py_ssize_t parts, floating* partials,
-) noexcept nogil:
+cdef void finish(const Arrays* a, const Span* span, floating* partials) noexcept nogil:
     """Add up the gradients of all tasks, in order, for some of the weights."""
     cdef Py_ssize_t count = a.K * a.C, size = count + a.F
-    cdef Py_ssize_t first = part_start(count, part, parts), last = part_start(count, part + 1, parts)
-    add_up(partials, size, tasks, first, last)
+    cdef Py_ssize_t first = part_start(count, span.part, span.parts), last = part_start(count, span.part + 1, span.parts)
+    add_up(partials, size, span.tasks, first, last)
     memcpy(<floating*> a.dweights + first, partials + first, (last - first) * sizeof(floating))
-    if part == 0:
-        add_up(partials, size, tasks, count, size)
+    if span.part == 0:
+        add_up(partials, size, span.tasks, count, size)
         memcpy(a.dbias, partials + count, a.F * sizeof(floating))

@@ -4,8 +4,7 @@ import math
 
 from libc.string cimport memcpy
 
-from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.program cimport Block, Span
+from cnnx._ext.program cimport BACKWARD, FORWARD, Block, Phase, Span
 
 cdef extern from "simd/short_copy.h" nogil:
     void copy_short(void* to, const void* source, size_t size)
@@ -19,20 +18,15 @@ cdef void** pointers(Block block, arrays) except NULL:
     return found
 
 
-cdef inline void add(Py_ssize_t size, const floating* a, const floating* b, floating* to) noexcept nogil:
+cdef void add(Block block, const Span* span, Py_ssize_t size, const void* a, const void* b, void* to) noexcept nogil:
+    """to = a + b, of a span's samples of so many numbers."""
     cdef Py_ssize_t i
-    for i in range(size):
-        to[i] = a[i] + b[i]
-
-
-cdef inline void add_samples(
-    bint doubles, Py_ssize_t first, Py_ssize_t size, const void* a, const void* b, void* to,
-) noexcept nogil:
-    """to = a + b, from number `first` on."""
-    if doubles:
-        add(size, <const double*> a + first, <const double*> b + first, <double*> to + first)
-    else:
-        add(size, <const float*> a + first, <const float*> b + first, <float*> to + first)
+    cdef bint doubles = block.doubles
+    for i in range(span.y * size, (span.y + span.last - span.first) * size):
+        if doubles:
+            (<double*> to)[i] = (<const double*> a)[i] + (<const double*> b)[i]
+        else:
+            (<float*> to)[i] = (<const float*> a)[i] + (<const float*> b)[i]
 
 
 cdef class AddBlock(Block):
@@ -53,23 +47,21 @@ cdef class AddBlock(Block):
 
     def __init__(self, xs, y, dy=None, dxs=()):
         self.count, self.size = len(xs), y.size // len(y)
-        self.doubles = y.dtype.itemsize == sizeof(double)
+        self.doubles = y.itemsize == sizeof(double)
+        self.goes_back = dy is not None
         self.y, self.dy = self.pointer(y), self.pointer(dy)
         self.xs, self.dxs = pointers(self, xs), pointers(self, dxs or [None] * len(xs))
 
-    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
-        cdef Py_ssize_t first = span.y * self.size, size = (span.last - span.first) * self.size, i
-        for i in range(1, self.count):
-            add_samples(self.doubles, first, size, self.xs[0] if i == 1 else self.y, self.xs[i], self.y)
-
-    cdef void backward(self, Span span, char* scratch) noexcept nogil:
-        cdef size_t number = sizeof(double) if self.doubles else sizeof(float)
-        cdef Py_ssize_t first = span.y * self.size * number, i
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+        cdef size_t sample = self.size * (sizeof(double) if self.doubles else sizeof(float))
+        cdef Py_ssize_t i
         for i in range(self.count):
-            if self.dxs[i] != NULL and self.dxs[i] != self.dy:
+            if phase == FORWARD and i > 0:
+                add(self, span, self.size, self.xs[0] if i == 1 else self.y, self.xs[i], self.y)
+            elif phase == BACKWARD and self.dxs[i] != NULL and self.dxs[i] != self.dy:
                 memcpy(
-                    <char*> self.dxs[i] + first, <char*> self.dy + first,
-                    (span.last - span.first) * self.size * number)
+                    <char*> self.dxs[i] + span.y * sample, <char*> self.dy + span.y * sample,
+                    (span.last - span.first) * sample)
 
 
 cdef class ForkBlock(Block):
@@ -86,13 +78,14 @@ cdef class ForkBlock(Block):
 
     def __init__(self, dy, others):
         self.count, self.size = len(others), dy.size // len(dy)
-        self.doubles = dy.dtype.itemsize == sizeof(double)
+        self.doubles = dy.itemsize == sizeof(double)
+        self.goes_back = True
         self.dy, self.others = self.pointer(dy), pointers(self, others)
 
-    cdef void backward(self, Span span, char* scratch) noexcept nogil:
-        cdef Py_ssize_t first = span.y * self.size, size = (span.last - span.first) * self.size, i
-        for i in range(self.count):
-            add_samples(self.doubles, first, size, self.dy, self.others[i], self.dy)
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(self.count if phase == BACKWARD else 0):
+            add(self, span, self.size, self.dy, self.others[i], self.dy)
 
 
 cdef class ConcatenateBlock(Block):
@@ -117,6 +110,7 @@ cdef class ConcatenateBlock(Block):
 
     def __init__(self, xs, y, Py_ssize_t axis, dy=None, dxs=()):
         self.count, self.rows = len(xs), math.prod(y.shape[1:axis])
+        self.goes_back = dy is not None
         self.y, self.dy = <char*> self.pointer(y), <char*> self.pointer(dy)
         self.xs, self.dxs = pointers(self, xs), pointers(self, dxs or [None] * len(xs))
         self.sizes = <size_t*> self.room(len(xs) * sizeof(size_t))
@@ -124,14 +118,13 @@ cdef class ConcatenateBlock(Block):
             self.sizes[i] = math.prod(x.shape[axis:]) * x.itemsize
             self.row += self.sizes[i]
 
-    cdef void forward(self, Span span, bint training, char* scratch) noexcept nogil:
-        self.copy(span, self.y, self.xs, False)
-
-    cdef void backward(self, Span span, char* scratch) noexcept nogil:
-        if self.dy != NULL:
+    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+        if phase == FORWARD:
+            self.copy(span, self.y, self.xs, False)
+        elif phase == BACKWARD:
             self.copy(span, self.dy, self.dxs, True)
 
-    cdef void copy(self, Span span, char* whole, void** parts, bint back) noexcept nogil:
+    cdef void copy(self, const Span* span, char* whole, void** parts, bint back) noexcept nogil:
         """Copy the parts into the whole, or back."""
         cdef Py_ssize_t count = (span.last - span.first) * self.rows, i, k
         cdef char* part
