@@ -71,9 +71,9 @@ def resample(
     free(scratch)
 
 
-cdef inline floating clamped(floating place, floating last) noexcept nogil:
-    """Return a place from 0 to the last; NaN becomes 0."""
-    place = place if place > 0 else 0
+cdef inline floating clamped(floating place, floating first, floating last) noexcept nogil:
+    """Return a place from the first to the last; NaN becomes the first."""
+    place = place if place > first else first
     return place if place < last else last
 
 
@@ -93,8 +93,6 @@ cdef void resample_image(
     cdef floating row, column
     for p in range(H):
         memcpy(bordered + (p + 1) * line + C, x + p * W * C, W * C * sizeof(floating))
-    if outside != FILL:
-        repeat_edges(bordered, H, W, C)
     for p in range(H):
         for block in range((W + BLOCK - 1) // BLOCK):
             q = block * BLOCK
@@ -112,25 +110,11 @@ cdef void resample_image(
             if outside == REFLECT:
                 reflect_places(rows, H)
                 reflect_places(columns, W)
-            find_places(rows, columns, places, H, W, C)
+            find_places(rows, columns, places, H, W, C, outside == FILL)
             if C == 1:
                 interpolate(bordered, line, rows, columns, places, count, y + p * W + q)
             else:
                 interpolate_channels(bordered, line, C, rows, columns, places, count, y + (p * W + q) * C)
-
-
-cdef void repeat_edges(floating* bordered, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C) noexcept nogil:
-    """Fill the border, a row and a column before the image and two after it, with the nearest pixels."""
-    cdef Py_ssize_t line = (W + 3) * C, p, c
-    cdef floating* row
-    for p in range(1, H + 1):
-        row = bordered + p * line
-        for c in range(C):
-            row[c] = row[C + c]
-            row[(W + 1) * C + c] = row[(W + 2) * C + c] = row[W * C + c]
-    memcpy(bordered, bordered + line, line * sizeof(floating))
-    for p in range(H + 1, H + 3):
-        memcpy(bordered + p * line, bordered + H * line, line * sizeof(floating))
 
 
 cdef inline void reflect_places(floating* places, Py_ssize_t size) noexcept nogil:
@@ -146,11 +130,12 @@ cdef inline void reflect_places(floating* places, Py_ssize_t size) noexcept nogi
 cdef inline void find_places(
     floating* rows, floating* columns,     # IN   places; OUT  how far they are beyond whole ones, from 0 to 1
     int32_t* places, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C,
+    bint border,                           # whether places may lie between the image and its border, else in the image
 ) noexcept nogil:
     cdef int32_t j, row, column, width = <int32_t> (W + 3), channels = <int32_t> C
-    cdef floating last_row = H + 1, last_column = W + 1
+    cdef floating first = 0 if border else 1, last_row = H + border, last_column = W + border
     for j in range(BLOCK):
-        rows[j], columns[j] = clamped(rows[j], last_row), clamped(columns[j], last_column)
+        rows[j], columns[j] = clamped(rows[j], first, last_row), clamped(columns[j], first, last_column)
         row, column = <int32_t> rows[j], <int32_t> columns[j]
         rows[j] -= row
         columns[j] -= column

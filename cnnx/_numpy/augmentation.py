@@ -25,10 +25,10 @@ def resample(x, y, matrices, displacements, outside, fill, num_threads):
         period = np.maximum(2 * (np.array([H, W], x.dtype) - 1), 1).reshape(2, 1, 1)
         places -= period * np.floor(places / period)
         places = np.minimum(places, period - places)
-    border = {'constant_values': fill} if outside == 'fill' else {'mode': 'edge'}
-    bordered = np.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)), **border)
-    last = np.array([H + 1, W + 1], x.dtype).reshape(2, 1, 1)
-    places = np.fmin(np.fmax(places + 1, 0), last)  # of a NaN and a number, the number
+    bordered = np.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)), constant_values=fill)
+    border = 1 if outside == 'fill' else 0
+    last = np.array([H + border, W + border], x.dtype).reshape(2, 1, 1)
+    places = np.fmin(np.fmax(places + 1, 1 - border), last)  # of a NaN and a number, the number
     whole = places.astype(np.intp)
     row_fractions, column_fractions = np.moveaxis(places - whole.astype(x.dtype), 1, 0)[..., None]
     rows, columns = np.moveaxis(whole, 1, 0)
