@@ -1,4 +1,4 @@
-"""Image augmentation: resampling by affine maps and displacements, fields of elastic distortion, random erasing.
+"""Image augmentation: resampling by affine maps and displacements, fields of elastic distortion.
 
 Letters: N samples; H, W rows and columns of the images; P, Q of the result; C channels.
 """
@@ -71,9 +71,9 @@ def resample(
     free(scratch)
 
 
-cdef inline floating clamped(floating place, floating last) noexcept nogil:
-    """Return a place from 0 to the last; NaN becomes 0."""
-    place = place if place > 0 else 0
+cdef inline floating clamped(floating place, floating first, floating last) noexcept nogil:
+    """Return a place from the first to the last; NaN becomes the first."""
+    place = place if place > first else first
     return place if place < last else last
 
 
@@ -93,8 +93,6 @@ cdef void resample_image(
     cdef floating row, column
     for p in range(H):
         memcpy(bordered + (p + 1) * line + C, x + p * W * C, W * C * sizeof(floating))
-    if outside != FILL:
-        repeat_edges(bordered, H, W, C)
     for p in range(H):
         for block in range((W + BLOCK - 1) // BLOCK):
             q = block * BLOCK
@@ -112,25 +110,11 @@ cdef void resample_image(
             if outside == REFLECT:
                 reflect_places(rows, H)
                 reflect_places(columns, W)
-            find_places(rows, columns, places, H, W, C)
+            find_places(rows, columns, places, H, W, C, outside == FILL)
             if C == 1:
                 interpolate(bordered, line, rows, columns, places, count, y + p * W + q)
             else:
                 interpolate_channels(bordered, line, C, rows, columns, places, count, y + (p * W + q) * C)
-
-
-cdef void repeat_edges(floating* bordered, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C) noexcept nogil:
-    """Fill the border, a row and a column before the image and two after it, with the nearest pixels."""
-    cdef Py_ssize_t line = (W + 3) * C, p, c
-    cdef floating* row
-    for p in range(1, H + 1):
-        row = bordered + p * line
-        for c in range(C):
-            row[c] = row[C + c]
-            row[(W + 1) * C + c] = row[(W + 2) * C + c] = row[W * C + c]
-    memcpy(bordered, bordered + line, line * sizeof(floating))
-    for p in range(H + 1, H + 3):
-        memcpy(bordered + p * line, bordered + H * line, line * sizeof(floating))
 
 
 cdef inline void reflect_places(floating* places, Py_ssize_t size) noexcept nogil:
@@ -146,11 +130,12 @@ cdef inline void reflect_places(floating* places, Py_ssize_t size) noexcept nogi
 cdef inline void find_places(
     floating* rows, floating* columns,     # IN   places; OUT  how far they are beyond whole ones, from 0 to 1
     int32_t* places, Py_ssize_t H, Py_ssize_t W, Py_ssize_t C,
+    bint border,                           # whether places may lie between the image and its border, else in the image
 ) noexcept nogil:
     cdef int32_t j, row, column, width = <int32_t> (W + 3), channels = <int32_t> C
-    cdef floating last_row = H + 1, last_column = W + 1
+    cdef floating first = 0 if border else 1, last_row = H + border, last_column = W + border
     for j in range(BLOCK):
-        rows[j], columns[j] = clamped(rows[j], last_row), clamped(columns[j], last_column)
+        rows[j], columns[j] = clamped(rows[j], first, last_row), clamped(columns[j], first, last_column)
         row, column = <int32_t> rows[j], <int32_t> columns[j]
         rows[j] -= row
         columns[j] -= column
@@ -290,25 +275,3 @@ cdef inline void widen(
             row = y + (k * spacing + t) * size
             for i in range(size):
                 row[i] = before[i] + fraction * (after[i] - before[i])
-
-
-def erase(
-    floating[:, :, :, ::1] x,                    # IN/OUT  (N, H, W, C)
-    const int32_t[:, ::1] boxes,                 # IN   (N, 4) first row and column, last ones, these not in it
-    uint64_t key,
-    double low,
-    double high,
-    int num_threads,
-):
-    """Fill each box, as far as it lies in its image, with numbers drawn uniformly from low to high."""
-    cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
-    cdef Py_ssize_t n, row, i, first, last, start
-    check_threads(num_threads)
-    check_shape('boxes', boxes.shape, (N, 4))
-    for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
-        first, last = max(0, boxes[n, 1]) * C, min(W, boxes[n, 3]) * C
-        for row in range(max(0, boxes[n, 0]), min(H, boxes[n, 2])):
-            start = (n * H + row) * W * C
-            for i in range(first, last):
-                (&x[0, 0, 0, 0])[start + i] = <floating> (
-                    low + (high - low) * (<double> (random_bits(key, start + i) >> 11) * 2.0 ** -53))

@@ -8,10 +8,11 @@ Sums are made in double, channel by channel, and then added up for each group.
 from libc.math cimport sqrt
 from libc.stdlib cimport free
 from libc.string cimport memset
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport prange, threadid
 
 from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.denormals cimport FpMode, flush_to_zero, restore_mode
+from cnnx._ext.inline.dot_and_transpose cimport dot
 from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.memory cimport room
@@ -49,17 +50,16 @@ def groupnorm_forward(
 ):
     """y = gamma (x - mean) scale + beta; mean and (biased) variance are those of each group of each sample."""
     cdef Sizes sizes
-    cdef Py_ssize_t n
-    cdef double* scratch
+    cdef Py_ssize_t part, parts = min(x.shape[0], <Py_ssize_t> MAX_PARTS), n
+    cdef FpMode mode
     check_arrays(&sizes, x.shape, mean.shape, scale.shape, gamma.shape, y.shape, num_threads)
     check_shape('beta', beta.shape, (sizes.C,))
     if sizes.N * sizes.P * sizes.C == 0:
         return
-    scratch = <double*> room((2 * num_threads * sizes.C) * sizeof(double))
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
+    cdef double* scratch = <double*> room(2 * num_threads * sizes.C * sizeof(double))
+    for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
         mode = flush_to_zero()
-        for n in prange(sizes.N, schedule='static'):
+        for n in range(part_start(sizes.N, part, parts), part_start(sizes.N, part + 1, parts)):
             normalize_sample(
                 &sizes, &x[n, 0, 0, 0], &gamma[0], &beta[0], &mean[n, 0], &scale[n, 0], &y[n, 0, 0, 0], epsilon,
                 scratch + 2 * threadid() * sizes.C)
@@ -76,7 +76,7 @@ cdef void normalize_sample(
     floating* scale,                         # OUT  (G)
     floating* y,                             # OUT  (P, C)
     double epsilon,
-    double* scratch,                         # OUT  (2, C)
+    double* scratch,                         # SCRATCH  (2, C)
 ) noexcept nogil:
     cdef Py_ssize_t P = sizes.P, C = sizes.C, K = sizes.K, p, c, group
     cdef double* means = scratch
@@ -102,24 +102,12 @@ cdef void normalize_sample(
             y[p * C + c] = <floating> ((x[p * C + c] - means[c]) * factors[c] + beta[c])
 
 
-cdef inline double total_of(const double* numbers, Py_ssize_t size) noexcept nogil:
-    """Add numbers up, in four sums, so that the next addition need not wait for the one before."""
-    cdef double[4] sums = [0, 0, 0, 0]
-    cdef Py_ssize_t i, lane
-    for i in range(size // 4):
-        for lane in range(4):
-            sums[lane] += numbers[4 * i + lane]
-    for i in range(size // 4 * 4, size):
-        sums[0] += numbers[i]
-    return (sums[0] + sums[1]) + (sums[2] + sums[3])
-
-
 cdef inline void average_groups(const Sizes* sizes, double* sums) noexcept nogil:
     """Turn sums over the positions, (C), into the mean of each group, at each of its channels."""
     cdef Py_ssize_t K = sizes.K, group, c
     cdef double mean
     for group in range(sizes.G):
-        mean = total_of(sums + group * K, K) / (sizes.P * K)
+        mean = dot(K, sums + group * K, NULL) / (sizes.P * K)
         for c in range(group * K, (group + 1) * K):
             sums[c] = mean
 
@@ -140,7 +128,8 @@ def groupnorm_backward(
     g = gamma dy; the means are those of each group of each sample.
     """
     cdef Sizes sizes
-    cdef Py_ssize_t part, parts, size, c
+    cdef Py_ssize_t part, parts = min(x.shape[0], <Py_ssize_t> MAX_PARTS), size, n, c
+    cdef FpMode mode
     cdef double* sums
     cdef double* scratch
     check_arrays(&sizes, x.shape, mean.shape, scale.shape, gamma.shape, dy.shape, num_threads)
@@ -151,18 +140,16 @@ def groupnorm_backward(
     dbeta[:] = 0
     if sizes.N * sizes.P * sizes.C == 0:
         return
-    parts, size = min(sizes.N, <Py_ssize_t> MAX_PARTS), 2 * sizes.C
-    sums = <double*> room(((parts + 3 * num_threads) * size) * sizeof(double))
+    size = 2 * sizes.C
+    sums = <double*> room((parts + 3 * num_threads) * size * sizeof(double))
     scratch = sums + parts * size
     memset(sums, 0, parts * size * sizeof(double))
-    cdef FpMode mode = 0
-    with nogil, parallel(num_threads=num_threads):
+    for part in prange(parts, num_threads=num_threads, nogil=True, schedule='static'):
         mode = flush_to_zero()
-        for part in prange(parts, schedule='static'):
-            gradients_of_part(
-                &sizes, part_start(sizes.N, part, parts), part_start(sizes.N, part + 1, parts), &x[0, 0, 0, 0],
-                &mean[0, 0], &scale[0, 0], &gamma[0], &dy[0, 0, 0, 0], &dx[0, 0, 0, 0], sums + part * size,
-                scratch + 3 * threadid() * size)
+        for n in range(part_start(sizes.N, part, parts), part_start(sizes.N, part + 1, parts)):
+            gradients_of_sample(
+                &sizes, &x[n, 0, 0, 0], &mean[n, 0], &scale[n, 0], &gamma[0], &dy[n, 0, 0, 0], &dx[n, 0, 0, 0],
+                sums + part * size, scratch + 3 * threadid() * size)
         restore_mode(mode)
     for part in range(1, parts):
         for c in range(size):
@@ -173,25 +160,6 @@ def groupnorm_backward(
     free(sums)
 
 
-cdef void gradients_of_part(
-    const Sizes* sizes, Py_ssize_t first, Py_ssize_t last,
-    const floating* x,                       # IN   (N, P, C)
-    const floating* mean,                    # IN   (N, G)
-    const floating* scale,                   # IN   (N, G)
-    const floating* gamma,                   # IN   (C)
-    const floating* dy,                      # IN   (N, P, C)
-    floating* dx,                            # OUT  (N, P, C) of the samples from first to last
-    double* sums,                            # OUT  (2, C) of the part: what dgamma and dbeta get is added
-    double* scratch,                         # OUT  (6, C)
-) noexcept nogil:
-    cdef Py_ssize_t n, c, C = sizes.C, size = sizes.P * sizes.C
-    for n in range(first, last):
-        gradients_of_sample(
-            sizes, x + n * size, mean + n * sizes.G, scale + n * sizes.G, gamma, dy + n * size, dx + n * size, scratch)
-        for c in range(2 * C):
-            sums[c] += scratch[c]
-
-
 cdef void gradients_of_sample(
     const Sizes* sizes,
     const floating* x,                       # IN   (P, C)
@@ -200,7 +168,8 @@ cdef void gradients_of_sample(
     const floating* gamma,                   # IN   (C)
     const floating* dy,                      # IN   (P, C)
     floating* dx,                            # OUT  (P, C)
-    double* scratch,                         # OUT  (6, C) first the sums of dy z, and of dy
+    double* sums,                            # IN, OUT  (2, C): what dgamma and dbeta get is added
+    double* scratch,                         # SCRATCH  (6, C)
 ) noexcept nogil:
     cdef Py_ssize_t P = sizes.P, C = sizes.C, K = sizes.K, p, c, group
     cdef double* products = scratch
@@ -209,7 +178,7 @@ cdef void gradients_of_sample(
     cdef double* of_dy = scratch + 3 * C
     cdef double* shifts = scratch + 4 * C
     cdef double* of_x = scratch + 5 * C
-    cdef double gradient, root
+    cdef double gradient, root, mean_of_g, mean_of_gz
     memset(scratch, 0, 2 * C * sizeof(double))
     for group in range(sizes.G):
         for c in range(group * K, (group + 1) * K):
@@ -220,18 +189,17 @@ cdef void gradients_of_sample(
             products[c] += gradient * (x[p * C + c] - means[c])
             gradients[c] += gradient
     for group in range(sizes.G):
-        for c in range(group * K, (group + 1) * K):
-            products[c] *= scale[group]
-            shifts[c] = gamma[c] * gradients[c]
-            of_x[c] = gamma[c] * products[c]
-    average_groups(sizes, shifts)
-    average_groups(sizes, of_x)
-    for group in range(sizes.G):
         root = scale[group]
         for c in range(group * K, (group + 1) * K):
-            of_dy[c] = root * gamma[c]
-            shifts[c] *= root
-            of_x[c] *= root * root
+            products[c] *= root
+            shifts[c] = gamma[c] * gradients[c]
+            of_x[c] = gamma[c] * products[c]
+        mean_of_g = dot(K, shifts + group * K, NULL) / (P * K)
+        mean_of_gz = dot(K, of_x + group * K, NULL) / (P * K)
+        for c in range(group * K, (group + 1) * K):
+            of_dy[c], shifts[c], of_x[c] = root * gamma[c], root * mean_of_g, root * root * mean_of_gz
+    for c in range(2 * C):
+        sums[c] += scratch[c]
     for p in range(P):
         for c in range(C):
             dx[p * C + c] = <floating> (of_dy[c] * dy[p * C + c] - shifts[c] - (x[p * C + c] - means[c]) * of_x[c])

@@ -1,4 +1,4 @@
-"""Image augmentation: resampling by affine maps and displacements, fields of elastic distortion, random erasing."""
+"""Image augmentation: resampling by affine maps and displacements, fields of elastic distortion."""
 
 import numpy as np
 
@@ -25,10 +25,10 @@ def resample(x, y, matrices, displacements, outside, fill, num_threads):
         period = np.maximum(2 * (np.array([H, W], x.dtype) - 1), 1).reshape(2, 1, 1)
         places -= period * np.floor(places / period)
         places = np.minimum(places, period - places)
-    border = {'constant_values': fill} if outside == 'fill' else {'mode': 'edge'}
-    bordered = np.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)), **border)
-    last = np.array([H + 1, W + 1], x.dtype).reshape(2, 1, 1)
-    places = np.fmin(np.fmax(places + 1, 0), last)  # of a NaN and a number, the number
+    bordered = np.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)), constant_values=fill)
+    border = 1 if outside == 'fill' else 0
+    last = np.array([H + border, W + border], x.dtype).reshape(2, 1, 1)
+    places = np.fmin(np.fmax(places + 1, 1 - border), last)  # of a NaN and a number, the number
     whole = places.astype(np.intp)
     row_fractions, column_fractions = np.moveaxis(places - whole.astype(x.dtype), 1, 0)[..., None]
     rows, columns = np.moveaxis(whole, 1, 0)
@@ -80,12 +80,3 @@ def _smooth(field, weights, axis):
     for k in range(1, radius + 1):
         smoothed += weights[k] * (padded[radius - k :][:size] + padded[radius + k :][:size])
     return np.moveaxis(smoothed, 0, axis)
-
-
-def erase(x, boxes, key, low, high, num_threads):
-    """Fill each box, as far as it lies in its image, with numbers drawn uniformly from low to high."""
-    top, left, bottom, right = boxes.T[:, :, None, None]
-    rows, columns = np.arange(x.shape[1])[:, None], np.arange(x.shape[2])
-    inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
-    uniform = (random_bits(key, x.size) >> np.uint64(11)) * 2.0**-53
-    x[inside] = (low + (high - low) * uniform.reshape(x.shape))[inside]

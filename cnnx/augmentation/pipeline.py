@@ -2,8 +2,7 @@
 
 Neighbouring augmentations that move pixels are composed, so that an image is interpolated only once: each pixel of the
 result is read at one place of the original, by bilinear interpolation. Where they differ in what lies outside of the
-image, it is interpolated once for each. All random numbers come from a generator that is passed in, by a few calls for
-each batch.
+image, it is interpolated once for each. All random numbers come from a generator that is passed in.
 """
 
 import numpy as np
@@ -12,12 +11,11 @@ from cnnx import kernels
 from cnnx.augmentation.base import InPlace
 from cnnx.augmentation.digit_shapes import DigitShapes
 from cnnx.augmentation.geometric import Affine, Elastic, identities
-from cnnx.augmentation.photometric import Erase
 from cnnx.augmentation.transforms import as_augmentations
 from cnnx.execution.buffers import Buffers
 
 # The time that each kernel takes for one number, in multiply-adds.
-RESAMPLE_WORK, ELASTIC_WORK, ERASE_WORK = 40, 80, 10
+RESAMPLE_WORK, ELASTIC_WORK = 40, 80
 
 
 class Pipeline:
@@ -162,16 +160,8 @@ class _DigitShapes(_InPlace):
         self._augmentation.change(x, numbers, targets)
 
 
-class _Erasing(_InPlace):
-    def change(self, x, numbers, targets, generator, empty):
-        erase = self._augmentation
-        fill, boxes = erase.fill, erase.boxes(numbers, *x.shape[1:3])
-        low, high = fill if isinstance(fill, list) else (fill, fill)
-        kernels.current().erase(x, boxes, _key(generator), low, high, kernels.threads_for(ERASE_WORK * x.size))
-
-
 # Stages of a single augmentation.
-SINGLE = {InPlace: _InPlace, DigitShapes: _DigitShapes, Erase: _Erasing}
+SINGLE = {InPlace: _InPlace, DigitShapes: _DigitShapes}
 
 
 def _key(generator):
