@@ -156,20 +156,14 @@ cdef class ActivationBlock(Block):
 
     cdef activation kind
     cdef double slope
-    cdef void* x
-    cdef void* y
-    cdef void* dy
-    cdef void* dx
     cdef Py_ssize_t size          # of a sample
 
     def __init__(self, str kind, double slope, x, y, dy=None, dx=None):
         self.kind, self.slope = KINDS[kind], slope
-        self.doubles = x.itemsize == sizeof(double)
-        self.goes_back = dx is not None
         self.size = x.size // len(x)
-        self.x, self.y, self.dy, self.dx = self.pointer(x), self.pointer(y), self.pointer(dy), self.pointer(dx)
+        self.take(x, y, dy, dx)
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
             run(self, phase, span, <double*> scratch)
         else:

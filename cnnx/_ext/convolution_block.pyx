@@ -65,11 +65,9 @@ cdef class ConvolutionBlock(Block):
         cdef Arrays* a = &self.a
         cdef Shape* s = &a.shape
         cdef size_t size = weights.itemsize
-        self.doubles = size == sizeof(double)
-        self.goes_back = dy is not None
-        a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
-        a.dy, a.dx = self.pointer(dy), self.pointer(dx)
-        a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
+        self.take(x, y, dy, dx, weights, bias, dweights, dbias)
+        a.x, a.weights, a.bias, a.y = self.x, self.weights, self.bias, self.y
+        a.dy, a.dx, a.dweights, a.dbias = self.dy, self.dx, self.dweights, self.dbias
         self.weights_size = weights.size
         s.H, s.W, s.C = x.shape[1:]
         s.P, s.Q, s.F = y.shape[1:]
@@ -79,10 +77,7 @@ cdef class ConvolutionBlock(Block):
         s.pointwise = tuple(window) == ONE_PIXEL and not s.pooled
         if s.pointwise:
             s.H, s.W, s.P, s.Q, s.rows, s.columns = 1, s.H * s.W, 1, s.P * s.Q, 1, s.P * s.Q
-        if self.doubles:
-            self.lay_out(len(y), size, lanes(<double*> NULL))
-        else:
-            self.lay_out(len(y), size, lanes(<float*> NULL))
+        self.lay_out(len(y), size, lanes(<double*> NULL) if self.doubles else lanes(<float*> NULL))
 
     cdef int lay_out(self, Py_ssize_t capacity, Py_ssize_t size, Py_ssize_t width) except -1:
         """Choose the ways to compute, and make room for what they need."""
@@ -157,7 +152,7 @@ cdef class ConvolutionBlock(Block):
         self.partial_bytes = (s.K + 1) * s.wide_F * size
         return 2 * s.image + s.P * s.Q * s.wide_F + s.tile * round_up(s.K, width)
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
             run(&self.a, phase, span, <double*> scratch)
         else:

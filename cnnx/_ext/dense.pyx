@@ -82,21 +82,6 @@ cdef int check(
     return 0
 
 
-cdef struct Arrays:
-    Py_ssize_t I, O
-    Py_ssize_t row                # of transposed weights
-    bint relu, large
-    void* x                       # (N, I)
-    void* weights                 # (I, O)
-    void* bias                    # (O)
-    void* y                       # (N, O)
-    void* dy                      # (N, O)
-    void* dx                      # (N, I), or NULL
-    void* dweights                # (I, O)
-    void* dbias                   # (O)
-    void* transposed              # (O, row)
-
-
 cdef class DenseBlock(Block):
     """y = x weights + bias, then max(0, y) if `relu`; see `cnnx.layers.Dense`.
 
@@ -114,33 +99,30 @@ cdef class DenseBlock(Block):
 
     large_bytes = LARGE_BYTES
 
-    cdef Arrays a
+    cdef Py_ssize_t I, O
+    cdef Py_ssize_t row           # of transposed weights
+    cdef bint relu, large
+    cdef void* transposed         # (O, row)
 
     def __init__(self, x, weights, bias, y, bint relu, dy=None, dx=None, dweights=None, dbias=None):
-        cdef Arrays* a = &self.a
         cdef size_t size = x.itemsize
-        self.doubles = size == sizeof(double)
-        a.I, a.O = x.shape[1], y.shape[1]
-        self.weights_size = a.I * a.O
-        a.relu = relu
-        a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
-        a.dy, a.dx = self.pointer(dy), self.pointer(dx)
-        self.goes_back = dy is not None
-        a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
-        a.large = a.I * a.O * size > LARGE_BYTES
-        a.row = (round_up(a.I * size, CACHE_LINE) // CACHE_LINE | 1) * CACHE_LINE // size
-        a.transposed = self.room(a.O * a.row * size) if dx is not None and not a.large else NULL
-        self.of_batch = a.large
-        self.scratch_bytes = BLOCK * (BLOCK + PADDED) * size if a.large else 0
+        self.take(x, y, dy, dx, weights, bias, dweights, dbias)
+        self.I, self.O, self.relu = x.shape[1], y.shape[1], relu
+        self.weights_size = self.I * self.O
+        self.large = self.of_batch = self.weights_size * size > LARGE_BYTES
+        self.row = (round_up(self.I * size, CACHE_LINE) // CACHE_LINE | 1) * CACHE_LINE // size
+        if dx is not None and not self.large:
+            self.transposed = self.room(self.O * self.row * size)
+        self.scratch_bytes = BLOCK * (BLOCK + PADDED) * size if self.large else 0
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
-            run(&self.a, phase, span, <double*> scratch)
+            run(self, phase, span, <double*> scratch)
         else:
-            run(&self.a, phase, span, <float*> scratch)
+            run(self, phase, span, <float*> scratch)
 
 
-cdef void run(const Arrays* a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
+cdef void run(DenseBlock a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
     if phase == PREPARE:
         prepare(a, span, scratch)
     elif phase == FORWARD:
@@ -155,7 +137,7 @@ cdef void run(const Arrays* a, Phase phase, const Span* span, floating* scratch)
         finish(a, span, scratch)
 
 
-cdef void prepare(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+cdef void prepare(DenseBlock a, const Span* span, const floating* kind) noexcept nogil:
     """Transpose the weights for the backward pass."""
     cdef Py_ssize_t first = part_start(a.I, span.part, span.parts), last = part_start(a.I, span.part + 1, span.parts)
     if span.training and a.transposed != NULL and span.samples >= LEAST_SAMPLES_TO_TRANSPOSE:
@@ -164,7 +146,7 @@ cdef void prepare(const Arrays* a, const Span* span, const floating* kind) noexc
             <floating*> a.transposed + first, a.row)
 
 
-cdef void forward(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+cdef void forward(DenseBlock a, const Span* span, const floating* kind) noexcept nogil:
     cdef Py_ssize_t rows = span.last - span.first, i
     cdef const floating* x = <const floating*> a.x + span.x * a.I
     cdef floating* y = <floating*> a.y + span.y * a.O
@@ -177,7 +159,7 @@ cdef void forward(const Arrays* a, const Span* span, const floating* kind) noexc
             y[i] = 0 if y[i] <= 0 else y[i]
 
 
-cdef void through_relu(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+cdef void through_relu(DenseBlock a, const Span* span, const floating* kind) noexcept nogil:
     """Turn the gradient of ReLU's output into that of its input."""
     cdef const floating* y = <const floating*> a.y + span.y * a.O
     cdef floating* dy = <floating*> a.dy + span.y * a.O
@@ -186,7 +168,7 @@ cdef void through_relu(const Arrays* a, const Span* span, const floating* kind) 
         dy[i] = dy[i] if y[i] > 0 else 0
 
 
-cdef void backward(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+cdef void backward(DenseBlock a, const Span* span, const floating* kind) noexcept nogil:
     cdef Py_ssize_t rows = span.last - span.first
     cdef const floating* dy = <const floating*> a.dy + span.y * a.O
     cdef floating* dx = <floating*> a.dx + span.x * a.I
@@ -204,7 +186,7 @@ cdef void backward(const Arrays* a, const Span* span, const floating* kind) noex
 
 
 cdef void multiply_by_dots(
-    const Arrays* a, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t last, const floating* dy, floating* dx,
+    DenseBlock a, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t last, const floating* dy, floating* dx,
 ) noexcept nogil:
     """Write columns first to last - 1 of dx for some samples."""
     cdef Py_ssize_t n
@@ -213,7 +195,7 @@ cdef void multiply_by_dots(
             last - first, a.O, <const floating*> a.weights + first * a.O, a.O, dy + n * a.O, dx + n * a.I + first)
 
 
-cdef void finish(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+cdef void finish(DenseBlock a, const Span* span, const floating* kind) noexcept nogil:
     """dweights = x, transposed, times dy, for some rows; dbias = sum of dy."""
     cdef Py_ssize_t first = part_start(a.I, span.part, span.parts), last = part_start(a.I, span.part + 1, span.parts)
     cdef Py_ssize_t samples = span.samples, n, o
@@ -242,7 +224,7 @@ cdef void multiply_outer(
             product[i * columns + o] = x[i] * dy[o]
 
 
-cdef void multiply_batch(const Arrays* a, const Span* span, bint backward, floating* scratch) noexcept nogil:
+cdef void multiply_batch(DenseBlock a, const Span* span, bint backward, floating* scratch) noexcept nogil:
     """Write some columns of y, or of dx with those rows of dweights, for all samples."""
     cdef Py_ssize_t samples = span.samples, columns = a.I if backward else a.O, width = panel_columns(scratch)
     cdef Py_ssize_t panels = (columns + width - 1) // width

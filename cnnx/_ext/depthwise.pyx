@@ -110,20 +110,6 @@ cdef struct Pass:
     Py_ssize_t shift              # how far apart what their weights lie over is
 
 
-cdef struct Arrays:
-    Window window
-    Pass forward                  # from x to y
-    Pass backward                 # from dy to dx
-    void* x
-    void* weights
-    void* bias
-    void* y
-    void* dy
-    void* dx
-    void* dweights
-    void* dbias
-
-
 cdef class DepthwiseBlock(Block):
     """Depthwise convolution, a filter to a channel; see `cnnx.layers.Convolutional`.
 
@@ -137,32 +123,29 @@ cdef class DepthwiseBlock(Block):
         dweights, dbias: written, or None where nobody needs them.
     """
 
-    cdef Arrays a
+    cdef Window window
+    cdef Pass forward             # from x to y
+    cdef Pass backward            # from dy to dx
 
     def __init__(self, x, weights, bias, y, window, dy=None, dx=None, dweights=None, dbias=None):
-        cdef Arrays* a = &self.a
         cdef Py_ssize_t[4] image = x.shape
         cdef Py_ssize_t[4] map = y.shape
-        self.doubles = x.itemsize == sizeof(double)
-        self.goes_back = dy is not None
-        a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
-        a.dy, a.dx = self.pointer(dy), self.pointer(dx)
-        a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
-        a.window = as_window(window, True)
-        a.forward = pass_between(True, a.window, image, map, <Taps*> self.room(map[2] * sizeof(Taps)))
-        a.backward = pass_between(False, a.window, map, image, <Taps*> self.room(image[2] * sizeof(Taps)))
-        self.weights_size = a.window.height * a.window.width * image[3]
+        self.take(x, y, dy, dx, weights, bias, dweights, dbias)
+        self.window = as_window(window, True)
+        self.forward = pass_between(True, self.window, image, map, <Taps*> self.room(map[2] * sizeof(Taps)))
+        self.backward = pass_between(False, self.window, map, image, <Taps*> self.room(image[2] * sizeof(Taps)))
+        self.weights_size = self.window.height * self.window.width * image[3]
         if dweights is not None:
             self.partial_bytes = (self.weights_size + image[3]) * x.itemsize
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
-            run(&self.a, phase, span, <double*> span.partial)
+            run(self, phase, span, <double*> span.partial)
         else:
-            run(&self.a, phase, span, <float*> span.partial)
+            run(self, phase, span, <float*> span.partial)
 
 
-cdef void run(const Arrays* a, Phase phase, const Span* span, floating* partial) noexcept nogil:
+cdef void run(DepthwiseBlock a, Phase phase, const Span* span, floating* partial) noexcept nogil:
     cdef Py_ssize_t C = a.forward.C
     if phase == FORWARD:
         forward(a, span, partial)
@@ -173,7 +156,7 @@ cdef void run(const Arrays* a, Phase phase, const Span* span, floating* partial)
             span, a.window.height * a.window.width, C, C, <floating*> a.dweights, <floating*> a.dbias)
 
 
-cdef void forward(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+cdef void forward(DepthwiseBlock a, const Span* span, const floating* kind) noexcept nogil:
     cdef const Pass* work = &a.forward
     cdef Py_ssize_t image = work.H * work.W * work.C, row = work.width * work.C, i, p
     for i in range(span.last - span.first):
@@ -184,7 +167,7 @@ cdef void forward(const Arrays* a, const Span* span, const floating* kind) noexc
 
 
 cdef void backward(
-    const Arrays* a, const Span* span,
+    DepthwiseBlock a, const Span* span,
     floating* partial,            # IN, OUT  (R, S, 1, C), then (C): dweights and dbias, added to
 ) noexcept nogil:
     cdef const Pass* work = &a.backward

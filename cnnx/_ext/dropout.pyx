@@ -79,24 +79,18 @@ cdef class DropoutBlock(Block):
 
     cdef uint64_t key
     cdef double rate
-    cdef void* x
-    cdef void* y
-    cdef void* dy
-    cdef void* dx
     cdef Py_ssize_t size          # of a sample
 
     def __init__(self, x, y, dy=None, dx=None):
-        self.doubles = x.itemsize == sizeof(double)
-        self.goes_back = dx is not None
         self.size = x.size // len(x)
-        self.x, self.y, self.dy, self.dx = self.pointer(x), self.pointer(y), self.pointer(dy), self.pointer(dx)
+        self.take(x, y, dy, dx)
 
     def draw(self, uint64_t key, double rate):
         """Set which numbers of the next batch are dropped, forward and backward."""
         check_rate(rate)
         self.key, self.rate = key, rate
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if phase == FORWARD:
             self.drop_span(span, self.x, span.x, self.y, span.y)
         elif phase == BACKWARD:

@@ -50,17 +50,11 @@ cdef class InterpolationBlock(Block):
 
     cdef Axis[2] forward_axes     # rows and columns
     cdef Axis[2] backward_axes
-    cdef void* x
-    cdef void* y
-    cdef void* dy
-    cdef void* dx
     cdef Py_ssize_t C
 
     def __init__(self, rows, columns, x, y, dy=None, dx=None):
         cdef object dtype = np.dtype(f'f{x.itemsize}')
-        self.doubles = x.itemsize == sizeof(double)
-        self.goes_back = dx is not None
-        self.x, self.y, self.dy, self.dx = self.pointer(x), self.pointer(y), self.pointer(dy), self.pointer(dx)
+        self.take(x, y, dy, dx)
         self.C = x.shape[3]
         for i, matrix in enumerate((rows, columns)):
             self.forward_axes[i] = self.axis(matrix.astype(dtype, order='C'))
@@ -81,7 +75,7 @@ cdef class InterpolationBlock(Block):
                 find_band(axis.before, <const float*> axis.matrix + i * axis.before, axis.bands + 2 * i)
         return axis
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
             run(self, phase, span, <double*> scratch)
         else:

@@ -41,18 +41,14 @@ cdef class AddBlock(Block):
 
     cdef void** xs
     cdef void** dxs
-    cdef void* y
-    cdef void* dy
     cdef Py_ssize_t count, size
 
     def __init__(self, xs, y, dy=None, dxs=()):
         self.count, self.size = len(xs), y.size // len(y)
-        self.doubles = y.itemsize == sizeof(double)
-        self.goes_back = dy is not None
-        self.y, self.dy = self.pointer(y), self.pointer(dy)
+        self.take(xs[0], y, dy, dy)
         self.xs, self.dxs = pointers(self, xs), pointers(self, dxs or [None] * len(xs))
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         cdef size_t sample = self.size * (sizeof(double) if self.doubles else sizeof(float))
         cdef Py_ssize_t i
         for i in range(self.count):
@@ -72,17 +68,15 @@ cdef class ForkBlock(Block):
         others: arrays like dy, written by the others, in the order in which they are added.
     """
 
-    cdef void* dy
     cdef void** others
     cdef Py_ssize_t count, size
 
     def __init__(self, dy, others):
         self.count, self.size = len(others), dy.size // len(dy)
-        self.doubles = dy.itemsize == sizeof(double)
-        self.goes_back = True
-        self.dy, self.others = self.pointer(dy), pointers(self, others)
+        self.take(dy, None, dy, dy)
+        self.others = pointers(self, others)
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         cdef Py_ssize_t i
         for i in range(self.count if phase == BACKWARD else 0):
             add(self, span, self.size, self.dy, self.others[i], self.dy)
@@ -101,8 +95,6 @@ cdef class ConcatenateBlock(Block):
 
     cdef void** xs
     cdef void** dxs
-    cdef char* y
-    cdef char* dy
     cdef Py_ssize_t count
     cdef Py_ssize_t rows          # of a sample, which stand apart in each x
     cdef size_t* sizes            # (count) bytes of a row of each x
@@ -110,19 +102,18 @@ cdef class ConcatenateBlock(Block):
 
     def __init__(self, xs, y, Py_ssize_t axis, dy=None, dxs=()):
         self.count, self.rows = len(xs), math.prod(y.shape[1:axis])
-        self.goes_back = dy is not None
-        self.y, self.dy = <char*> self.pointer(y), <char*> self.pointer(dy)
+        self.take(xs[0], y, dy, dy)
         self.xs, self.dxs = pointers(self, xs), pointers(self, dxs or [None] * len(xs))
         self.sizes = <size_t*> self.room(len(xs) * sizeof(size_t))
         for i, x in enumerate(xs):
             self.sizes[i] = math.prod(x.shape[axis:]) * x.itemsize
             self.row += self.sizes[i]
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if phase == FORWARD:
-            self.copy(span, self.y, self.xs, False)
+            self.copy(span, <char*> self.y, self.xs, False)
         elif phase == BACKWARD:
-            self.copy(span, self.dy, self.dxs, True)
+            self.copy(span, <char*> self.dy, self.dxs, True)
 
     cdef void copy(self, const Span* span, char* whole, void** parts, bint back) noexcept nogil:
         """Copy the parts into the whole, or back."""

@@ -2,8 +2,8 @@
 
 Letters: N samples; P positions of each, such as pixels; C channels.
 
-Sums are made of tiles of rows of C, in double, and added up tile by tile. Where there are few channels, several rows are
-laid side by side and read as one of `width` numbers.
+Sums are made of tiles of rows of C, in double, and added up tile by tile. Where there are few channels, several rows
+are laid side by side and read as one of `width` numbers.
 """
 
 from libc.math cimport sqrt
@@ -72,8 +72,8 @@ def batchnorm_backward(
 ):
     """dgamma = sum of dy z, z = (x - mean) / sqrt(variance + epsilon); dbeta = sum of dy.
 
-    dx = gamma / sqrt(variance + epsilon) (dy - dbeta / (N P) - z dgamma / (N P)); the two last terms are there where mean
-    and variance are those of the batch, `of_batch`.
+    dx = gamma / sqrt(variance + epsilon) (dy - dbeta / (N P) - z dgamma / (N P)); the two last terms are there where
+    mean and variance are those of the batch, `of_batch`.
     """
     check(x.shape, mean.shape, variance.shape, gamma.shape, gamma.shape, dy.shape, num_threads)
     check(dx.shape, mean.shape, variance.shape, dgamma.shape, dbeta.shape, x.shape, num_threads)
@@ -106,28 +106,22 @@ cdef class NormalizationBlock(Block):
         epsilon: what is added to the variance.
     """
 
-    cdef void* x
-    cdef void* y
     cdef void* mean
     cdef void* variance
-    cdef void* gamma
-    cdef void* beta
     cdef void* wide               # (4, width), of which a pass forward reads three
     cdef Py_ssize_t size          # of a sample
     cdef Py_ssize_t C, width
     cdef double epsilon
 
     def __init__(self, x, y, mean, variance, gamma, beta, double epsilon):
-        self.doubles = x.itemsize == sizeof(double)
+        self.take(x, y, None, None, gamma, beta)
         self.size = x.size // len(x)
         self.C, self.width, self.epsilon = len(mean), wide_row(len(mean)), epsilon
-        self.x, self.y = self.pointer(x), self.pointer(y)
         self.mean, self.variance = self.pointer(mean), self.pointer(variance)
-        self.gamma, self.beta = self.pointer(gamma), self.pointer(beta)
         self.wide = self.room(4 * self.width * sizeof(double))
         self.weights_size = 1
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
             predict(self, phase, span, <double*> self.wide)
         else:
@@ -139,7 +133,7 @@ cdef void predict(NormalizationBlock block, Phase phase, const Span* span, float
     if phase == PREPARE:
         widen_scales(
             block.C, block.width, <const floating*> block.mean, <const floating*> block.variance,
-            <const floating*> block.gamma, <const floating*> block.beta, block.epsilon, wide)
+            <const floating*> block.weights, <const floating*> block.bias, block.epsilon, wide)
     elif phase == FORWARD and block.y != NULL:
         normalize(
             (span.last - span.first) * block.size, block.width, <const floating*> block.x + span.x * block.size,
@@ -161,23 +155,18 @@ cdef class BatchNormalizationBlock(NormalizationBlock):
     """
 
     cdef bint moves
-    cdef void* dy
-    cdef void* dx
-    cdef void* dgamma
-    cdef void* dbeta
 
     def __init__(
         self, x, y, gamma, beta, mean, variance, double epsilon, dy=None, dx=None, dgamma=None, dbeta=None,
         bint moves=True,
     ):
         super().__init__(x, y, mean, variance, gamma, beta, epsilon)
-        self.dy, self.dx = self.pointer(dy), self.pointer(dx)
-        self.dgamma, self.dbeta = self.pointer(dgamma), self.pointer(dbeta)
-        self.of_batch, self.goes_back, self.moves = True, dy is not None, moves
+        self.take(x, y, dy, dx, gamma, beta, dgamma, dbeta)
+        self.of_batch, self.moves = True, moves
         self.partial_bytes = (1 + 4 * self.C) * sizeof(double)
         self.scratch_bytes = (2 * self.C + 2 * self.width) * sizeof(double)
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
             train(self, phase, span, <double*> self.wide, <double*> scratch)
         else:
@@ -259,8 +248,8 @@ cdef void join_gradients(BatchNormalizationBlock block, const Span* span, floati
     cdef Py_ssize_t C = block.C, size = 1 + 4 * C, task, c
     cdef double* gradients = <double*> span.partial + 1 + 2 * C
     cdef const floating* variance = <const floating*> block.variance
-    cdef floating* dgamma = <floating*> block.dgamma
-    cdef floating* dbeta = <floating*> block.dbeta
+    cdef floating* dgamma = <floating*> block.dweights
+    cdef floating* dbeta = <floating*> block.dbias
     for task in range(1, span.tasks):
         for c in range(2 * C):
             gradients[c] += gradients[task * size + c]
@@ -269,4 +258,4 @@ cdef void join_gradients(BatchNormalizationBlock block, const Span* span, floati
         dbeta[c] = <floating> gradients[C + c]
     widen_factors(
         C, block.width, span.samples * block.size // max(C, 1), <const floating*> block.mean, variance,
-        <const floating*> block.gamma, <const floating*> dgamma, <const floating*> dbeta, block.epsilon, wide)
+        <const floating*> block.weights, <const floating*> dgamma, <const floating*> dbeta, block.epsilon, wide)

@@ -98,17 +98,6 @@ cdef int check_axis(
     return 0
 
 
-cdef struct Pooling:
-    Window window
-    bint average
-    Py_ssize_t H, W, P, Q, C
-    void* x                       # (N, H, W, C)
-    void* y                       # (N, P, Q, C)
-    void* dy                      # (N, P, Q, C)
-    void* dx                      # (N, H, W, C), or NULL
-    int32_t* argmax               # (N, P, Q, C), or NULL where nobody needs it
-
-
 cdef class PoolingBlock(Block):
     """y = the maximum, or the mean, of each window's pixels in the image; see `cnnx.layers.pooling`.
 
@@ -122,32 +111,32 @@ cdef class PoolingBlock(Block):
         argmax: int32 (N, P, Q, C), the place of each maximum in its window; None for an array of the block's own.
     """
 
-    cdef Pooling pooling
+    cdef Window window
+    cdef bint average
+    cdef Py_ssize_t H, W, P, Q, C
+    cdef int32_t* argmax          # (N, P, Q, C), or NULL where nobody needs it
 
     def __init__(self, bint average, x, y, window, dy=None, dx=None, argmax=None):
-        cdef Pooling* s = &self.pooling
-        self.doubles = x.itemsize == sizeof(double)
-        self.goes_back = dx is not None
-        s.average, s.window = average, as_window(window)
-        s.x, s.y, s.dy, s.dx = self.pointer(x), self.pointer(y), self.pointer(dy), self.pointer(dx)
-        s.argmax = <int32_t*> self.pointer(argmax)
-        _, s.H, s.W, s.C = x.shape
-        _, s.P, s.Q, _ = y.shape
+        self.take(x, y, dy, dx)
+        self.average, self.window = average, as_window(window)
+        self.argmax = <int32_t*> self.pointer(argmax)
+        _, self.H, self.W, self.C = x.shape
+        _, self.P, self.Q, _ = y.shape
         if self.goes_back and not average and argmax is None:
-            s.argmax = <int32_t*> self.room(y.size * sizeof(int32_t))
-        self.scratch_bytes = s.Q * s.C * sizeof(int32_t)
+            self.argmax = <int32_t*> self.room(y.size * sizeof(int32_t))
+        self.scratch_bytes = self.Q * self.C * sizeof(int32_t)
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
-            run(&self.pooling, phase, span, <double*> scratch)
+            run(self, phase, span, <double*> scratch)
         else:
-            run(&self.pooling, phase, span, <float*> scratch)
+            run(self, phase, span, <float*> scratch)
 
 
-cdef void run(const Pooling* s, Phase phase, const Span* span, floating* scratch) noexcept nogil:
-    cdef Py_ssize_t row = s.Q * s.C, image = s.H * s.W * s.C, x = span.x * image, y = span.y * s.P * row, i, p
+cdef void run(PoolingBlock s, Phase phase, const Span* span, floating* scratch) noexcept nogil:
+    cdef Py_ssize_t row = s.Q * s.C, image = s.H * s.W * s.C, x = span.x * image, y = span.y * s.P * row, _i, p
     cdef int32_t* argmax = <int32_t*> scratch
-    for i in range(span.last - span.first):
+    for _i in range(span.last - span.first):
         if phase == FORWARD:
             for p in range(s.P):
                 if s.argmax != NULL:
@@ -171,7 +160,7 @@ cdef struct Part:
     Py_ssize_t column, first_column, last_column
 
 
-cdef inline Part part_inside(const Pooling* s, Py_ssize_t p, Py_ssize_t q) noexcept nogil:
+cdef inline Part part_inside(PoolingBlock s, Py_ssize_t p, Py_ssize_t q) noexcept nogil:
     cdef const Window* w = &s.window
     cdef Part part
     part.row = p * w.stride_height - w.pad_top
@@ -186,7 +175,7 @@ cdef inline Py_ssize_t pixels_of(Part part) noexcept nogil:
 
 
 cdef void pool_row(
-    const Pooling* s, Py_ssize_t p,
+    PoolingBlock s, Py_ssize_t p,
     const floating* x,                       # IN   (H, W, C)
     floating* y,                             # OUT  (Q, C), row p
     int32_t* argmax,                         # OUT  (Q, C), row p
@@ -204,7 +193,7 @@ cdef void pool_row(
 
 
 cdef void route_sample(
-    const Pooling* s,
+    PoolingBlock s,
     const floating* dy,                      # IN   (P, Q, C)
     const int32_t* argmax,                   # IN   (P, Q, C)
     floating* dx,                            # OUT  (H, W, C)
@@ -229,7 +218,7 @@ cdef void route_sample(
 
 
 cdef void average_row(
-    const Pooling* s, Py_ssize_t p,
+    PoolingBlock s, Py_ssize_t p,
     const floating* x,                       # IN   (H, W, C)
     floating* y,                             # OUT  (Q, C), row p
 ) noexcept nogil:
@@ -243,7 +232,7 @@ cdef void average_row(
 
 
 cdef void spread_sample(
-    const Pooling* s,
+    PoolingBlock s,
     const floating* dy,                      # IN   (P, Q, C)
     floating* dx,                            # OUT  (H, W, C)
 ) noexcept nogil:

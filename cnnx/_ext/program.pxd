@@ -41,10 +41,20 @@ cdef class Block:
     cdef size_t partial_bytes     # what it needs for each task of a backward pass
     cdef Py_ssize_t weights_size  # how many numbers are prepared and finished
     cdef char* partials
+    # What `take` keeps: a layer's arrays and their gradients, or NULL.
+    cdef void* x
+    cdef void* y
+    cdef void* dy
+    cdef void* dx
+    cdef void* weights
+    cdef void* bias
+    cdef void* dweights
+    cdef void* dbias
 
+    cdef int take(self, x, y, dy, dx, weights=*, bias=*, dweights=*, dbias=*) except -1
     cdef void* pointer(self, array) except? NULL
     cdef void* room(self, size_t size) except NULL
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil
 
 
 cdef int run_alone(Block block, Py_ssize_t samples, bint backward, int num_threads) except -1

@@ -53,6 +53,15 @@ cdef class Block:
     def __cinit__(self, *arguments, **settings):
         self._arrays = []
 
+    cdef int take(self, x, y, dy, dx, weights=None, bias=None, dweights=None, dbias=None) except -1:
+        """Keep a layer's arrays, or None: a block without gradients to write has no backward pass."""
+        self.doubles = x.itemsize == sizeof(double)
+        self.goes_back = dx is not None or dweights is not None
+        self.x, self.y, self.dy, self.dx = self.pointer(x), self.pointer(y), self.pointer(dy), self.pointer(dx)
+        self.weights, self.bias = self.pointer(weights), self.pointer(bias)
+        self.dweights, self.dbias = self.pointer(dweights), self.pointer(dbias)
+        return 0
+
     cdef void* pointer(self, array) except? NULL:
         """Return where an array's numbers stand, and keep it alive; NULL for None."""
         if array is None:
@@ -64,7 +73,7 @@ cdef class Block:
         """Return aligned memory for the block's own use, all zero."""
         return aligned(size, self._arrays)
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         """Do a phase's work; nothing where the block has none."""
 
 
@@ -109,7 +118,7 @@ cdef class Gather(Block):
                 raise IndexError(f'expected places of {self.rows} samples, got {places[i]}')
         return 0
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         cdef Py_ssize_t i
         if phase != FORWARD or self.source == NULL:
             return
@@ -340,7 +349,7 @@ cdef void run_part(
     span.part, span.parts = part, parts
     span.partial, span.partial_bytes = block.partials, block.partial_bytes
     if block.goes_back or phase == PREPARE or phase == JOIN_X:
-        block.run(phase, &span, scratch)
+        block.run_phase(phase, &span, scratch)
 
 
 cdef void run_tasks(
@@ -393,7 +402,7 @@ cdef inline void run_span(Block block, Phase phase, Span* span, Py_ssize_t threa
     span.partial, span.partial_bytes = block.partials + span.task * block.partial_bytes, block.partial_bytes
     if span.fresh and phase == BACKWARD and block.partial_bytes > 0:
         memset(span.partial, 0, block.partial_bytes)
-    block.run(phase, span, scratch)
+    block.run_phase(phase, span, scratch)
 
 
 cdef int run_alone(Block block, Py_ssize_t samples, bint backward, int num_threads) except -1:

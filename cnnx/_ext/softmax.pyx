@@ -1,4 +1,4 @@
-"""Softmax, and softmax with cross-entropy as one step, which is numerically stable: kernels, and a classifier's last block.
+"""Softmax, and softmax with cross-entropy as one numerically stable step: kernels, and a classifier's last block.
 
 Letters: N samples, one row each; C classes.
 """
@@ -157,7 +157,7 @@ cdef class CrossEntropyBlock(Block):
             right += self.right[n]
         return total, right
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         cdef Py_ssize_t n
         for n in range(span.first, span.last if phase == FORWARD else span.first):
             if self.doubles:
@@ -206,18 +206,15 @@ cdef class SoftmaxBlock(Block):
         x, y: (N, ..., classes).
     """
 
-    cdef void* x
-    cdef void* y
     cdef Py_ssize_t rows          # of a sample
     cdef Py_ssize_t classes
 
     def __init__(self, x, y):
-        self.doubles = x.itemsize == sizeof(double)
+        self.take(x, y, None, None)
         self.classes = x.shape[x.ndim - 1]
         self.rows = x.size // len(x) // self.classes
-        self.x, self.y = self.pointer(x), self.pointer(y)
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         cdef Py_ssize_t i, C = self.classes, x, y
         for i in range((span.last - span.first) * self.rows if phase == FORWARD else 0):
             x, y = (span.x * self.rows + i) * C, (span.y * self.rows + i) * C

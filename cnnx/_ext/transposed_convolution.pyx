@@ -17,22 +17,6 @@ from cnnx._ext.inline.windows cimport move_windows, strip_rows, strips_in
 from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, PREPARE, Block, Phase, Span
 
 
-cdef struct Arrays:
-    Window window                 # of the convolution from y to x
-    Py_ssize_t H, W, C, P, Q, F, K
-    Py_ssize_t wide_K             # K, rounded up to lanes
-    Py_ssize_t strip              # pixels whose windows are in scratch at a time
-    void* x
-    void* weights
-    void* bias
-    void* y
-    void* dy
-    void* dx
-    void* dweights
-    void* dbias
-    void* filters                 # (C, wide_K): the weights, transposed
-
-
 cdef class TransposedConvolutionBlock(Block):
     """Each pixel of x adds its filters, times itself, to a window of y; see `cnnx.layers.TransposedConvolutional`.
 
@@ -46,36 +30,35 @@ cdef class TransposedConvolutionBlock(Block):
         dweights, dbias: written.
     """
 
-    cdef Arrays a
+    cdef Window window            # of the convolution from y to x
+    cdef Py_ssize_t H, W, C, P, Q, F, K
+    cdef Py_ssize_t wide_K        # K, rounded up to lanes
+    cdef Py_ssize_t strip         # pixels whose windows are in scratch at a time
+    cdef void* filters            # (C, wide_K): the weights, transposed
 
     def __init__(self, x, weights, bias, y, window, dy=None, dx=None, dweights=None, dbias=None):
-        cdef Arrays* a = &self.a
-        cdef Py_ssize_t size = weights.itemsize
-        self.doubles = size == sizeof(double)
-        self.goes_back = dy is not None
-        a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
-        a.dy, a.dx = self.pointer(dy), self.pointer(dx)
-        a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
-        a.window = as_window(window)
-        a.H, a.W, a.C = x.shape[1:]
-        a.P, a.Q, a.F = y.shape[1:]
-        a.K = a.window.height * a.window.width * a.F
-        a.wide_K = round_up(a.K, lanes(<double*> NULL) if self.doubles else lanes(<float*> NULL))
-        a.strip = strip_rows(a.K, size)
-        a.filters = self.room(a.C * a.wide_K * size)
-        self.weights_size = weights.size
-        self.scratch_bytes = a.strip * a.K * size
-        if dy is not None:
-            self.partial_bytes = (weights.size + a.F) * size
+        cdef Py_ssize_t size = x.itemsize
+        self.take(x, y, dy, dx, weights, bias, dweights, dbias)
+        self.window = as_window(window)
+        self.H, self.W, self.C = x.shape[1:]
+        self.P, self.Q, self.F = y.shape[1:]
+        self.K = self.window.height * self.window.width * self.F
+        self.wide_K = round_up(self.K, lanes(<double*> NULL) if self.doubles else lanes(<float*> NULL))
+        self.strip = strip_rows(self.K, size)
+        self.filters = self.room(self.C * self.wide_K * size)
+        self.weights_size = self.K * self.C
+        self.scratch_bytes = self.strip * self.K * size
+        if self.goes_back:
+            self.partial_bytes = (self.weights_size + self.F) * size
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
-            run(&self.a, phase, span, <double*> scratch)
+            run(self, phase, span, <double*> scratch)
         else:
-            run(&self.a, phase, span, <float*> scratch)
+            run(self, phase, span, <float*> scratch)
 
 
-cdef void run(const Arrays* a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
+cdef void run(TransposedConvolutionBlock a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
     cdef Py_ssize_t first, last
     if phase == PREPARE:
         first, last = part_start(a.K, span.part, span.parts), part_start(a.K, span.part + 1, span.parts)
@@ -89,7 +72,7 @@ cdef void run(const Arrays* a, Phase phase, const Span* span, floating* scratch)
         finish(a, span, <floating*> span.partial)
 
 
-cdef void forward(const Arrays* a, const Span* span, floating* windows) noexcept nogil:
+cdef void forward(TransposedConvolutionBlock a, const Span* span, floating* windows) noexcept nogil:
     cdef Py_ssize_t image = a.H * a.W, map = a.P * a.Q, n, i, t, first, last
     cdef const floating* no_bias = NULL
     cdef const floating* x
@@ -109,7 +92,7 @@ cdef void forward(const Arrays* a, const Span* span, floating* windows) noexcept
 
 
 cdef void backward(
-    const Arrays* a, const Span* span,
+    TransposedConvolutionBlock a, const Span* span,
     floating* windows,            # SCRATCH  (strip, K)
     floating* partial,            # IN, OUT  (K, C), then (F): dweights and dbias, added to
 ) noexcept nogil:
@@ -139,10 +122,10 @@ cdef void backward(
                     <floating*> a.dx + ((span.x + n) * image + first) * a.C, a.C, no_bias, False)
 
 
-cdef void finish(const Arrays* a, const Span* span, floating* partials) noexcept nogil:
+cdef void finish(TransposedConvolutionBlock a, const Span* span, floating* partials) noexcept nogil:
     """Add up the gradients of all tasks, in order, for some of the weights."""
-    cdef Py_ssize_t count = a.K * a.C, size = count + a.F
-    cdef Py_ssize_t first = part_start(count, span.part, span.parts), last = part_start(count, span.part + 1, span.parts)
+    cdef Py_ssize_t count = a.K * a.C, size = count + a.F, first = part_start(count, span.part, span.parts)
+    cdef Py_ssize_t last = part_start(count, span.part + 1, span.parts)
     add_up(partials, size, span.tasks, first, last)
     memcpy(<floating*> a.dweights + first, partials + first, (last - first) * sizeof(floating))
     if span.part == 0:

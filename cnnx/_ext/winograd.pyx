@@ -97,25 +97,6 @@ cdef int check(
     return 0
 
 
-cdef struct Arrays:
-    Maps forward                  # from x to y
-    Maps backward                 # from dy, masked by the ReLU, to dx
-    bint relu
-    void* x
-    void* weights
-    void* bias
-    void* y
-    void* dy
-    void* dx
-    void* dweights
-    void* dbias
-    void* filters                 # transformed
-    void* turned                  # (3, 3, F, wide_C), those of the input's gradient
-    void* turned_filters          # and these transformed
-    void* wide_bias               # (wide_F)
-    Py_ssize_t some               # samples whose gradients are masked at a time
-
-
 cdef class WinogradBlock(Block):
     """Convolution by 3 x 3 filters with stride 1, then ReLU if `relu`; see `cnnx.layers.Convolutional`.
 
@@ -137,58 +118,51 @@ cdef class WinogradBlock(Block):
     # training all tiles go through this block before they go on.
     large_bytes = 131072
 
-    cdef Arrays a
+    cdef Maps forward             # from x to y
+    cdef Maps backward            # from dy, masked by the ReLU, to dx
+    cdef bint relu
+    cdef void* filters            # transformed
+    cdef void* turned             # (3, 3, F, wide_C), those of the input's gradient
+    cdef void* turned_filters     # and these transformed
+    cdef void* wide_bias          # (wide_F)
+    cdef Py_ssize_t some          # samples whose gradients are masked at a time
 
     def __init__(self, x, weights, bias, y, window, bint relu, dy=None, dx=None, dweights=None, dbias=None):
-        cdef Arrays* a = &self.a
-        self.doubles = x.itemsize == sizeof(double)
-        a.x, a.weights, a.bias, a.y = self.pointer(x), self.pointer(weights), self.pointer(bias), self.pointer(y)
-        a.dy, a.dx = self.pointer(dy), self.pointer(dx)
-        a.dweights, a.dbias = self.pointer(dweights), self.pointer(dbias)
-        a.relu = relu
-        self.goes_back = dy is not None
-        self.weights_size = 9 * x.shape[3] * y.shape[3]
-        self.of_batch = self.goes_back and self.weights_size * x.itemsize > self.large_bytes
-        if self.doubles:
-            self.lay_out(x.shape, y.shape, window, sizeof(double), lanes(<double*> NULL))
-        else:
-            self.lay_out(x.shape, y.shape, window, sizeof(float), lanes(<float*> NULL))
-
-    cdef int lay_out(self, x, y, window, Py_ssize_t size, Py_ssize_t width) except -1:
-        cdef Arrays* a = &self.a
-        cdef Py_ssize_t H, W, C, P, Q, F, wide_C, wide_F, masked = 0
+        cdef Py_ssize_t H, W, C, P, Q, F, wide_C, wide_F, size = x.itemsize
+        cdef Py_ssize_t width = lanes(<double*> NULL) if size == sizeof(double) else lanes(<float*> NULL)
         cdef Window w = as_window(window)
-        _, H, W, C = x
-        _, P, Q, F = y
-        wide_C, wide_F = round_up(C, width), round_up(F, width)
         if (w.height, w.width, w.stride_height, w.stride_width) != (3, 3, 1, 1):
             strides = w.stride_height, w.stride_width
             raise ValueError(f'window: expected 3 x 3 with stride 1, got {w.height} x {w.width} with {strides}')
-        a.forward = maps_of(H, W, C, C, P, Q, F, w.pad_top, w.pad_left, width, size)
-        a.filters = self.room(filters_size(C, wide_F) * size)
-        a.wide_bias = self.room(wide_F * size)
+        _, H, W, C = x.shape
+        _, P, Q, F = y.shape
+        wide_C, wide_F = round_up(C, width), round_up(F, width)
+        self.take(x, y, dy, dx, weights, bias, dweights, dbias)
+        self.relu = relu
+        self.weights_size = 9 * C * F
+        self.of_batch = self.goes_back and self.weights_size * size > self.large_bytes
+        self.forward = maps_of(H, W, C, C, P, Q, F, w.pad_top, w.pad_left, width, size)
+        self.filters = self.room(filters_size(C, wide_F) * size)
+        self.wide_bias = self.room(wide_F * size)
         # As much as the convolution of dx, where channels and filters change places.
-        self.scratch_bytes = scratch_size(&a.forward)
-        if a.dy != NULL:
-            a.some = max(1, a.forward.group // max(1, a.forward.tile_rows * a.forward.tile_columns))
-            masked = a.some * P * Q * wide_F
+        self.scratch_bytes = scratch_size(&self.forward) * size
+        if self.goes_back:
+            self.some = max(1, self.forward.group // max(1, self.forward.tile_rows * self.forward.tile_columns))
             self.partial_bytes = (9 * C + 1) * wide_F * size
-            self.scratch_bytes += filters_size(C, wide_F)
-        if a.dx != NULL:
-            a.backward = maps_of(P, Q, F, wide_F, H, W, C, 2 - w.pad_top, 2 - w.pad_left, width, size)
-            a.turned = self.room(9 * F * wide_C * size)
-            a.turned_filters = self.room(filters_size(F, wide_C) * size)
-        self.scratch_bytes = (self.scratch_bytes + masked) * size
-        return 0
+            self.scratch_bytes += (filters_size(C, wide_F) + self.some * P * Q * wide_F) * size
+        if dx is not None:
+            self.backward = maps_of(P, Q, F, wide_F, H, W, C, 2 - w.pad_top, 2 - w.pad_left, width, size)
+            self.turned = self.room(9 * F * wide_C * size)
+            self.turned_filters = self.room(filters_size(F, wide_C) * size)
 
-    cdef void run(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
+    cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
         if self.doubles:
-            run(&self.a, phase, span, <double*> scratch)
+            run(self, phase, span, <double*> scratch)
         else:
-            run(&self.a, phase, span, <float*> scratch)
+            run(self, phase, span, <float*> scratch)
 
 
-cdef void run(const Arrays* a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
+cdef void run(WinogradBlock a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
     if phase == PREPARE and a.weights != NULL:
         prepare(a, span, scratch)
     elif phase == FORWARD:
@@ -200,7 +174,7 @@ cdef void run(const Arrays* a, Phase phase, const Span* span, floating* scratch)
             span, 9 * a.forward.C, a.forward.F, a.forward.wide_F, <floating*> a.dweights, <floating*> a.dbias)
 
 
-cdef void prepare(const Arrays* a, const Span* span, const floating* kind) noexcept nogil:
+cdef void prepare(WinogradBlock a, const Span* span, const floating* kind) noexcept nogil:
     """Transform the filters, for the backward pass those of the input's gradient too."""
     cdef const Maps* m = &a.forward
     cdef Py_ssize_t first = part_start(m.F, span.part, span.parts), last = part_start(m.F, span.part + 1, span.parts)
@@ -215,14 +189,14 @@ cdef void prepare(const Arrays* a, const Span* span, const floating* kind) noexc
             m.F, m.wide_C, m.wide_C, first, last, <const floating*> a.turned, <floating*> a.turned_filters)
 
 
-cdef void forward(const Arrays* a, const Span* span, floating* scratch) noexcept nogil:
+cdef void forward(WinogradBlock a, const Span* span, floating* scratch) noexcept nogil:
     cdef const Maps* m = &a.forward
     convolve(
         m, span.last - span.first, <const floating*> a.x + span.x * m.H * m.W * m.C, <const floating*> a.filters,
         <const floating*> a.wide_bias, a.relu, <floating*> a.y + span.y * m.P * m.Q * m.F, scratch)
 
 
-cdef void backward(const Arrays* a, const Span* span, floating* scratch) noexcept nogil:
+cdef void backward(WinogradBlock a, const Span* span, floating* scratch) noexcept nogil:
     cdef const Maps* m = &a.forward
     # (3, 3, C, wide_F), then (wide_F): dweights and dbias, added to.
     cdef floating* partial = <floating*> span.partial
@@ -251,4 +225,3 @@ cdef void backward(const Arrays* a, const Span* span, floating* scratch) noexcep
         first += some
     if a.dweights != NULL:
         add_filter_gradients(m.C, m.wide_F, <const floating*> dfilters, partial)
-

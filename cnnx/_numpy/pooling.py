@@ -7,8 +7,8 @@ Letters: N samples; H, W rows and columns of the input; P, Q rows and columns of
 
 import numpy as np
 
-from cnnx._util.validation import MAX_SIZE
 from cnnx._numpy.program import Block
+from cnnx._util.validation import MAX_SIZE
 
 
 def check_pooling(window, image, positions):

@@ -1,9 +1,10 @@
-"""Depthwise convolution: the compiled kernels, on each tier, against their NumPy twins."""
+"""Depthwise convolution: the compiled kernels and their block, on each tier, against their NumPy twins."""
 
 import importlib
 
 import numpy as np
 import pytest
+from block_cases import Depthwise, check
 from hypothesis import given
 from hypothesis import strategies as st
 from tiers import every_tier
@@ -47,3 +48,18 @@ def test_any_depthwise_convolution(tier, data):
     tolerance = 2e-5 if dtype == 'float32' else 1e-12
     for ours, expected in zip(*found, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=tolerance, atol=tolerance * max(1, np.abs(expected).max()))
+
+
+@every_tier
+@given(data=st.data())
+def test_any_block(tier, data):
+    draw, small, pair = data.draw, st.integers(1, 4), st.tuples(st.integers(1, 3), st.integers(1, 3))
+    kernel, dilation, padding = draw(st.tuples(small, small)), draw(pair), draw(st.sampled_from(['same', 'valid']))
+    covered = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    image = tuple(draw(st.integers(1, 14)) for _ in range(2))
+    image = image if padding == 'same' else tuple(map(max, image, covered))
+    case = Depthwise(
+        image, draw(st.integers(1, 40)), kernel, draw(pair), padding, dilation, draw(st.booleans()),
+        draw(st.integers(1, 14)), draw(st.sampled_from(['float32', 'float64'])),
+    )  # fmt: skip
+    check(tier, case, draw(st.integers(0, 9)), (1, 3), spare=draw(st.integers(0, 3)))
