@@ -53,12 +53,14 @@ class NormalizationBlock(Block):
 class BatchNormalizationBlock(Block):
     """Compute y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with mean and variance of the batch."""
 
-    def __init__(self, x, y, gamma, beta, mean, variance, epsilon, dy=None, dx=None, dgamma=None, dbeta=None):
+    def __init__(
+        self, x, y, gamma, beta, mean, variance, epsilon, dy=None, dx=None, dgamma=None, dbeta=None, moves=True
+    ):
         self.x, self.y, self.dy, self.dx = (
             None if array is None else array.reshape(len(array), -1, len(mean)) for array in (x, y, dy, dx)
         )
         self.gamma, self.beta, self.statistics, self.epsilon = gamma, beta, (mean, variance), epsilon
-        self.gradients = dgamma, dbeta
+        self.gradients, self.moves = (dgamma, dbeta), moves
 
     def forward(self, samples, training):
         x, y = self.x[:samples], self.y[:samples]
@@ -70,4 +72,4 @@ class BatchNormalizationBlock(Block):
             return
         x, dy = self.x[:samples], self.dy[:samples]
         dx = np.empty_like(dy) if self.dx is None else self.dx[:samples]
-        batchnorm_backward(x, *self.statistics, self.gamma, dy, *self.gradients, dx, self.epsilon, True, 1)
+        batchnorm_backward(x, *self.statistics, self.gamma, dy, *self.gradients, dx, self.epsilon, self.moves, 1)
