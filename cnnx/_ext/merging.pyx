@@ -45,7 +45,7 @@ cdef class AddBlock(Block):
 
     def __init__(self, xs, y, dy=None, dxs=()):
         self.count, self.size = len(xs), y.size // len(y)
-        self.take(xs[0], y, dy, dy)
+        self.take(xs[0], y, dy, dy)  # dy for dx: with it there is a backward pass
         self.xs, self.dxs = pointers(self, xs), pointers(self, dxs or [None] * len(xs))
 
     cdef void run_phase(self, Phase phase, const Span* span, char* scratch) noexcept nogil:
@@ -102,7 +102,7 @@ cdef class ConcatenateBlock(Block):
 
     def __init__(self, xs, y, Py_ssize_t axis, dy=None, dxs=()):
         self.count, self.rows = len(xs), math.prod(y.shape[1:axis])
-        self.take(xs[0], y, dy, dy)
+        self.take(xs[0], y, dy, dy)  # dy for dx: with it there is a backward pass
         self.xs, self.dxs = pointers(self, xs), pointers(self, dxs or [None] * len(xs))
         self.sizes = <size_t*> self.room(len(xs) * sizeof(size_t))
         for i, x in enumerate(xs):
