@@ -119,7 +119,7 @@ def test_an_infinite_or_nan_logit_gives_nan(logit):
     assert np.isnan(Softmax().forward(np.array([[logit, 0, 0]]))).all()
 
 
-FAR = np.array([0, 1, -1e4, 1e4, 1e38, -1e38, 3e38, -3e38, np.inf, -np.inf, np.nan], np.float32)
+FAR = np.array([0, 1, -1e4, 1e4, 1e38, 3e38, -3e38, np.inf, -np.inf, np.nan], np.float32)
 
 
 def of_far_logits(smoothing, dtype, fused):
