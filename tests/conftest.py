@@ -37,6 +37,14 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(scope='session', autouse=True)
+def _no_waiting_for_the_disk():
+    """Let files be written without a wait: tests of what is synced watch the call, and no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, 'fsync', lambda descriptor: None)
+        yield
+
+
 @pytest.fixture
 def compiled_kernels():
     """Run a test on the compiled kernels, or skip it where there are none."""
