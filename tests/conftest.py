@@ -18,6 +18,8 @@ settings.register_profile('thorough', deadline=None, max_examples=2000)
 settings.register_profile('torture', deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile(os.environ.get('CNNX_HYPOTHESIS', 'cnnx'))
 
+# Processes of pytest -n share the processors: threads of NumPy would wait for each other.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 # Tests start Python a few hundred times: each would compile all of cnnx again.
 os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
 sys.dont_write_bytecode = False

@@ -169,7 +169,9 @@ def test_a_run_of_a_network_that_branches_stopped_at_any_batch_ends_with_the_sam
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 @pytest.mark.parametrize('kind', KINDS)
-@SOME_OR_ALL
+@pytest.mark.parametrize(
+    'stops', [pytest.param([5], id='one'), pytest.param(STOPS, id='all', marks=pytest.mark.torture)]
+)
 def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kind, stops):
     stop_at_batches(tmp_path, lambda seed=0: network_with(kind, seed), {}, stops)
 
