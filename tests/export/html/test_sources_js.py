@@ -37,11 +37,11 @@ return given.map(({ description, content, x }) => {
 });
 """
 MERGING = {
-    'add': Add(),
-    'multiply': Multiply(),
-    'channels': Concatenate(),
-    'rows': Concatenate(axis=0),
-    'columns': Concatenate(axis=1),
+    'add': Add,
+    'multiply': Multiply,
+    'channels': Concatenate,
+    'rows': lambda: Concatenate(axis=0),
+    'columns': lambda: Concatenate(axis=1),
 }
 
 
@@ -59,7 +59,7 @@ def of_kind(kind):
 def of_merging(merging):
     x = Input((3, 4, 3))
     h = cnnx.Convolutional(3, 1)(x)
-    return cnnx.Network(inputs=x, outputs=merging([x, h]), seed=0)
+    return cnnx.Network(inputs=x, outputs=merging()([x, h]), seed=0)
 
 
 @pytest.fixture(scope='module')
