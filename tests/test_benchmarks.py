@@ -275,6 +275,7 @@ def test_busy_processors_are_kept_busy_and_let_go():
     assert processes[0].poll() is not None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     'CNNX_DATA_DIR' not in os.environ, reason='CNNX_DATA_DIR does not name a folder with the full MNIST'
 )

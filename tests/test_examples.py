@@ -32,8 +32,9 @@ def transfer(compiled_kernels):
 def test_the_loop_by_hand_gives_the_weights_of_train(monkeypatch, capsys):
     by_hand = load('by_hand')
     (x, y), test = preprocess_mnist_data()
-    x, y = x[:70], y[:70]
+    (x, y), test = (x[:70], y[:70]), tuple(each[:200] for each in test)
     monkeypatch.setattr(by_hand, 'preprocess_mnist_data', lambda: ((x, y), test))
+    monkeypatch.setattr(by_hand, 'EPOCHS', 2)
     layers = by_hand.main()
     net = lenet5(seed=0, fused=False, momentum=by_hand.MOMENTUM)
     settings = {'learning_rate': by_hand.LEARNING_RATE, 'batch_size': by_hand.BATCH_SIZE}
@@ -44,7 +45,7 @@ def test_the_loop_by_hand_gives_the_weights_of_train(monkeypatch, capsys):
     *epochs, last = capsys.readouterr().out.splitlines()
     metrics = zip(history['loss'], history['accuracy'], strict=True)
     assert epochs == [f'epoch {n}: loss {loss:.4f}, accuracy {right:.2%}' for n, (loss, right) in enumerate(metrics, 1)]
-    assert last == f'test accuracy: {net.evaluate(*test)["accuracy"]:.2%} of 1000 images'
+    assert last == f'test accuracy: {net.evaluate(*test)["accuracy"]:.2%} of 200 images'
 
 
 @pytest.mark.slow
@@ -79,7 +80,7 @@ def test_a_resnet_keeps_two_stages_and_trains_the_third(transfer):
     assert net.layers[-1].shape == (5,)
 
 
-@pytest.mark.parametrize('network', ['lenet5', 'resnet'])
+@pytest.mark.parametrize('network', ['lenet5', pytest.param('resnet', marks=pytest.mark.slow)])
 def test_the_command_prints_both_ways(transfer, network, capsys):
     transfer.main(['--network', network, '--quick'])
     lines = capsys.readouterr().out.splitlines()
@@ -88,9 +89,13 @@ def test_the_command_prints_both_ways(transfer, network, capsys):
         transfer.main(['--seeds', '0'])
 
 
-def test_classifiers_of_scikit_learn_are_compared(capsys):
+@pytest.mark.parametrize(
+    'names', [['SVC', 'CNNClassifier, one cycle'], pytest.param(None, marks=pytest.mark.slow)], ids=str
+)
+def test_classifiers_of_scikit_learn_are_compared(names, capsys):
     pytest.importorskip('sklearn', reason='needs scikit-learn: pip install "cnnx[sklearn]"')
     example = load('scikit_learn')
+    example.MODELS = {name: example.MODELS[name] for name in names or example.MODELS}
     example.main(['--quick'])
     _, *rows = capsys.readouterr().out.splitlines()
     assert [row[:25].strip() for row in rows] == list(example.MODELS)
@@ -203,11 +208,13 @@ def test_the_frechet_distance_of_known_gaussians(gan):
 
 
 @pytest.mark.parametrize('name', ['first_steps', 'see_it_work'])
-def test_notebooks_have_no_outputs(name):
+def test_notebooks_are_python_without_outputs(name):
     cells = json.loads((EXAMPLES / f'{name}.ipynb').read_text(encoding='utf-8'))['cells']
     code = [cell for cell in cells if cell['cell_type'] == 'code']
     assert code
     assert [cell['id'] for cell in code if cell['outputs'] or cell['execution_count']] == []
+    for cell in code:
+        compile(''.join(cell['source']), cell['id'], 'exec')
 
 
 @pytest.fixture
@@ -229,6 +236,7 @@ def execute(tmp_path, monkeypatch):
     return execute
 
 
+@pytest.mark.slow
 def test_the_first_notebook_runs(execute, tmp_path):
     outputs, pictures = execute('first_steps')
     assert pictures == {'show': 1, 'curves': 1, 'mistakes': 1, 'filters': 2}
@@ -237,6 +245,7 @@ def test_the_first_notebook_runs(execute, tmp_path):
     assert (tmp_path / 'digits.npz').exists()
 
 
+@pytest.mark.slow
 def test_the_notebook_of_pictures_runs(execute, tmp_path):
     outputs, pictures = execute('see_it_work')
     assert pictures == {'probabilities': 1, 'layers': 1, 'occlusion': 1, 'report': 1}
@@ -246,6 +255,7 @@ def test_the_notebook_of_pictures_runs(execute, tmp_path):
     assert right > 900
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('compiled_kernels')
 def test_all_architectures_are_trained_and_compared(capsys):
     example = load('architectures')
@@ -312,7 +322,7 @@ def test_the_elbo_of_a_batch_is_that_of_evaluation():
 
 
 @pytest.mark.usefixtures('compiled_kernels')
-@pytest.mark.parametrize('kind', ['vae', 'denoising'])
+@pytest.mark.parametrize('kind', ['vae', pytest.param('denoising', marks=pytest.mark.slow)])
 def test_an_autoencoder_that_is_resumed_ends_as_one_that_was_not(kind, capsys, tmp_path):
     example = load('autoencoder')
     (x, y), _ = preprocess_mnist_data()
@@ -382,6 +392,7 @@ def detection(compiled_kernels):
     return load('detection')
 
 
+@pytest.mark.slow
 def test_segmentation_learns_draws_and_resumes(segmentation, tmp_path, capsys):
     command = ['--quick', '--network', 'fcn', '--checkpoint-dir', str(tmp_path)]
     figure = segmentation.main([*command, '--plot', str(tmp_path / 'scenes.png')])['fcn']
@@ -399,6 +410,7 @@ def test_segmentation_networks_classify_each_pixel(segmentation):
         assert net.predict(np.zeros((2, 48, 48, 1))).shape == (2, 48, 48, 11), name
 
 
+@pytest.mark.slow
 def test_detection_runs_draws_and_resumes(detection, tmp_path, capsys):
     command = ['--quick', '--epochs', '2', '--checkpoint-dir', str(tmp_path)]
     figures = detection.main([*command, '--plot', str(tmp_path / 'scenes.png')])

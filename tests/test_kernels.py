@@ -81,7 +81,7 @@ def test_threads_are_those_of_openmp_where_ours_are_not_given(openmp, ours, expe
     assert python('import cnnx; print(cnnx.num_threads())', OMP_NUM_THREADS=openmp, **given)[1].strip() == expected
 
 
-@pytest.mark.parametrize('openmp', ['', '0', 'many', '-1'])
+@pytest.mark.parametrize('openmp', ['', 'many', *(pytest.param(n, marks=pytest.mark.slow) for n in ('0', '-1'))])
 def test_without_a_number_each_processor_has_a_thread(openmp):
     code = 'import cnnx; print(cnnx.num_threads() == cnnx.kernels.available_processors())'
     assert python(code, OMP_NUM_THREADS=openmp)[1] == 'True\n'

@@ -445,6 +445,7 @@ def test_a_regressor_continues_and_scales_targets(digits):
 # Tools of scikit-learn, files and processes.
 
 
+@pytest.mark.slow
 def test_searches_in_two_processes_which_share_the_processors(digits, monkeypatch):
     for variable in ('CNNX_NUM_THREADS', 'OMP_NUM_THREADS'):
         monkeypatch.delenv(variable, raising=False)

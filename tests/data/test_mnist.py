@@ -85,7 +85,7 @@ def test_subset_is_the_beginning_of_the_full_data(subset):
             np.testing.assert_array_equal(all_samples[: len(first_samples)], first_samples)
 
 
-@pytest.mark.parametrize('source', ['subset', pytest.param('full data', marks=needs_full_data)])
+@pytest.mark.parametrize('source', ['subset', pytest.param('full data', marks=[needs_full_data, pytest.mark.slow])])
 def test_the_tool_makes_the_very_bytes_of_the_subset(monkeypatch, tmp_path, source):
     spec = importlib.util.spec_from_file_location('make_mnist_subset', REPOSITORY / 'tools' / 'make_mnist_subset.py')
     tool = importlib.util.module_from_spec(spec)

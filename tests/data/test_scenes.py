@@ -107,6 +107,7 @@ def read_connected_parts(net, image, threshold):
     return boxes, probabilities.max(axis=1), probabilities.argmax(axis=1)
 
 
+@pytest.mark.slow
 def test_it_is_not_enough_to_classify_connected_parts():
     scenes, net = make_scenes(*preprocess_mnist_data()[1], 100, seed=0), pretrained('lenet5-mnist')
     for threshold in (0.5, 0.65, 0.7):

@@ -136,7 +136,7 @@ BEFORE = ['0 Dense, input', '0 Dense, weights', '0 Dense, bias', '1 Sigmoid, inp
         (AddedUp, ['2 AddedUp, bias']),
     ],
 )
-@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('dtype', ['float32', pytest.param('float64', marks=pytest.mark.slow)])
 def test_a_planted_mistake_is_found_where_it_is(kind, expected, dtype):
     layers = [Dense(output_size=5), kind()] if kind is Leaking else [kind()]
     if kind is Leaking:

@@ -136,6 +136,7 @@ net.history.plot()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != 'posix', reason='sends a POSIX signal')
 def test_bar_interrupt_and_plot_in_a_notebook(tmp_path, monkeypatch):
     reason = 'needs nbclient, ipykernel and ipywidgets: pip install -e ".[notebook]"'

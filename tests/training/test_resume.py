@@ -30,9 +30,9 @@ from cnnx.training.resume import Run
 N, BATCH, EPOCHS = 22, 8, 3
 BATCHES = 3  # of an epoch
 STOPS = range(1, EPOCHS * BATCHES + 1)
-# By default: after the first batch, one within an epoch, and the last one of an epoch.
+SOME = [1, 5, 6]  # after the first batch, one within an epoch, and the last one of an epoch
 SOME_OR_ALL = pytest.mark.parametrize(
-    'stops', [pytest.param([1, 5, 6], id='some'), pytest.param(STOPS, id='all', marks=pytest.mark.torture)]
+    'stops', [pytest.param(SOME, id='some'), pytest.param(STOPS, id='all', marks=pytest.mark.torture)]
 )
 # A row for each kind of schedule.
 SCHEDULE_ARGUMENTS = {
@@ -106,10 +106,12 @@ def test_every_schedule_and_augmentation_has_a_row():
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 @pytest.mark.parametrize(
-    ('optimizer', 'arguments', 'schedule', 'given', 'shuffle'),
+    ('optimizer', 'arguments', 'schedule', 'given', 'shuffle', 'stops'),
     [
         # By default, each optimizer in full meets one schedule, shuffled, and each schedule one optimizer, in order.
-        pytest.param(optimizer, arguments, kind, given, shuffle, marks=() if default else pytest.mark.torture)
+        pytest.param(
+            optimizer, arguments, kind, given, shuffle, stops, marks=pytest.mark.torture if stops is STOPS else ()
+        )
         for optimizer in OPTIMIZERS
         for arguments in plainest_and_fullest(optimizer)
         for kind in (*SCHEDULES, Custom)
@@ -120,9 +122,12 @@ def test_every_schedule_and_augmentation_has_a_row():
             if shuffle
             else (optimizer, arguments) == ('SGD', {})
         ]
+        for stops in ([SOME, STOPS] if default else [STOPS])
     ],
 )
-def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer, arguments, schedule, given, shuffle):
+def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(
+    tmp_path, optimizer, arguments, schedule, given, shuffle, stops
+):
     schedule = schedule(**given) if schedule is Custom else schedule(0.05, **given)
     options = {'learning_rate': schedule, 'shuffle': shuffle}
 
@@ -131,7 +136,7 @@ def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, optimizer,
         net.compile(net.loss, OPTIMIZERS[optimizer](**arguments))
         return net
 
-    stop_at_batches(tmp_path, network, options)
+    stop_at_batches(tmp_path, network, options, stops)
 
 
 def network_with(kind, seed=0, channels=1):
@@ -152,18 +157,21 @@ def network_with(kind, seed=0, channels=1):
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 @pytest.mark.parametrize('graph', ['residual', 'random'])
-def test_a_run_of_a_network_that_branches_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, graph):
+@SOME_OR_ALL
+def test_a_run_of_a_network_that_branches_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, graph, stops):
     makes = {
         'residual': lambda seed=0: residual(seed, shape=(6, 6, 1)),
         'random': lambda seed=0: random_graph(3, shape=(6, 6, 1), weights=seed),
     }
-    stop_at_batches(tmp_path, makes[graph], {})
+    stop_at_batches(tmp_path, makes[graph], {}, stops)
 
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 @pytest.mark.parametrize('kind', KINDS)
-@SOME_OR_ALL
+@pytest.mark.parametrize(
+    'stops', [pytest.param([5], id='one'), pytest.param(STOPS, id='all', marks=pytest.mark.torture)]
+)
 def test_a_run_with_any_layer_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, kind, stops):
     stop_at_batches(tmp_path, lambda seed=0: network_with(kind, seed), {}, stops)
 
@@ -180,21 +188,22 @@ def test_a_run_with_any_augmentation_stopped_at_any_batch_ends_with_the_same_bit
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
-def test_a_run_with_an_augmentation_of_ones_own_stopped_at_any_batch_ends_with_the_same_bits(tmp_path):
+@SOME_OR_ALL
+def test_a_run_with_an_augmentation_of_ones_own_stopped_at_any_batch_ends_with_the_same_bits(tmp_path, stops):
     def add_noise(images, generator):
         return images + generator.normal(0, 0.1, images.shape)
 
     augment = [Shift(1), add_noise, Flip()]
-    stop_at_batches(tmp_path, lambda seed=0: network_with('Dropout', seed), {'augment': augment})
+    stop_at_batches(tmp_path, lambda seed=0: network_with('Dropout', seed), {'augment': augment}, stops)
 
 
 @POSIX
 @pytest.mark.usefixtures('default_handlers')
 def test_a_run_in_float64_stopped_at_any_batch_ends_with_the_same_bits(tmp_path):
-    stop_at_batches(tmp_path, lambda seed=0: small_network(seed, 'float64'), {})
+    stop_at_batches(tmp_path, lambda seed=0: small_network(seed, 'float64'), {}, SOME)
 
 
-def stop_at_batches(folder, network, options, stops=STOPS):
+def stop_at_batches(folder, network, options, stops):
     """Hold runs that are stopped at a batch, each in turn, and resumed to one that was not."""
     whole = network()
     history = train(whole, **options)

@@ -20,15 +20,16 @@ def logits(net, x):
 def test_the_gradient_is_that_of_the_score_before_the_end(end, classes, fused):
     net, x = classifier(end=end, classes=classes, fused=fused), images(2)
     found = class_gradients(net, x, 1)
-    numeric = np.empty_like(x)
+    places = [*np.ndindex(x.shape)][::5]
+    numeric = []
     column = 1 if classes == 3 else 0
-    for place in np.ndindex(x.shape):
+    for place in places:
         changed = [x.copy(), x.copy()]
         changed[0][place] += STEP
         changed[1][place] -= STEP
         above, below = (logits(net, each)[place[0], column] for each in changed)
-        numeric[place] = (above - below) / (2 * STEP)
-    np.testing.assert_allclose(found.of_input, numeric, rtol=1e-5, atol=1e-9)
+        numeric.append((above - below) / (2 * STEP))
+    np.testing.assert_allclose([found.of_input[place] for place in places], numeric, rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose(found.scores, logits(net, x)[:, column], rtol=1e-12)
     if classes == 1:
         np.testing.assert_allclose(class_gradients(net, x, 0).of_input, -found.of_input)

@@ -37,7 +37,7 @@ def check(pictures, size=28):
             assert found[1] == expected.notes
 
 
-@pytest.mark.parametrize('count', [50, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('count', [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_drawings(count):
     rng = np.random.default_rng(0)
     check([drawing(number % 10, rng, side=120 + number % 40) for number in range(count)])
@@ -45,9 +45,9 @@ def test_drawings(count):
 
 def test_photographs_light_on_dark_and_small_ones():
     rng = np.random.default_rng(1)
-    pictures = [photograph(drawing(number % 10, rng, side=125), rng) for number in range(25)]
-    pictures += [drawing(number % 10, rng, side=36) for number in range(10)]
-    pictures += [drawing(number % 10, rng, side=14) for number in range(10)]
+    pictures = [photograph(drawing(number % 10, rng, side=125), rng) for number in range(10)]
+    pictures += [drawing(number, rng, side=36) for number in range(10)]
+    pictures += [drawing(number, rng, side=14) for number in range(10)]
     check(pictures)
 
 
