@@ -20,10 +20,10 @@
 
 #elif defined(REAL)
 
-/* The first `there` numbers of a row, then zeros; a row that is not the last is read in a whole vector. */
-static ALWAYS_INLINE NAME(vector) NAME(load_row)(const REAL *from, ptrdiff_t there, int last)
+/* The first `there` numbers of a row, then zeros; read in a whole vector where `left` numbers, to the end, allow it. */
+static ALWAYS_INLINE NAME(vector) NAME(load_row)(const REAL *from, ptrdiff_t there, ptrdiff_t left)
 {
-    return last ? NAME(load_some)(from, there) : NAME(first_lanes)(NAME(load)(from), there);
+    return left < WIDTH ? NAME(load_some)(from, there) : NAME(first_lanes)(NAME(load)(from), there);
 }
 
 /* masked[i][f] = dy[i][f] where y[i][f] is positive, or everywhere if y is NULL, and zero after the filters, up to
@@ -39,8 +39,9 @@ static inline void NAME(mask_rows)(
         for (ptrdiff_t i = 0; i < rows; i++) {
             NAME(vector) gradient = none;
             if (there > 0) {
-                const NAME(vector) output = y ? NAME(load_row)(y + i * filters + f, there, i + 1 == rows) : none + 1;
-                gradient = NAME(load_row)(dy + i * filters + f, there, i + 1 == rows);
+                const ptrdiff_t at = i * filters + f, left = rows * filters - at;
+                const NAME(vector) output = y ? NAME(load_row)(y + at, there, left) : none + 1;
+                gradient = NAME(load_row)(dy + at, there, left);
                 gradient = NAME(select)(NAME(greater)(output, none), gradient, none);
             }
             NAME(store)(masked + i * wide + f, gradient);
