@@ -1,4 +1,4 @@
-"""Image augmentation: resampling by affine maps and displacements, fields of elastic distortion.
+"""Image augmentation: resampling by affine maps and displacements, fields of elastic distortion, random erasing.
 
 Letters: N samples; H, W rows and columns of the images; P, Q of the result; C channels.
 """
@@ -275,3 +275,25 @@ cdef inline void widen(
             row = y + (k * spacing + t) * size
             for i in range(size):
                 row[i] = before[i] + fraction * (after[i] - before[i])
+
+
+def erase(
+    floating[:, :, :, ::1] x,                    # IN/OUT  (N, H, W, C)
+    const int32_t[:, ::1] boxes,                 # IN   (N, 4) first row and column, last ones, these not in it
+    uint64_t key,
+    double low,
+    double high,
+    int num_threads,
+):
+    """Fill each box, as far as it lies in its image, with numbers drawn uniformly from low to high."""
+    cdef Py_ssize_t N = x.shape[0], H = x.shape[1], W = x.shape[2], C = x.shape[3]
+    cdef Py_ssize_t n, row, i, first, last, start
+    check_threads(num_threads)
+    check_shape('boxes', boxes.shape, (N, 4))
+    for n in prange(N, num_threads=num_threads, nogil=True, schedule='static'):
+        first, last = max(0, boxes[n, 1]) * C, min(W, boxes[n, 3]) * C
+        for row in range(max(0, boxes[n, 0]), min(H, boxes[n, 2])):
+            start = (n * H + row) * W * C
+            for i in range(first, last):
+                (&x[0, 0, 0, 0])[start + i] = <floating> (
+                    low + (high - low) * (<double> (random_bits(key, start + i) >> 11) * 2.0 ** -53))

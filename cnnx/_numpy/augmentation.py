@@ -1,4 +1,4 @@
-"""Image augmentation: resampling by affine maps and displacements, fields of elastic distortion."""
+"""Image augmentation: resampling by affine maps and displacements, fields of elastic distortion, random erasing."""
 
 import numpy as np
 
@@ -80,3 +80,12 @@ def _smooth(field, weights, axis):
     for k in range(1, radius + 1):
         smoothed += weights[k] * (padded[radius - k :][:size] + padded[radius + k :][:size])
     return np.moveaxis(smoothed, 0, axis)
+
+
+def erase(x, boxes, key, low, high, num_threads):
+    """Fill each box, as far as it lies in its image, with numbers drawn uniformly from low to high."""
+    top, left, bottom, right = boxes.T[:, :, None, None]
+    rows, columns = np.arange(x.shape[1])[:, None], np.arange(x.shape[2])
+    inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+    uniform = (random_bits(key, x.size) >> np.uint64(11)) * 2.0**-53
+    x[inside] = (low + (high - low) * uniform.reshape(x.shape))[inside]

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from cnnx._util.validation import MAX_SIZE, is_number, non_negative, positive
-from cnnx.augmentation.base import InPlace
+from cnnx.augmentation.base import Augmentation, InPlace
 
 # Of a box that is erased: the least fraction of the image, and the largest ratio of its sides.
 LEAST_FRACTION, LARGEST_RATIO = 0.02, 10 / 3
@@ -97,7 +97,7 @@ class Colour(InPlace):
                 x[..., i] += _per_image(changes[:, i, j], before[j]) * before[j]
 
 
-class Erase(InPlace):
+class Erase(Augmentation):
     """Random erasing: fill a box at a random place of some images.
 
     The area of the box is uniform, and so is the logarithm of height / width, from 0.3 to 1 / 0.3. Sides longer than
@@ -128,14 +128,8 @@ class Erase(InPlace):
             raise ValueError(f'fill: expected a finite number, or a pair of them such as (0, 1), got {fill!r}')
         self.fill = [float(end) for end in ends] if isinstance(fill, (tuple, list)) else float(fill)
 
-    def change(self, x, numbers, generator):
-        for image, (top, left, bottom, right) in zip(x, self.boxes(numbers, *x.shape[1:3]).tolist(), strict=True):
-            if bottom > top:
-                box = image[top:bottom, left:right]
-                box[...] = generator.uniform(*self.fill, box.shape) if isinstance(self.fill, list) else self.fill
-
     def boxes(self, numbers, height, width):
-        """Return the box of each sample as (top, left, bottom, right), the last two exclusive, (N, 4) integers.
+        """Return the box of each sample as (top, left, bottom, right), the last two exclusive, (N, 4) int32.
 
         Args:
             numbers: random numbers, at least 0 and less than 1, (self.numbers, N).
@@ -149,9 +143,9 @@ class Erase(InPlace):
         limits = np.array([[height], [width]])
         sides = np.clip(np.rint(sides), 1, limits)
         first = np.floor(corner * (limits - sides + 1))
-        boxes = np.concatenate([first, first + sides]).astype(int)
+        boxes = np.concatenate([first, first + sides]).astype(np.int32)
         boxes[:, chosen >= self.probability] = 0
-        return boxes.T
+        return np.ascontiguousarray(boxes.T)
 
 
 def _per_image(numbers, x):

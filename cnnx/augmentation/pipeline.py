@@ -2,7 +2,8 @@
 
 Neighbouring augmentations that move pixels are composed, so that an image is interpolated only once: each pixel of the
 result is read at one place of the original, by bilinear interpolation. Where they differ in what lies outside of the
-image, it is interpolated once for each. All random numbers come from a generator that is passed in.
+image, it is interpolated once for each. All random numbers come from a generator that is passed in, by a few calls for
+each batch.
 """
 
 import numpy as np
@@ -11,11 +12,12 @@ from cnnx import kernels
 from cnnx.augmentation.base import InPlace
 from cnnx.augmentation.digit_shapes import DigitShapes
 from cnnx.augmentation.geometric import Affine, Elastic, identities
+from cnnx.augmentation.photometric import Erase
 from cnnx.augmentation.transforms import as_augmentations
 from cnnx.execution.buffers import Buffers
 
 # The time that each kernel takes for one number, in multiply-adds.
-RESAMPLE_WORK, ELASTIC_WORK = 40, 80
+RESAMPLE_WORK, ELASTIC_WORK, ERASE_WORK = 40, 80, 10
 
 
 class Pipeline:
@@ -160,8 +162,16 @@ class _DigitShapes(_InPlace):
         self._augmentation.change(x, numbers, targets)
 
 
+class _Erasing(_InPlace):
+    def change(self, x, numbers, targets, generator, empty):
+        erase = self._augmentation
+        fill, boxes = erase.fill, erase.boxes(numbers, *x.shape[1:3])
+        low, high = fill if isinstance(fill, list) else (fill, fill)
+        kernels.current().erase(x, boxes, _key(generator), low, high, kernels.threads_for(ERASE_WORK * x.size))
+
+
 # Stages of a single augmentation.
-SINGLE = {InPlace: _InPlace, DigitShapes: _DigitShapes}
+SINGLE = {InPlace: _InPlace, DigitShapes: _DigitShapes, Erase: _Erasing}
 
 
 def _key(generator):

@@ -79,6 +79,7 @@ KERNELS = {
     'averagepool_backward': ('NPQC', 'NHWC', Window),
     'resample': ('NHWC', 'NHWC', 'pN23', 'pN2HW', st.sampled_from(OUTSIDE), st.floats(-1, 1)),
     'elastic_fields': ('N2HW', 'R', st.integers(1, 6), st.integers(0, 2**64 - 1), st.floats(0, 50)),
+    'erase': ('NHWC', 'iN4', st.integers(0, 2**64 - 1), st.floats(-1, 0), st.floats(0, 1)),
 }
 # Kernels over a table: of how many columns, and the arguments between it and the number of threads.
 TABLE_KERNELS = {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from augmentation_cases import TOLERANCES, changed, images
 
+from cnnx import kernels
 from cnnx.augmentation import Brightness, Colour, Contrast, Erase
 from cnnx.augmentation.pipeline import Pipeline
 
@@ -78,13 +79,15 @@ def test_what_changes_nothing_leaves_every_bit(augmentation, dtype):
 # Erasing
 
 
-def test_a_box_is_filled_and_nothing_else(monkeypatch):
-    boxes = np.array([[1, 2, 3, 5], [0, 0, 0, 0], [0, 8, 9, 10]])
-    monkeypatch.setattr(Erase, 'boxes', lambda *_: boxes)
+@pytest.mark.usefixtures('each_backend')
+def test_a_box_is_filled_and_nothing_else():
     x = images(3)
+    y = x.copy()
+    boxes = np.array([[1, 2, 3, 5], [0, 0, 0, 0], [-5, 8, 99, 99]], np.int32)
+    kernels.current().erase(y, boxes, 1, 5.0, 5.0, 1)
     expected = x.copy()
-    expected[0, 1:3, 2:5] = expected[2, :9, 8:10] = 5
-    np.testing.assert_array_equal(changed(x, [Erase(fill=5)]), expected)
+    expected[0, 1:3, 2:5] = expected[2, :, 8:] = 5
+    np.testing.assert_array_equal(y, expected)
 
 
 def test_boxes_have_the_share_and_the_place_that_is_asked_for():

@@ -43,7 +43,7 @@ def test_an_image_is_interpolated_once_between_erasures():
 
     geometry = [Shift(1), Elastic(), Rotate(1), Scale(0.1), Shear(1)]
     assert stages(geometry) == ['_Resampling']
-    assert stages([*geometry, Erase(), *geometry, Elastic()]) == ['_Resampling', '_InPlace', *['_Resampling'] * 2]
+    assert stages([*geometry, Erase(), *geometry, Elastic()]) == ['_Resampling', '_Erasing', *['_Resampling'] * 2]
     assert stages([]) == []
 
 
