@@ -77,6 +77,7 @@ class Peer:
     def train_in_order(self, order):
         """Train on the samples of these indices, batch by batch, and read the loss of each batch."""
         total = 0.0
+        self.module.train()
         for first in range(0, len(order), self.batch_size):
             index = order[first : first + self.batch_size]
             self.optimizer.zero_grad()
@@ -90,15 +91,14 @@ class Peer:
     def infer(self, count, times=1, batch_size=None):
         """Compute the probabilities of the first samples, several times."""
         x = self.x[:count]
+        self.module.eval()
         for _ in range(times):
             self.predict(x, batch_size or count)
 
     def probabilities(self, count):
         """Return the probabilities of the first samples' classes, (count, ..., classes)."""
         self.module.eval()
-        found = self.torch.cat(self.predict(self.x[:count], count)).movedim(1, -1).numpy()
-        self.module.train()
-        return found
+        return self.torch.cat(self.predict(self.x[:count], count)).movedim(1, -1).numpy()
 
     def predict(self, arranged, batch_size):
         """Return the probabilities of arranged samples, batch by batch, as tensors."""
