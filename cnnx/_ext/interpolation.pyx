@@ -58,7 +58,8 @@ cdef class InterpolationBlock(Block):
         self.C = x.shape[3]
         for i, matrix in enumerate((rows, columns)):
             self.forward_axes[i] = self.axis(matrix.astype(dtype, order='C'))
-            self.backward_axes[i] = self.axis(matrix.T.astype(dtype, order='C'))
+            if self.goes_back:
+                self.backward_axes[i] = self.axis(matrix.T.astype(dtype, order='C'))
         # Images whose columns have been made, and not their rows.
         self.scratch_bytes = max(x.shape[1] * y.shape[2], y.shape[1] * x.shape[2]) * self.C * x.itemsize
 
