@@ -123,9 +123,9 @@ def _checked_threads(n, name):
     return int(n)
 
 
-def threads_for(multiply_adds, least=SERIAL_WORK):
-    """Return the number of threads for so many multiply-adds: one if they are less than `least`."""
-    threads = num_threads() if multiply_adds >= least else 1
+def threads_for(multiply_adds, least=None):
+    """Return the number of threads for so many multiply-adds: one if they are less than `least`, or SERIAL_WORK."""
+    threads = num_threads() if multiply_adds >= (SERIAL_WORK if least is None else least) else 1
     _threads.woken = _threads.woken or threads > 1
     return threads
 

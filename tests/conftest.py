@@ -59,6 +59,15 @@ def compiled_kernels():
     context.__exit__(None, None, None)
 
 
+@pytest.fixture
+def threads(monkeypatch):
+    """Let the test set the number of threads, which then share small work too."""
+    monkeypatch.setattr(cnnx.kernels, 'SERIAL_WORK', 0)
+    monkeypatch.setattr(cnnx.kernels, 'SERIAL_STEP_WORK', 0)
+    monkeypatch.setattr(cnnx.kernels._threads, 'wanted', None)
+    return cnnx.set_num_threads
+
+
 @pytest.fixture(params=['cython', 'numpy'])
 def each_backend(request):
     """Run a test on each backend that is there."""

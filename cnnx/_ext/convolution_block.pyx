@@ -66,6 +66,7 @@ cdef class ConvolutionBlock(Block):
         cdef Shape* s = &a.shape
         cdef size_t size = weights.itemsize
         self.take(x, y, dy, dx, weights, bias, dweights, dbias)
+        self.shares = True
         a.x, a.weights, a.bias, a.y = self.x, self.weights, self.bias, self.y
         a.dy, a.dx, a.dweights, a.dbias = self.dy, self.dx, self.dweights, self.dbias
         self.weights_size = weights.size

@@ -107,7 +107,7 @@ cdef class DenseBlock(Block):
     def __init__(self, x, weights, bias, y, bint relu, dy=None, dx=None, dweights=None, dbias=None):
         cdef size_t size = x.itemsize
         self.take(x, y, dy, dx, weights, bias, dweights, dbias)
-        self.I, self.O, self.relu = x.shape[1], y.shape[1], relu
+        self.I, self.O, self.relu, self.shares = x.shape[1], y.shape[1], relu, True
         self.weights_size = self.I * self.O
         self.large = self.of_batch = self.weights_size * size > LARGE_BYTES
         self.row = (round_up(self.I * size, CACHE_LINE) // CACHE_LINE | 1) * CACHE_LINE // size
@@ -147,16 +147,25 @@ cdef void prepare(DenseBlock a, const Span* span, const floating* kind) noexcept
 
 
 cdef void forward(DenseBlock a, const Span* span, const floating* kind) noexcept nogil:
-    cdef Py_ssize_t rows = span.last - span.first, i
+    cdef Py_ssize_t rows = span.last - span.first, n, o
+    cdef Py_ssize_t first = first_column(span, a.O, kind, 0), columns = first_column(span, a.O, kind, 1) - first
     cdef const floating* x = <const floating*> a.x + span.x * a.I
-    cdef floating* y = <floating*> a.y + span.y * a.O
+    cdef floating* y = <floating*> a.y + span.y * a.O + first
     if not a.large:
         multiply_columns(
-            rows, a.O, 1, a.I, x, Layout(a.I, 1, 0, 0), <const floating*> a.weights, a.O, y, a.O,
-            <const floating*> a.bias, False)
-    if a.relu:
-        for i in range(rows * a.O):
-            y[i] = 0 if y[i] <= 0 else y[i]
+            rows, columns, 1, a.I, x, Layout(a.I, 1, 0, 0), <const floating*> a.weights + first, a.O, y, a.O,
+            <const floating*> a.bias + first, False)
+    for n in range(rows if a.relu else 0):
+        for o in range(n * a.O, n * a.O + columns):
+            y[o] = 0 if y[o] <= 0 else y[o]
+
+
+cdef inline Py_ssize_t first_column(
+    const Span* span, Py_ssize_t columns, const floating* kind, Py_ssize_t later,
+) noexcept nogil:
+    """Return where a part of so many columns begins, or a later one; panels are not cut."""
+    cdef Py_ssize_t width = panel_columns(kind), panels = (columns + width - 1) // width
+    return min(columns, part_start(panels, span.part + later, span.parts) * width)
 
 
 cdef void through_relu(DenseBlock a, const Span* span, const floating* kind) noexcept nogil:
@@ -226,10 +235,8 @@ cdef void multiply_outer(
 
 cdef void multiply_batch(DenseBlock a, const Span* span, bint backward, floating* scratch) noexcept nogil:
     """Write some columns of y, or of dx with those rows of dweights, for all samples."""
-    cdef Py_ssize_t samples = span.samples, columns = a.I if backward else a.O, width = panel_columns(scratch)
-    cdef Py_ssize_t panels = (columns + width - 1) // width
-    cdef Py_ssize_t first = min(columns, part_start(panels, span.part, span.parts) * width)
-    cdef Py_ssize_t last = min(columns, part_start(panels, span.part + 1, span.parts) * width)
+    cdef Py_ssize_t samples = span.samples, columns = a.I if backward else a.O
+    cdef Py_ssize_t first = first_column(span, columns, scratch, 0), last = first_column(span, columns, scratch, 1)
     cdef const floating* x = <const floating*> a.x
     cdef const floating* weights = <const floating*> a.weights
     cdef const floating* bias = <const floating*> a.bias

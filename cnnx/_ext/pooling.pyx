@@ -10,6 +10,7 @@ from libc.stdint cimport INT32_MAX, int32_t
 from libc.string cimport memset
 
 from cnnx._ext.inline.checks cimport check_shape, check_threads
+from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.window cimport Window, as_window
 from cnnx._ext.program cimport BACKWARD, FORWARD, Block, Phase, Span, run_alone
@@ -118,7 +119,7 @@ cdef class PoolingBlock(Block):
 
     def __init__(self, bint average, x, y, window, dy=None, dx=None, argmax=None):
         self.take(x, y, dy, dx)
-        self.average, self.window = average, as_window(window)
+        self.average, self.window, self.shares = average, as_window(window), True
         self.argmax = <int32_t*> self.pointer(argmax)
         _, self.H, self.W, self.C = x.shape
         _, self.P, self.Q, _ = y.shape
@@ -138,7 +139,7 @@ cdef void run(PoolingBlock s, Phase phase, const Span* span, floating* scratch) 
     cdef int32_t* argmax = <int32_t*> scratch
     for _i in range(span.last - span.first):
         if phase == FORWARD:
-            for p in range(s.P):
+            for p in range(part_start(s.P, span.part, span.parts), part_start(s.P, span.part + 1, span.parts)):
                 if s.argmax != NULL:
                     argmax = s.argmax + y + p * row
                 if s.average:

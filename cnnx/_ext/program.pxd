@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 
 cdef enum Phase:
     PREPARE                       # in parts: what is made from weights alone
-    FORWARD                       # a span of samples
+    FORWARD                       # a span of samples; of blocks with `shares`, in parts: of each sample's output
     BACKWARD                      # a span of samples
     FINISH                        # in parts: the gradients of the weights
     # Of a block with `of_batch`: spans of samples before its forward pass, and before its backward pass; and what is
@@ -37,6 +37,7 @@ cdef class Block:
     cdef public bint y_local      # and so do y and dy
     cdef bint goes_back           # it has a backward pass
     cdef bint of_batch            # its passes need the whole batch
+    cdef bint shares              # threads can share its forward pass over a span
     cdef size_t scratch_bytes     # what it needs for each thread
     cdef size_t partial_bytes     # what it needs for each task of a backward pass
     cdef Py_ssize_t weights_size  # how many numbers are prepared and finished

@@ -9,6 +9,9 @@ A block that needs the whole batch at once, as batch normalization does, cuts th
 tasks go forward through a stretch before the next one begins, and so back. In the last stretch a tile goes
 forward and then back.
 
+Where there are fewer tasks than threads, as where one image is predicted, the threads share each block's forward
+pass: each makes some rows of its output.
+
 This module is compiled once, for any processor: the blocks that it calls are compiled for each tier.
 """
 
@@ -237,8 +240,9 @@ cdef class Program:
             self.threads = num_threads
         cdef Py_ssize_t stretches = cut_up(blocks, count, self.cuts)
         cdef Py_ssize_t steps = 2 * stretches - 1 if forward and backward else stretches
+        cdef bint shared = batch.tasks < num_threads and forward and not backward and not training
         cdef Work work = Work(
-            blocks, self.cuts, stretches, steps, self.parts + begin, count, batch, prepare, forward, backward,
+            blocks, self.cuts, stretches, steps, self.parts + begin, count, batch, prepare, forward, backward, shared,
             self.taken, self.scratch, self.scratch_bytes, Barrier(0, 0))
         memset(self.taken, 0, steps * MAX_TASKS)
         if num_threads == 1:
@@ -258,7 +262,7 @@ cdef struct Work:
     const Py_ssize_t* parts
     Py_ssize_t count
     Span batch
-    bint prepare, forward, backward
+    bint prepare, forward, backward, shared
     char* taken
     char* scratch
     size_t scratch_bytes
@@ -279,7 +283,10 @@ cdef void run_on_thread(Work* work, int thread, int team) noexcept nogil:
         wait_for_all(&work.barrier, team)
     for step in range(work.steps):
         now = step_of(work, step, work.forward, work.backward)
-        run_tasks(work, now, thread, team, work.taken + step * MAX_TASKS, scratch)
+        if work.shared:
+            share_tasks(work, now, thread, team, scratch)
+        else:
+            run_tasks(work, now, thread, team, work.taken + step * MAX_TASKS, scratch)
         wait_for_all(&work.barrier, team)
         if work.stretches > 1:
             join_step(work, now, thread, team, scratch)
@@ -391,6 +398,25 @@ cdef void run_task(const Work* work, Step step, Py_ssize_t thread, Py_ssize_t ta
                 run_span(<Block> blocks[i], BACKWARD, &span, thread, scratch)
             if step.first_measures:
                 run_span(<Block> blocks[step.first], MEASURE_DY, &span, thread, scratch)
+
+
+cdef void share_tasks(Work* work, Step step, Py_ssize_t thread, Py_ssize_t threads, char* scratch) noexcept nogil:
+    """Carry all tiles forward through a step's blocks, of which each thread does a part.
+
+    A block that threads cannot share is run by the first of them.
+    """
+    cdef Py_ssize_t tiles = (work.batch.samples + TILE - 1) // TILE, tile, i
+    cdef Span span = work.batch
+    cdef bint shares
+    for tile in range(tiles):
+        span.first = part_start(work.batch.samples, tile, tiles)
+        span.last = part_start(work.batch.samples, tile + 1, tiles)
+        for i in range(step.first, step.last + step.next_measures):
+            shares = i < step.last and (<Block> work.blocks[i]).shares
+            span.part, span.parts = thread if shares else 0, threads if shares else 1
+            if shares or thread == 0:
+                run_span(<Block> work.blocks[i], FORWARD if i < step.last else MEASURE_X, &span, 0, scratch)
+            wait_for_all(&work.barrier, threads)
 
 
 cdef inline void run_span(Block block, Phase phase, Span* span, Py_ssize_t thread, char* scratch) noexcept nogil:

@@ -138,7 +138,7 @@ cdef class WinogradBlock(Block):
         _, P, Q, F = y.shape
         wide_C, wide_F = round_up(C, width), round_up(F, width)
         self.take(x, y, dy, dx, weights, bias, dweights, dbias)
-        self.relu = relu
+        self.relu, self.shares = relu, True
         self.weights_size = 9 * C * F
         self.of_batch = self.goes_back and self.weights_size * size > self.large_bytes
         self.forward = maps_of(H, W, C, C, P, Q, F, w.pad_top, w.pad_left, width, size)
@@ -191,8 +191,10 @@ cdef void prepare(WinogradBlock a, const Span* span, const floating* kind) noexc
 
 cdef void forward(WinogradBlock a, const Span* span, floating* scratch) noexcept nogil:
     cdef const Maps* m = &a.forward
+    cdef Py_ssize_t tiles = (span.last - span.first) * m.tile_rows * m.tile_columns
     convolve(
-        m, span.last - span.first, <const floating*> a.x + span.x * m.H * m.W * m.C, <const floating*> a.filters,
+        m, part_start(tiles, span.part, span.parts), part_start(tiles, span.part + 1, span.parts),
+        <const floating*> a.x + span.x * m.H * m.W * m.C, <const floating*> a.filters,
         <const floating*> a.wide_bias, a.relu, <floating*> a.y + span.y * m.P * m.Q * m.F, scratch)
 
 
@@ -220,8 +222,8 @@ cdef void backward(WinogradBlock a, const Span* span, floating* scratch) noexcep
                 m, some, <const floating*> a.x + (span.x + first) * image, <const floating*> masked, dfilters, rest)
         if a.dx != NULL:
             convolve(
-                &a.backward, some, <const floating*> masked, <const floating*> a.turned_filters, no_bias, False,
-                <floating*> a.dx + (span.x + first) * image, rest)
+                &a.backward, 0, some * a.backward.tile_rows * a.backward.tile_columns, <const floating*> masked,
+                <const floating*> a.turned_filters, no_bias, False, <floating*> a.dx + (span.x + first) * image, rest)
         first += some
     if a.dweights != NULL:
         add_filter_gradients(m.C, m.wide_F, <const floating*> dfilters, partial)

@@ -90,13 +90,10 @@ def test_backends_agree(seed, fused):
 
 
 @pytest.mark.parametrize('make', [residual, random_graph])
-def test_bits_do_not_depend_on_the_number_of_threads(make, monkeypatch):
-    monkeypatch.setattr(cnnx.kernels, 'SERIAL_WORK', 0)
-    monkeypatch.setattr(cnnx.kernels, 'SERIAL_STEP_WORK', 0)
-    monkeypatch.setattr(cnnx.kernels._threads, 'wanted', None)
+def test_bits_do_not_depend_on_the_number_of_threads(make, threads):
     results = []
-    for threads in (1, 2, 3):
-        cnnx.set_num_threads(threads)
+    for count in (1, 2, 3):
+        threads(count)
         results.append([array.tobytes() for array in trained(make, 3, dtype='float32')])
     assert results[0] == results[1] == results[2]
 

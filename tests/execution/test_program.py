@@ -18,7 +18,6 @@ from fused_networks import ALL_KINDS, SHAPE, data, network
 from models import bits, lenet5
 
 import cnnx
-from cnnx import kernels
 from cnnx.training.array_data import ArrayData
 
 both_dtypes = pytest.mark.parametrize('dtype', ['float32', 'float64'])
@@ -27,15 +26,6 @@ both_dtypes = pytest.mark.parametrize('dtype', ['float32', 'float64'])
 def trained_hash(net, x, y, batch_size, epochs=1):
     net.train(x, y, epochs=epochs, learning_rate=0.01, batch_size=batch_size, verbose=0)
     return hashlib.sha256(b''.join(bits(net).values())).hexdigest()
-
-
-@pytest.fixture
-def threads(monkeypatch):
-    """Let the test set the number of threads, which then work on small batches too."""
-    monkeypatch.setattr(kernels, 'SERIAL_WORK', 0)
-    before = kernels.num_threads()
-    yield cnnx.set_num_threads
-    cnnx.set_num_threads(before)
 
 
 @both_dtypes
@@ -56,7 +46,8 @@ def test_the_number_of_threads_changes_no_bit_of_any_kind(name, dtype, threads, 
     for count in (1, 2, 5):
         threads(count)
         net = network(name, dtype)
-        hashes.add((trained_hash(net, *data(net, 30), 13), net.predict(data(net, 30)[0], 20).tobytes()))
+        x, y = data(net, 30)
+        hashes.add((trained_hash(net, x, y, 13), net.predict(x, 20).tobytes(), net.predict(x[:1]).tobytes()))
     assert len(hashes) == 1
 
 
@@ -69,6 +60,45 @@ def test_the_number_of_threads_changes_no_bit_of_lenet5(dtype, threads, compiled
         threads(count)
         hashes.add(trained_hash(lenet5(dtype=dtype), x, y, 23))
     assert len(hashes) == 1
+
+
+@both_dtypes
+@pytest.mark.parametrize('samples', [1, 2, 3, 13, 25])
+def test_threads_share_the_passes_of_few_samples(dtype, samples, threads, compiled_kernels):
+    x = np.random.default_rng(0).normal(size=(samples, 17, 14, 2)).astype(dtype)
+    net = cnnx.Network(
+        [
+            cnnx.Convolutional(7, 5, padding='same', input_shape=x.shape[1:]),
+            cnnx.BatchNormalization(),
+            cnnx.ReLU(),
+            cnnx.Convolutional(16, 3, padding='same', algorithm='winograd'),
+            cnnx.AveragePooling(3, stride=1),
+            cnnx.Convolutional(16, 3, groups=16, padding='same'),
+            cnnx.Convolutional(24, 1),
+            cnnx.ReLU(),
+            cnnx.UpSampling(2),
+            cnnx.Convolutional(20, 3, stride=2),
+            cnnx.MaxPooling(3, stride=2),
+            cnnx.Convolutional(19, 2),
+            cnnx.Tanh(),
+            cnnx.MaxPooling(2, stride=1),
+            cnnx.Flatten(),
+            cnnx.Dense(1500),
+            cnnx.ReLU(),
+            cnnx.Dense(1400),
+            cnnx.ReLU(),
+            cnnx.Dense(10),
+            cnnx.Softmax(),
+        ],
+        dtype=dtype,
+        seed=0,
+    )
+    found = set()
+    for count in (1, 2, 3, 8, 64):
+        threads(count)
+        predict = net.predictor()
+        found.add((net.predict(x).tobytes(), predict(x).tobytes(), predict(x[0]).tobytes()))
+    assert len(found) == 1
 
 
 def memory_mapped(x, folder):

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from layer_cases import KINDS, MERGING, distinct, example
 
 import cnnx
-from cnnx import kernels
 from cnnx.layers import LAYERS
 
 STEP = 1e-6
@@ -170,13 +169,11 @@ def test_backward_needs_a_forward_pass(kind):
         layer.backward(np.zeros((1, *layer.shape)))
 
 
-@pytest.mark.parametrize('threads', [1, 2, 3, 4, 8])
-def test_bits_do_not_depend_on_the_number_of_threads(threads, monkeypatch):
-    monkeypatch.setattr(kernels, 'SERIAL_WORK', 0)
-    monkeypatch.setattr(kernels._threads, 'wanted', None)
+@pytest.mark.parametrize('several', [2, 3, 4, 8])
+def test_bits_do_not_depend_on_the_number_of_threads(several, threads):
     results = []
-    for n in (1, threads):
-        cnnx.set_num_threads(n)
+    for count in (1, several):
+        threads(count)
         layers = [
             cnnx.Convolutional(7, (3, 5), padding='same'),
             cnnx.BatchNormalization(),

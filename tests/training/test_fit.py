@@ -16,19 +16,17 @@ def train(net, epochs=4, n=50, **options):
     return net.train(x, y, epochs=epochs, batch_size=8, **({'learning_rate': 0.05, 'verbose': 0} | options))
 
 
-def test_one_seed_gives_one_result_whatever_the_threads_and_the_form_of_the_data(monkeypatch):
-    monkeypatch.setattr(cnnx.kernels, 'SERIAL_WORK', 0)
-    monkeypatch.setattr(cnnx.kernels._threads, 'wanted', None)
+def test_one_seed_gives_one_result_whatever_the_threads_and_the_form_of_the_data(threads):
     x, y = small_data()
     results = []
-    for threads, data in [
+    for count, data in [
         (1, (x, y)),
         (2, (x, y)),
         (3, (x.tolist(), y.tolist())),
         (8, (np.asfortranarray(x.astype('f8')), np.eye(3)[y])),
         (64, (x.astype('>f4'), y.astype('uint8'))),
     ]:
-        cnnx.set_num_threads(threads)
+        threads(count)
         net = small_network()
         net.train(*data, epochs=2, batch_size=8, verbose=0)
         results.append(bits(net))

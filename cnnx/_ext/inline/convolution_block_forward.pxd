@@ -73,15 +73,15 @@ cdef inline void forward_pass(const Arrays* a, const Span* span, floating* scrat
         if a.origins != NULL:
             origins = a.origins + (span.y + i) * s.map
         if s.narrow:
-            forward_narrow(a, x + i * image, y + i * map, origins, scratch)
+            forward_narrow(a, span, x + i * image, y + i * map, origins, scratch)
         elif s.pooled:
-            forward_wide(a, x + i * image, y + i * map, origins, scratch)
+            forward_wide(a, span, x + i * image, y + i * map, origins, scratch)
         else:
-            forward_rows(a, x + i * image, y + i * map, scratch)
+            forward_rows(a, span, x + i * image, y + i * map, scratch)
 
 
 cdef inline void forward_rows(
-    const Arrays* a,
+    const Arrays* a, const Span* span,
     const floating* image,        # IN   (H, W, C)
     floating* y,                  # OUT  (P, Q, F)
     floating* scratch,
@@ -89,28 +89,34 @@ cdef inline void forward_rows(
     """Without pooling, rows of the map are written where they belong."""
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t line = s.padded_columns * s.C, step = s.window.stride_width * s.C
-    cdef Py_ssize_t row_step = s.window.stride_height * line, p = 0, t, first, last
+    cdef Py_ssize_t row_step = s.window.stride_height * line, t, first, last
+    # A part is some rows, or, where there is but one, some columns.
+    cdef Py_ssize_t top = 0 if s.pointwise else part_start(s.P, span.part, span.parts), p = top
+    cdef Py_ssize_t bottom = 1 if s.pointwise else part_start(s.P, span.part + 1, span.parts)
+    cdef Py_ssize_t left = part_start(s.Q, span.part, span.parts) if s.pointwise else 0
+    cdef Py_ssize_t columns = (part_start(s.Q, span.part + 1, span.parts) if s.pointwise else s.Q) - left
     cdef Layout windows = Layout(step, 1, line, row_step)
     cdef const floating* padded = with_padding(s, image, scratch)
     # Two rows at a time share what is loaded of the filters; each part of them has to have two columns at least.
     cdef bint pairs = s.F <= lanes(y) and s.Q >= 2 * s.tiles
     cdef int some
-    while p < s.P:
-        some = 2 if pairs and p + 1 < s.P else 1
+    while p < bottom:
+        some = 2 if pairs and p + 1 < bottom else 1
         for t in range(s.tiles):
-            first = part_start(s.Q, t, s.tiles)
-            last = part_start(s.Q, t + 1, s.tiles)
+            first = left + part_start(columns, t, s.tiles)
+            last = left + part_start(columns, t + 1, s.tiles)
             multiply_columns(
                 last - first, s.F, s.window.height, s.window.width * s.C, padded + p * row_step + first * step,
                 windows, <const floating*> a.weights, s.F, y + (p * s.Q + first) * s.F, s.F,
                 <const floating*> a.bias, False, some, s.Q * s.F)
         p += some
     if s.relu:
-        activate(RELU, s.P * s.Q * s.F, y, y, 0)
+        y += (top * s.Q + left) * s.F
+        activate(RELU, (bottom - top) * columns * s.F, y, y, 0)
 
 
 cdef inline void forward_wide(
-    const Arrays* a,
+    const Arrays* a, const Span* span,
     const floating* image,        # IN   (H, W, C)
     floating* y,                  # OUT  (P, Q, F)
     int32_t* origins,             # OUT  (P, Q, F), or NULL
@@ -127,7 +133,7 @@ cdef inline void forward_wide(
     # Two rows at a time share what is loaded of the filters.
     cdef bint pairs = s.wide_F == lanes(y) and s.columns > 1
     cdef int some
-    for p in range(s.P):
+    for p in range(part_start(s.P, span.part, span.parts), part_start(s.P, span.part + 1, span.parts)):
         # The band is a ring of rows: where pooling windows overlap, the rows that they share stay.
         next_row = max(next_row, p * s.pool.stride_height)
         end = p * s.pool.stride_height + s.pool.height
@@ -149,7 +155,7 @@ cdef inline void forward_wide(
 
 
 cdef inline void forward_narrow(
-    const Arrays* a,
+    const Arrays* a, const Span* span,
     const floating* image,        # IN   (H, W, C)
     floating* y,                  # OUT  (P, Q, F)
     int32_t* origins,             # OUT  (P, blocks, F, lanes), or NULL
@@ -170,7 +176,7 @@ cdef inline void forward_narrow(
     if not keep:
         origins = best_origins + s.F * width
     lay_out_narrow(s, image, narrow)
-    for p in range(s.P):
+    for p in range(part_start(s.P, span.part, span.parts), part_start(s.P, span.part + 1, span.parts)):
         for block in range((s.Q + width - 1) // width):
             q = block * width
             for group in range((s.F + BLOCK_FILTERS - 1) // BLOCK_FILTERS):

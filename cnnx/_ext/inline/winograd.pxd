@@ -96,7 +96,7 @@ cdef inline void turn_filters(
 
 
 cdef inline void convolve(
-    const Maps* m, Py_ssize_t samples,
+    const Maps* m, Py_ssize_t first, Py_ssize_t last,
     const floating* x,            # IN       (samples, H, W, pixel)
     const floating* filters,      # IN       (PLANES, C, wide_F)
     const floating* bias,         # IN       (wide_F), or NULL
@@ -104,17 +104,17 @@ cdef inline void convolve(
     floating* y,                  # OUT      (samples, P, Q, F)
     floating* scratch,
 ) noexcept nogil:
-    """Transform tiles of x, multiply them at each point, and transform what comes out into tiles of y."""
-    cdef Py_ssize_t tiles = m.tile_rows * m.tile_columns, all_tiles = samples * tiles
+    """Transform tiles first to last - 1 of x, multiply them at each point, transform what comes out into tiles of y."""
+    cdef Py_ssize_t tiles = m.tile_rows * m.tile_columns
     cdef Py_ssize_t in_plane = plane_of(m, m.wide_C), out_plane = plane_of(m, m.wide_F)
-    cdef Py_ssize_t first = 0, count, i, k, row, column
+    cdef Py_ssize_t count, i, k, row, column
     cdef int rows, columns
     cdef floating* outputs = scratch + PLANES * in_plane
     cdef floating* edge = outputs + PLANES * out_plane
     cdef const floating* no_bias = NULL
     cdef floating* to
-    while first < all_tiles:
-        count = min(m.group, all_tiles - first)
+    while first < last:
+        count = min(m.group, last - first)
         transform_images(m, first, count, x, scratch, edge)
         for k in range(PLANES):
             multiply_columns(
