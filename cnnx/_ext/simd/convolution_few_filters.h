@@ -14,6 +14,8 @@
 #define BLOCK_PLACES 4
 #if REGISTERS == 32
 #define BLOCK_FILTERS 6
+#elif VECTOR_BYTES == 32
+#define BLOCK_FILTERS 3
 #else
 #define BLOCK_FILTERS 2
 #endif
@@ -64,15 +66,17 @@ static ALWAYS_INLINE void NAME(columns_of)(
         for (int f = 0; f < filters; f++)
             sum[m][f] = (NAME(vector)){0} + bias[f];
     for (int t = 0; t < taps; t++) {
-        NAME(vector) operand[BLOCK_PLACES];
-#pragma GCC unroll 4
-        for (int m = 0; m < places; m++)
-            operand[m] = NAME(load)(x + at[m]);
+        NAME(vector) weight[BLOCK_FILTERS];
 #pragma GCC unroll 6
         for (int f = 0; f < filters; f++)
+            weight[f] = weights[f] - (NAME(vector)){0};
 #pragma GCC unroll 4
-            for (int m = 0; m < places; m++)
-                sum[m][f] += weights[f] * operand[m];
+        for (int m = 0; m < places; m++) {
+            const NAME(vector) operand = NAME(load)(x + at[m]);
+#pragma GCC unroll 6
+            for (int f = 0; f < filters; f++)
+                sum[m][f] += weight[f] * operand;
+        }
         at += at_row;
         weights += weights_row;
     }
@@ -113,8 +117,11 @@ static inline void NAME(columns_block)(
 #define BLOCKS(f) BLOCK(1, f) BLOCK(2, f) BLOCK(3, f) BLOCK(4, f)
     switch (places * 8 + filters) {
         BLOCKS(1) BLOCKS(2)
+#if BLOCK_FILTERS >= 3
+        BLOCKS(3)
+#endif
 #if BLOCK_FILTERS >= 6
-        BLOCKS(3) BLOCKS(4) BLOCKS(5) BLOCKS(6)
+        BLOCKS(4) BLOCKS(5) BLOCKS(6)
 #endif
     }
 #undef BLOCKS
