@@ -91,6 +91,13 @@ static ALWAYS_INLINE void NAME(filter_from_points)(const V t[6], V g[3])
     g[2] = a2 * (sum + 4 * sum_2) + t[5];
 }
 
+/* Moves a pointer on, unseen by the compiler: it would keep all 36 addresses of a tile, and lack registers for them. */
+#define STEP(pointer, distance) \
+    do { \
+        (pointer) += (distance); \
+        HIDE(pointer); \
+    } while (0)
+
 /* A tile, `rows` apart by row and `pixel` by column, becomes `to` x `to` planes: TRANSFORM from both sides. */
 #define DEFINE_TILE(name, from, to, TRANSFORM) \
     static inline void NAME(name)( \
@@ -98,11 +105,15 @@ static ALWAYS_INLINE void NAME(filter_from_points)(const V t[6], V g[3])
     { \
         for (ptrdiff_t c = 0; c < channels; c += WIDTH) { \
             V half[to][from], whole[to], column[from]; \
+            REAL *out = planes + c; \
             _Pragma("GCC unroll 6") \
             for (int j = 0; j < from; j++) { \
+                const REAL *at = tile + j * pixel + c; \
                 _Pragma("GCC unroll 6") \
-                for (int i = 0; i < from; i++) \
-                    column[i] = NAME(load)(tile + i * row + j * pixel + c); \
+                for (int i = 0; i < from; i++) { \
+                    column[i] = NAME(load)(at); \
+                    STEP(at, row); \
+                } \
                 NAME(TRANSFORM)(column, whole); \
                 _Pragma("GCC unroll 6") \
                 for (int i = 0; i < to; i++) \
@@ -112,8 +123,10 @@ static ALWAYS_INLINE void NAME(filter_from_points)(const V t[6], V g[3])
             for (int i = 0; i < to; i++) { \
                 NAME(TRANSFORM)(half[i], whole); \
                 _Pragma("GCC unroll 6") \
-                for (int j = 0; j < to; j++) \
-                    NAME(store)(planes + (i * to + j) * plane + c, whole[j]); \
+                for (int j = 0; j < to; j++) { \
+                    NAME(store)(out, whole[j]); \
+                    STEP(out, plane); \
+                } \
             } \
         } \
     }
@@ -135,9 +148,12 @@ static inline void NAME(output_tile)(
         V half[4][6], out[4], column[6];
 #pragma GCC unroll 6
         for (int j = 0; j < 6; j++) {
+            const REAL *at = planes + j * plane + f;
 #pragma GCC unroll 6
-            for (int i = 0; i < 6; i++)
-                column[i] = NAME(load)(planes + (i * 6 + j) * plane + f);
+            for (int i = 0; i < 6; i++) {
+                column[i] = NAME(load)(at);
+                STEP(at, 6 * plane);
+            }
             NAME(from_points)(column, out);
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++)
@@ -185,5 +201,6 @@ static inline void NAME(add_filter_gradient)(
     }
 }
 
+#undef STEP
 #undef V
 #endif
