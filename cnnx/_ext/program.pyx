@@ -10,7 +10,7 @@ tasks go forward through a stretch before the next one begins, and so back. In t
 forward and then back.
 
 Where there are fewer tasks than threads, as where one image is predicted, the threads share each block's forward
-pass: each makes some rows of its output.
+pass: each makes some rows of its output. Beside another run each task has one thread alone.
 
 This module is compiled once, for any processor: the blocks that it calls are compiled for each tier.
 """
@@ -139,6 +139,9 @@ cdef void* aligned(size_t size, list kept) except NULL:
     return <void*> ((<size_t> pointer_to(array) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
 
+cdef int running = 0              # how many programs are
+
+
 cdef class Program:
     """Blocks that run one after another over batches of up to `capacity` samples.
 
@@ -241,16 +244,21 @@ cdef class Program:
         cdef Py_ssize_t stretches = cut_up(blocks, count, self.cuts)
         cdef Py_ssize_t steps = 2 * stretches - 1 if forward and backward else stretches
         cdef bint shared = batch.tasks < num_threads and forward and not backward and not training
+        global running
+        if shared and running:
+            shared, num_threads = False, <int> batch.tasks
         cdef Work work = Work(
             blocks, self.cuts, stretches, steps, self.parts + begin, count, batch, prepare, forward, backward, shared,
             self.taken, self.scratch, self.scratch_bytes, Barrier(0, 0))
         memset(self.taken, 0, steps * MAX_TASKS)
+        running += 1
         if num_threads == 1:
             with nogil:
                 run_on_thread(&work, 0, 1)
-            return
-        with nogil, parallel(num_threads=num_threads):
-            run_on_thread(&work, threadid(), team_size())
+        else:
+            with nogil, parallel(num_threads=num_threads):
+                run_on_thread(&work, threadid(), team_size())
+        running -= 1
 
 
 cdef struct Work:
