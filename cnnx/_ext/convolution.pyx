@@ -37,8 +37,7 @@ cdef int check_convolution(
     check_shape('weights', weights, (w.height, w.width, weights[2], F))
     if weights[2] < 1 or C % weights[2] or F % (C // weights[2]):
         raise ValueError(f'weights: expected groups of {C} channels and {F} filters, got {weights[2]} to a filter')
-    if bias != NULL:
-        check_shape('bias', bias, (F,))
+    check_shape('bias', bias, (F,))
     return 0
 
 

@@ -77,8 +77,7 @@ cdef int check(
     check_threads(num_threads)
     check_shape('weights', weights, (x[1], y[1]))
     check_shape('y', y, (x[0], y[1]))
-    if bias != NULL:
-        check_shape('bias', bias, (y[1],))
+    check_shape('bias', bias, (y[1],))
     return 0
 
 

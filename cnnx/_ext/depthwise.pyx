@@ -78,8 +78,7 @@ cdef int check(
     check_threads(num_threads)
     check_shape('weights', weights, (w.height, w.width, 1, x[3]))
     check_shape('y', y, (x[0], y[1], y[2], x[3]))
-    if bias != NULL:
-        check_shape('bias', bias, (x[3],))
+    check_shape('bias', bias, (x[3],))
     return 0
 
 

@@ -83,8 +83,7 @@ cdef int check(
     check_axis(w.width, w.stride_width, w.pad_left, y[2], x[2])
     if w.height * w.width > INT32_MAX:
         raise ValueError(f'window: expected at most {INT32_MAX} pixels, got {w.height} x {w.width}')
-    if argmax != NULL:
-        check_shape('argmax', argmax, (x[0], y[1], y[2], x[3]))
+    check_shape('argmax', argmax, (x[0], y[1], y[2], x[3]))
     return 0
 
 

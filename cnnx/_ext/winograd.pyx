@@ -92,8 +92,7 @@ cdef int check(
         raise ValueError(f'expected at least one channel and one filter, got {x[3]} and {y[3]}')
     check_shape('weights', weights, (3, 3, x[3], y[3]))
     check_shape('y', y, (x[0], y[1], y[2], y[3]))
-    if bias != NULL:
-        check_shape('bias', bias, (y[3],))
+    check_shape('bias', bias, (y[3],))
     return 0
 
 

@@ -12,8 +12,9 @@ cdef inline int check_threads(int num_threads) except -1:
 
 
 cdef inline int check_shape(str name, const Py_ssize_t* shape, tuple expected) except -1:
+    """Check an array's shape; NULL stands for no array."""
     cdef Py_ssize_t axis
-    for axis in range(len(expected)):
+    for axis in range(len(expected) if shape != NULL else 0):
         if shape[axis] != <Py_ssize_t> expected[axis]:
             found = tuple([shape[axis] for axis in range(len(expected))])
             raise ValueError(f'{name}: expected shape {expected}, got {found}')
