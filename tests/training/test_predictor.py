@@ -118,8 +118,10 @@ def test_it_can_be_pickled():
     assert repr(restored) == '<Predictor: float32 (N, 6, 6, 1) -> (N, 3)>'
 
 
+@pytest.mark.parametrize('kernel_threads', [1, 4])
 @pytest.mark.parametrize('fused', [True, False])
-def test_many_threads_at_once_predict_what_one_does(fused):
+def test_many_threads_at_once_predict_what_one_does(fused, kernel_threads, threads):
+    threads(kernel_threads)
     net = lenet5() if fused else small_network()
     net.fused = fused
     shape = net.input_shape
@@ -136,13 +138,8 @@ def test_many_threads_at_once_predict_what_one_does(fused):
             found = predictor(images[first : first + count])
             np.testing.assert_allclose(found, expected[first : first + count], rtol=1e-5, atol=1e-7)
 
-    before = cnnx.num_threads()
-    cnnx.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(work, range(8)))
-    finally:
-        cnnx.set_num_threads(before)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
 
 
 def test_threads_share_the_weights():
