@@ -26,9 +26,9 @@ from cnnx._ext.inline.convolution_block_backward cimport HALF_VECTORS, MAX_PATCH
 from cnnx._ext.inline.convolution_block_forward cimport forward_pass, is_narrow, list_taps
 from cnnx._ext.inline.convolution_block_shape cimport Arrays, Shape, filter_size, list_size, origin_of, slots_size
 from cnnx._ext.inline.gemm cimport lanes
-from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, PREPARE, Block, Phase, Span
+from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, PREPARE, Block, Phase, Span, begin_of, end_of
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.inline.even_parts cimport part_start, round_up
+from cnnx._ext.inline.even_parts cimport round_up
 from cnnx._ext.inline.dot_and_transpose cimport transpose
 from cnnx._ext.inline.window cimport as_window
 
@@ -66,10 +66,9 @@ cdef class ConvolutionBlock(Block):
         cdef Shape* s = &a.shape
         cdef size_t size = weights.itemsize
         self.take(x, y, dy, dx, weights, bias, dweights, dbias)
-        self.shares = True
         a.x, a.weights, a.bias, a.y = self.x, self.weights, self.bias, self.y
         a.dy, a.dx, a.dweights, a.dbias = self.dy, self.dx, self.dweights, self.dbias
-        self.weights_size = weights.size
+        self.weights_size, self.shares = weights.size, True
         s.H, s.W, s.C = x.shape[1:]
         s.P, s.Q, s.F = y.shape[1:]
         s.rows, s.columns = positions
@@ -176,10 +175,9 @@ cdef void prepare(const Arrays* a, const Span* span, const floating* kind) noexc
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t row = s.window.width * s.C, filter_row = s.per_row * s.width if s.pooled else row
     cdef Py_ssize_t patch = filter_size(s, lanes(kind)), r
-    cdef Py_ssize_t first = part_start(s.window.height, span.part, span.parts)
     if not span.training or a.dx == NULL:
         return
-    for r in range(first, part_start(s.window.height, span.part + 1, span.parts)):
+    for r in range(begin_of(span, s.window.height), end_of(span, s.window.height)):
         transpose(
             row, s.F, <const floating*> a.weights + r * row * s.F, s.F,
             <floating*> a.filters + r * filter_row, patch)

@@ -12,7 +12,8 @@ from libc.string cimport memcpy, memset
 from cnnx._ext.inline.checks cimport check_shape, check_threads
 from cnnx._ext.inline.gemm cimport Layout, multiply_columns, panel_columns
 from cnnx._ext.program cimport (
-    BACKWARD, FINISH, FORWARD, JOIN_DY, JOIN_X, MEASURE_DY, PREPARE, Block, Phase, Span, in_whole_vectors, run_alone,
+    BACKWARD, FINISH, FORWARD, JOIN_DY, JOIN_X, MEASURE_DY, PREPARE, Block, Phase, Span, begin_of, end_of,
+    in_whole_vectors, run_alone,
 )
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start, round_up
@@ -138,7 +139,7 @@ cdef void run(DenseBlock a, Phase phase, const Span* span, floating* scratch) no
 
 cdef void prepare(DenseBlock a, const Span* span, const floating* kind) noexcept nogil:
     """Transpose the weights for the backward pass."""
-    cdef Py_ssize_t first = part_start(a.I, span.part, span.parts), last = part_start(a.I, span.part + 1, span.parts)
+    cdef Py_ssize_t first = begin_of(span, a.I), last = end_of(span, a.I)
     if span.training and a.transposed != NULL and span.samples >= LEAST_SAMPLES_TO_TRANSPOSE:
         transpose(
             last - first, a.O, <const floating*> a.weights + first * a.O, a.O,
@@ -205,7 +206,7 @@ cdef void multiply_by_dots(
 
 cdef void finish(DenseBlock a, const Span* span, const floating* kind) noexcept nogil:
     """dweights = x, transposed, times dy, for some rows; dbias = sum of dy."""
-    cdef Py_ssize_t first = part_start(a.I, span.part, span.parts), last = part_start(a.I, span.part + 1, span.parts)
+    cdef Py_ssize_t first = begin_of(span, a.I), last = end_of(span, a.I)
     cdef Py_ssize_t samples = span.samples, n, o
     cdef const floating* dy = <const floating*> a.dy
     cdef floating* dbias = <floating*> a.dbias

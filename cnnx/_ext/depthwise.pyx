@@ -8,11 +8,10 @@ neighbouring pixels have the same weights and are computed some at a time.
 from libc.stddef cimport ptrdiff_t
 
 from cnnx._ext.inline.checks cimport check_shape, check_threads
-from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.task_sums cimport add_up_rows
 from cnnx._ext.inline.window cimport Window, as_window
-from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, Block, Phase, Span, run_alone
+from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, Block, Phase, Span, begin_of, end_of, run_alone
 
 cdef extern from "simd/depthwise.h" nogil:
     int PIXELS
@@ -131,7 +130,8 @@ cdef class DepthwiseBlock(Block):
         cdef Py_ssize_t[4] image = x.shape
         cdef Py_ssize_t[4] map = y.shape
         self.take(x, y, dy, dx, weights, bias, dweights, dbias)
-        self.window, self.shares = as_window(window, True), True
+        self.window = as_window(window, True)
+        self.shares = True
         self.forward = pass_between(True, self.window, image, map, <Taps*> self.room(map[2] * sizeof(Taps)))
         self.backward = pass_between(False, self.window, map, image, <Taps*> self.room(image[2] * sizeof(Taps)))
         self.weights_size = self.window.height * self.window.width * image[3]
@@ -159,9 +159,8 @@ cdef void run(DepthwiseBlock a, Phase phase, const Span* span, floating* partial
 cdef void forward(DepthwiseBlock a, const Span* span, const floating* kind) noexcept nogil:
     cdef const Pass* work = &a.forward
     cdef Py_ssize_t image = work.H * work.W * work.C, row = work.width * work.C, i, p
-    cdef Py_ssize_t end = part_start(work.height, span.part + 1, span.parts)
     for i in range(span.last - span.first):
-        for p in range(part_start(work.height, span.part, span.parts), end):
+        for p in range(begin_of(span, work.height), end_of(span, work.height)):
             make_row(
                 work, p, <const floating*> a.x + (span.x + i) * image, <const floating*> a.weights,
                 <const floating*> a.bias, <floating*> a.y + ((span.y + i) * work.height + p) * row)

@@ -10,10 +10,9 @@ from libc.stdint cimport INT32_MAX, int32_t
 from libc.string cimport memset
 
 from cnnx._ext.inline.checks cimport check_shape, check_threads
-from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.window cimport Window, as_window
-from cnnx._ext.program cimport BACKWARD, FORWARD, Block, Phase, Span, run_alone
+from cnnx._ext.program cimport BACKWARD, FORWARD, Block, Phase, Span, begin_of, end_of, run_alone
 
 cdef extern from "simd/pooling.h" nogil:
     void maxima_of_window(
@@ -138,7 +137,7 @@ cdef void run(PoolingBlock s, Phase phase, const Span* span, floating* scratch) 
     cdef int32_t* argmax = <int32_t*> scratch
     for _i in range(span.last - span.first):
         if phase == FORWARD:
-            for p in range(part_start(s.P, span.part, span.parts), part_start(s.P, span.part + 1, span.parts)):
+            for p in range(begin_of(span, s.P), end_of(span, s.P)):
                 if s.argmax != NULL:
                     argmax = s.argmax + y + p * row
                 if s.average:

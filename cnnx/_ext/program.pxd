@@ -2,6 +2,8 @@
 
 from libc.stdint cimport int64_t
 
+from cnnx._ext.inline.even_parts cimport part_start
+
 
 cdef enum Phase:
     PREPARE                       # in parts: what is made from weights alone
@@ -28,6 +30,15 @@ cdef struct Span:
     const int64_t* order          # where the batch's samples stand in what a Gather block copies from, or NULL
     char* partial                 # the task's gradients; in a phase in parts, those of all tasks, one after the other
     size_t partial_bytes          # of one task
+
+
+cdef inline Py_ssize_t begin_of(const Span* span, Py_ssize_t size) noexcept nogil:
+    """Return where a span's part of so many things begins."""
+    return part_start(size, span.part, span.parts)
+
+
+cdef inline Py_ssize_t end_of(const Span* span, Py_ssize_t size) noexcept nogil:
+    return part_start(size, span.part + 1, span.parts)
 
 
 cdef class Block:

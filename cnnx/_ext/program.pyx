@@ -43,6 +43,7 @@ cdef enum:
 
 cdef size_t ALIGNMENT = 64
 cdef size_t MAX_PARTIAL_BYTES = 1 << 26   # of all tasks of a block
+cdef int running = 0                      # how many programs are
 
 
 cdef class Block:
@@ -139,9 +140,6 @@ cdef void* aligned(size_t size, list kept) except NULL:
     return <void*> ((<size_t> pointer_to(array) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
 
-cdef int running = 0              # how many programs are
-
-
 cdef class Program:
     """Blocks that run one after another over batches of up to `capacity` samples.
 
@@ -165,13 +163,13 @@ cdef class Program:
     cdef char* taken              # (steps, MAX_TASKS) which tasks a thread has begun
     cdef Py_ssize_t count, capacity, most_tasks
     cdef size_t scratch_bytes
+    cdef size_t partial_bytes     # of a task, the most of a block
     cdef char* scratch
     cdef int threads, most_threads
     cdef bint fixed_weights, prepared
 
     def __init__(self, list blocks, Py_ssize_t capacity, int most_threads=256, bint fixed_weights=False):
         cdef Block block
-        cdef size_t largest = 0
         self._memory = []
         self._blocks = blocks
         self.count = len(blocks)
@@ -187,8 +185,9 @@ cdef class Program:
             self.parts[i + 1] = self.parts[i] + (block.weights_size + PART - 1) // PART
             self.blocks[i] = <void*> block
             self.scratch_bytes = max(self.scratch_bytes, block.scratch_bytes)
-            largest = max(largest, block.partial_bytes)
-        self.most_tasks = max(<size_t> 1, min(<size_t> MAX_TASKS, MAX_PARTIAL_BYTES // max(<size_t> 1, largest)))
+            self.partial_bytes = max(self.partial_bytes, block.partial_bytes)
+        self.most_tasks = max(
+            <size_t> 1, min(<size_t> MAX_TASKS, MAX_PARTIAL_BYTES // max(<size_t> 1, self.partial_bytes)))
         for i in range(self.count):
             block = blocks[i]
             if block.partial_bytes:
@@ -243,7 +242,8 @@ cdef class Program:
             self.threads = num_threads
         cdef Py_ssize_t stretches = cut_up(blocks, count, self.cuts)
         cdef Py_ssize_t steps = 2 * stretches - 1 if forward and backward else stretches
-        cdef bint shared = batch.tasks < num_threads and forward and not backward and not training
+        # What is added up for each task needs the tasks.
+        cdef bint shared = forward and not (backward or training or self.partial_bytes) and batch.tasks < num_threads
         global running
         if shared and running:
             shared, num_threads = False, <int> batch.tasks
@@ -409,21 +409,18 @@ cdef void run_task(const Work* work, Step step, Py_ssize_t thread, Py_ssize_t ta
 
 
 cdef void share_tasks(Work* work, Step step, Py_ssize_t thread, Py_ssize_t threads, char* scratch) noexcept nogil:
-    """Carry all tiles forward through a step's blocks, of which each thread does a part.
-
-    A block that threads cannot share is run by the first of them.
-    """
+    """Carry all tiles forward through a step's blocks: each thread does a part of a block, or the first all of it."""
     cdef Py_ssize_t tiles = (work.batch.samples + TILE - 1) // TILE, tile, i
     cdef Span span = work.batch
     cdef bint shares
     for tile in range(tiles):
         span.first = part_start(work.batch.samples, tile, tiles)
         span.last = part_start(work.batch.samples, tile + 1, tiles)
-        for i in range(step.first, step.last + step.next_measures):
-            shares = i < step.last and (<Block> work.blocks[i]).shares
+        for i in range(step.first, step.last):
+            shares = (<Block> work.blocks[i]).shares
             span.part, span.parts = thread if shares else 0, threads if shares else 1
             if shares or thread == 0:
-                run_span(<Block> work.blocks[i], FORWARD if i < step.last else MEASURE_X, &span, 0, scratch)
+                run_span(<Block> work.blocks[i], FORWARD, &span, 0, scratch)
             wait_for_all(&work.barrier, threads)
 
 

@@ -8,13 +8,13 @@ convolution, from the output to the input, and the other way round: see convolut
 from libc.string cimport memcpy
 
 from cnnx._ext.inline.dot_and_transpose cimport transpose
-from cnnx._ext.inline.even_parts cimport part_start, round_up
+from cnnx._ext.inline.even_parts cimport round_up
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.gemm cimport Layout, lanes, multiply_columns
 from cnnx._ext.inline.task_sums cimport add_up
 from cnnx._ext.inline.window cimport Window, as_window
 from cnnx._ext.inline.windows cimport move_windows, strip_rows, strips_in
-from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, PREPARE, Block, Phase, Span
+from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, PREPARE, Block, Phase, Span, begin_of, end_of
 
 
 cdef class TransposedConvolutionBlock(Block):
@@ -61,7 +61,7 @@ cdef class TransposedConvolutionBlock(Block):
 cdef void run(TransposedConvolutionBlock a, Phase phase, const Span* span, floating* scratch) noexcept nogil:
     cdef Py_ssize_t first, last
     if phase == PREPARE:
-        first, last = part_start(a.K, span.part, span.parts), part_start(a.K, span.part + 1, span.parts)
+        first, last = begin_of(span, a.K), end_of(span, a.K)
         transpose(
             last - first, a.C, <const floating*> a.weights + first * a.C, a.C, <floating*> a.filters + first, a.wide_K)
     elif phase == FORWARD:
@@ -124,8 +124,7 @@ cdef void backward(
 
 cdef void finish(TransposedConvolutionBlock a, const Span* span, floating* partials) noexcept nogil:
     """Add up the gradients of all tasks, in order, for some of the weights."""
-    cdef Py_ssize_t count = a.K * a.C, size = count + a.F, first = part_start(count, span.part, span.parts)
-    cdef Py_ssize_t last = part_start(count, span.part + 1, span.parts)
+    cdef Py_ssize_t count = a.K * a.C, size = count + a.F, first = begin_of(span, count), last = end_of(span, count)
     add_up(partials, size, span.tasks, first, last)
     memcpy(<floating*> a.dweights + first, partials + first, (last - first) * sizeof(floating))
     if span.part == 0:

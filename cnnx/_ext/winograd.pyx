@@ -24,7 +24,7 @@ infinity, which round less than 0, +-1, +-2.
 from libc.string cimport memcpy, memset
 
 from cnnx._ext.inline.checks cimport check_shape, check_threads
-from cnnx._ext.inline.even_parts cimport part_start, round_up
+from cnnx._ext.inline.even_parts cimport round_up
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.gemm cimport lanes
 from cnnx._ext.inline.task_sums cimport add_up_rows
@@ -33,7 +33,9 @@ from cnnx._ext.inline.winograd cimport (
     Maps, add_filter_gradients, add_weight_gradient, convolve, filters_size, maps_of, scratch_size, transform_filters,
     turn_filters,
 )
-from cnnx._ext.program cimport BACKWARD, FINISH, FORWARD, PREPARE, Block, Phase, Span, in_whole_vectors, run_alone
+from cnnx._ext.program cimport (
+    BACKWARD, FINISH, FORWARD, PREPARE, Block, Phase, Span, begin_of, end_of, in_whole_vectors, run_alone,
+)
 
 cdef extern from "simd/convolution_gradient_rows.h" nogil:
     void mask_rows(
@@ -176,10 +178,10 @@ cdef void run(WinogradBlock a, Phase phase, const Span* span, floating* scratch)
 cdef void prepare(WinogradBlock a, const Span* span, const floating* kind) noexcept nogil:
     """Transform the filters, for the backward pass those of the input's gradient too."""
     cdef const Maps* m = &a.forward
-    cdef Py_ssize_t first = part_start(m.F, span.part, span.parts), last = part_start(m.F, span.part + 1, span.parts)
+    cdef Py_ssize_t first = begin_of(span, m.F), last = end_of(span, m.F)
     transform_filters(
-        m.C, m.F, m.wide_F, part_start(m.C, span.part, span.parts), part_start(m.C, span.part + 1, span.parts),
-        <const floating*> a.weights, <floating*> a.filters)
+        m.C, m.F, m.wide_F, begin_of(span, m.C), end_of(span, m.C), <const floating*> a.weights,
+        <floating*> a.filters)
     if span.part == 0 and a.bias != NULL:
         memcpy(a.wide_bias, a.bias, m.F * sizeof(floating))
     if span.training and a.dx != NULL:
@@ -192,9 +194,9 @@ cdef void forward(WinogradBlock a, const Span* span, floating* scratch) noexcept
     cdef const Maps* m = &a.forward
     cdef Py_ssize_t tiles = (span.last - span.first) * m.tile_rows * m.tile_columns
     convolve(
-        m, part_start(tiles, span.part, span.parts), part_start(tiles, span.part + 1, span.parts),
-        <const floating*> a.x + span.x * m.H * m.W * m.C, <const floating*> a.filters,
-        <const floating*> a.wide_bias, a.relu, <floating*> a.y + span.y * m.P * m.Q * m.F, scratch)
+        m, begin_of(span, tiles), end_of(span, tiles), <const floating*> a.x + span.x * m.H * m.W * m.C,
+        <const floating*> a.filters, <const floating*> a.wide_bias, a.relu,
+        <floating*> a.y + span.y * m.P * m.Q * m.F, scratch)
 
 
 cdef void backward(WinogradBlock a, const Span* span, floating* scratch) noexcept nogil:

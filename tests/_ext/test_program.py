@@ -54,3 +54,18 @@ def test_samples_that_a_source_has_not_are_not_gathered():
     for source in (np.ones((2, 2), np.float32), np.ones((2, 3))):
         with pytest.raises(ValueError, match='expected samples of 12 bytes'):
             gather.read_from(source)
+
+
+@every_tier
+def test_a_batch_of_few_samples_is_measured_whole_on_many_threads(tier):
+    """The sums of a batch are added up for each task, which threads cannot share."""
+    x, (mean, variance, gamma, beta) = np.zeros((3, 7, 5)), np.ones((4, 5))
+    for backend in (twins(), compiled(tier)):
+        y = np.empty_like(x)
+        block = backend.BatchNormalizationBlock(x, y, gamma, beta, mean, variance, 1e-5)
+        program = backend.Program([block], 3)
+        for seed in range(2):
+            x[...] = np.random.default_rng(seed).normal(seed, 2, x.shape)
+            program.run(3, False, True, False, 8)
+            np.testing.assert_allclose(mean, x.mean(axis=(0, 1)), rtol=1e-12)
+            np.testing.assert_allclose(variance, x.var(axis=(0, 1)), rtol=1e-12)

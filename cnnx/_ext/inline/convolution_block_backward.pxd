@@ -8,7 +8,7 @@ from cnnx._ext.inline.convolution_block_shape cimport (
     Arrays, Shape, band_rows, filter_size, list_size, origin_of, slots_size, with_padding,
 )
 from cnnx._ext.inline.gemm cimport Layout, lanes, multiply_columns
-from cnnx._ext.program cimport Span
+from cnnx._ext.program cimport Span, begin_of, end_of
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.dot_and_transpose cimport dot, transpose, transpose_integers
@@ -225,7 +225,7 @@ cdef inline void add_up_tasks(const Arrays* a, const Span* span, floating* parti
     cdef floating* dweights = <floating*> a.dweights
     cdef floating* dbias = <floating*> a.dbias
     cdef Py_ssize_t row = s.window.width * s.C, patch = filter_size(s, lanes(partials)), bias_at = s.F * patch
-    cdef Py_ssize_t first = part_start(s.K, span.part, span.parts), last = part_start(s.K, span.part + 1, span.parts)
+    cdef Py_ssize_t first = begin_of(span, s.K), last = end_of(span, s.K)
     cdef Py_ssize_t size = span.partial_bytes // sizeof(floating)
     cdef Py_ssize_t r, f, begin, end, place
     if not s.pooled:

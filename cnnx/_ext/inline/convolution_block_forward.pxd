@@ -7,7 +7,7 @@ from libc.string cimport memset
 from cnnx._ext.inline.activations cimport RELU, activate
 from cnnx._ext.inline.convolution_block_shape cimport Arrays, Shape, origin_of, with_padding
 from cnnx._ext.inline.gemm cimport Layout, lanes, multiply_columns
-from cnnx._ext.program cimport Span
+from cnnx._ext.program cimport Span, begin_of, end_of
 from cnnx._ext.inline.floating cimport floating
 from cnnx._ext.inline.even_parts cimport part_start, round_up
 from cnnx._ext.inline.dot_and_transpose cimport transpose
@@ -90,21 +90,22 @@ cdef inline void forward_rows(
     cdef const Shape* s = &a.shape
     cdef Py_ssize_t line = s.padded_columns * s.C, step = s.window.stride_width * s.C
     cdef Py_ssize_t row_step = s.window.stride_height * line, t, first, last
-    # A part is some rows, or, where there is but one, some columns.
-    cdef Py_ssize_t top = 0 if s.pointwise else part_start(s.P, span.part, span.parts), p = top
-    cdef Py_ssize_t bottom = 1 if s.pointwise else part_start(s.P, span.part + 1, span.parts)
-    cdef Py_ssize_t left = part_start(s.Q, span.part, span.parts) if s.pointwise else 0
-    cdef Py_ssize_t columns = (part_start(s.Q, span.part + 1, span.parts) if s.pointwise else s.Q) - left
+    cdef Py_ssize_t top = 0, bottom = s.P, left = 0, right = s.Q, p
     cdef Layout windows = Layout(step, 1, line, row_step)
     cdef const floating* padded = with_padding(s, image, scratch)
     # Two rows at a time share what is loaded of the filters; each part of them has to have two columns at least.
     cdef bint pairs = s.F <= lanes(y) and s.Q >= 2 * s.tiles
     cdef int some
+    if s.pointwise:  # one row: a part is some of its columns
+        left, right = begin_of(span, s.Q), end_of(span, s.Q)
+    else:
+        top, bottom = begin_of(span, s.P), end_of(span, s.P)
+    p = top
     while p < bottom:
         some = 2 if pairs and p + 1 < bottom else 1
         for t in range(s.tiles):
-            first = left + part_start(columns, t, s.tiles)
-            last = left + part_start(columns, t + 1, s.tiles)
+            first = left + part_start(right - left, t, s.tiles)
+            last = left + part_start(right - left, t + 1, s.tiles)
             multiply_columns(
                 last - first, s.F, s.window.height, s.window.width * s.C, padded + p * row_step + first * step,
                 windows, <const floating*> a.weights, s.F, y + (p * s.Q + first) * s.F, s.F,
@@ -112,7 +113,7 @@ cdef inline void forward_rows(
         p += some
     if s.relu:
         y += (top * s.Q + left) * s.F
-        activate(RELU, (bottom - top) * columns * s.F, y, y, 0)
+        activate(RELU, (bottom - top) * (right - left) * s.F, y, y, 0)
 
 
 cdef inline void forward_wide(
@@ -133,7 +134,7 @@ cdef inline void forward_wide(
     # Two rows at a time share what is loaded of the filters.
     cdef bint pairs = s.wide_F == lanes(y) and s.columns > 1
     cdef int some
-    for p in range(part_start(s.P, span.part, span.parts), part_start(s.P, span.part + 1, span.parts)):
+    for p in range(begin_of(span, s.P), end_of(span, s.P)):
         # The band is a ring of rows: where pooling windows overlap, the rows that they share stay.
         next_row = max(next_row, p * s.pool.stride_height)
         end = p * s.pool.stride_height + s.pool.height
@@ -176,7 +177,7 @@ cdef inline void forward_narrow(
     if not keep:
         origins = best_origins + s.F * width
     lay_out_narrow(s, image, narrow)
-    for p in range(part_start(s.P, span.part, span.parts), part_start(s.P, span.part + 1, span.parts)):
+    for p in range(begin_of(span, s.P), end_of(span, s.P)):
         for block in range((s.Q + width - 1) // width):
             q = block * width
             for group in range((s.F + BLOCK_FILTERS - 1) // BLOCK_FILTERS):

@@ -2,9 +2,8 @@
 
 from libc.string cimport memcpy
 
-from cnnx._ext.inline.even_parts cimport part_start
 from cnnx._ext.inline.floating cimport floating
-from cnnx._ext.program cimport Span
+from cnnx._ext.program cimport Span, begin_of, end_of
 
 
 cdef inline void add_up(
@@ -28,6 +27,6 @@ cdef inline void add_up_rows(
     """Add up a part of the weights' gradients, in phase FINISH."""
     cdef floating* partials = <floating*> span.partial
     cdef Py_ssize_t k
-    for k in range(part_start(K + 1, span.part, span.parts), part_start(K + 1, span.part + 1, span.parts)):
+    for k in range(begin_of(span, K + 1), end_of(span, K + 1)):
         add_up(partials, span.partial_bytes // sizeof(floating), span.tasks, k * wide, k * wide + F)
         memcpy(dweights + k * F if k < K else dbias, partials + k * wide, F * sizeof(floating))

@@ -69,7 +69,7 @@ static ALWAYS_INLINE void NAME(columns_of)(
         NAME(vector) weight[BLOCK_FILTERS];
 #pragma GCC unroll 6
         for (int f = 0; f < filters; f++)
-            weight[f] = weights[f] - (NAME(vector)){0};
+            weight[f] = weights[f] - (NAME(vector)){0};  /* minus 0 leaves -0 as it is */
 #pragma GCC unroll 4
         for (int m = 0; m < places; m++) {
             const NAME(vector) operand = NAME(load)(x + at[m]);

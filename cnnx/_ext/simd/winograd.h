@@ -92,11 +92,7 @@ static ALWAYS_INLINE void NAME(filter_from_points)(const V t[6], V g[3])
 }
 
 /* Moves a pointer on, unseen by the compiler: it would keep all 36 addresses of a tile, and lack registers for them. */
-#define STEP(pointer, distance) \
-    do { \
-        (pointer) += (distance); \
-        HIDE(pointer); \
-    } while (0)
+#define STEP(pointer, distance) do { (pointer) += (distance); HIDE(pointer); } while (0)
 
 /* A tile, `rows` apart by row and `pixel` by column, becomes `to` x `to` planes: TRANSFORM from both sides. */
 #define DEFINE_TILE(name, from, to, TRANSFORM) \
